@@ -1,0 +1,60 @@
+# Every target makes .venv and installs what it needs; nothing but Python 3.11+ and make is assumed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS ?=
+
+.PHONY: demo test test-all lint bench torture docs clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m examples.caniuse $(DATA)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not torture" $(TESTS)
+
+# The suite on every supported Python that the machine has.
+test-all:
+	@for v in 3.11 3.12 3.13; do \
+	  if python$$v -c "" 2>/dev/null; then \
+	    echo "== Python $$v"; \
+	    $(MAKE) test VENV=.venv-$$v PYTHON=python$$v || exit 1; \
+	  else echo "== Python $$v is not on this machine"; fi; \
+	done
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks
+
+torture: $(VENV)/.test
+	$(BIN)/python -m pytest -m torture --timeout 3600 $(TESTS)
+
+# The documents whose code is run: the tutorial and the README.
+docs: $(VENV)/.test
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf .venv .venv-3.* build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[yaml,toml]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.lint: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lint]"
+	@touch $@ $(VENV)/.test $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.demo benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""objstore: typed, validated, transactional Python objects over directories of files."""

@@ -1,0 +1,211 @@
+"""Every error that objstore raises.
+
+    ObjstoreError
+    ├── SchemaError (TypeError)               a class or a JSON Schema is wrong in itself
+    ├── ValidationError (ValueError)          contents do not fit their schema; lists every failure
+    ├── FormatError (ValueError)              a file does not parse, or cannot hold what it should
+    ├── KeyNotFoundError (KeyError)           no such key, file or element
+    │   └── AttributeNotFoundError (AttributeError)    the same, asked for as an attribute
+    ├── DefinedKeyError (AttributeError)      a defined key without a setter was set or deleted
+    ├── DetachedError (KeyError)              an Object whose element or file is gone
+    ├── KeyNameError (ValueError)             a key that can be no file's name
+    ├── LayoutError (OSError)                 a file where a directory should be, or the reverse
+    ├── OutsideError (PermissionError)        a symbolic link that leads out of the store
+    ├── ReadOnlyError (PermissionError)       a write to a store that was opened read-only
+    ├── ClosedError (ValueError)              use of a store after it was closed
+    ├── StoreNotFoundError (FileNotFoundError)    nothing to open, and create=False
+    ├── ConflictError                         somebody else changed the same thing first
+    ├── TransactionError (RuntimeError)       a transaction used out of its turn
+    └── BackingError (OSError)                the medium refused: full, read-only, broken
+
+Where Python has a convention, an error is also the built-in exception that it names. Errors of the
+libraries below (orjson, yaml, jsonschema, OSError itself) never reach a caller unmapped; they stay
+visible as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = [
+    "AttributeNotFoundError",
+    "BackingError",
+    "ClosedError",
+    "ConflictError",
+    "DefinedKeyError",
+    "DetachedError",
+    "Failure",
+    "FormatError",
+    "KeyNameError",
+    "KeyNotFoundError",
+    "LayoutError",
+    "ObjstoreError",
+    "OutsideError",
+    "ReadOnlyError",
+    "SchemaError",
+    "StoreNotFoundError",
+    "TransactionError",
+    "ValidationError",
+]
+
+
+class ObjstoreError(Exception):
+    """The root of all errors of this package."""
+
+
+class SchemaError(ObjstoreError, TypeError):
+    """A class or a JSON Schema that cannot describe a store."""
+
+
+class Failure(NamedTuple):
+    """One place where contents do not fit their schema."""
+
+    source: str
+    """The file, relative to the store; the class's name for an unattached Object."""
+    pointer: str
+    """JSON Pointer (RFC 6901) of the value within the file; "" is the whole file."""
+    expected: str
+    """What the schema asks for, as a phrase: ``a string``, ``at least 0``."""
+    found: str
+    """What stood there, shortened: ``42``, ``"abc"``, ``nothing``."""
+    keyword: str = ""
+    """The JSON Schema keyword that refused it: ``type``, ``required``."""
+
+    def __str__(self) -> str:
+        where = f"{self.source} at {self.pointer}" if self.pointer else self.source
+        return f"{where}: expected {self.expected}, found {self.found}"
+
+
+class ValidationError(ObjstoreError, ValueError):
+    """Contents do not fit their schema; nothing was written.
+
+    ``failures`` lists all of them, in the order of the contents.
+    """
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("\n".join(str(failure) for failure in self.failures))
+
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Failure, ...]]]:
+        return type(self), (self.failures,)
+
+
+class FormatError(ObjstoreError, ValueError):
+    """A file that does not parse, or contents that its format cannot hold.
+
+    ``line`` and ``column`` count from 1, in characters; they are None when the fault is in the
+    contents to be written, and ``pointer`` says where in them.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        source: str,
+        line: int | None = None,
+        column: int | None = None,
+        pointer: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.source = source
+        self.line = line
+        self.column = column
+        self.pointer = pointer
+        where = source
+        if line is not None:
+            where += f", line {line}"
+            if column is not None:
+                where += f", column {column}"
+        elif pointer:
+            where += f" at {pointer}"
+        super().__init__(f"{where}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments, so that two numbers are never mixed up; pickling needs telling.
+        return _format_error, (self.reason, self.source, self.line, self.column, self.pointer)
+
+
+def _format_error(
+    reason: str, source: str, line: int | None, column: int | None, pointer: str | None
+) -> FormatError:
+    return FormatError(reason, source=source, line=line, column=column, pointer=pointer)
+
+
+class _PlainMessage(ObjstoreError, KeyError):
+    """A KeyError whose text is its message; KeyError itself shows the repr of its argument."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class KeyNotFoundError(_PlainMessage):
+    """There is no such key, file or element."""
+
+
+class AttributeNotFoundError(KeyNotFoundError, AttributeError):
+    """The same, asked for as an attribute; ``hasattr`` and ``getattr`` defaults work."""
+
+
+class DetachedError(_PlainMessage):
+    """The Object's element or file is gone."""
+
+
+class DefinedKeyError(ObjstoreError, AttributeError):
+    """A defined key (a ``get_`` method) that has no ``set_`` method was set or deleted."""
+
+
+class KeyNameError(ObjstoreError, ValueError):
+    """A key that can be no file's name: too long, empty, or clashing with another in case only."""
+
+
+class BackingError(ObjstoreError, OSError):
+    """The medium refused: it is full, read-only, broken. ``errno`` and ``filename`` say more."""
+
+
+class LayoutError(ObjstoreError, OSError):
+    """A file where a directory should be, or the reverse, or two files for one key."""
+
+
+class OutsideError(ObjstoreError, PermissionError):
+    """A symbolic link that leads out of the store's folder; it is not followed."""
+
+
+class ReadOnlyError(ObjstoreError, PermissionError):
+    """A write to a store that was opened with ``readonly=True``, or to a past state."""
+
+
+class StoreNotFoundError(ObjstoreError, FileNotFoundError):
+    """Nothing is there to be opened, and ``create=False``."""
+
+
+class ClosedError(ObjstoreError, ValueError):
+    """The store was closed."""
+
+
+class ConflictError(ObjstoreError):
+    """Somebody else changed the same thing first; nothing of this transaction was written.
+
+    ``pointer`` is the JSON Pointer of what both changed; ``base``, ``ours`` and ``theirs`` are its
+    value when the transaction began, as this transaction has it, and as it is now.
+    """
+
+    def __init__(self, message: str, *, pointer: str, base: object, ours: object, theirs: object):
+        super().__init__(message)
+        self.pointer = pointer
+        self.base = base
+        self.ours = ours
+        self.theirs = theirs
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _conflict_error, (str(self), self.pointer, self.base, self.ours, self.theirs)
+
+
+def _conflict_error(
+    message: str, pointer: str, base: object, ours: object, theirs: object
+) -> ConflictError:
+    return ConflictError(message, pointer=pointer, base=base, ours=ours, theirs=theirs)
+
+
+class TransactionError(ObjstoreError, RuntimeError):
+    """A transaction that was used out of its turn: ended already, or left in the wrong order."""

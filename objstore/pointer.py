@@ -1,0 +1,41 @@
+"""JSON Pointers (RFC 6901): the addresses of a store, ``/people/ada/emails/0``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def escape(token: str) -> str:
+    """One reference token as it stands in a pointer (RFC 6901, section 3)."""
+    if "~" in token or "/" in token:
+        return token.replace("~", "~0").replace("/", "~1")
+    return token
+
+
+def unescape(token: str) -> str:
+    """The inverse of ``escape`` (RFC 6901, section 4: ``~1`` first)."""
+    return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
+
+
+def join(base: str, *tokens: str | int) -> str:
+    """``base`` with tokens added below it."""
+    return base + "".join("/" + escape(str(token)) for token in tokens)
+
+
+def split(pointer: str) -> list[str]:
+    """The tokens of a pointer. Raises ValueError for text that is none."""
+    if not pointer:
+        return []
+    if not pointer.startswith("/"):
+        raise ValueError(f'a JSON Pointer is empty or starts with "/", not {pointer!r}')
+    return [unescape(token) for token in pointer[1:].split("/")]
+
+
+def split_pathname(path: str) -> list[str]:
+    """The tokens of a pathname: a pointer whose first slash may be missing, and "/" is the root."""
+    return split("/" + path.strip("/")) if path.strip("/") else []
+
+
+def build(tokens: Iterable[str | int]) -> str:
+    """The pointer with these tokens."""
+    return join("", *tokens)

@@ -1,0 +1,74 @@
+"""Contents: JSON values, and the one that is not there.
+
+Committed contents are plain ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``
+that never change in place: whoever wants a change copies the containers on the way to it. Hence two
+values that are the same object are equal, and a change is found by looking only where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
+"""A JSON value (RFC 8259). Integers are exact whatever their size; NaN and Infinity are none."""
+
+MAX_DEPTH: Final = 200
+"""How deep containers may nest, in files and in contents; orjson writes 254 levels at the most."""
+
+
+class Missing(Enum):
+    """The type of MISSING, so that type checkers can tell it from every value."""
+
+    MISSING = "MISSING"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = Missing.MISSING
+"""What is read where nothing is, and what a deletion leaves. None is a value, this is not."""
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two JSON values are the same: unlike ``==``, 1 is not 1.0 and not True.
+
+    Order of keys counts for nothing, as in JSON.
+    """
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict) and isinstance(b, dict):
+        return len(a) == len(b) and all(k in b and same(v, b[k]) for k, v in a.items())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def show(value: object, limit: int = 60) -> str:
+    """A value as error messages show it: JSON, shortened; ``nothing`` for MISSING."""
+    if value is MISSING:
+        return "nothing"
+    if isinstance(value, Mapping) and value:
+        return f"an object with {len(value)} {'key' if len(value) == 1 else 'keys'}"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and value:
+        return f"an array of {len(value)}"
+    text = _plain(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _plain(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return '"' + value.encode("utf-8", "backslashreplace").decode("utf-8") + '"'
+    if isinstance(value, Mapping):
+        return "{}"
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return "[]"
+    return repr(value)
