@@ -1,0 +1,411 @@
+"""Classes with annotations, as shapes: ``name: str`` is a key, ``get_age`` a defined one."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
+
+from . import _codecs
+from ._encode import encode_default
+from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Shape
+from .errors import SchemaError
+from .values import JSON, MISSING, Missing
+
+if TYPE_CHECKING:
+    from .objects import Object
+
+_SCALARS: Final[dict[Any, dict[str, Any]]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+    None: {"type": "null"},
+}
+_LISTS: Final = (list, Sequence, MutableSequence)
+_DICTS: Final = (dict, Mapping, MutableMapping)
+
+# What annotated-types, and whatever speaks its language, calls its constraints.
+_KEYWORDS: Final = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "multiple_of": "multipleOf",
+    "pattern": "pattern",
+}
+_LENGTHS: Final = {
+    "string": ("minLength", "maxLength"),
+    "array": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+}
+
+
+def class_info(cls: type[Object]) -> Info:
+    """What the annotations of a class, and those it inherits, say about its contents."""
+    keys = {name: _declared(cls, name, hint) for name, hint in _hints(cls).items()}
+    rest = _rest(cls, keys)
+    return Info(
+        Shape(schema_of=lambda definitions: _reference(cls, definitions), classes=(cls,)),
+        keys=keys,
+        rest=rest,
+        items=shape_of(_argument(cls, 0, Any)) if cls._kind == "list" else None,
+    )
+
+
+def class_schema(cls: type[Object], definitions: Definitions) -> JSON:
+    """The schema of an annotated class; classes that it mentions go to the definitions."""
+    info = cls._info
+    if cls._kind == "list":
+        return _titled(cls, {"type": "array", **_schema_at("items", info.items, definitions)})
+    schema: dict[str, Any] = {"type": "object"}
+    if cls._kind == "directory":
+        schema["backing"] = "directory"
+    if info.keys:
+        schema["properties"] = {
+            key: _with_default(shape, definitions) for key, shape in info.keys.items()
+        }
+    required = [key for key, shape in info.keys.items() if shape.default is MISSING]
+    if required and cls._kind == "dict":
+        schema["required"] = required
+    if info.rest is None:
+        schema["additionalProperties"] = False
+    else:
+        schema.update(_schema_at("additionalProperties", info.rest, definitions))
+    return _titled(cls, schema)
+
+
+def _titled(cls: type[Object], schema: dict[str, Any]) -> JSON:
+    return {"title": cls.__name__, **schema} if cls._named else schema
+
+
+def _schema_at(keyword: str, shape: Shape, definitions: Definitions) -> dict[str, Any]:
+    return {} if shape is ANY else {keyword: _with_file(shape, definitions)}
+
+
+def _with_default(shape: Shape, definitions: Definitions) -> JSON:
+    schema = _with_file(shape, definitions)
+    if shape.default is MISSING or not isinstance(schema, dict):
+        return schema
+    return {**schema, "default": shape.default}
+
+
+def _with_file(shape: Shape, definitions: Definitions) -> JSON:
+    schema = shape.schema_of(definitions)
+    if shape.file is None:
+        return schema
+    return {**(schema if isinstance(schema, dict) else {}), "file": shape.file}
+
+
+def _reference(cls: type[Object], definitions: Definitions) -> JSON:
+    """Named classes are defined once and referred to; ``List[int]`` stands where it is used."""
+    if cls._named:
+        return definitions.ref(cls, cls._schema_of)
+    return cls._schema_of(definitions)
+
+
+def _rest(cls: type[Object], keys: Mapping[str, Shape]) -> Shape | None:
+    if cls._kind == "list":
+        return None
+    argument = _argument(cls, -1, None)
+    if argument is not None:
+        return _member_checked(cls, "members", shape_of(argument))
+    allowed = cls._extra == "allow" if cls._extra else not keys
+    return ANY if allowed else None
+
+
+def _argument(cls: type[Object], index: int, default: Any) -> Any:
+    """The type argument that a class, or the nearest one it inherits from, was given."""
+    for base in cls.__mro__:
+        if "_arguments" in vars(base):
+            return _resolve(base, vars(base)["_arguments"][index])
+    return default
+
+
+# --- one key ------------------------------------------------------------------------------------
+
+
+def _declared(cls: type[Object], name: str, hint: Any) -> Shape:
+    given = cls._defaults.get(name, MISSING)
+    field = given if isinstance(given, FileField) else None
+    try:
+        shape = shape_of(hint)
+    except SchemaError as error:
+        raise SchemaError(f"{cls.__qualname__}.{name}: {error}") from error
+    default = field.default if field is not None else given
+    file = field.name if field is not None else shape.file
+    if default is not MISSING or file != shape.file:
+        shape = shape.replace(default=_default(cls, name, default, shape), file=file)
+    return _member_checked(cls, name, shape)
+
+
+def _default(cls: type[Object], name: str, default: Any, shape: Shape) -> JSON | Missing:
+    return MISSING if default is MISSING else encode_default(f"{cls.__name__}.{name}", default, shape)
+
+
+def _member_checked(cls: type[Object], name: str, shape: Shape) -> Shape:
+    """Members of a Directory are files and directories, so they must be able to be Objects."""
+    if cls._kind == "directory" and not shape.classes and not shape.open:
+        raise SchemaError(
+            f"{cls.__qualname__}.{name}: the member of a Directory is a Dict, a List or a "
+            "Directory; single values are keys of a Dict"
+        )
+    if cls._kind != "directory" and any(c._kind == "directory" for c in shape.classes):
+        raise SchemaError(
+            f"{cls.__qualname__}.{name}: a Directory can only be the member of a Directory"
+        )
+    return shape
+
+
+# --- annotations to shapes ----------------------------------------------------------------------
+
+
+def shape_of(hint: Any) -> Shape:
+    """The shape that an annotation describes. Raises SchemaError for one that JSON cannot hold."""
+    if hint is Any or hint is object:
+        return ANY
+    if hint in _SCALARS:
+        schema = _SCALARS[hint]
+        return Shape(schema_of=lambda _: dict(schema))
+    origin = get_origin(hint)
+    if origin is not None:
+        return _generic(hint, origin)
+    if isinstance(hint, typing.NewType):
+        return shape_of(hint.__supertype__)
+    if isinstance(hint, type):
+        return _plain_class(hint)
+    alias = getattr(hint, "__value__", None)  # a `type X = …` statement of Python 3.12
+    if alias is not None:
+        return shape_of(alias)
+    raise SchemaError(f"{hint!r} is no type that JSON can hold")
+
+
+def _plain_class(cls: type) -> Shape:
+    if hasattr(cls, "_info") and hasattr(cls, "_kind"):
+        return _of_object(typing.cast("type[Object]", cls))
+    if cls in _LISTS or cls in _DICTS:
+        return _of_object(BASES["list" if cls in _LISTS else "dict"])
+    if hasattr(cls, "model_json_schema"):
+        from .schema import from_pydantic
+
+        return _of_object(from_pydantic(cls))
+    codec = _codecs.of_enum(cls) if issubclass(cls, Enum) else _codecs.by_type(cls)
+    if codec is None:
+        raise SchemaError(f"{cls.__qualname__} is no type that JSON can hold")
+    schema = codec.schema
+    return Shape(schema_of=lambda _: dict(schema), codecs=(codec,))
+
+
+def _of_object(cls: type[Object]) -> Shape:
+    """Like ``cls._info.shape``, without asking for an info that may still be being made."""
+    return Shape(schema_of=lambda definitions: _reference(cls, definitions), classes=(cls,))
+
+
+def _generic(hint: Any, origin: Any) -> Shape:
+    arguments = get_args(hint)
+    if origin is typing.Annotated:
+        return _annotated(arguments[0], arguments[1:])
+    if origin is Literal:
+        return _literal(arguments)
+    if origin in (Union, types.UnionType):
+        return _union([shape_of(argument) for argument in arguments])
+    if origin in _LISTS:
+        return _of_object(specialise(BASES["list"], arguments))
+    if origin in _DICTS:
+        return _of_object(specialise(BASES["dict"], arguments))
+    if isinstance(origin, type) and hasattr(origin, "_kind"):
+        return _of_object(specialise(typing.cast("type[Object]", origin), arguments))
+    raise SchemaError(f"{hint!r} is no type that JSON can hold")
+
+
+def _literal(values: tuple[Any, ...]) -> Shape:
+    for value in values:
+        if value is not None and type(value) not in (str, int, bool):
+            raise SchemaError(f"Literal[{value!r}] is no value that JSON can hold")
+    return Shape(schema_of=lambda _: {"enum": list(values)})
+
+
+def _union(shapes: Sequence[Shape]) -> Shape:
+    return Shape(
+        schema_of=lambda definitions: _any_of([s.schema_of(definitions) for s in shapes]),
+        classes=_once(cls for shape in shapes for cls in shape.classes),
+        codecs=[codec for shape in shapes for codec in shape.codecs],
+        open=any(shape.open for shape in shapes),
+    )
+
+
+def _any_of(schemas: list[JSON]) -> JSON:
+    """``anyOf``, or the shorter list of types where that says the same."""
+    names: list[str] = []
+    for schema in schemas:
+        if not isinstance(schema, dict) or set(schema) != {"type"}:
+            return {"anyOf": schemas}
+        names.append(schema["type"])
+    return {"type": names}
+
+
+def _once(classes: Iterable[type[Object]]) -> tuple[type[Object], ...]:
+    return tuple(dict.fromkeys(classes))
+
+
+def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
+    shape = shape_of(hint)
+    file = next((m.name for m in metadata if isinstance(m, FileField)), None)
+    constraints = [_constraint(m) for m in metadata if not isinstance(m, FileField)]
+    if not any(constraints):
+        return shape.replace(default=MISSING, file=file)
+
+    def schema_of(definitions: Definitions) -> JSON:
+        return _constrained(shape.schema_of(definitions), constraints)
+
+    return Shape(
+        schema_of=schema_of,
+        classes=shape.classes,
+        codecs=shape.codecs,
+        open=shape.open,
+        file=file,
+    )
+
+
+def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:
+    """The keywords that a piece of Annotated metadata stands for; None for one that is not ours
+    (PEP 593: others' metadata is passed over)."""
+    if isinstance(item, dict):
+        keywords = dict(typing.cast("dict[str, Any]", item))
+        return lambda _: keywords
+    parts = [item, *getattr(item, "metadata", ())]  # pydantic's Field keeps its constraints there
+    values = {name: getattr(part, name, None) for part in parts for name in _KEYWORDS}
+    limits = {name: _last(parts, name) for name in ("min_length", "max_length")}
+    if not any(value is not None for value in (*values.values(), *limits.values())):
+        return None
+
+    def keywords_for(kinds: set[str]) -> dict[str, Any]:
+        found = {_KEYWORDS[n]: _plain_pattern(v) for n, v in values.items() if v is not None}
+        for kind in sorted(kinds & set(_LENGTHS)):
+            for keyword, limit in zip(_LENGTHS[kind], limits.values(), strict=True):
+                if limit is not None:
+                    found[keyword] = limit
+        return found
+
+    return keywords_for
+
+
+def _last(parts: Sequence[Any], name: str) -> Any:
+    found = [getattr(part, name, None) for part in parts]
+    return next((value for value in reversed(found) if value is not None), None)
+
+
+def _plain_pattern(value: Any) -> Any:
+    return value.pattern if isinstance(value, re.Pattern) else value
+
+
+def _constrained(schema: JSON, constraints: Iterable[Any]) -> JSON:
+    base: dict[str, Any] = dict(schema) if isinstance(schema, dict) else {}
+    kinds = base.get("type", list(_LENGTHS))
+    found: dict[str, Any] = {}
+    for constraint in constraints:
+        if constraint is not None:
+            found.update(constraint({kinds} if isinstance(kinds, str) else set(kinds)))
+    if found.keys() & base.keys():
+        return {"allOf": [base, found]}
+    return {**base, **found}
+
+
+# --- generic classes ------------------------------------------------------------------------------
+
+_specialised: dict[tuple[Any, ...], type[Object]] = {}
+
+
+def specialise(cls: type[Object], arguments: Sequence[Any]) -> type[Object]:
+    """``List[Entry]`` as a class of its own: the same one for the same arguments.
+
+    Raises SchemaError for a Dict whose keys are not str.
+    """
+    if cls._kind == "dict" and len(arguments) == 2:
+        if arguments[0] is not str:
+            raise SchemaError(f"keys of JSON objects are str, not {arguments[0]!r}")
+        arguments = arguments[1:]
+    if len(arguments) != 1:
+        raise SchemaError(f"{cls.__name__} takes one type argument, not {len(arguments)}")
+    key = (cls, _cache_key(arguments[0]))
+    made = _specialised.get(key)
+    if made is None:
+        name = f"{cls.__name__}[{_name_of(arguments[0])}]"
+        body = {"_arguments": tuple(arguments), "_named": False, "__module__": cls.__module__}
+        made = _specialised.setdefault(key, typing.cast("type[Object]", type(cls)(name, (cls,), body)))
+    return made
+
+
+def _cache_key(argument: Any) -> Any:
+    # Literal[1] == Literal[True], and metadata may not be hashable.
+    return (repr(argument), argument if isinstance(argument, type) else None)
+
+
+def _name_of(argument: Any) -> str:
+    return argument.__name__ if isinstance(argument, type) else repr(argument).replace("typing.", "")
+
+
+# --- resolving annotations ------------------------------------------------------------------------
+
+
+def _hints(cls: type[Object]) -> dict[str, Any]:
+    """The resolved annotations of a class and its bases, in the order of their declaration."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if vars(base).get("_declares"):
+            for name, hint in typing.cast("type[Object]", base)._declares.items():
+                resolved = _resolve(base, hint)
+                if get_origin(resolved) is not typing.ClassVar and resolved is not typing.ClassVar:
+                    hints[name] = resolved
+    return hints
+
+
+def _resolve(cls: type, hint: Any) -> Any:
+    """An annotation with its forward references looked up, at any depth."""
+    holder = type("_", (), {"__annotations__": {"hint": hint}, "__module__": cls.__module__})
+    names = _Names(cls)
+    module = vars(sys.modules.get(cls.__module__, typing))
+    try:
+        return typing.get_type_hints(holder, module, names, include_extras=True)["hint"]
+    except NameError as error:
+        raise SchemaError(f"{cls.__qualname__}: {error} in the annotation {hint!r}") from error
+
+
+class _Names(dict[str, Any]):
+    """The names that an annotation may use besides those of its module.
+
+    A class within a function sees what the function had defined by then, and classes of ours that
+    the function defined later.
+    """
+
+    def __init__(self, cls: type) -> None:
+        super().__init__(getattr(cls, "_locals", None) or {})
+        self._scope = cls.__qualname__.rpartition(".")[0]
+        self._module = cls.__module__
+        self[cls.__name__] = cls
+
+    def __missing__(self, name: str) -> Any:
+        qualname = f"{self._scope}.{name}" if self._scope else name
+        found = _by_name.get((self._module, qualname))
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+_by_name: dict[tuple[str, str], type[Object]] = {}
+
+
+def remember(cls: type[Object]) -> None:
+    """Note a class under its name, for the annotations of its neighbours."""
+    if "<locals>" in cls.__qualname__:
+        _by_name[cls.__module__, cls.__qualname__] = cls
+
+
+def kind_of(cls: type) -> Kind:
+    """Which of the three an Object class is."""
+    return typing.cast("Kind", cls._kind)  # type: ignore[attr-defined]

@@ -1,0 +1,140 @@
+"""Typed values: Python types that JSON has not, stored as strings and read as themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from .errors import SchemaError
+from .values import JSON
+
+
+class Codec(NamedTuple):
+    """How one Python type is stored."""
+
+    name: str
+    """What error messages call a value of it: ``a date``."""
+    types: tuple[type, ...]
+    """Exactly the types that ``encode`` takes; a datetime is no date."""
+    schema: dict[str, Any]
+    """The JSON Schema of the stored form."""
+    encode: Callable[[Any], JSON]
+    decode: Callable[[Any], Any]
+    accepts: Callable[[Any], bool]
+    """Whether a stored value is of this codec, where a union leaves the choice."""
+
+
+def _date() -> Codec:
+    from datetime import date
+
+    return _string("a date", date, "date", date.isoformat, date.fromisoformat)
+
+
+def _datetime() -> Codec:
+    from datetime import datetime
+
+    return _string(
+        "a datetime", datetime, "date-time", datetime.isoformat, datetime.fromisoformat
+    )
+
+
+def _time() -> Codec:
+    from datetime import time
+
+    return _string("a time", time, "time", time.isoformat, time.fromisoformat)
+
+
+def _uuid() -> Codec:
+    from uuid import UUID
+
+    return _string("a UUID", UUID, "uuid", str, UUID)
+
+
+def _decimal() -> Codec:
+    from decimal import Decimal
+
+    return _string("a Decimal", Decimal, "decimal", str, Decimal)
+
+
+def _bytes() -> Codec:
+    from base64 import b64decode, b64encode
+
+    def encode(value: bytes) -> str:
+        return b64encode(value).decode("ascii")
+
+    codec = _string("bytes", bytes, "base64", encode, b64decode)
+    return codec._replace(schema={**codec.schema, "contentEncoding": "base64"})
+
+
+def _string(
+    name: str, cls: type, form: str, encode: Callable[[Any], str], decode: Callable[[Any], Any]
+) -> Codec:
+    from .checks import CHECKERS
+
+    checker = CHECKERS[form]
+    return Codec(
+        name,
+        (cls,),
+        {"type": "string", "format": form},
+        encode,
+        decode,
+        lambda value: isinstance(value, str) and checker(value),
+    )
+
+
+# Keyed by name, not by type: uuid and decimal take milliseconds to import and most programs have
+# neither.
+_BY_TYPE: Final = {
+    ("datetime", "date"): "date",
+    ("datetime", "datetime"): "date-time",
+    ("datetime", "time"): "time",
+    ("uuid", "UUID"): "uuid",
+    ("decimal", "Decimal"): "decimal",
+    ("builtins", "bytes"): "base64",
+}
+_MAKERS: Final[dict[str, Callable[[], Codec]]] = {
+    "date": _date,
+    "date-time": _datetime,
+    "time": _time,
+    "uuid": _uuid,
+    "decimal": _decimal,
+    "base64": _bytes,
+}
+_made: dict[str, Codec] = {}
+
+
+def by_format(form: str) -> Codec | None:
+    """The codec of a JSON Schema ``format``, if it is one of ours."""
+    if form not in _made and form in _MAKERS:
+        _made[form] = _MAKERS[form]()
+    return _made.get(form)
+
+
+def by_type(cls: type) -> Codec | None:
+    """The codec that stores values of exactly this type, Enums aside."""
+    form = _BY_TYPE.get((cls.__module__, cls.__qualname__))
+    return None if form is None else by_format(form)
+
+
+def of_enum(cls: type[Enum]) -> Codec:
+    """The codec of an Enum: its members are stored by value.
+
+    Raises SchemaError where a member's value is not a JSON scalar.
+    """
+    members = {member.value: member for member in cls}
+    for value in members:
+        if value is not None and type(value) not in (str, int, float, bool):
+            raise SchemaError(f"{cls.__qualname__} has the value {value!r}, which JSON cannot hold")
+    return Codec(
+        f"a {cls.__name__}",
+        (cls,),
+        {"enum": list(members)},
+        lambda member: member.value,
+        cls,
+        lambda value: _is_one_of(value, members),
+    )
+
+
+def _is_one_of(value: Any, members: Iterable[Any]) -> bool:
+    return any(type(value) is type(member) and value == member for member in members)

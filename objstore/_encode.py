@@ -1,0 +1,128 @@
+"""Python values to contents: what an assignment stores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from ._shapes import ANY, Shape
+from .errors import Failure, SchemaError, ValidationError
+from .pointer import build
+from .values import JSON, MAX_DEPTH, show
+
+_PLAIN: Final = frozenset({int, bool, type(None)})
+
+
+def encode(value: object, shape: Shape, *, source: str, path: Sequence[str | int] = ()) -> JSON:
+    """The contents that ``value`` is stored as at a place of this shape, sharing nothing with it.
+
+    ``path`` leads from the file's root to the place. Raises ValidationError with every part that
+    JSON cannot hold; whether the rest fits the schema is for validation to say.
+    """
+    encoder = _Encoder(source, path)
+    contents = encoder.encode(value, shape)
+    if encoder.failures:
+        raise ValidationError(encoder.failures)
+    return contents
+
+
+def encode_default(source: str, value: object, shape: Shape) -> JSON:
+    """The contents of a default. Raises SchemaError where they are none."""
+    try:
+        return encode(value, shape, source=source)
+    except ValidationError as error:
+        raise SchemaError(f"the default of {error}") from error
+
+
+class _Encoder:
+    def __init__(self, source: str, path: Sequence[str | int]) -> None:
+        self.failures: list[Failure] = []
+        self._source = source
+        self._path = list(path)
+
+    def encode(self, value: Any, shape: Shape) -> JSON:
+        kind = type(value)
+        if kind is str:
+            return self._text(value)
+        if kind in _PLAIN:
+            return value  # type: ignore[no-any-return]
+        if kind is float:
+            return self._number(value)
+        if kind is dict:
+            return self._object(value, shape)
+        if kind is list:
+            return self._array(value, shape)
+        return self._other(value, shape)
+
+    def _other(self, value: Any, shape: Shape) -> JSON:
+        if hasattr(value, "_snapshot") and hasattr(value, "_info"):
+            return self.encode(value._snapshot(), shape)  # an Object: its contents
+        for codec in shape.codecs:
+            if type(value) in codec.types:
+                return codec.encode(value)
+        if isinstance(value, Mapping):
+            return self._object(value, shape)
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+            return self._array(value, shape)
+        if hasattr(value, "model_dump"):
+            return self.encode(value.model_dump(mode="json"), shape)
+        if isinstance(value, Enum):
+            return self._refuse("a JSON value", f"{type(value).__name__}.{value.name}")
+        for plain in (str, int, float):
+            if isinstance(value, plain):  # a subclass is kept as what it extends
+                return self.encode(plain(value), shape)
+        return self._refuse("a JSON value", _article(type(value).__name__))
+
+    def _object(self, value: Mapping[Any, Any], shape: Shape) -> JSON:
+        if not self._room():
+            return None
+        info = shape.class_for({})._info if shape.classes else None
+        contents: dict[str, Any] = {}
+        for name, item in value.items():
+            if not isinstance(name, str):
+                self._refuse("keys that are strings", f"the key {name!r}")
+                continue
+            key = name if type(name) is str else str.__str__(name)
+            self._path.append(key)
+            self._text(key)
+            inner = info.shape_for(key) if info is not None else None
+            contents[key] = self.encode(item, inner or ANY)
+            self._path.pop()
+        return contents
+
+    def _array(self, value: Sequence[Any], shape: Shape) -> JSON:
+        if not self._room():
+            return None
+        info = shape.class_for([])._info if shape.classes else None
+        contents: list[Any] = []
+        for index, item in enumerate(value):
+            self._path.append(index)
+            contents.append(self.encode(item, info.shape_at(index) if info is not None else ANY))
+            self._path.pop()
+        return contents
+
+    def _room(self) -> bool:
+        if len(self._path) < MAX_DEPTH:
+            return True
+        self._refuse(f"at most {MAX_DEPTH} levels of containers", "more")
+        return False
+
+    def _text(self, value: str) -> JSON:
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return self._refuse("text without lone surrogates", show(value))
+        return value
+
+    def _number(self, value: float) -> JSON:
+        return value if math.isfinite(value) else self._refuse("a finite number", repr(value))
+
+    def _refuse(self, expected: str, found: str) -> None:
+        self.failures.append(Failure(self._source, build(self._path), expected, found, "type"))
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
