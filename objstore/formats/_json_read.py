@@ -1,0 +1,188 @@
+"""Reading JSON exactly, at the speed of orjson.
+
+orjson is fast and strict but for two things: of keys that come twice it keeps the last in silence,
+and integers beyond 64 bits become floats. So what it read is checked against the text, cheaply, and
+read again by the standard library where the check does not settle the matter.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from math import isinf
+from typing import Any, Final
+
+import orjson
+
+from ..errors import FormatError
+from ..values import JSON, MAX_DEPTH
+from . import _json_faults
+from ._text import check_size, decode, is_array, is_object, split_bom
+
+LARGE: Final = 1 << 16
+"""From this many bytes on it pays to pause the garbage collector."""
+
+_SMALL: Final = 1 << 12
+"""Up to this many bytes it is faster to count brackets than to wrap the value."""
+
+_ORJSON_DEPTH: Final = 254
+"""How many levels orjson writes; one more is a TypeError."""
+
+
+def read(data: bytes, source: str) -> JSON:
+    """The contents of a JSON file. Raises FormatError with line and column."""
+    check_size(data, source)
+    _, body = split_bom(data)
+    if len(body) < LARGE:
+        return _read(body, source)
+    with collector_paused():
+        return _read(body, source)
+
+
+@contextmanager
+def collector_paused() -> Generator[None]:
+    """Without the cyclic garbage collector, which finds nothing in new contents, again and again.
+
+    A thread that comes second finds it disabled and leaves it so; the first one enables it, which
+    costs the second some speed and nothing else.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _read(body: bytes, source: str) -> JSON:
+    try:
+        value: JSON = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return _read_exactly(body, source, error)
+    return value if _is_exact(body, value) else _read_exactly(body, source)
+
+
+def _is_exact(body: bytes, value: JSON) -> bool:
+    """Whether orjson's ``value`` is known to be what ``body`` says; False where it is not known.
+
+    No key was dropped if the text has as many colons as the value written by orjson. For: a colon
+    in valid JSON stands behind a key, one each, or in a string (or key). orjson writes those in
+    strings as they are. If the text escapes none of its own (a colon is U+003A), its strings show
+    all of theirs, so both counts are the number of keys plus the colons in strings, over all
+    entries that each has. The value's entries are the text's without those dropped; dropping one
+    takes away a colon at least, its own. Hence the counts are equal exactly if none was dropped.
+    """
+    try:
+        written = orjson.dumps(value if _is_shallow(body) else _wrapped(value))
+    except TypeError:
+        return False
+    return (
+        body.count(b":") == written.count(b":")
+        and not (b"\\" in body and b"\\u003" in body)
+        and not _has_long_integer(body)
+    )
+
+
+def _is_shallow(body: bytes) -> bool:
+    """Whether there are too few brackets to nest deeper than MAX_DEPTH."""
+    return len(body) < _SMALL and body.count(b"[") + body.count(b"{") <= MAX_DEPTH
+
+
+def _wrapped(value: JSON) -> JSON:
+    """The value so deep in lists that orjson writes it exactly if it nests within MAX_DEPTH."""
+    for _ in range(_ORJSON_DEPTH - MAX_DEPTH):
+        value = [value]
+    return value
+
+
+_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_STRIDE: Final = 4
+_LEAST: Final = len(str(2**63))
+"""How many digits an integer has at least that orjson cannot hold."""
+_DIGITS: Final = re.compile(rb"[0-9]+")
+_BEFORE_INTEGER: Final = frozenset((b"", b"[", b":", b",", b" ", b"\t", b"\r", b"\n", b"-"))
+
+
+def _has_long_integer(body: bytes) -> bool:
+    """Whether something looks like an integer beyond 64 bits; it may still be text in a string.
+
+    Of _LEAST digits in a row, every fourth byte shows four at least, so that a quarter of the bytes
+    tells for nearly every file that there are none.
+    """
+    if b"0" * (_LEAST // _STRIDE) not in body[::_STRIDE].translate(_ZEROS):
+        return False
+    digits = body.translate(_ZEROS)
+    at = digits.find(b"0" * _LEAST)
+    while at >= 0:
+        match = _DIGITS.match(body, at)
+        if match is None or _is_long_integer(body, match):
+            return True
+        at = digits.find(b"0" * _LEAST, match.end())
+    return False
+
+
+def _is_long_integer(body: bytes, digits: re.Match[bytes]) -> bool:
+    start, end = digits.span()
+    before = body[start - 1 : start]
+    # An integer follows a bracket, a colon, a comma, whitespace or its sign, or starts the file.
+    if before not in _BEFORE_INTEGER or body[end : end + 1] in (b".", b"e", b"E"):
+        return False
+    return end - start > _LEAST + 1 or int(digits[0]) > (2**63 if before == b"-" else 2**64 - 1)
+
+
+def _read_exactly(body: bytes, source: str, refusal: Exception | None = None) -> JSON:
+    text = decode(body, source)
+    try:
+        value: JSON = _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise _fault(text, source, error) from error
+    # What the standard library takes and we do not.
+    if _MAYBE_SURROGATE.search(text) or _is_deeper(value, MAX_DEPTH):
+        fault = _json_faults.find(text, source)
+        if fault is not None:
+            raise fault from refusal
+    return value
+
+
+def _fault(text: str, source: str, error: Exception) -> FormatError:
+    return _json_faults.find(text, source) or FormatError(str(error), source=source)
+
+
+_MAYBE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _is_deeper(value: JSON, depth: int) -> bool:
+    """Whether containers nest deeper than ``depth``."""
+    if is_object(value):
+        return not depth or any(_is_deeper(part, depth - 1) for part in value.values())
+    if is_array(value):
+        return not depth or any(_is_deeper(part, depth - 1) for part in value)
+    return False
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        raise ValueError("a key comes twice")
+    return entries
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"{text} is out of the range of a float")
+    return number
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant
+)
