@@ -1,1 +1,81 @@
-"""objstore: typed, validated, transactional Python objects over directories of files."""
+"""objstore: typed, validated, transactional Python objects over directories of JSON and YAML files.
+
+import objstore
+from objstore import Dict, Directory
+
+class Person(Dict):
+    name: str
+    born: int
+
+class Library(Directory):
+    people: Directory[Person]       # people/<key>.json
+
+with objstore.open("data/", Library) as store:
+    store.root.people["ada"] = {"name": "Ada", "born": 1815}
+"""
+
+from __future__ import annotations
+
+from . import schema
+from ._open import open
+from .dicts import Dict
+from .directories import Directory
+from .documents import Commit
+from .errors import (
+    AttributeNotFoundError,
+    BackingError,
+    ClosedError,
+    ConflictError,
+    DefinedKeyError,
+    DetachedError,
+    Failure,
+    FormatError,
+    KeyNameError,
+    KeyNotFoundError,
+    LayoutError,
+    ObjstoreError,
+    OutsideError,
+    ReadOnlyError,
+    SchemaError,
+    StoreNotFoundError,
+    TransactionError,
+    UnknownSchemeError,
+    ValidationError,
+)
+from .lists import List
+from .objects import Object
+from .schema import file
+from .store import Store
+from .transaction import Transaction
+
+__all__ = [
+    "AttributeNotFoundError",
+    "BackingError",
+    "ClosedError",
+    "Commit",
+    "ConflictError",
+    "DefinedKeyError",
+    "DetachedError",
+    "Dict",
+    "Directory",
+    "Failure",
+    "FormatError",
+    "KeyNameError",
+    "KeyNotFoundError",
+    "LayoutError",
+    "List",
+    "Object",
+    "ObjstoreError",
+    "OutsideError",
+    "ReadOnlyError",
+    "SchemaError",
+    "Store",
+    "StoreNotFoundError",
+    "Transaction",
+    "TransactionError",
+    "UnknownSchemeError",
+    "ValidationError",
+    "file",
+    "open",
+    "schema",
+]

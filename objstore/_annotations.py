@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_orig
 
 from . import _codecs
 from ._encode import encode_default
-from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Shape
+from ._shapes import ANY, BASES, Definitions, FileField, Info, Shape
 from .errors import SchemaError
 from .values import JSON, MISSING, Missing
 
@@ -48,7 +48,8 @@ _LENGTHS: Final = {
 
 def class_info(cls: type[Object]) -> Info:
     """What the annotations of a class, and those it inherits, say about its contents."""
-    keys = {name: _declared(cls, name, hint) for name, hint in _hints(cls).items()}
+    hints, defaults = _declarations(cls)
+    keys = {n: _declared(cls, n, hint, defaults.get(n, MISSING)) for n, hint in hints.items()}
     rest = _rest(cls, keys)
     return Info(
         Shape(schema_of=lambda definitions: _reference(cls, definitions), classes=(cls,)),
@@ -130,8 +131,7 @@ def _argument(cls: type[Object], index: int, default: Any) -> Any:
 # --- one key ------------------------------------------------------------------------------------
 
 
-def _declared(cls: type[Object], name: str, hint: Any) -> Shape:
-    given = cls._defaults.get(name, MISSING)
+def _declared(cls: type[Object], name: str, hint: Any, given: Any) -> Shape:
     field = given if isinstance(given, FileField) else None
     try:
         shape = shape_of(hint)
@@ -145,7 +145,9 @@ def _declared(cls: type[Object], name: str, hint: Any) -> Shape:
 
 
 def _default(cls: type[Object], name: str, default: Any, shape: Shape) -> JSON | Missing:
-    return MISSING if default is MISSING else encode_default(f"{cls.__name__}.{name}", default, shape)
+    return (
+        MISSING if default is MISSING else encode_default(f"{cls.__name__}.{name}", default, shape)
+    )
 
 
 def _member_checked(cls: type[Object], name: str, shape: Shape) -> Shape:
@@ -186,7 +188,7 @@ def shape_of(hint: Any) -> Shape:
 
 
 def _plain_class(cls: type) -> Shape:
-    if hasattr(cls, "_info") and hasattr(cls, "_kind"):
+    if hasattr(cls, "_declares") and hasattr(cls, "_kind"):
         return _of_object(typing.cast("type[Object]", cls))
     if cls in _LISTS or cls in _DICTS:
         return _of_object(BASES["list" if cls in _LISTS else "dict"])
@@ -337,7 +339,9 @@ def specialise(cls: type[Object], arguments: Sequence[Any]) -> type[Object]:
     if made is None:
         name = f"{cls.__name__}[{_name_of(arguments[0])}]"
         body = {"_arguments": tuple(arguments), "_named": False, "__module__": cls.__module__}
-        made = _specialised.setdefault(key, typing.cast("type[Object]", type(cls)(name, (cls,), body)))
+        made = _specialised.setdefault(
+            key, typing.cast("type[Object]", type(cls)(name, (cls,), body))
+        )
     return made
 
 
@@ -347,22 +351,24 @@ def _cache_key(argument: Any) -> Any:
 
 
 def _name_of(argument: Any) -> str:
-    return argument.__name__ if isinstance(argument, type) else repr(argument).replace("typing.", "")
+    return (
+        argument.__name__ if isinstance(argument, type) else repr(argument).replace("typing.", "")
+    )
 
 
 # --- resolving annotations ------------------------------------------------------------------------
 
 
-def _hints(cls: type[Object]) -> dict[str, Any]:
-    """The resolved annotations of a class and its bases, in the order of their declaration."""
+def _declarations(cls: type[Object]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The resolved annotations of a class and its bases, in order, and the defaults given."""
     hints: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        if vars(base).get("_declares"):
-            for name, hint in typing.cast("type[Object]", base)._declares.items():
-                resolved = _resolve(base, hint)
-                if get_origin(resolved) is not typing.ClassVar and resolved is not typing.ClassVar:
-                    hints[name] = resolved
-    return hints
+        for name, hint in vars(base).get("_declares", {}).items():
+            hints[name] = _resolve(base, hint)
+            defaults.pop(name, None)  # who declares a key again says anew whether it has a default
+        defaults.update(vars(base).get("_defaults", {}))
+    return hints, defaults
 
 
 def _resolve(cls: type, hint: Any) -> Any:
@@ -404,8 +410,3 @@ def remember(cls: type[Object]) -> None:
     """Note a class under its name, for the annotations of its neighbours."""
     if "<locals>" in cls.__qualname__:
         _by_name[cls.__module__, cls.__qualname__] = cls
-
-
-def kind_of(cls: type) -> Kind:
-    """Which of the three an Object class is."""
-    return typing.cast("Kind", cls._kind)  # type: ignore[attr-defined]

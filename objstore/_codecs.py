@@ -34,9 +34,7 @@ def _date() -> Codec:
 def _datetime() -> Codec:
     from datetime import datetime
 
-    return _string(
-        "a datetime", datetime, "date-time", datetime.isoformat, datetime.fromisoformat
-    )
+    return _string("a datetime", datetime, "date-time", datetime.isoformat, datetime.fromisoformat)
 
 
 def _time() -> Codec:
@@ -70,9 +68,9 @@ def _bytes() -> Codec:
 def _string(
     name: str, cls: type, form: str, encode: Callable[[Any], str], decode: Callable[[Any], Any]
 ) -> Codec:
-    from .checks import CHECKERS
+    from .checks import CHECKS
 
-    checker = CHECKERS[form]
+    checker = CHECKS[form]
     return Codec(
         name,
         (cls,),

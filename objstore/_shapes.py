@@ -38,7 +38,16 @@ class FileField:
 class Shape:
     """What is known of the values at one place."""
 
-    __slots__ = ("_validator", "classes", "codecs", "decode", "default", "file", "open", "schema_of")
+    __slots__ = (
+        "_validator",
+        "classes",
+        "codecs",
+        "decode",
+        "default",
+        "file",
+        "open",
+        "schema_of",
+    )
 
     def __init__(
         self,
@@ -46,7 +55,7 @@ class Shape:
         schema_of: Callable[[Definitions], JSON],
         classes: Iterable[type[Object]] = (),
         codecs: Iterable[Codec] = (),
-        open: bool = False,  # noqa: A002 - the word for it
+        open: bool = False,
         default: JSON | Missing = MISSING,
         file: str | None = None,
     ) -> None:
@@ -147,22 +156,30 @@ class Definitions:
 
     def __init__(self, root: type[Object] | None = None) -> None:
         self.schemas: dict[str, JSON] = {}
-        self._root = root
-        self._names: dict[type[Object], str] = {}
+        self.root = root
+        """The class whose schema the whole document is, if it is one's."""
+        self._names: dict[object, str] = {}
 
     def ref(self, cls: type[Object], make: Callable[[Definitions], JSON]) -> JSON:
         """A reference to a class's schema, which is made here if it was not yet."""
-        if cls is self._root:
+        if cls is self.root:
             return {"$ref": "#"}
         name = self._names.get(cls)
         if name is None:
-            name = self.free_name(cls.__name__)
+            name = self._free_name(cls.__name__)
             self._names[cls] = name
             self.schemas[name] = True  # its place in the order; a class may refer to itself
             self.schemas[name] = make(self)
         return {"$ref": f"#/$defs/{name}"}
 
-    def free_name(self, name: str) -> str:
+    def document(self, document: object, name: str, make: Callable[[str], JSON]) -> str:
+        """The name of a whole schema document among the definitions."""
+        if document not in self._names:
+            self._names[document] = name = self._free_name(name)
+            self.schemas[name] = make(name)
+        return self._names[document]
+
+    def _free_name(self, name: str) -> str:
         """``name``, or with a number where two classes share it."""
         free, count = name, 1
         while free in self.schemas:

@@ -14,6 +14,7 @@
     ├── ReadOnlyError (PermissionError)       a write to a store that was opened read-only
     ├── ClosedError (ValueError)              use of a store after it was closed
     ├── StoreNotFoundError (FileNotFoundError)    nothing to open, and create=False
+    ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
     ├── ConflictError                         somebody else changed the same thing first
     ├── TransactionError (RuntimeError)       a transaction used out of its turn
     └── BackingError (OSError)                the medium refused: full, read-only, broken
@@ -46,6 +47,7 @@ __all__ = [
     "SchemaError",
     "StoreNotFoundError",
     "TransactionError",
+    "UnknownSchemeError",
     "ValidationError",
 ]
 
@@ -177,6 +179,10 @@ class ReadOnlyError(ObjstoreError, PermissionError):
 
 class StoreNotFoundError(ObjstoreError, FileNotFoundError):
     """Nothing is there to be opened, and ``create=False``."""
+
+
+class UnknownSchemeError(ObjstoreError, ValueError):
+    """No backing for the URL's scheme is installed."""
 
 
 class ClosedError(ObjstoreError, ValueError):

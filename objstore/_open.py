@@ -1,0 +1,118 @@
+"""``objstore.open``: from a URL and a schema to a Store."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+
+from ._shapes import ClassFolder
+from .errors import UnknownSchemeError
+from .schema import root_class
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .directories import Directory
+    from .documents import Documents
+    from .objects import Object
+
+    R = TypeVar("R", bound=Object)
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//|$)")
+_GROUP: Final = "objstore.backings"
+
+# What the installed entry points would say of our own backings: asking them takes 30 ms, most of it
+# for importing importlib.metadata, and a program that opens a plain folder should not wait for that.
+_OWN: Final = {
+    "file": "objstore.backings.filesystem:open_documents",
+    "memory": "objstore.backings.memory:open_documents",
+}
+
+
+@overload
+def open(
+    url: str | os.PathLike[str],
+    schema: type[R],
+    *,
+    create: bool = True,
+    readonly: bool = False,
+    durability: str = "full",
+    apply: str = "eager",
+    watch: bool = False,
+    umask: int | None = None,
+) -> Store[R]: ...
+@overload
+def open(
+    url: str | os.PathLike[str],
+    schema: Mapping[str, Any] | str | os.PathLike[str] | type | None = None,
+    *,
+    create: bool = True,
+    readonly: bool = False,
+    durability: str = "full",
+    apply: str = "eager",
+    watch: bool = False,
+    umask: int | None = None,
+) -> Store[Directory[Any]]: ...
+def open(
+    url: str | os.PathLike[str],
+    schema: Any = None,
+    *,
+    create: bool = True,
+    readonly: bool = False,
+    durability: str = "full",
+    apply: str = "eager",
+    watch: bool = False,
+    umask: int | None = None,
+) -> Store[Any]:
+    """Open the store at ``url``, a folder's path or a URL such as ``memory://``.
+
+    ``schema`` is a Directory class, a JSON Schema (a dict, or the path of its file), a pydantic
+    model, or None for whatever is there. Opening reads no file and writes nothing: a folder that is
+    missing is made with the first commit, or refused with StoreNotFoundError if ``create`` is False.
+
+    ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
+    survives the program, not the machine). ``apply`` is ``"eager"`` or ``"lazy"``: whether files
+    hold a commit when it returns, or may follow within a second. ``umask`` overrides the process's
+    for new files.
+
+    Raises SchemaError, StoreNotFoundError, LayoutError where the path is a file, ValueError for
+    options that do not exist.
+    """
+    if watch:
+        raise ValueError(
+            "watch=True is not available yet; a store notices changes when it navigates"
+        )
+    root = root_class(schema)
+    text = os.fspath(url)
+    documents = _maker(text)(
+        text,
+        layout=ClassFolder(root),
+        create=create,
+        readonly=readonly,
+        durability=durability,
+        apply=apply,
+        umask=umask,
+    )
+    return Store(documents, root, url=text, readonly=readonly)
+
+
+def _maker(url: str) -> Callable[..., Documents]:
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else "file"
+    target = _OWN.get(scheme) or _installed(scheme)
+    module, _, name = target.partition(":")
+    return cast("Callable[..., Documents]", getattr(import_module(module), name))
+
+
+def _installed(scheme: str) -> str:
+    """The maker that an installed package offers for a URL's scheme."""
+    from importlib.metadata import entry_points
+
+    points = {point.name: point.value for point in entry_points(group=_GROUP)}
+    if scheme not in points:
+        known = ", ".join(sorted(points.keys() | _OWN.keys()))
+        raise UnknownSchemeError(f"no backing for {scheme}: URLs is installed (known: {known})")
+    return points[scheme]

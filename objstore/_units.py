@@ -1,0 +1,308 @@
+"""Units in memory, and how a transaction sees them.
+
+A *unit* is what a backing reads and writes whole: a file. Its committed contents never change in
+place. A transaction that touches it works on a ``View``: the root that it sees, with copies of the
+containers that it changed.
+
+Elements of a list are known by *tokens*, so that an Object follows its element: in committed
+contents an element's token is its index; a view in which elements moved keeps, for each such list,
+the tokens of its elements in their present order (the list's *origin*). A commit gives the elements
+their new indices as tokens. Tokens below zero belong to elements that no commit has, or has any more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from .errors import DetachedError, Failure, ValidationError
+from .pointer import build
+from .values import JSON, MISSING, Missing
+
+if TYPE_CHECKING:
+    from ._shapes import Shape
+    from .documents import Stamp
+    from .objects import Part
+    from .transaction import Host
+
+Container: TypeAlias = "dict[str, Any] | list[Any]"
+
+fresh_tokens: Final[Iterator[int]] = itertools.count(-1, -1)
+"""Tokens for elements that no commit has; never the same twice in a process."""
+
+
+class Unloaded(Enum):
+    """The type of UNLOADED."""
+
+    UNLOADED = "UNLOADED"
+
+
+UNLOADED: Final = Unloaded.UNLOADED
+"""What a unit holds in place of contents before they are first needed."""
+
+
+class Unit:
+    """One unit's committed contents in this process."""
+
+    __slots__ = (
+        "__weakref__",
+        "checked",
+        "drafts",
+        "failures",
+        "host",
+        "mirrored",
+        "object",
+        "pointer",
+        "shape",
+        "stamp",
+        "value",
+    )
+
+    # All but the first three are guarded by host.lock.
+    def __init__(
+        self, host: Host, pointer: str, shape: Shape, value: JSON | Missing | Unloaded = UNLOADED
+    ) -> None:
+        self.host = host
+        self.pointer = pointer
+        self.shape = shape
+        self.value = value
+        self.stamp: Stamp = None
+        self.failures: list[Failure] = []
+        """Where the contents as found do not fit the schema; such contents are not handed out."""
+        self.checked = 0
+        """The era (``Host.era``) in which the medium was last asked for changes made outside."""
+        self.drafts = 0
+        """Transactions that have a view of this unit; none may be when Objects mirror values."""
+        self.mirrored: list[weakref.ref[Part]] = []
+        """Objects that hold values of committed contents where attribute access finds them."""
+        self.object: weakref.ref[Part] | None = None
+        """The Object of the root, while anyone holds it."""
+
+    def root(self) -> JSON | Missing:
+        """The committed contents, or the default in their place; loaded if they were not.
+
+        Call with ``host.lock`` held.
+
+        Raises ValidationError where they do not fit the schema, FormatError where they do not
+        parse.
+        """
+        if self.value is UNLOADED:
+            self.host.load(self)
+        if self.failures:
+            raise ValidationError(self.failures)
+        value = cast("JSON | Missing", self.value)
+        return self.shape.default if value is MISSING else value
+
+    def clear_mirrors(self) -> None:
+        """Take back every value that Objects hold; call with ``host.lock`` held."""
+        for reference in self.mirrored:
+            holder = reference()
+            if holder is not None:
+                holder._forget()
+        self.mirrored.clear()
+
+    def may_mirror(self) -> bool:
+        """Whether every thread and task may be shown the same contents."""
+        return not self.drafts and self.host.quiet(self)
+
+
+class View:
+    """A unit as one transaction sees it."""
+
+    __slots__ = ("_origins", "_owned", "base", "root", "unit")
+
+    def __init__(self, unit: Unit, base: JSON | Missing) -> None:
+        self.unit = unit
+        self.base = base
+        """The committed contents that the transaction started from."""
+        self.root = base
+        self._owned: dict[int, Container] = {}
+        # Copies that this transaction made, and may change, by id; kept so that ids stay theirs.
+        self._origins: dict[int, tuple[Part, list[int]]] = {}
+        # By id of the List whose elements moved.
+
+    def replace(self, root: JSON | Missing) -> None:
+        """Give the unit other contents as a whole."""
+        self.root = root
+        self._owned.clear()
+        self._origins.clear()
+
+    def locate(self, part: Part) -> JSON | Missing:
+        """What an Object stands for in this view; MISSING where its element is gone."""
+        if part._parent is None:
+            return self._visible_root()
+        return self.below(self.locate(part._parent), part)
+
+    def _visible_root(self) -> JSON | Missing:
+        return self.unit.shape.default if self.root is MISSING else self.root
+
+    def below(self, container: JSON | Missing, part: Part) -> JSON | Missing:
+        """The element of its parent's ``container`` that an Object stands for."""
+        parent, key = part._parent, part._key
+        if parent is not None and isinstance(container, list):
+            return _at(container, self.index(parent, cast(int, key)))
+        if parent is not None and isinstance(container, dict):
+            return parent._element(container, key)
+        return MISSING
+
+    def index(self, parent: Part, token: int) -> int:
+        """The present index of a list's element; -1 where it is gone."""
+        entry = self._origins.get(id(parent))
+        if entry is None:
+            return token
+        try:
+            return entry[1].index(token)
+        except ValueError:
+            return -1
+
+    def token(self, parent: Part, index: int) -> int:
+        """The token of the element that is at ``index`` now."""
+        entry = self._origins.get(id(parent))
+        return index if entry is None else entry[1][index]
+
+    def own(self, part: Part) -> Container:
+        """The container that an Object stands for, as a copy that may be changed in place.
+
+        Raises DetachedError where its element is gone.
+        """
+        if part._parent is None:
+            found = self._visible_root()
+            if id(found) in self._owned:
+                return cast("Container", found)
+            self.root = copy = self._copy(found, part)
+            return copy
+        container = self.own(part._parent)
+        found = self.below(container, part)
+        if id(found) in self._owned:
+            return cast("Container", found)
+        copy = self._copy(found, part)
+        if isinstance(container, list):
+            container[self.index(part._parent, cast(int, part._key))] = copy
+        else:
+            container[cast(str, part._key)] = copy
+        return copy
+
+    def _copy(self, found: JSON | Missing, part: Part) -> Container:
+        if not part._fits(found):
+            raise part._gone()
+        copy = cast("Container", found).copy()  # type: ignore[union-attr]
+        self._owned[id(copy)] = copy
+        return copy
+
+    def origin(self, parent: Part, length: int) -> list[int]:
+        """The tokens of a list's elements, to be changed along with them."""
+        entry = self._origins.get(id(parent))
+        if entry is None:
+            entry = self._origins[id(parent)] = (parent, list(range(length)))
+        return entry[1]
+
+    def drop_below(self, parent: Part, key: str | int) -> None:
+        """Forget what moved within an element that was replaced as a whole."""
+        if self._origins:
+            self._origins = {
+                number: (part, origin)
+                for number, (part, origin) in self._origins.items()
+                if not _is_below(part, parent, key)
+            }
+
+    def save(self) -> _Saved:
+        """What ``restore`` needs to come back here; copies made so far are no longer owned."""
+        self._owned = {}
+        origins = {key: (part, list(origin)) for key, (part, origin) in self._origins.items()}
+        return self.root, origins
+
+    def restore(self, saved: _Saved) -> None:
+        self._owned = {}
+        self.root, self._origins = saved
+
+    def publish_moves(self, others: list[View]) -> None:
+        """Give elements that moved their committed tokens, in the Objects that follow them.
+
+        ``others`` are the views that other transactions have of the unit: they go on seeing every
+        element where it was.
+        """
+        moves = [(part, dict(_positions(origin))) for part, origin in self._origins.values()]
+        lengths = [[_length(view.locate(part)) for part, _ in moves] for view in others]
+        for number, (part, positions) in enumerate(moves):
+            renamed = _Renaming(positions)
+            for view, sizes in zip(others, lengths, strict=True):
+                origin = view.origin(part, sizes[number])
+                origin[:] = map(renamed, origin)
+            part._rename_kids(renamed)
+
+
+_Saved: TypeAlias = "tuple[JSON | Missing, dict[int, tuple[Part, list[int]]]]"
+
+
+class _Renaming:
+    """Committed tokens after a commit, by the tokens before it."""
+
+    def __init__(self, positions: dict[int, int]) -> None:
+        self._positions = positions
+
+    def __call__(self, token: int) -> int:
+        found = self._positions.get(token)
+        if found is None:
+            # Gone from committed contents; still there for a transaction that began earlier.
+            found = self._positions[token] = next(fresh_tokens)
+        return found
+
+
+def _is_below(part: Part, parent: Part, key: str | int) -> bool:
+    step: Part | None = part
+    while step is not None:
+        if step._parent is parent and step._key == key:
+            return True
+        step = step._parent
+    return False
+
+
+def _positions(origin: list[int]) -> Iterator[tuple[int, int]]:
+    return ((token, index) for index, token in enumerate(origin))
+
+
+def _at(elements: list[Any], index: int) -> JSON | Missing:
+    return elements[index] if 0 <= index < len(elements) else MISSING
+
+
+def _length(contents: JSON | Missing) -> int:
+    return len(contents) if isinstance(contents, list) else 0
+
+
+def committed_below(container: JSON | Missing, part: Part) -> JSON | Missing:
+    """The element of its parent's committed ``container`` that an Object stands for."""
+    parent, key = part._parent, part._key
+    if parent is not None and isinstance(container, list):
+        return _at(container, cast(int, key))
+    if parent is not None and isinstance(container, dict):
+        return parent._element(container, key)
+    return MISSING
+
+
+def path_of(part: Part, view: View | None) -> list[str | int]:
+    """The path from the unit's root to an Object, as a transaction or everybody sees it."""
+    path: list[str | int] = []
+    step: Part | None = part
+    while step is not None and step._parent is not None:
+        key = step._key
+        if view is not None and isinstance(key, int):
+            key = view.index(step._parent, key)
+        path.append(cast("str | int", key))
+        step = step._parent
+    path.reverse()
+    return path
+
+
+def detached(part: Part, path: list[str | int]) -> DetachedError:
+    """The error of reading an Object whose element is gone."""
+    where = part._unit.host.source(part._unit)
+    place = f"{where} at {build(path)}" if path and min_token(path) >= 0 else where
+    return DetachedError(f"the {type(part).__name__} of {place} is no longer there")
+
+
+def min_token(path: list[str | int]) -> int:
+    """The least index in a path; below zero where it leads through an element that is gone."""
+    return min((step for step in path if isinstance(step, int)), default=0)

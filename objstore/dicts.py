@@ -1,0 +1,203 @@
+"""Dict: an object of a JSON document, with the contract of a MutableMapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
+
+from ._shapes import ANY, BASES, FileField, Kind
+from ._units import Container, View, path_of
+from .keyed import Keyed, merged
+from .objects import Part, iterate_merged, read_value, unattached_copy
+from .pointer import build
+from .values import MISSING
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from .transaction import Transaction
+
+    K = TypeVar("K", bound=str, default=str)
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K", bound=str)
+    V = TypeVar("V")
+
+_ABSENT = object()
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(FileField,))
+class Dict(Keyed, Part, MutableMapping[K, V]):
+    """An object of a JSON document: keys as attributes and as items.
+
+    Subclasses declare basic keys as annotations, and defined keys as methods ``get_x`` and
+    ``set_x``. ``Dict(...)`` makes an unattached one, which lives in memory and is good for
+    assigning; those of a store come from the store.
+
+    A class with declared keys refuses others unless it is made with ``extra="allow"``.
+    ``Dict[str, T]`` takes any key, with values of type T.
+    """
+
+    __slots__ = ("__dict__",)
+
+    _kind: ClassVar[Kind] = "dict"
+
+    def __init__(self, contents: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
+        given = {**(contents or {}), **keys}
+        computed = {key: given.pop(key) for key in self._defined if key in given}
+        self._start_unattached(given)
+        for key, value in computed.items():
+            self._put(key, value)
+
+    if TYPE_CHECKING:
+
+        def __class_getitem__(cls, item: Any) -> type[Self]: ...
+
+    # --- items --------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: K) -> V:
+        try:
+            return cast(V, self.__dict__[key])
+        except KeyError:
+            return cast(V, self._get(key))
+
+    def __setitem__(self, key: K, value: Any) -> None:
+        self._put(key, value)
+
+    def __delitem__(self, key: K) -> None:
+        self._delete(key)
+
+    # The mixin's get() would hide a broken file behind the default: DetachedError is a KeyError.
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, or ``default`` where there is none."""
+        return self[key] if key in self else default
+
+    # --- what Keyed asks for --------------------------------------------------------------------------
+
+    def _read(self, key: str) -> Any:
+        contents, view = self._mapping()
+        info = type(self)._info
+        raw = self._element(contents, key)
+        if raw is MISSING:
+            raise self._missing(key, self._where(view))
+        value = read_value(self, key, raw, info.shape_for(key))
+        if view is None:
+            self._mirror(key, value, contents)
+        return value
+
+    def _mirror(self, key: str, value: Any, contents: Container) -> None:
+        """Put a value where attribute access finds it, if everybody may see it.
+
+        Keys that are attributes of the class stay out: there the class comes first.
+        """
+        unit = self._unit
+        with unit.host.lock:
+            if unit.may_mirror() and self._committed() is contents and not hasattr(type(self), key):
+                if not self.__dict__:
+                    self._note_mirror()
+                self.__dict__[key] = value
+
+    def _forget(self) -> None:
+        self.__dict__.clear()
+
+    def _write(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"keys are str, not {type(key).__name__}")
+        if self._is_own_child(key, value):
+            return
+        with self._edit() as tx:
+            shape = type(self)._info.shape_for(key)
+            view = tx.view(self._unit)
+            encoded = self._encode(value, shape or ANY, view, key)
+            container, view = self._own(tx)
+            view.drop_below(self, key)
+            container[key] = encoded
+
+    def _remove(self, key: str) -> None:
+        with self._edit() as tx:
+            contents, view = self._mapping()
+            if key not in contents:
+                raise self._missing(key, self._where(view))
+            container, view = self._own(tx)
+            view.drop_below(self, key)
+            del container[key]
+
+    def _has(self, key: str) -> bool:
+        return self._element(self._mapping()[0], key) is not MISSING
+
+    def _stored_keys(self) -> Iterator[str]:
+        defaults = (key for key, _ in type(self)._info.defaults)
+        return iterate_merged(iter(list(self._mapping()[0])), defaults)
+
+    def _edit(self) -> AbstractContextManager[Transaction]:
+        return self._unit.host.edit()
+
+    def _mapping(self) -> tuple[dict[str, Any], View | None]:
+        contents, view = self._contents()
+        return cast("dict[str, Any]", contents), view
+
+    def _where(self, view: View | None) -> str:
+        unit = self._unit
+        place = build(path_of(self, view))
+        source = unit.host.source(unit)
+        return f"{source} at {place}" if place else source
+
+    # --- several keys at once: one transaction --------------------------------------------------------
+
+    def update(self, *args: Any, **keys: Any) -> None:
+        """Set several keys together, as dict.update does."""
+        with self._edit():
+            super().update(*args, **keys)
+
+    def clear(self) -> None:
+        """Remove every stored key."""
+        with self._edit() as tx:
+            container, view = self._own(tx)
+            for key in container:
+                view.drop_below(self, key)
+            container.clear()
+
+    def pop(self, key: Any, default: Any = _ABSENT) -> Any:
+        """Remove a stored key and return its value; an Object is returned unattached."""
+        with self._edit():
+            if default is not _ABSENT and key not in self._mapping()[0]:
+                return default
+            value = unattached_copy(self._get(key))
+            del self[key]
+            return value
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove and return the last stored key and its value."""
+        with self._edit():
+            contents = self._mapping()[0]
+            if not contents:
+                raise self._missing("", self._where(None))
+            key = next(reversed(contents))
+            return key, self.pop(key)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, which is set first if it is not there."""
+        with self._edit():
+            if key not in self:
+                self[key] = default
+            return self[key]
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return merged(self.contents, other)
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return merged(other, self.contents)
+
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
+        self.update(other)
+        return self
+
+    def copy(self) -> dict[str, Any]:
+        """The contents, as a plain dict."""
+        return cast("dict[str, Any]", self.contents)
+
+
+BASES["dict"] = Dict

@@ -1,0 +1,224 @@
+"""Directory: an Object whose members are files and directories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from ._shapes import BASES, Kind, Shape
+from .errors import Failure, ValidationError
+from .keyed import Keyed, merged
+from .objects import Object, Part, iterate_merged, unattached_copy
+from .pointer import join
+from .values import JSON, MISSING
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from .store import Store
+    from .transaction import Transaction
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+_ABSENT = object()
+
+
+class Directory(Keyed, MutableMapping[str, T]):
+    """A directory: members that are Dicts or Lists are files, members that are Directories folders.
+
+    Subclasses declare members as annotations. ``Directory[T]`` is open-ended: any key, with members
+    of type T; a plain ``Directory`` holds whatever is there. A member is looked up by name, without
+    a listing, and is not loaded until a key of its own is used; only iterating an open-ended
+    directory lists it. Directories come from a store; what is assigned to one is plain dicts.
+    """
+
+    __slots__ = ("__dict__", "_host", "_path")
+
+    _kind: ClassVar[Kind] = "directory"
+    _host: Store[Any]
+    _path: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError(
+            f"a {type(self).__name__} comes from a store; assign a plain dict to make its members"
+        )
+
+    @classmethod
+    def _make(cls, host: Store[Any], path: str) -> Self:
+        self = cls.__new__(cls)
+        object.__setattr__(self, "_host", host)
+        object.__setattr__(self, "_path", path)
+        return self
+
+    if TYPE_CHECKING:
+
+        def __class_getitem__(cls, item: Any) -> type[Self]: ...
+
+    def __getitem__(self, key: str) -> T:
+        return cast(T, self._get(key))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._delete(key)
+
+    # --- what Keyed asks for --------------------------------------------------------------------------
+
+    def _read(self, key: str) -> Any:
+        found = self._find(key)
+        if found is None:
+            raise self._missing(key, self._where())
+        if key in type(self)._info.keys and isinstance(found, Directory):
+            if not hasattr(type(self), key):
+                self.__dict__[key] = found  # it is always there: attribute access may find it
+        return found
+
+    def _find(self, key: str) -> Object | None:
+        """A member; None where there is none. Declared directories are there without a folder."""
+        shape = self._member_shape(key)
+        if shape is None:
+            return None
+        path = join(self._path, key)
+        cls = shape.directory
+        if cls is not None and not shape.anything and key in type(self)._info.keys:
+            return self._host.directory(path, cls)
+        return self._host.member(path, shape)
+
+    def _write(self, key: str, value: Any) -> None:
+        shape = self._require_shape(key)
+        path = join(self._path, key)
+        if isinstance(value, Part) and value is self._host.held(path):
+            return  # as after `root.tags += ["x"]`
+        with self._edit() as tx:
+            folder = self._host.folder_at(path, shape)
+            if folder is None:
+                self._host.put(tx, path, shape, value)
+            else:
+                folder._replace(value)
+
+    def _remove(self, key: str) -> None:
+        with self._edit() as tx:
+            member = self._read(key)
+            if isinstance(member, Directory):
+                member.clear()
+            else:
+                tx.view(member._unit).replace(MISSING)
+
+    def _replace(self, value: Any) -> None:
+        """Make the members exactly those of a mapping."""
+        if isinstance(value, Directory) and value is self:
+            return
+        if not isinstance(value, Mapping):
+            raise ValidationError([Failure(self._where(), "", "an object", type(value).__name__)])
+        for key in [key for key in self._stored_keys() if key not in value]:
+            self._remove(key)
+        for key, member in value.items():
+            self._put(key, member)
+
+    def _has(self, key: str) -> bool:
+        return self._find(key) is not None
+
+    def _stored_keys(self) -> Iterator[str]:
+        declared = type(self)._info.keys
+        there = self._host.keys_of(self._path)
+        always = (key for key, shape in declared.items() if self._always(shape))
+        return iterate_merged(always, iter(there))
+
+    def _edit(self) -> AbstractContextManager[Transaction]:
+        return self._host.edit()
+
+    @staticmethod
+    def _always(shape: Shape) -> bool:
+        """Whether a member can be read whatever is on the medium."""
+        return shape.default is not MISSING or (shape.directory is not None and not shape.anything)
+
+    def _member_shape(self, key: object) -> Shape | None:
+        if not isinstance(key, str):
+            raise TypeError(f"keys are str, not {type(key).__name__}")
+        return type(self)._info.shape_for(key)
+
+    def _require_shape(self, key: str) -> Shape:
+        shape = self._member_shape(key)
+        if shape is None:
+            known = ", ".join(type(self)._info.keys) or "none"
+            failure = Failure(
+                self._where(),
+                "",
+                f"no member {key!r} (known: {known})",
+                "it",
+                "additionalProperties",
+            )
+            raise ValidationError([failure])
+        return shape
+
+    def _subdirectory(self, key: str) -> Directory[Any] | None:
+        """The directory of a key whether or not it exists yet; None where none may be."""
+        shape = self._member_shape(key)
+        cls = None if shape is None else shape.directory
+        return None if cls is None else self._host.directory(join(self._path, key), cls)
+
+    # --- the contract of a mapping ----------------------------------------------------------------------
+
+    def _snapshot(self) -> JSON:
+        return {key: cast(Object, self._read(key))._snapshot() for key in self._stored_keys()}
+
+    def update(self, *args: Any, **keys: Any) -> None:
+        """Set several members together, as dict.update does."""
+        with self._edit():
+            super().update(*args, **keys)
+
+    def clear(self) -> None:
+        """Delete every member, in one transaction."""
+        with self._edit():
+            for key in self._host.keys_of(self._path):
+                self._remove(key)
+
+    def pop(self, key: str, default: Any = _ABSENT) -> Any:
+        """Delete a member and return its contents, as an unattached Object or a plain dict."""
+        with self._edit():
+            if default is not _ABSENT and key not in self:
+                return default
+            member = self._read(key)
+            value = member.contents if isinstance(member, Directory) else unattached_copy(member)
+            self._remove(key)
+            return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Delete the last member; return its key and contents."""
+        with self._edit():
+            keys = self._host.keys_of(self._path)
+            if not keys:
+                raise self._missing("", self._where())
+            return keys[-1], self.pop(keys[-1])
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The member of a key, which is made first if it is not there."""
+        with self._edit():
+            if key not in self:
+                self[key] = default
+            return self[key]
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return merged(self.contents, other)
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return merged(other, self.contents)
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def _where(self) -> str:
+        return f"{self._path.lstrip('/')}/" if self._path else "the store"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._path or '/'}>"
+
+
+BASES["directory"] = Directory

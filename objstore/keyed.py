@@ -1,0 +1,151 @@
+"""What Dict and Directory share: keys as attributes, and defined keys."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .errors import AttributeNotFoundError, DefinedKeyError, KeyNotFoundError
+from .objects import Object, defined_keys
+from .values import JSON
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from .transaction import Transaction
+
+
+class _Defined:
+    """A class's defined keys, found once: name -> (getter, setter or None)."""
+
+    def __get__(self, instance: object, cls: type[Keyed]) -> dict[str, tuple[Any, Any]]:
+        found = vars(cls).get("_own_defined")
+        if found is None:
+            found = cls._own_defined = defined_keys(cls)
+        return found  # type: ignore[no-any-return]
+
+
+class Keyed(Object):
+    """An Object with keys: basic ones, which are stored, and defined ones, which are computed."""
+
+    __slots__ = ()
+
+    _own_defined: ClassVar[dict[str, tuple[Any, Any]] | None] = None
+    _defined: ClassVar[_Defined] = _Defined()
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls._own_defined = None
+
+    # --- what Dict and Directory say themselves -----------------------------------------------------
+
+    @abstractmethod
+    def _read(self, key: str) -> Any:
+        """The value of a basic key. Raises KeyNotFoundError."""
+
+    @abstractmethod
+    def _write(self, key: str, value: Any) -> None:
+        """Set a basic key."""
+
+    @abstractmethod
+    def _remove(self, key: str) -> None:
+        """Remove a basic key. Raises KeyNotFoundError."""
+
+    @abstractmethod
+    def _has(self, key: str) -> bool:
+        """Whether ``_read`` would find something."""
+
+    @abstractmethod
+    def _stored_keys(self) -> Iterator[str]:
+        """The basic keys that are there, or read as a default."""
+
+    @abstractmethod
+    def _edit(self) -> AbstractContextManager[Transaction]:
+        """The transaction for what is about to be changed."""
+
+    # --- keys, whichever kind -----------------------------------------------------------------------
+
+    def _get(self, key: str) -> Any:
+        defined = self._defined.get(key)
+        return self._read(key) if defined is None else defined[0](self)
+
+    def _put(self, key: str, value: Any) -> None:
+        defined = self._defined.get(key)
+        if defined is None:
+            self._write(key, value)
+        elif defined[1] is None:
+            raise DefinedKeyError(
+                f"{type(self).__name__}.{key} is computed by get_{key}, "
+                f"and cannot be set without a method set_{key}"
+            )
+        else:
+            with self._edit():
+                defined[1](self, value)
+
+    def _delete(self, key: str) -> None:
+        if key in self._defined:
+            raise DefinedKeyError(
+                f"{type(self).__name__}.{key} is computed by get_{key}, and cannot be deleted"
+            )
+        self._remove(key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and (key in self._defined or self._has(key))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._stored_keys()
+        yield from self._defined
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    # --- keys as attributes -------------------------------------------------------------------------
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    else:
+
+        def __getattr__(self, name):
+            # Called only for what is neither mirrored in __dict__ nor an attribute of the class.
+            if name.startswith("__") and name.endswith("__"):
+                raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+            try:
+                return self._get(name)
+            except KeyNotFoundError as error:
+                raise AttributeNotFoundError(str(error)) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._require_key(name)
+        self._put(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._require_key(name)
+        try:
+            self._delete(name)
+        except KeyNotFoundError as error:
+            raise AttributeNotFoundError(str(error)) from None
+
+    def _require_key(self, name: str) -> None:
+        if hasattr(type(self), name):
+            raise AttributeError(
+                f"{name!r} is an attribute of every {type(self).__name__}; "
+                f"the key of that name is at obj[{name!r}]"
+            )
+
+    def __dir__(self) -> list[str]:
+        keys = [key for key in self if key.isidentifier()]
+        return sorted({*super().__dir__(), *keys})
+
+    def _missing(self, key: object, where: str) -> KeyNotFoundError:
+        """The error of a key that is not there."""
+        known = [*self._info.keys, *self._defined]
+        hint = f" (known keys: {', '.join(known)})" if known and key not in known else ""
+        return KeyNotFoundError(f"{where} has no key {key!r}{hint}")
+
+
+def merged(mapping: Mapping[str, Any], other: Any) -> dict[str, JSON]:
+    """``mapping | other`` as a plain dict."""
+    return {**mapping, **(dict(other) if not isinstance(other, Mapping) else other)}

@@ -1,0 +1,261 @@
+"""List: an array of a JSON document, with the contract of a MutableSequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, SupportsIndex, cast, overload
+
+from ._shapes import BASES, Kind
+from ._units import Container, View, fresh_tokens
+from .objects import Part, read_value, unattached_copy
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from .transaction import Transaction
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+_UNREAD: Final = object()
+
+
+class List(Part, MutableSequence[T]):
+    """An array of a JSON document: ``List[T]`` has elements of type T.
+
+    ``List(iterable)`` makes an unattached one. Objects of its elements follow them when others are
+    inserted, removed or sorted.
+    """
+
+    __slots__ = ("_mirrored",)
+
+    _kind: ClassVar[Kind] = "list"
+    _mirrored: list[Any] | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        self._mirrored = None
+        return self
+
+    def __init__(self, elements: Iterable[Any] = (), /) -> None:
+        self._start_unattached(list(elements))
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: Any) -> Any:
+        mirrored = self._mirrored
+        if mirrored is not None and type(index) is int:
+            try:
+                value = mirrored[index]
+            except IndexError:
+                value = _UNREAD
+            if value is not _UNREAD:
+                return value
+        return self._get(index)
+
+    def _get(self, index: Any) -> Any:
+        contents, view = self._array()
+        if isinstance(index, slice):
+            chosen = range(len(contents))[index]
+            return [self._value(contents, i, view) for i in chosen]
+        position = self._position(index, len(contents))
+        value = self._value(contents, position, view)
+        if view is None:
+            self._mirror(position, value, contents)
+        return value
+
+    def _value(self, contents: list[Any], index: int, view: View | None) -> Any:
+        raw = contents[index]
+        token = index
+        if view is not None and (type(raw) is dict or type(raw) is list):
+            token = view.token(self, index)
+        return read_value(self, token, raw, type(self)._info.shape_at(index))
+
+    def _mirror(self, index: int, value: Any, contents: Container) -> None:
+        unit = self._unit
+        with unit.host.lock:
+            if unit.may_mirror() and self._committed() is contents:
+                if self._mirrored is None:
+                    self._mirrored = [_UNREAD] * len(contents)
+                    self._note_mirror()
+                self._mirrored[index] = value
+
+    def _forget(self) -> None:
+        self._mirrored = None
+
+    def _array(self) -> tuple[list[Any], View | None]:
+        contents, view = self._contents()
+        return cast("list[Any]", contents), view
+
+    def _position(self, index: SupportsIndex, length: int) -> int:
+        position = index.__index__()
+        if position < 0:
+            position += length
+        if not 0 <= position < length:
+            raise IndexError(f"index {index} is out of range for {length} elements")
+        return position
+
+    def __len__(self) -> int:
+        return len(self._array()[0])
+
+    def __iter__(self) -> Iterator[T]:
+        index = 0
+        while True:  # by index, as a list's own iterator does: elements may come and go meanwhile
+            contents, view = self._array()
+            if index >= len(contents):
+                return
+            yield self._value(contents, index, view)
+            index += 1
+
+    def copy(self) -> list[Any]:
+        """The contents, as a plain list."""
+        return cast("list[Any]", self.contents)
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    def _edit(self) -> AbstractContextManager[Transaction]:
+        return self._unit.host.edit()
+
+    @overload
+    def __setitem__(self, index: int, value: Any) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[Any]) -> None: ...
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, slice):
+            self._set_slice(index, list(value))
+            return
+        with self._edit() as tx:
+            contents, view = self._draft(tx)
+            position = self._position(index, len(contents))
+            token = view.token(self, position)
+            if self._is_own_child(token, value):
+                return
+            encoded = self._element_contents(value, position, view)
+            view.drop_below(self, token)
+            self._owned(tx)[position] = encoded
+
+    def _set_slice(self, index: slice, values: list[Any]) -> None:
+        with self._edit() as tx:
+            contents, view = self._draft(tx)
+            start = index.indices(len(contents))[0]
+            encoded = [self._element_contents(v, start + i, view) for i, v in enumerate(values)]
+            trial = list(contents)
+            trial[index] = encoded  # raises what a list raises, before anything is changed
+            origin = view.origin(self, len(contents))
+            self._owned(tx)[index] = encoded
+            origin[index] = [next(fresh_tokens) for _ in encoded]
+
+    def __delitem__(self, index: int | slice) -> None:
+        with self._edit() as tx:
+            contents, view = self._draft(tx)
+            chosen = index if isinstance(index, slice) else self._position(index, len(contents))
+            origin = view.origin(self, len(contents))
+            del self._owned(tx)[chosen]
+            del origin[chosen]
+
+    def insert(self, index: SupportsIndex, value: Any) -> None:
+        """Insert an element before ``index``, as list.insert does."""
+        with self._edit() as tx:
+            contents, view = self._draft(tx)
+            length = len(contents)
+            position = min(
+                max(index.__index__() + (length if index.__index__() < 0 else 0), 0), length
+            )
+            encoded = self._element_contents(value, position, view)
+            origin = view.origin(self, length)
+            self._owned(tx).insert(position, encoded)
+            origin.insert(position, next(fresh_tokens))
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Append several elements together."""
+        elements = list(values)
+        with self._edit() as tx:
+            contents, _ = self._draft(tx)
+            length = len(contents)
+            self[length:length] = elements
+
+    def append(self, value: Any) -> None:
+        """Append an element."""
+        self.insert(len(self), value)
+
+    def pop(self, index: SupportsIndex = -1) -> Any:
+        """Remove an element and return its value; an Object is returned unattached."""
+        with self._edit():
+            value = unattached_copy(self[index.__index__()])
+            del self[index.__index__()]
+            return value
+
+    def clear(self) -> None:
+        """Remove every element."""
+        del self[:]
+
+    def reverse(self) -> None:
+        """Reverse the order in place."""
+        self._reorder(lambda indices: indices.reverse())
+
+    def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
+        """Sort in place, stable, as list.sort does. Elements are compared as they are read."""
+        values = list(self)
+
+        def rank(index: int) -> Any:
+            return values[index] if key is None else key(values[index])
+
+        self._reorder(lambda indices: indices.sort(key=rank, reverse=reverse))
+
+    def _reorder(self, change: Callable[[list[int]], None]) -> None:
+        with self._edit() as tx:
+            contents, view = self._draft(tx)
+            indices = list(range(len(contents)))
+            change(indices)
+            if indices == list(range(len(contents))):
+                return
+            origin = view.origin(self, len(contents))
+            owned = self._owned(tx)
+            owned[:] = [contents[i] for i in indices]
+            origin[:] = [origin[i] for i in indices]
+
+    def __iadd__(self, values: Iterable[Any]) -> Self:
+        self.extend(values)
+        return self
+
+    def __imul__(self, times: SupportsIndex) -> Self:
+        with self._edit():
+            contents = self.contents
+            self[:] = contents * times.__index__()
+        return self
+
+    def __add__(self, other: Iterable[Any]) -> list[Any]:
+        return [*self.contents, *other]
+
+    def __radd__(self, other: Iterable[Any]) -> list[Any]:
+        return [*other, *self.contents]
+
+    def __mul__(self, times: SupportsIndex) -> list[Any]:
+        return cast("list[Any]", self.contents * times.__index__())
+
+    __rmul__ = __mul__
+
+    def _draft(self, tx: Transaction) -> tuple[list[Any], View]:
+        """This list as the transaction has it, not yet to be changed in place."""
+        view = tx.view(self._unit)
+        located = view.locate(self)
+        if not self._fits(located):
+            raise self._gone(view)
+        return cast("list[Any]", located), view
+
+    def _owned(self, tx: Transaction) -> list[Any]:
+        return cast("list[Any]", self._own(tx)[0])
+
+    def _element_contents(self, value: Any, index: int, view: View) -> Any:
+        return self._encode(value, type(self)._info.shape_at(index), view, index)
+
+
+BASES["list"] = List

@@ -1,0 +1,397 @@
+"""Object, and what Dict, List and Directory have in common.
+
+An Object stands for a place in a store; it holds no contents of its own. Reads of an Object that no
+transaction has changed are answered from where the interpreter looks first (the instance
+``__dict__`` of a Dict, a list in a List): values are mirrored there when they are first read, and
+taken back before anybody may see others.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any, ClassVar, Final, Literal, Self, cast
+
+from . import _annotations
+from ._encode import encode
+from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
+from ._units import Container, Unit, View, committed_below, detached, path_of
+from .errors import DetachedError
+from .transaction import Transaction, Unattached
+from .values import JSON, MISSING, Missing
+
+Extra = Literal["allow", "forbid"]
+
+
+class _ClassInfo:
+    """A class's ``Info``, made when first asked for: annotations may name classes defined later."""
+
+    def __get__(self, instance: object, cls: type[Object]) -> Info:
+        info = vars(cls).get("_own_info")
+        if info is None:
+            info = cls._own_info = cls._make_info()
+        return cast(Info, info)
+
+
+class _ClassSchema:
+    """A class's JSON Schema (draft 2020-12), as a document of its own."""
+
+    def __get__(self, instance: object, cls: type[Object]) -> dict[str, Any]:
+        schema = vars(cls).get("_own_schema")
+        if schema is None:
+            schema = cls._own_schema = standalone(cls._schema_of, root=cls)
+        return cast("dict[str, Any]", schema)
+
+
+class Object:
+    """What stands for a place in a store: a Dict, a List or a Directory."""
+
+    __slots__ = ("__weakref__",)
+
+    _kind: ClassVar[Kind]
+    _named: ClassVar[bool] = True
+    _extra: ClassVar[Extra | None] = None
+    _declares: ClassVar[Mapping[str, Any]] = {}
+    _defaults: ClassVar[Mapping[str, Any]] = {}
+    _locals: ClassVar[Mapping[str, Any] | None] = None
+    _own_info: ClassVar[Info | None] = None
+    _own_schema: ClassVar[Any] = None
+    _given_schema: ClassVar[Any] = None
+    _info: ClassVar[_ClassInfo] = _ClassInfo()
+    __schema__: ClassVar[_ClassSchema] = _ClassSchema()
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init_subclass__(cls, *, extra: Extra | None = None, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls._own_info = cls._own_schema = None
+        if extra is not None:
+            if extra not in ("allow", "forbid"):
+                raise TypeError(f'extra is "allow" or "forbid", not {extra!r}')
+            cls._extra = extra
+        if not cls.__module__.startswith("objstore."):
+            _take_declarations(cls)
+
+    @classmethod
+    def _make_info(cls) -> Info:
+        if cls._given_schema is not None:
+            from .schema import info_of_given
+
+            return info_of_given(cls)
+        return _annotations.class_info(cls)
+
+    @classmethod
+    def _schema_of(cls, definitions: Definitions) -> JSON:
+        if cls._given_schema is not None:
+            from .schema import given_schema_of
+
+            return given_schema_of(cls, definitions)
+        return _annotations.class_schema(cls, definitions)
+
+    # --- the same for all three -------------------------------------------------------------------
+
+    @property
+    def contents(self) -> Any:
+        """The plain JSON value: basic keys only, a copy that is the caller's to change."""
+        return copy_of(self._snapshot())
+
+    @abstractmethod
+    def _snapshot(self) -> JSON:
+        """The contents as this thread or task sees them; not to be changed."""
+
+    def GET(self, key: Any) -> Any:
+        """The value of a key or element, like ``obj[key]``."""
+        return cast(Any, self)[key]
+
+    def PUT(self, key: Any, value: Any) -> None:
+        """Set a key or element, like ``obj[key] = value``."""
+        cast(Any, self)[key] = value
+
+    def DELETE(self, key: Any) -> None:
+        """Remove a key or element, like ``del obj[key]``."""
+        del cast(Any, self)[key]
+
+    def HEAD(self, key: Any) -> bool:
+        """Whether GET would find something."""
+        try:
+            cast(Any, self)[key]
+        except (KeyError, IndexError):
+            return False
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if isinstance(other, Object):
+            other = other._snapshot()
+        if not isinstance(other, dict | list):
+            return NotImplemented
+        return self._snapshot() == other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies, deep copies and pickles are unattached Objects with the same contents.
+        return _unattached, (type(self), self.contents)
+
+
+def _unattached(cls: type[Object], contents: Any) -> Object:
+    return cast(Any, cls)(contents)  # type: ignore[no-any-return]
+
+
+class Part(Object):
+    """A Dict or List: a file, an element within one, or unattached."""
+
+    __slots__ = ("_cache", "_key", "_kids", "_parent", "_unit")
+
+    _unit: Unit
+    _parent: Part | None
+    _key: str | int | None
+    _kids: weakref.WeakValueDictionary[str | int, Part] | None
+    _cache: tuple[object, Container | None]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = object.__new__(cls)
+        _set(self, "_cache", (None, None))
+        _set(self, "_kids", None)
+        return self
+
+    @classmethod
+    def _make(cls, unit: Unit, parent: Part | None = None, key: str | int | None = None) -> Self:
+        """The Object of a place that exists."""
+        self = cls.__new__(cls)
+        _set(self, "_unit", unit)
+        _set(self, "_parent", parent)
+        _set(self, "_key", key)
+        return self
+
+    def _start_unattached(self, contents: Any) -> None:
+        """Become an Object of nobody's store, with these contents, if they fit the schema."""
+        shape = type(self)._info.shape
+        unit = Unit(Unattached(type(self).__name__), "", shape, MISSING)
+        _set(self, "_unit", unit)
+        _set(self, "_parent", None)
+        _set(self, "_key", None)
+        with unit.host.edit() as tx:
+            encoded = encode(contents, shape, source=type(self).__name__)
+            tx.view(unit).replace(encoded)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def _contents(self) -> tuple[Container, View | None]:
+        """This Object's container, and the view it was found in; None for committed contents.
+
+        Raises DetachedError where the element is gone.
+        """
+        unit = self._unit
+        tx = unit.host.current()
+        if tx is None:
+            return self._committed(), None
+        tx.notice(unit)
+        view = tx._views.get(unit)
+        if view is None:
+            found = self._committed()
+            view = tx._views.get(unit)  # a commit in between has left the old contents here
+            if view is None:
+                return found, None
+        located = view.locate(self)
+        if not self._fits(located):
+            raise self._gone(view)
+        return cast(Container, located), view
+
+    def _committed(self) -> Container:
+        root, container = self._cache
+        if container is not None and root is self._unit.value:
+            return container
+        with self._unit.host.lock:
+            root = self._unit.root()
+            located = self._locate_committed(root)
+            if not self._fits(located):
+                raise self._gone()
+            container = cast(Container, located)
+            _set(self, "_cache", (root, container))
+            return container
+
+    def _locate_committed(self, root: JSON | Missing) -> JSON | Missing:
+        if self._parent is None:
+            return root
+        return committed_below(self._parent._locate_committed(root), self)
+
+    def _element(self, container: Mapping[str, Any], key: Any) -> Any:
+        """What stands at a key, or its default; MISSING where neither is."""
+        found = container.get(key, MISSING)
+        if found is MISSING and isinstance(key, str):
+            shape = type(self)._info.keys.get(key)
+            return MISSING if shape is None else shape.default
+        return found
+
+    def _fits(self, contents: object) -> bool:
+        return type(contents) is (list if self._kind == "list" else dict)
+
+    def _gone(self, view: View | None = None) -> DetachedError:
+        return detached(self, path_of(self, view))
+
+    def _snapshot(self) -> JSON:
+        return self._contents()[0]
+
+    def _child(self, token: str | int, contents: JSON, shape: Shape) -> Part:
+        """The Object of an element: the same one as long as anyone holds it."""
+        cls = cast("type[Part]", shape.class_for(contents))
+        with self._unit.host.lock:
+            kids = self._kids
+            if kids is None:
+                kids = weakref.WeakValueDictionary()
+                _set(self, "_kids", kids)
+            kid = kids.get(token)
+            if kid is None or type(kid) is not cls:
+                kid = kids[token] = cls._make(self._unit, self, token)
+            return kid
+
+    def _rename_kids(self, rename: Callable[[int], int]) -> None:
+        """Tell the Objects of elements that the elements have new tokens."""
+        kids = list((self._kids or {}).values())
+        renamed: weakref.WeakValueDictionary[str | int, Part] = weakref.WeakValueDictionary()
+        for kid in kids:
+            _set(kid, "_key", rename(cast(int, kid._key)))
+            renamed[cast(int, kid._key)] = kid
+        _set(self, "_kids", renamed)
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Take back every mirrored value."""
+
+    def _note_mirror(self) -> None:
+        """Have the values that are mirrored from now on taken back in time."""
+        self._unit.mirrored.append(weakref.ref(self))
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def _encode(self, value: Any, shape: Shape, view: View, key: str | int) -> JSON:
+        """The contents that a value is stored as below this Object."""
+        unit = self._unit
+        path = [*path_of(self, view), key]
+        return encode(value, shape, source=unit.host.source(unit), path=path)
+
+    def _own(self, tx: Transaction) -> tuple[Any, View]:
+        """The draft of this Object's container, to be changed in place, and its view."""
+        view = tx.view(self._unit)
+        return view.own(self), view
+
+    def _is_own_child(self, key: str | int, value: object) -> bool:
+        """Whether a value is what already stands there, as after ``obj.tags += ["x"]``."""
+        return isinstance(value, Part) and self._kids is not None and self._kids.get(key) is value
+
+    def __repr__(self) -> str:
+        unit = self._unit
+        name = type(self).__name__
+        if unit.host.current() is None and not isinstance(unit.value, dict | list):
+            return f"<{name} {unit.pointer}, not loaded>"
+        try:
+            return f"{name}({self._snapshot()!r})"
+        except DetachedError:
+            return f"<{name}, detached>"
+
+
+_set: Final = object.__setattr__
+# Objects take every attribute for a key; their own fields are set past that.
+
+
+def copy_of(contents: Any) -> Any:
+    """A deep copy of contents."""
+    if type(contents) is dict:
+        return {key: copy_of(value) for key, value in contents.items()}
+    if type(contents) is list:
+        return [copy_of(value) for value in contents]
+    return contents
+
+
+def unattached_copy(value: Any) -> Any:
+    """A value that was read, independent of where it stood."""
+    if not isinstance(value, Part):
+        return value
+    cls = type(value)
+    return cls._make(Unit(Unattached(cls.__name__), "", cls._info.shape, value.contents))
+
+
+def read_value(part: Part, token: str | int, raw: Any, shape: Shape | None) -> Any:
+    """What a stored value reads as: an Object, a typed value, or itself."""
+    shape = shape or ANY
+    if type(raw) is dict or type(raw) is list:
+        return part._child(token, raw, shape)
+    return raw if shape.decode is None else shape.decode(raw)
+
+
+# --- making classes -------------------------------------------------------------------------------
+
+
+def _take_declarations(cls: type[Object]) -> None:
+    """Move declared keys and their defaults off the class, so that instances are asked for them."""
+    body = vars(cls)
+    declares = {k: v for k, v in body.get("__annotations__", {}).items() if not _is_class_var(v)}
+    base = next(b for b in cls.__mro__ if b in BASES.values())
+    for name in declares:
+        if hasattr(base, name):
+            raise TypeError(
+                f"{cls.__qualname__}: {name!r} cannot be declared as a key, as it is an attribute "
+                f'of every {base.__name__}; with extra="allow" the key is at obj[{name!r}]'
+            )
+    known = {name for base in cls.__mro__ for name in vars(base).get("_declares", ())} | set(
+        declares
+    )
+    cls._declares = declares
+    cls._defaults = {name: body[name] for name in known if name in body}
+    for name in cls._defaults:
+        delattr(cls, name)
+    given = body.get("__schema__")
+    if given is not None:
+        cls._given_schema = given
+        del cls.__schema__
+    cls._locals = _locals_around(cls)
+    _annotations.remember(cls)
+
+
+def _is_class_var(hint: Any) -> bool:
+    text = hint if isinstance(hint, str) else repr(hint)
+    return text.startswith(("ClassVar", "typing.ClassVar"))
+
+
+def _locals_around(cls: type) -> Mapping[str, Any] | None:
+    """The names of the function that a class is being defined in."""
+    scopes = cls.__qualname__.split(".")
+    if "<locals>" not in scopes:
+        return None
+    function = scopes[len(scopes) - 2 - scopes[::-1].index("<locals>")]
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return dict(frame.f_locals) if frame is not None else None
+
+
+def defined_keys(cls: type[Object]) -> dict[str, tuple[Any, Any]]:
+    """Defined keys: the ``get_`` methods that need no arguments, with their ``set_`` methods."""
+    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
+    return {
+        name[4:]: (getattr(cls, name), getattr(cls, f"set_{name[4:]}", None))
+        for name in names
+        if name.startswith("get_") and name[4:] and _takes_nothing(getattr(cls, name))
+    }
+
+
+def _takes_nothing(getter: Any) -> bool:
+    code = getattr(getter, "__code__", None)
+    if code is None:
+        return False
+    required = code.co_argcount - len(getter.__defaults__ or ())
+    keywords = code.co_kwonlyargcount - len(getter.__kwdefaults__ or ())
+    return required == 1 and keywords == 0
+
+
+def iterate_merged(*parts: Iterator[str]) -> Iterator[str]:
+    """Keys of several kinds, each key once."""
+    seen: set[str] = set()
+    for part in parts:
+        for key in part:
+            if key not in seen:
+                seen.add(key)
+                yield key

@@ -1,0 +1,373 @@
+"""JSON Schemas (draft 2020-12) as classes, and what the vocabulary of directories adds to them.
+
+``load("person.schema.json")`` gives a class, as if somebody had written its annotations. The other
+way, every class has its schema as ``Person.__schema__``. The keywords that objstore adds are
+described in ``objstore.schemas``: ``backing`` and ``file``, which say how members of a directory lie
+on the medium, besides ``mergeKey`` and ``autoid``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+from . import _codecs
+from ._codecs import Codec
+from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
+from .errors import SchemaError
+from .objects import Object
+from .pointer import join, split
+from .values import JSON, MISSING
+
+__all__ = ["file", "from_json", "from_pydantic", "load", "to_json"]
+
+
+def file(name: str, *, default: Any = MISSING) -> Any:
+    """Where a member of a Directory lies: ``reading: List[Entry] = objstore.file("reading.yaml")``.
+
+    For a file its name, whose ending chooses the format. For a Directory its folder's name; with
+    ``"people/*.yaml"`` also the ending of new files in it. ``default`` is what the member reads as
+    as long as its file is missing; it is not written until something in it is set.
+    """
+    return FileField(name, default)
+
+
+def load(path: str) -> type[Object]:
+    """The class that a JSON Schema file describes (JSON or YAML).
+
+    A Directory class if the schema's ``backing`` is ``"directory"``, otherwise a Dict or a List.
+    Raises SchemaError for a file that is no schema, FormatError for one that does not parse.
+    """
+    import os.path
+
+    from .formats import by_ending, ending_of
+
+    name = os.fspath(path)
+    with open(name, "rb") as stream:
+        data = stream.read()
+    schema = by_ending(ending_of(name) or ".json").parse(data, os.path.basename(name))
+    stem = os.path.basename(name).split(".")[0]
+    return from_json(schema, name=stem)
+
+
+def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -> type[Object]:
+    """The class that a JSON Schema describes. Raises SchemaError where it is none.
+
+    ``kind`` is what the schema's root stands for where the schema leaves it open: the root of a
+    store is a directory.
+    """
+    if not isinstance(schema, dict):
+        raise SchemaError(f"a JSON Schema is an object, not {schema!r}")
+    if kind == "directory":
+        schema = {**schema, "backing": "directory"}
+    document = _Document(schema, name)
+    shape = document.shape(document.at(""))
+    if not shape.classes:
+        return document.class_at("", "dict")
+    return shape.classes[0]
+
+
+def to_json(cls: type[Object]) -> dict[str, Any]:
+    """The JSON Schema of a class, as a document of its own; the same as ``cls.__schema__``."""
+    return cast("dict[str, Any]", cls.__schema__)
+
+
+_from_models: WeakKeyDictionary[type, type[Object]] = WeakKeyDictionary()
+
+
+def from_pydantic(model: type) -> type[Object]:
+    """The class for a pydantic model: the same one each time."""
+    if model not in _from_models:
+        schema = cast(Any, model).model_json_schema()
+        _from_models[model] = from_json(schema, name=model.__name__)
+    return _from_models[model]
+
+
+def root_class(schema: object) -> type[Object]:
+    """The Directory class of a store, from whatever ``objstore.open`` was given as its schema."""
+    if schema is None:
+        return BASES["directory"]
+    if isinstance(schema, type):
+        cls = schema if issubclass(schema, Object) else None
+        if cls is None and hasattr(schema, "model_json_schema"):
+            model = cast(Any, schema).model_json_schema()
+            cls = from_json(model, name=schema.__name__, kind="directory")
+        if cls is not None and cls._kind == "directory":
+            return cls
+    elif isinstance(schema, Mapping):
+        return from_json(dict(cast("Mapping[str, Any]", schema)), kind="directory")
+    elif isinstance(schema, str) or hasattr(schema, "__fspath__"):
+        loaded = load(cast(str, schema))
+        given = loaded._given_schema
+        return from_json(given.document.root, name=loaded.__name__, kind="directory")
+    raise SchemaError(
+        "the schema of a store is a Directory class, a JSON Schema (a dict or the path of a file) "
+        f"or a pydantic model, not {schema!r}"
+    )
+
+
+# --- a schema document -------------------------------------------------------------------------------
+
+
+class Node(NamedTuple):
+    """A subschema and its place in its document."""
+
+    document: _Document
+    pointer: str
+    schema: JSON
+
+
+class _Document:
+    """A JSON Schema document and the classes of its places."""
+
+    def __init__(self, root: dict[str, Any], name: str) -> None:
+        self.root = root
+        self.name = name
+        self._classes: dict[tuple[str, Kind], type[Object]] = {}
+
+    def relocated(self, name: str) -> JSON:
+        """The document as it reads below ``$defs`` of another."""
+        moved = relocated(self.root, f"/$defs/{_quoted(name)}")
+        return {key: value for key, value in moved.items() if key != "$schema"}
+
+    def at(self, pointer: str) -> Node:
+        """The subschema at a JSON Pointer. Raises SchemaError where there is none."""
+        found: Any = self.root
+        for token in split(pointer):
+            try:
+                found = found[int(token)] if isinstance(found, list) else found[token]
+            except (KeyError, IndexError, ValueError, TypeError):
+                raise SchemaError(f"{self.name} has nothing at {pointer!r}") from None
+        return Node(self, pointer, found)
+
+    def class_at(self, pointer: str, kind: Kind) -> type[Object]:
+        """The class of what stands at a subschema: made once, so that schemas may be recursive."""
+        cls = self._classes.get((pointer, kind))
+        if cls is None:
+            node = self.at(pointer)
+            title = node.schema.get("title") if isinstance(node.schema, dict) else None
+            name = _identifier(title or pointer.rpartition("/")[2] or self.name)
+            base = BASES[kind]
+            body = {"__module__": base.__module__, "_given_schema": node, "__slots__": ()}
+            cls = cast("type[Object]", type(base)(name, (base,), body))
+            self._classes[pointer, kind] = cls
+        return cls
+
+    def shape(self, node: Node) -> Shape:
+        """What is known of the values that a subschema describes."""
+        nodes = list(_applying(node))
+        if not any(isinstance(n.schema, dict) and n.schema for n in nodes):
+            return ANY
+        kinds = _kinds(nodes)
+        classes = [self.class_at(node.pointer, kind) for kind in kinds] if _tells(nodes) else []
+        alternatives = [self.shape(n) for n in _alternatives(nodes)]
+        codecs = [*_codecs_of(nodes), *(c for a in alternatives for c in a.codecs)]
+        if alternatives and not _has_members(nodes):
+            classes = [cls for shape in alternatives for cls in shape.classes]
+        return Shape(
+            schema_of=lambda definitions: embed(node, definitions),
+            classes=dict.fromkeys(classes),
+            codecs=codecs,
+            open=not classes and kinds != () and _typeless(nodes),
+            default=_first(nodes, "default"),
+            file=cast("str | None", _first(nodes, "file") or None),
+        )
+
+
+def _identifier(text: str) -> str:
+    name = re.sub(r"\W+", "_", text).strip("_")
+    return name if name[:1].isalpha() or name[:1] == "_" else f"Schema_{name}"
+
+
+def _applying(node: Node, seen: tuple[str, ...] = ()) -> Iterator[Node]:
+    """The subschema and those that apply beside it, by ``$ref`` and ``allOf``."""
+    if node.pointer in seen:
+        return
+    yield node
+    if isinstance(node.schema, dict):
+        ref = node.schema.get("$ref")
+        if isinstance(ref, str) and ref.startswith("#") and (len(ref) == 1 or ref[1] == "/"):
+            yield from _applying(node.document.at(_unquoted(ref[1:])), (*seen, node.pointer))
+        for index, _ in enumerate(node.schema.get("allOf", ())):
+            part = node.document.at(join(node.pointer, "allOf", index))
+            yield from _applying(part, (*seen, node.pointer))
+
+
+def _unquoted(fragment: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(fragment) if "%" in fragment else fragment
+
+
+def _alternatives(nodes: list[Node]) -> Iterator[Node]:
+    for node in nodes:
+        for keyword in ("anyOf", "oneOf"):
+            for index, _ in enumerate(_get(node, keyword) or ()):
+                yield node.document.at(join(node.pointer, keyword, index))
+
+
+def _get(node: Node, keyword: str) -> Any:
+    return node.schema.get(keyword) if isinstance(node.schema, dict) else None
+
+
+def _first(nodes: list[Node], keyword: str) -> Any:
+    for node in nodes:
+        if isinstance(node.schema, dict) and keyword in node.schema:
+            return node.schema[keyword]
+    return MISSING
+
+
+_OBJECT_KEYWORDS = frozenset(
+    ("properties", "patternProperties", "additionalProperties", "required", "backing")
+)
+_ARRAY_KEYWORDS = frozenset(("items", "prefixItems"))
+
+
+def _has_members(nodes: list[Node]) -> bool:
+    return any(set(n.schema) & (_OBJECT_KEYWORDS | _ARRAY_KEYWORDS) for n in _dicts(nodes))
+
+
+def _tells(nodes: list[Node]) -> bool:
+    """Whether the schema says anything of containers here."""
+    return _has_members(nodes) or not _typeless(nodes)
+
+
+def _typeless(nodes: list[Node]) -> bool:
+    return not any({"type", "enum", "const"} & set(n.schema) for n in _dicts(nodes))
+
+
+def _dicts(nodes: list[Node]) -> Iterator[Any]:
+    return (node for node in nodes if isinstance(node.schema, dict))
+
+
+def _kinds(nodes: list[Node]) -> tuple[Kind, ...]:
+    """Which containers may stand here."""
+    if any(_get(node, "backing") == "directory" for node in nodes):
+        return ("directory",)
+    types = {"object", "array"}
+    for node in nodes:
+        named = _get(node, "type")
+        if named is not None:
+            types &= {named} if isinstance(named, str) else set(named)
+    if _typeless(nodes) and _has_members(nodes):
+        keywords = {keyword for node in _dicts(nodes) for keyword in node.schema}
+        types = {"object"} if keywords & _OBJECT_KEYWORDS else {"array"}
+    kinds: list[Kind] = []
+    if "object" in types:
+        kinds.append("dict")
+    if "array" in types:
+        kinds.append("list")
+    return tuple(kinds)
+
+
+def _codecs_of(nodes: list[Node]) -> Iterator[Codec]:
+    for node in nodes:
+        form = _get(node, "format")
+        if form is None and _get(node, "contentEncoding") == "base64":
+            form = "base64"
+        codec = _codecs.by_format(form) if isinstance(form, str) else None
+        if codec is not None:
+            yield codec
+
+
+# --- classes of subschemas ------------------------------------------------------------------------------
+
+
+def info_of_given(cls: type[Object]) -> Info:
+    """What a class's given schema says about its contents."""
+    node = _given(cls)
+    nodes = list(_applying(node))
+    document = node.document
+    own = Shape(schema_of=lambda definitions: embed(node, definitions), classes=(cls,))
+    if cls._kind == "list":
+        prefix = [document.shape(n) for n in _members(nodes, "prefixItems")]
+        items = next((document.shape(n) for n in _nodes(nodes, "items")), None)
+        return Info(own, prefix=prefix, items=items)
+    keys: dict[str, Shape] = {}
+    for key, member in _named(nodes, "properties"):
+        keys.setdefault(key, document.shape(member))
+    patterns = [
+        Pattern(re.compile(key), document.shape(n)) for key, n in _named(nodes, "patternProperties")
+    ]
+    return Info(own, keys=keys, patterns=patterns, rest=_rest(document, nodes))
+
+
+def _rest(document: _Document, nodes: list[Node]) -> Shape | None:
+    for keyword in ("additionalProperties", "unevaluatedProperties"):
+        for node in _nodes(nodes, keyword):
+            return None if node.schema is False else document.shape(node)
+    return ANY
+
+
+def _nodes(nodes: list[Node], keyword: str) -> Iterator[Node]:
+    for node in nodes:
+        if _get(node, keyword) is not None:
+            yield node.document.at(join(node.pointer, keyword))
+
+
+def _members(nodes: list[Node], keyword: str) -> Iterator[Node]:
+    for node in _nodes(nodes, keyword):
+        for index, _ in enumerate(cast("list[Any]", node.schema)):
+            yield node.document.at(join(node.pointer, index))
+
+
+def _named(nodes: list[Node], keyword: str) -> Iterator[tuple[str, Node]]:
+    for node in _nodes(nodes, keyword):
+        for key in cast("dict[str, Any]", node.schema):
+            yield key, node.document.at(join(node.pointer, key))
+
+
+def _given(cls: type[Object]) -> Node:
+    """The place of the class's schema; a schema written in the class body is a document."""
+    given = cls._given_schema
+    if not isinstance(given, Node):
+        if not isinstance(given, dict):
+            raise SchemaError(f"{cls.__qualname__}.__schema__ is an object, not {given!r}")
+        given = cls._given_schema = _Document(given, cls.__name__).at("")
+        given.document._classes["", cls._kind] = cls
+    return cast(Node, given)
+
+
+def given_schema_of(cls: type[Object], definitions: Definitions) -> JSON:
+    """The schema of a class that came as a schema, for use within a document of another."""
+    return embed(_given(cls), definitions)
+
+
+def embed(node: Node, definitions: Definitions) -> JSON:
+    """A reference to a subschema, whose whole document goes to the definitions."""
+    document = node.document
+    root = definitions.root
+    if root is not None and root._given_schema is not None:
+        top = _given(root)
+        if top.document is document and top.pointer == "":
+            return {"$ref": f"#{_quoted(node.pointer)}"} if node.pointer else document.root
+    name = definitions.document(document, document.name, document.relocated)
+    return {"$ref": f"#/$defs/{_quoted(name + node.pointer)}"}
+
+
+def _quoted(pointer: str) -> str:
+    """A pointer as a URI fragment (RFC 6901, section 6)."""
+    from urllib.parse import quote
+
+    return quote(pointer, safe="/~!$&'()*+,;=:@")
+
+
+def relocated(schema: Any, prefix: str) -> Any:
+    """A schema document with its local references led below ``prefix``, where it now stands."""
+    if isinstance(schema, list):
+        return [relocated(item, prefix) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    moved: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "$ref" and isinstance(value, str) and value.startswith("#"):
+            moved[key] = f"#{prefix}{value[1:]}"
+        elif key in ("const", "enum", "default", "examples"):
+            moved[key] = value
+        elif key in ("properties", "patternProperties", "$defs", "dependentSchemas"):
+            moved[key] = {name: relocated(item, prefix) for name, item in value.items()}
+        else:
+            moved[key] = relocated(value, prefix)
+    return moved

@@ -1,0 +1,381 @@
+"""Store: a tree of Objects over the documents of a backing."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping, MutableMapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
+
+from ._encode import encode
+from ._shapes import Shape
+from ._units import UNLOADED, Unit, View
+from .directories import Directory
+from .documents import DIRECTORY, Change, Commit, Documents
+from .errors import (
+    ClosedError,
+    Failure,
+    FormatError,
+    KeyNameError,
+    KeyNotFoundError,
+    LayoutError,
+    OutsideError,
+    ReadOnlyError,
+    ValidationError,
+)
+from .lists import List
+from .objects import Object, Part
+from .pointer import build, join, split_pathname
+from .transaction import Host, Savepoint, Transaction
+from .values import MISSING, show
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", bound=Object, default=Directory[Any])
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+
+# How many files stay in memory although nobody holds their Objects: enough for a program that
+# names the same few again and again, too few to matter to one that walks through thousands.
+_RECENT: Final = 32
+
+
+class Store(Host, MutableMapping[str, Any], Generic[R]):
+    """A tree of typed Objects that is one JSON document, spread over files.
+
+    Made by ``objstore.open``; ``root`` is the tree. A Store is also a mapping from pathnames to
+    Objects: ``store["/people/ada"]``. Setting makes the folders that are needed; iterating gives
+    the pathnames of all files. Safe between threads and asyncio tasks.
+    """
+
+    def __init__(
+        self, documents: Documents, root: type[Object], *, url: str, readonly: bool = False
+    ) -> None:
+        super().__init__()
+        self.url = url
+        """What the store was opened with."""
+        self.readonly = readonly
+        self._documents = documents
+        self._closed = False
+        # Guarded by lock.
+        self._by_path: weakref.WeakValueDictionary[str, Unit] = weakref.WeakValueDictionary()
+        self._directories: weakref.WeakValueDictionary[str, Directory[Any]] = (
+            weakref.WeakValueDictionary()
+        )
+        self._recent: deque[Part] = deque(maxlen=_RECENT)
+        self._root = cast("type[Directory[Any]]", root)._make(self, "")
+
+    @property
+    def root(self) -> R:
+        """The Directory at the top."""
+        self._require_open()
+        return cast(R, self._root)
+
+    @property
+    def head(self) -> int:
+        """The number of the newest commit; 0 before the first."""
+        self._require_open()
+        return self._documents.head()
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    def transaction(self, meta: Mapping[str, Any] | None = None) -> Transaction | Savepoint:
+        """Changes that are committed together or not at all, as a context manager.
+
+        ``meta`` says about the commit what is to be known later. Within a transaction this makes a
+        savepoint: an exception that leaves it takes back only what was done since. Leaving the
+        outermost block raises ValidationError, ConflictError or BackingError where the commit
+        cannot be made; then nothing was written, and Objects are as before.
+        """
+        self._require_open()
+        outer = self.current()
+        return Transaction(self, meta) if outer is None else Savepoint(outer, meta)
+
+    def flush(self) -> None:
+        """Return once all that was committed is in its files."""
+        self._require_open()
+        self._documents.flush()
+
+    def close(self) -> None:
+        """Release what the store holds. Closing twice is fine; using it afterwards is an error."""
+        with self.lock:
+            if not self._closed:
+                self._closed = True
+                for unit in self._units():
+                    unit.clear_mirrors()
+                self._recent.clear()
+                self._documents.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- pathnames ----------------------------------------------------------------------------------
+
+    def GET(self, path: str) -> Any:
+        """What is at a pathname: an Object, or a value within one.
+
+        Raises KeyNotFoundError, or IndexError for an index out of range.
+        """
+        found: Any = self.root
+        for token in split_pathname(path):
+            found = _below(found, token)
+        return found
+
+    def PUT(self, path: str, value: Any) -> None:
+        """Set what is at a pathname; folders on the way are made."""
+        *above, last = split_pathname(path) or [""]
+        with self.edit():
+            parent: Any = self.root
+            for token in above:
+                parent = _below(parent, token, make=True)
+            parent[_step(parent, last)] = value
+
+    def DELETE(self, path: str) -> None:
+        """Delete what is at a pathname; a directory with everything in it."""
+        *above, last = split_pathname(path) or [""]
+        parent = self.GET(build(above))
+        del parent[_step(parent, last)]
+
+    def HEAD(self, path: str) -> bool:
+        """Whether something is at a pathname."""
+        try:
+            self.GET(path)
+        except (KeyNotFoundError, IndexError):
+            return False
+        return True
+
+    __getitem__ = GET
+    __setitem__ = PUT
+    __delitem__ = DELETE
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self.HEAD(path)
+
+    def __iter__(self) -> Iterator[str]:
+        self._require_open()
+        return _files_below(self, self._root)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def check(self) -> list[Failure]:
+        """Load every file and list every failure: of schema, of format, of layout."""
+        found: list[Failure] = []
+        for path in self:
+            try:
+                cast(Object, self.GET(path))._snapshot()
+            except ValidationError as error:
+                found.extend(error.failures)
+            except (FormatError, LayoutError, KeyNameError, OutsideError) as error:
+                source = self._documents.source(path)
+                found.append(Failure(source, "", "a file that can be read", str(error)))
+        return found
+
+    # --- for Directories ----------------------------------------------------------------------------
+
+    def member(self, path: str, shape: Shape) -> Object | None:
+        """The Object at ``path``, after a look whether it changed outside; None where nothing is."""
+        with self.lock:
+            self._require_open()
+            tx = self.current()
+            unit = self._by_path.get(path)
+            if tx is None or unit is None or unit not in tx._views:
+                seen = self._documents.look(path, None if unit is None else unit.stamp)
+                if seen is DIRECTORY:
+                    return self.directory(path, _directory_class(self, path, shape))
+                unit = self._noticed(path, shape, unit, seen, tx)
+            return self._object(unit, None if tx is None else tx._views.get(unit))
+
+    def _noticed(
+        self, path: str, shape: Shape, unit: Unit | None, seen: Any, tx: Transaction | None
+    ) -> Unit:
+        """The unit of a path, with what a look at the medium told about it taken in."""
+        if unit is None:
+            unit = self._unit(path, shape, MISSING if seen is None else UNLOADED)
+        elif unit.value is not UNLOADED and seen is not unit.stamp:
+            self._publish(unit, MISSING if seen is None else UNLOADED, None, by=tx)
+        unit.checked = self._era
+        if tx is not None:
+            tx._read.add(unit)
+        return unit
+
+    def _object(self, unit: Unit, view: View | None) -> Part | None:
+        """The Object of a unit's root, as everybody or a transaction sees it; None without one."""
+        value = unit.value if view is None else view.root
+        if value is MISSING and unit.shape.default is MISSING:
+            return None
+        held = None if unit.object is None else unit.object()
+        if held is not None and (value is UNLOADED or value is MISSING or held._fits(value)):
+            return held
+        cls = unit.shape.only_class
+        if cls is None:  # only the contents can tell whether this is a Dict or a List
+            contents = unit.root() if view is None else view._visible_root()
+            cls = unit.shape.class_for(cast(Any, contents))
+        made = cast("type[Part]", cls)._make(unit)
+        unit.object = weakref.ref(made)
+        self._recent.append(made)
+        return made
+
+    def _unit(self, path: str, shape: Shape, value: Any = UNLOADED) -> Unit:
+        unit = self._by_path.get(path)
+        if unit is None:
+            unit = self._by_path[path] = Unit(self, path, shape, value)
+        return unit
+
+    def held(self, path: str) -> Part | None:
+        """The Object of a file if anyone holds it."""
+        with self.lock:
+            unit = self._by_path.get(path)
+            return None if unit is None or unit.object is None else unit.object()
+
+    def directory(self, path: str, cls: type[Object]) -> Directory[Any]:
+        """The Directory at ``path``, whether or not its folder exists yet."""
+        with self.lock:
+            self._require_open()
+            found = self._directories.get(path)
+            if found is None or type(found) is not cls:
+                found = cast("type[Directory[Any]]", cls)._make(self, path)
+                self._directories[path] = found
+            return found
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory is at ``path`` now."""
+        with self.lock:
+            return self._documents.look(path) is DIRECTORY
+
+    def folder_at(self, path: str, shape: Shape) -> Directory[Any] | None:
+        """The Directory that an assignment to ``path`` would replace the members of, if any."""
+        cls = shape.directory
+        if cls is None:
+            return None
+        if shape.anything and self._documents.look(path) is not DIRECTORY:
+            return None
+        return self.directory(path, cls)
+
+    def put(self, tx: Transaction, path: str, shape: Shape, value: Any) -> None:
+        """Give a file new contents as a whole."""
+        with self.lock:
+            unit = self._unit(path, shape)
+            source = self._documents.source(path)
+            encoded = encode(value, shape, source=source)
+            if not isinstance(encoded, dict | list):
+                expected = "an object or array, as a file holds one"
+                raise ValidationError([Failure(source, "", expected, show(encoded), "type")])
+            tx.view(unit).replace(encoded)
+
+    def keys_of(self, path: str) -> list[str]:
+        """The keys of a directory's members that exist, as this thread or task sees them."""
+        with self.lock:
+            self._require_open()
+            found = dict.fromkeys(self._documents.keys(path))
+            tx = self.current()
+            for unit, view in () if tx is None else tx._views.items():
+                if unit.pointer.startswith(path + "/"):
+                    first, *deeper = split_pathname(unit.pointer[len(path) :])
+                    if view.root is not MISSING:
+                        found[first] = None
+                    elif not deeper:
+                        found.pop(first, None)
+            return list(found)
+
+    # --- what a Host is asked ------------------------------------------------------------------------
+
+    def load(self, unit: Unit) -> None:
+        self._require_open()
+        value, stamp = self._documents.load(unit.pointer)
+        failures: list[Failure] = []
+        if value is not MISSING and not unit.shape.anything:
+            failures = unit.shape.validator.failures(value, self.source(unit))
+        unit.value, unit.stamp, unit.failures = value, stamp, failures
+
+    def recheck(self, unit: Unit, by: Transaction | None) -> None:
+        self._require_open()
+        unit.checked = self._era
+        if unit.value is not UNLOADED:
+            if self._documents.look(unit.pointer, unit.stamp) is not unit.stamp:
+                self._publish(unit, UNLOADED, None, by=by)
+
+    def source(self, unit: Unit) -> str:
+        return self._documents.source(unit.pointer)
+
+    def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
+        changes = [Change(v.unit.pointer, v.base, v.root, v.unit.stamp) for v in views]
+        commit = self._documents.commit(changes, base=tx.base, meta=tx.meta or None)
+        return commit, [change.stamp for change in commit.changes]
+
+    def _units(self) -> list[Unit]:
+        return list(self._by_path.values())
+
+    def _head(self) -> int:
+        return self._documents.head()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"the store {self.url} is closed")
+
+    def _require_writable(self) -> None:
+        self._require_open()
+        if self.readonly:
+            raise ReadOnlyError(f"the store {self.url} was opened with readonly=True")
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}{', closed' if self._closed else ''}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:
+    cls = shape.directory
+    if cls is None:
+        raise LayoutError(f"{path.lstrip('/')} is a directory where the schema has a file")
+    return cls
+
+
+def _below(found: Any, token: str, *, make: bool = False) -> Any:
+    """One step of a pathname."""
+    if isinstance(found, Directory) and make:
+        try:
+            return found[token]
+        except KeyNotFoundError:
+            folder = found._subdirectory(token)
+            if folder is None:
+                raise
+            return folder
+    if isinstance(found, Object):
+        return cast(Any, found)[_step(found, token)]
+    raise KeyNotFoundError(f"{token!r} leads into {show(found)}, which has no keys")
+
+
+def _step(parent: Any, token: str) -> str | int:
+    """The key that a token is for its parent: an index for a List (RFC 6901, section 4)."""
+    if not isinstance(parent, List):
+        return token
+    if token.isdecimal() and (token == "0" or not token.startswith("0")):
+        return int(token)
+    raise KeyNotFoundError(f"{token!r} is no index of a list")
+
+
+def _files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:
+    for key in store.keys_of(directory._path):
+        path = join(directory._path, key)
+        folder = directory._subdirectory(key)
+        if folder is not None and store.is_directory(path):
+            yield from _files_below(store, folder)
+        else:
+            yield path

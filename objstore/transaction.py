@@ -1,0 +1,354 @@
+"""Transactions: drafts of units that are committed together or not at all.
+
+A ``Host`` is where Objects live: a Store, or nobody's memory for unattached Objects. It hands out
+transactions, knows which are running, and makes commits visible without showing a running
+transaction anything that was committed after it began.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from ._units import UNLOADED, Unit, View
+from .documents import Commit
+from .errors import ConflictError, Failure, TransactionError, ValidationError
+from .values import JSON, MISSING, Missing, same
+
+_active: ContextVar[tuple[Transaction, ...]] = ContextVar("objstore.transactions", default=())
+
+Owner = tuple[int, object]
+
+
+def _owner() -> Owner:
+    """The thread and the asyncio task that run now.
+
+    Tasks start with a copy of their creator's context, and threads may be given one; a transaction
+    belongs to its creator alone.
+    """
+    asyncio = sys.modules.get("asyncio")  # no task runs where nobody imported it
+    loop = asyncio._get_running_loop() if asyncio is not None else None
+    task = asyncio.current_task(loop) if asyncio is not None and loop is not None else None
+    return threading.get_ident(), task
+
+
+class Transaction:
+    """Changes that are committed together, as a context manager.
+
+    Leaving the block commits; an exception in it takes everything back. Within the block this
+    thread (or asyncio task) sees the store as of the start plus its own changes, and nobody else
+    sees those. Made by ``Store.transaction``; within another one, ``Store.transaction`` makes a
+    savepoint.
+    """
+
+    def __init__(
+        self, host: Host, meta: Mapping[str, Any] | None = None, *, single: bool = False
+    ) -> None:
+        self.meta: dict[str, Any] = dict(meta or {})
+        """What the commit will say about itself; may be changed until then."""
+        self.base = 0
+        """The newest commit when the transaction began."""
+        self.commit: Commit | None = None
+        """The commit, once there is one; None where nothing was changed."""
+        self._host = host
+        self._single = single
+        self._views: dict[Unit, View] = {}  # guarded by host.lock for all but this thread's reads
+        self._read: set[Unit] = set()  # keeps what was read once, so that it reads the same again
+        self._era = 0
+        self._owner: Owner = (0, None)
+        self._state: Literal["new", "running", "ended"] = "new"
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise TransactionError("this transaction was used before; make a new one")
+        self._owner = _owner()
+        self._host._begin(self)
+        self._state = "running"
+        _active.set((*_active.get(), self))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._require_running()
+        _active.set(tuple(tx for tx in _active.get() if tx is not self))
+        try:
+            if kind is None:
+                self.commit = self._host._commit(self)
+        finally:
+            self._state = "ended"
+            self._host._end(self)
+
+    def view(self, unit: Unit) -> View:
+        """The view of a unit that this transaction is about to change."""
+        host = self._host
+        with host.lock:
+            self._require_running()
+            view = self._views.get(unit)
+            if view is None:
+                host._require_writable()
+                base = self.contents(unit)
+                view = self._views[unit] = View(unit, base)
+                unit.drafts += 1
+                unit.clear_mirrors()
+            return view
+
+    def contents(self, unit: Unit) -> JSON | Missing:
+        """The committed contents that this transaction starts from, fit for the schema or not."""
+        host = self._host
+        with host.lock:
+            view = self._views.get(unit)
+            if view is not None:
+                return view.root
+            self.notice(unit)
+            if unit.value is UNLOADED:
+                host.load(unit)
+            return unit.value  # type: ignore[return-value]
+
+    def notice(self, unit: Unit) -> None:
+        """Before the unit is first used here: see what was changed outside until now."""
+        with self._host.lock:
+            if unit not in self._views and (self._single or unit.checked < self._era):
+                self._host.recheck(unit, self)
+            self._read.add(unit)
+
+    def _require_running(self) -> None:
+        if self._state != "running":
+            raise TransactionError(f"this transaction is {self._state}, not running")
+
+    def _pin(self, unit: Unit, base: JSON | Missing) -> None:
+        """Go on seeing ``base`` although the unit is about to change for everybody else."""
+        if unit not in self._views:
+            self._views[unit] = View(unit, base)
+            unit.drafts += 1
+
+
+class Savepoint:
+    """A transaction within a transaction: an exception takes back what was done since its start."""
+
+    def __init__(self, outer: Transaction, meta: Mapping[str, Any] | None) -> None:
+        self._outer = outer
+        self._meta = meta
+        self._saved: dict[Unit, Any] = {}
+
+    @property
+    def commit(self) -> Commit | None:
+        """The commit of the transaction around it, once there is one."""
+        return self._outer.commit
+
+    def __enter__(self) -> Self:
+        self._outer._require_running()
+        with self._outer._host.lock:
+            self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._outer.meta.update(self._meta or {})
+            return
+        with self._outer._host.lock:
+            for unit, view in self._outer._views.items():
+                if unit in self._saved:
+                    view.restore(self._saved[unit])
+                else:
+                    view.replace(view.base)
+
+
+class Host(ABC):
+    """Where Objects live."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        """Guards the units, the views of all transactions, and the fields below."""
+        self._running: list[Transaction] = []
+        self._era = 0
+        # Counts the transactions begun: what was checked for changes made outside in an earlier
+        # era must be checked again before a transaction of this one uses it.
+
+    # --- what a host knows of its units -----------------------------------------------------------
+
+    @abstractmethod
+    def load(self, unit: Unit) -> None:
+        """Fill in ``value``, ``stamp`` and ``failures``; called with ``lock`` held."""
+
+    @abstractmethod
+    def recheck(self, unit: Unit, by: Transaction | None) -> None:
+        """See whether the unit was changed outside; called with ``lock`` held."""
+
+    @abstractmethod
+    def source(self, unit: Unit) -> str:
+        """What error messages call the unit."""
+
+    @abstractmethod
+    def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
+        """Make the changes of these views durable; the commit, and the stamp of each unit."""
+
+    @abstractmethod
+    def _units(self) -> list[Unit]:
+        """Every unit in memory."""
+
+    def failures_of(self, view: View) -> list[Failure]:
+        """Where a unit's changed contents do not fit its schema."""
+        unit, new, old = view.unit, view.root, view.base
+        if new is MISSING or unit.shape.anything:
+            return []
+        validator, source = unit.shape.validator, self.source(unit)
+        if old is MISSING or unit.failures:
+            return validator.failures(new, source)
+        return validator.failures_of_change(old, new, source)
+
+    def _head(self) -> int:
+        return 0
+
+    def _require_writable(self) -> None:
+        """Raise the error that says why nothing can be changed here, if so."""
+
+    # --- transactions -------------------------------------------------------------------------------
+
+    def current(self) -> Transaction | None:
+        """The transaction that this thread or task is in."""
+        if not self._running:
+            return None
+        for tx in reversed(_active.get()):
+            if tx._host is self:
+                return tx if tx._owner == _owner() else None
+        return None
+
+    @contextmanager
+    def edit(self) -> Iterator[Transaction]:
+        """The current transaction, or one for this change alone."""
+        tx = self.current()
+        if tx is not None:
+            yield tx
+            return
+        with self.lock, Transaction(self, single=True) as tx:
+            yield tx
+
+    def quiet(self, unit: Unit) -> bool:
+        """Whether no running transaction has yet to look at the medium before it uses the unit."""
+        return all(tx._single or unit.checked >= tx._era for tx in self._running)
+
+    def _begin(self, tx: Transaction) -> None:
+        with self.lock:
+            tx.base = self._head()
+            if not tx._single:
+                self._era += 1
+                for unit in self._units():
+                    unit.clear_mirrors()
+            tx._era = self._era
+            self._running.append(tx)
+
+    def _end(self, tx: Transaction) -> None:
+        with self.lock:
+            self._running.remove(tx)
+            for unit in tx._views:
+                unit.drafts -= 1
+            tx._views = {}
+            tx._read = set()
+
+    def _commit(self, tx: Transaction) -> Commit | None:
+        """The protocol of a commit: conflicts, validation, durability, then everybody sees it."""
+        with self.lock:
+            views = [v for v in tx._views.values() if not same(v.root, v.base)]
+            if not views:
+                return None
+            self._require_writable()
+            for view in views:
+                _require_unchanged(view)
+            _require_valid(views)
+            commit, stamps = self._save(tx, views)
+            for view, stamp in zip(views, stamps, strict=True):
+                self._publish(view.unit, view.root, stamp, by=tx, view=view)
+            return commit
+
+    def _publish(
+        self,
+        unit: Unit,
+        value: Any,
+        stamp: Any,
+        *,
+        by: Transaction | None,
+        view: View | None = None,
+    ) -> None:
+        """Show everybody the unit's new contents, but for transactions that began before.
+
+        Their views are made before the value changes: whoever reads without the lock then finds
+        either the old value or a view.
+        """
+        others: list[View] = []
+        for tx in self._running:
+            if tx is not by and unit.value is not UNLOADED:
+                if view is not None or unit.checked >= tx._era or unit in tx._read:
+                    tx._pin(unit, unit.value)
+                if unit in tx._views:
+                    others.append(tx._views[unit])
+        unit.clear_mirrors()
+        if view is not None:
+            view.publish_moves(others)
+        unit.value = value
+        unit.stamp = stamp
+        unit.failures = []
+
+
+class Unattached(Host):
+    """The host of one Object that belongs to no store: validated, in memory, never written."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def load(self, unit: Unit) -> None:
+        raise TransactionError(f"{self._name} was never given contents")
+
+    def recheck(self, unit: Unit, by: Transaction | None) -> None:
+        unit.checked = self._era
+
+    def source(self, unit: Unit) -> str:
+        return self._name
+
+    def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
+        return None, [None for _ in views]
+
+    def _units(self) -> list[Unit]:
+        return []
+
+
+def _require_unchanged(view: View) -> None:
+    """Raise ConflictError where the unit was committed to since the transaction began."""
+    now = view.unit.value
+    if now is view.base or (now is not UNLOADED and same(now, view.base)):
+        return
+    unit = view.unit
+    if now is UNLOADED:
+        unit.host.load(unit)
+        now = unit.value
+        if same(now, view.base):
+            return
+    raise ConflictError(
+        f"{unit.host.source(unit)} was changed by somebody else since this transaction began",
+        pointer=unit.pointer,
+        base=view.base,
+        ours=view.root,
+        theirs=now,
+    )
+
+
+def _require_valid(views: list[View]) -> None:
+    """Raise ValidationError with every failure of every unit that is to be written."""
+    failures = [failure for view in views for failure in view.unit.host.failures_of(view)]
+    if failures:
+        raise ValidationError(failures)
