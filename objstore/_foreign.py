@@ -1,0 +1,53 @@
+"""What is no JSON, found where the engine gave up on a value."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from .errors import Failure
+from .pointer import build
+from .values import show
+
+# Python turns no longer integer into text, nor text into it, and the engine cannot read it.
+_DIGITS: Final = 4300
+_TOO_LONG: Final = 10**_DIGITS
+
+
+def foreign_parts(value: object, source: str) -> list[Failure]:
+    """Every part of ``value`` that is not JSON in UTF-8 (RFC 8259, section 8.1)."""
+    failures: list[Failure] = []
+    todo: list[tuple[tuple[str | int, ...], object]] = [((), value)]
+    while todo:
+        path, node = todo.pop()
+        children: list[tuple[str | int, object]] = []
+        if isinstance(node, dict):
+            members = cast("dict[Any, object]", node)
+            for key in members:
+                if not _is_text(key):
+                    expected = "keys of text that UTF-8 can hold"
+                    failures.append(Failure(source, build(path), expected, show(key)))
+            children += [(key, child) for key, child in members.items() if _is_text(key)]
+        elif isinstance(node, list):
+            children += enumerate(cast("list[object]", node))
+        elif isinstance(node, int) and abs(node) >= _TOO_LONG:
+            expected = f"an integer of at most {_DIGITS} digits"
+            failures.append(Failure(source, build(path), expected, "a longer one"))
+        elif not _is_scalar(node):
+            expected = "text that UTF-8 can hold" if isinstance(node, str) else "a JSON value"
+            failures.append(Failure(source, build(path), expected, show(node)))
+        todo += [((*path, step), child) for step, child in reversed(children)]
+    return failures
+
+
+def _is_scalar(node: object) -> bool:
+    return node is None or isinstance(node, bool | int | float) or _is_text(node)
+
+
+def _is_text(node: object) -> bool:
+    if not isinstance(node, str):
+        return False
+    try:
+        node.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
