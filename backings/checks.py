@@ -1,0 +1,44 @@
+"""What every maker of Documents checks in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from objstore.documents import Change
+from objstore.errors import FormatError
+from objstore.values import JSON, Missing, show
+
+_DURABILITIES: Final = ("full", "os")
+_APPLY: Final = ("eager", "lazy")
+
+
+def check_options(durability: str, apply: str) -> None:
+    """Raises ValueError for an option's word that is none, naming those that are."""
+    for name, word, words in (
+        ("durability", durability, _DURABILITIES),
+        ("apply", apply, _APPLY),
+    ):
+        if word not in words:
+            allowed = " or ".join(f'"{one}"' for one in words)
+            raise ValueError(f"{name} must be {allowed}, not {word!r}")
+
+
+def check_request(changes: Sequence[Change], match: object, scope: str | None) -> None:
+    """Raises ValueError for a commit of nothing, of one unit twice, or with what needs a log."""
+    if not changes:
+        raise ValueError("a commit needs at least one change")
+    if len({change.unit for change in changes}) < len(changes):
+        raise ValueError("a commit changes each unit once")
+    if match is not None:
+        raise ValueError("match must be None: this backing keeps no log to judge it by")
+    if scope is not None:
+        raise ValueError("scope must be None: this backing keeps no log to hold scopes")
+
+
+def check_top_level(value: JSON | Missing, source: str, *, line: int | None = None) -> None:
+    """Raises FormatError for contents that no file holds: a unit is an object or an array."""
+    if not isinstance(value, dict | list | Missing):
+        reason = f"expected an object or array at top level, found {show(value)}"
+        pointer = None if line is not None else ""
+        raise FormatError(reason, source=source, line=line, pointer=pointer)

@@ -1,0 +1,75 @@
+"""Disks that do not tell upper from lower case (macOS, casefolded ext4).
+
+There ``ada.json`` finds the file of the key ``Ada``. As keys are told apart by every letter, a file
+counts for a key only where its folder lists it under exactly the key's name.
+"""
+
+from __future__ import annotations
+
+import os.path
+import stat
+import time
+
+from . import names
+from .io import Files, Signature
+from .stamps import settled
+
+
+class Spelling:
+    """Whether files are spelled on the disk as asked for. Safe between threads."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        # None until a file was there to be tried. Each thread that tries finds the same.
+        self._exact: bool | None = None
+        # By folder. Written and read as a whole, hence without a lock.
+        self._listings: dict[str, tuple[Signature | None, frozenset[str]]] = {}
+
+    def holds(self, path: str, found: os.stat_result) -> bool:
+        """Whether ``found``, which is what the disk answers for ``path``, is spelled like it."""
+        if self._exact is None and stat.S_ISREG(found.st_mode):
+            self._exact = self._try(path, found)
+        return self._exact is not False or self._listed(path)
+
+    def clash(self, path: str) -> str | None:
+        """The name on the way to ``path`` that is taken in another spelling, if one is."""
+        if self._exact is not False:
+            return None
+        while len(path) > len(self._files.root):
+            if self._files.lstat(path) is not None and not self._lists(path):
+                return self._files.relative(path)
+            path = os.path.dirname(path)
+        return None
+
+    def _try(self, path: str, found: os.stat_result) -> bool | None:
+        folder, name = os.path.split(path)
+        swapped = names.other_case(name)
+        if swapped == name:
+            return None
+        other = self._files.lstat(os.path.join(folder, swapped))
+        if other is None or not os.path.samestat(found, other):
+            return True
+        # One file by two names: either the disk, or a hard link that is listed as well.
+        return {name, swapped} <= self._names(folder)
+
+    def _listed(self, path: str) -> bool:
+        while len(path) > len(self._files.root):
+            if not self._lists(path):
+                return False
+            path = os.path.dirname(path)
+        return True
+
+    def _lists(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        return name in self._names(folder)
+
+    def _names(self, folder: str) -> frozenset[str]:
+        now = time.time_ns()
+        found = self._files.stat(folder)
+        seen = settled(found, now) if found is not None else None
+        known = self._listings.get(folder)
+        if known is not None and seen is not None and known[0] == seen:
+            return known[1]
+        listing = frozenset(entry.name for entry in self._files.entries(folder))
+        self._listings[folder] = (seen, listing)
+        return listing

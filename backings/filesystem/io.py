@@ -1,0 +1,328 @@
+"""The seam: every system call on a store's files goes through ``Files``, and no other module makes
+one. Tests break it step by step by overriding ``reached``, which is called before every write,
+fsync, rename, unlink, mkdir and rmdir.
+
+Paths are absolute. What the operating system refuses becomes BackingError, or LayoutError for a
+file in a folder's place, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from typing import Final, NamedTuple, NoReturn
+
+from objstore.errors import BackingError, LayoutError
+
+Signature = tuple[int, int, int, int]
+"""What tells one version of a file from the next without reading it: inode, size, mtime, ctime."""
+
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a fifo must not block
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+
+# On macOS fsync leaves the data in the drive's cache; this is what flushes that too.
+_FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+class UncertainError(BackingError):
+    """What is on the disk is unknown: an fsync failed, or a change could not be taken back.
+
+    Asking fsync again would not tell, as the kernel reports a failure once and may have dropped
+    the data (fsync(2)); hence whoever sees this must not write again.
+    """
+
+
+class Entry(NamedTuple):
+    """One name in a folder; links are followed to tell what it is."""
+
+    name: str
+    is_file: bool
+    is_folder: bool
+
+
+class Snapshot(NamedTuple):
+    """A file's bytes with what ``fstat`` said before and after they were read."""
+
+    data: bytes
+    before: os.stat_result
+    after: os.stat_result
+
+
+def signature(found: os.stat_result) -> Signature:
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+class Files:
+    """The files below one folder. Safe between threads, as it holds no state but its options."""
+
+    __slots__ = ("below", "root", "sync", "umask")
+
+    def __init__(self, root: str, *, sync: bool = True, umask: int | None = None) -> None:
+        self.root: Final = root
+        self.below: Final = root.rstrip("/") + "/"
+        """What the path of everything in the folder begins with."""
+        self.sync: Final = sync
+        self.umask: Final = umask
+
+    def reached(self, point: str, path: str) -> None:
+        """A fault point: called before the step that it names is taken on ``path``."""
+
+    def relative(self, path: str) -> str:
+        """The path as messages show it: within the store, ``.`` for the store's own folder."""
+        if path == self.root:
+            return "."
+        return path.removeprefix(self.below)
+
+    # Reading
+
+    def lstat(self, path: str) -> os.stat_result | None:
+        """What is at ``path``, a link itself rather than its target; None where nothing is."""
+        try:
+            return os.lstat(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refused("look at", path, error)
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """As ``lstat``, through links; None for a link whose target is missing."""
+        try:
+            return os.stat(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refused("look at", path, error)
+
+    def real(self, path: str) -> str:
+        """The path with all links resolved, as far as it exists."""
+        try:
+            return os.path.realpath(path)
+        except OSError as error:
+            self._refused("follow", path, error)
+
+    def read_link(self, path: str) -> str:
+        try:
+            return os.readlink(path)
+        except OSError as error:
+            self._refused("follow", path, error)
+
+    def read(self, path: str, limit: int) -> Snapshot | None:
+        """The bytes of a regular file; None where nothing is. Of a longer file than ``limit``,
+        ``limit`` + 1 bytes.
+
+        Anything else than a regular file, a link included, gives no bytes: ``before`` tells.
+        """
+        try:
+            descriptor = os.open(path, _READ | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return self._unopened(path, error)
+        try:
+            return _read(descriptor, limit)
+        except OSError as error:
+            self._refused("read", path, error)
+        finally:
+            os.close(descriptor)
+
+    def _unopened(self, path: str, error: OSError) -> Snapshot | None:
+        # A link (ELOOP) or a socket (ENXIO) is told by its type; what else fails is a refusal.
+        found = self.lstat(path)
+        if found is None or stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+            self._refused("read", path, error)
+        return Snapshot(b"", found, found)
+
+    def entries(self, folder: str) -> list[Entry]:
+        """What a folder holds, in no order; empty where no folder is."""
+        try:
+            with os.scandir(folder) as found:
+                return [Entry(entry.name, entry.is_file(), entry.is_dir()) for entry in found]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._refused("list", folder, error)
+
+    # Writing
+
+    def write(self, path: str, data: bytes, mode: int | None = None) -> None:
+        """Make a new file with these bytes, on the disk when this returns.
+
+        ``mode`` are its permission bits; None gives what ``umask`` leaves of 0666. What stands at
+        ``path`` already is removed first. After an error a part of the file may be there.
+        """
+        try:
+            self.reached("write", path)
+            descriptor = self._make(path)
+        except OSError as error:
+            self._refused("write", path, error)
+        try:
+            self._fill(descriptor, data, mode)
+            self._sync("sync file", path, descriptor)
+        except OSError as error:
+            self._refused("write", path, error)
+        finally:
+            os.close(descriptor)
+
+    def _make(self, path: str) -> int:
+        try:
+            return os.open(path, _NEW, 0o666)
+        except FileExistsError:
+            os.unlink(path)
+            return os.open(path, _NEW, 0o666)
+
+    def _fill(self, descriptor: int, data: bytes, mode: int | None) -> None:
+        if mode is None and self.umask is not None:
+            mode = 0o666 & ~self.umask
+        if mode is not None and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.fchmod(descriptor, mode)
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, memoryview(data)[written:])
+
+    def rename(self, path: str, target: str) -> None:
+        try:
+            self.reached("rename", target)
+            os.rename(path, target)
+        except OSError as error:
+            self._refused("replace", target, error)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file; one that is gone already is no error."""
+        try:
+            self.reached("unlink", path)
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._refused("remove", path, error)
+
+    def make_link(self, path: str, leads_to: str) -> None:
+        try:
+            self.reached("link", path)
+            os.symlink(leads_to, path)
+        except OSError as error:
+            self._refused("make the link", path, error)
+
+    def make_folders(self, path: str) -> list[str]:
+        """Make a folder and the parents that are missing; returns those made, outermost first."""
+        if self.lstat(path) is not None:
+            return []
+        made = self.make_folders(os.path.dirname(path))
+        return [*made, path] if self.make_folder(path) else made
+
+    def make_folder(self, path: str) -> bool:
+        """Make a folder whose parent exists; False where one stands already."""
+        try:
+            self.reached("mkdir", path)
+            os.mkdir(path, 0o777)
+            if self.umask is not None:
+                inherited = stat.S_IMODE(os.stat(path).st_mode) & ~0o777
+                os.chmod(path, inherited | 0o777 & ~self.umask)
+            return True
+        except FileExistsError as error:
+            if not os.path.isdir(path):
+                raise self.not_a_folder(path) from error
+            return False
+        except OSError as error:
+            self._refused("make the folder", path, error)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove an empty folder. Raises BackingError for one that is not empty, or is in use."""
+        try:
+            self.reached("rmdir", path)
+            os.rmdir(path)
+        except OSError as error:
+            self._refused("remove the folder", path, error)
+
+    def sync_folder(self, path: str) -> None:
+        """Return once the names in a folder are on the disk."""
+        if not self.sync:
+            return
+        try:
+            descriptor = os.open(path, _FOLDER)
+        except OSError as error:
+            self._refused("sync", path, error)
+        try:
+            self._sync("sync folder", path, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _sync(self, point: str, path: str, descriptor: int) -> None:
+        if not self.sync:
+            return
+        try:
+            self.reached(point, path)
+            if _FULL_SYNC is None:
+                os.fsync(descriptor)
+            else:
+                fcntl.fcntl(descriptor, _FULL_SYNC)
+        except OSError as error:
+            raise UncertainError(*self._reason("sync", path, error)) from error
+
+    # Locking
+
+    def lock(self, folder: str) -> int | None:
+        """Wait for the lock on a folder, which is no file in it; None where no folder is.
+
+        Returns a descriptor for ``unlock``. The lock is flock(2): between processes and between
+        descriptors, let go when the process dies.
+        """
+        try:
+            descriptor = os.open(folder, _FOLDER)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refused("lock", folder, error)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_at(descriptor, folder):
+                return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            self._refused("lock", folder, error)
+        os.close(descriptor)
+        return None
+
+    def unlock(self, descriptor: int) -> None:
+        # Not left to close(2): a child forked meanwhile has the descriptor too.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
+            os.close(descriptor)
+
+    def _refused(self, action: str, path: str, error: OSError) -> NoReturn:
+        if isinstance(error, BackingError):
+            raise error
+        if error.errno == errno.ENOTDIR:
+            raise self.not_a_folder(path) from error
+        raise BackingError(*self._reason(action, path, error)) from error
+
+    def not_a_folder(self, path: str) -> LayoutError:
+        """The error that names the file in a folder's place, which is ``path`` or on the way."""
+        while not os.path.lexists(path):
+            path = os.path.dirname(path)
+        reason = f"{self.relative(path)} is a file where a directory should be"
+        return LayoutError(errno.ENOTDIR, reason, path)
+
+    def _reason(self, action: str, path: str, error: OSError) -> tuple[int | None, str, str]:
+        reason = error.strerror or str(error)
+        return error.errno, f"cannot {action} {self.relative(path)}: {reason}", path
+
+
+def _read(descriptor: int, limit: int) -> Snapshot:
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        return Snapshot(b"", before, before)
+    data = os.read(descriptor, min(before.st_size, limit) + 1)
+    return Snapshot(data, before, os.fstat(descriptor))
+
+
+def _is_at(descriptor: int, folder: str) -> bool:
+    # While we waited, its folder may have been removed, and made again under the same name.
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(folder))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,96 @@
+"""Listing: which keys a directory has. Nothing else lists a folder of a store for its keys."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from objstore.errors import KeyNameError, LayoutError
+from objstore.formats import ENDINGS
+from objstore.layout import Folder, Member
+from objstore.pointer import join
+
+from . import names
+from .io import Entry, Files
+from .places import Declared, Places, names_of
+from .tree import Tree
+
+_SURELY_FITS: Final = 60
+"""A stem of so many characters is within the limit with any ending, whatever its bytes."""
+
+
+class Listing:
+    """Lists the directories of a store. Safe between threads."""
+
+    def __init__(self, files: Files, places: Places, tree: Tree) -> None:
+        self._files: Final = files
+        self._places: Final = places
+        self._tree: Final = tree
+
+    def keys(self, pointer: str) -> list[str]:
+        """The keys of a directory's members, sorted; empty where there is no such directory.
+
+        Raises LayoutError where a file lies in its place, or where two files make one key.
+        """
+        try:
+            place = self._places.at(pointer)
+        except KeyNameError:
+            return []
+        found = self._tree.find(place)
+        if found is None:
+            return []
+        if not found.is_folder:
+            reason = f"{self._files.relative(found.path)} is a file where a directory should be"
+            raise LayoutError(errno.ENOTDIR, reason, found.path)
+        declared = self._places.declared(pointer)
+        if place.layout.open_ended:
+            return sorted(self._listed(found.path, place.layout, declared))
+        return sorted(key for key in declared.members if self._exists(join(pointer, key)))
+
+    def _exists(self, pointer: str) -> bool:
+        return self._tree.find(self._places.at(pointer)) is not None
+
+    def _listed(self, folder: str, layout: Folder, declared: Declared) -> list[str]:
+        self._tree.check_inside(folder)
+        by_key: dict[str, str] = {}
+        for entry in self._files.entries(folder):
+            key = _key_of(entry, layout, declared)
+            if key is None:
+                continue
+            if key in by_key:
+                raise self._twice(folder, by_key[key], entry.name)
+            by_key[key] = entry.name
+        return list(by_key)
+
+    def _twice(self, folder: str, first: str, second: str) -> LayoutError:
+        one, other = sorted((f"{folder}/{first}", f"{folder}/{second}"))
+        reason = f"{self._files.relative(one)} and {self._files.relative(other)} are the same key"
+        return LayoutError(errno.EEXIST, reason, other)
+
+
+def _key_of(entry: Entry, layout: Folder, declared: Declared) -> str | None:
+    """The key whose file or folder this is; None for what is no key's."""
+    stem, ending = (entry.name, "") if entry.is_folder else _split(entry)
+    key = declared.names.get(entry.name) or names.decode(stem)
+    member = None if key is None else layout.member(key)
+    if key is None or member is None:
+        return None
+    return key if _makes(member, key, entry, stem, ending) else None
+
+
+def _split(entry: Entry) -> tuple[str, str]:
+    """A file's name without the ending that a format is known for, and that; nothing if none is."""
+    stem, dot, ending = entry.name.rpartition(".")
+    return (stem, dot + ending) if entry.is_file and dot + ending in ENDINGS else ("", "")
+
+
+def _makes(member: Member, key: str, entry: Entry, stem: str, ending: str) -> bool:
+    """Whether the member makes this name of its key."""
+    if member.name is None and len(stem) < _SURELY_FITS:
+        kind = "directory" if entry.is_folder else "file"
+        return member.kind in ("any", kind) and (entry.is_folder or member.ending in (None, ending))
+    try:
+        files, folder = names_of(key, member)
+    except KeyNameError:
+        return False
+    return entry.name == folder if entry.is_folder else entry.name in files

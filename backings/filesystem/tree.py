@@ -1,0 +1,190 @@
+"""The tree: what lies at a place now, and its bytes.
+
+Links are followed as long as they stay below the store's folder. They are checked before they are
+followed, which keeps out links that lie there, not an attacker who swaps one in between.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from typing import Final, NamedTuple
+
+from objstore.errors import BackingError, FormatError, KeyNameError, LayoutError, OutsideError
+
+from .case import Spelling
+from .io import Files, Snapshot, signature
+from .places import Place
+
+MAX_FILE_SIZE: Final = 1 << 30
+"""The largest file that is read or written, in bytes; a larger one is a blob, not a document."""
+
+_ATTEMPTS: Final = 9
+"""How often a file that changes while it is read is read again; the waits add up to 0.5 s."""
+
+
+class Found(NamedTuple):
+    """What lies at a place."""
+
+    path: str
+    status: os.stat_result
+    """Of the target, where a link lies there."""
+    is_folder: bool
+
+
+class Content(NamedTuple):
+    """A file's bytes."""
+
+    path: str
+    """Where the place has it."""
+    target: str
+    """The file itself, where a link lies at ``path``; otherwise the same."""
+    data: bytes
+    status: os.stat_result
+    read_at: int
+    """``time.time_ns`` from before it was read."""
+
+
+class Tree:
+    """Reads what the places of a store hold. Safe between threads."""
+
+    def __init__(self, files: Files) -> None:
+        self._files: Final = files
+        self.spelling: Final = Spelling(files)
+        # Folders that were found to lie within the store; grows only, so it needs no lock.
+        self._checked: Final[set[str]] = set()
+
+    def find(self, place: Place) -> Found | None:
+        """The file or folder at a place, by as few stats as there are names that it may have.
+
+        Raises LayoutError where two are there, or one of the wrong kind; OutsideError.
+        """
+        if place.parent not in self._checked:
+            self.check_inside(place.parent)
+        found = [self._file(path, place) for path in place.files]
+        if place.folder is not None and place.folder not in place.files:
+            found.append(self._folder(place.folder, place))
+        there = [one for one in found if one is not None]
+        if len(there) > 1:
+            first, second = (self._files.relative(one.path) for one in there[:2])
+            raise LayoutError(errno.EEXIST, f"{first} and {second} are the same key", there[1].path)
+        return there[0] if there else None
+
+    def content(self, place: Place) -> Content | None:
+        """The bytes of the file at a place; None where nothing is.
+
+        Raises LayoutError where a folder or something else than a file lies there, OutsideError,
+        FormatError for a file that is too large.
+        """
+        if not place.files:
+            reason = f"{place.pointer or '/'} is a directory, which has no contents of its own"
+            raise LayoutError(errno.EISDIR, reason, place.folder)
+        if len(place.files) == 1 and place.folder is None:
+            self.check_inside(place.parent)
+            return self._content(place.files[0])
+        found = self.find(place)
+        if found is None:
+            return None
+        if found.is_folder:
+            raise self._not_a_file(found.path, found.status)
+        self.check_inside(place.parent)
+        return self._content(found.path)
+
+    def content_at(self, path: str) -> Content | None:
+        """The bytes of the file at a path that a place gave before."""
+        self.check_inside(os.path.dirname(path))
+        return self._content(path)
+
+    def target(self, path: str) -> str:
+        """Where a new file at ``path`` is written: elsewhere if a link without a target is there.
+
+        Raises OutsideError, and KeyNameError where the disk takes the name for one that exists in
+        another spelling.
+        """
+        self.check_inside(os.path.dirname(path))
+        clash = self.spelling.clash(path)
+        if clash is not None:
+            reason = f"{self._files.relative(path)} and {clash} would be one file on this disk"
+            raise KeyNameError(reason)
+        found = self._files.lstat(path)
+        return path if found is None else self._resolve(path)
+
+    def check_inside(self, folder: str) -> None:
+        """Raise OutsideError if a link on the way to ``folder`` leads out of the store."""
+        path = folder
+        while len(path) >= len(self._files.below):
+            found = self._files.lstat(path)
+            if found is not None and stat.S_ISLNK(found.st_mode):
+                self._resolve(folder)
+                break
+            path = os.path.dirname(path)
+        self._checked.add(folder)
+
+    def _not_a_file(self, path: str, status: os.stat_result) -> LayoutError:
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "neither a file nor a directory"
+        reason = f"{self._files.relative(path)} is {kind} where a file should be"
+        return LayoutError(errno.EISDIR, reason, path)
+
+    def _file(self, path: str, place: Place) -> Found | None:
+        status = self._status(path)
+        if status is None or stat.S_ISREG(status.st_mode):
+            return None if status is None else Found(path, status, is_folder=False)
+        if place.folder is not None and stat.S_ISDIR(status.st_mode):
+            # A folder called ada.json is the key "ada.json", unless the layout gives it that name.
+            return Found(path, status, is_folder=True) if path == place.folder else None
+        raise self._not_a_file(path, status)
+
+    def _folder(self, path: str, place: Place) -> Found | None:
+        status = self._status(path)
+        if status is None or stat.S_ISDIR(status.st_mode):
+            return None if status is None else Found(path, status, is_folder=True)
+        if place.files:  # a file without an ending, such as LICENSE, is no key's
+            return None
+        raise self._files.not_a_folder(path)
+
+    def _status(self, path: str) -> os.stat_result | None:
+        found = self._files.lstat(path)
+        if found is None or not self.spelling.holds(path, found):
+            return None
+        if stat.S_ISLNK(found.st_mode):
+            return self._files.stat(self._resolve(path))
+        return found
+
+    def _resolve(self, path: str) -> str:
+        """Where a link leads. Raises OutsideError where that is out of the store."""
+        real = self._files.real(path)
+        if not (real + "/").startswith(self._files.below):
+            reason = f"{self._files.relative(path)} is a link that leads out of the store"
+            raise OutsideError(errno.EPERM, reason, path)
+        return real
+
+    def _content(self, path: str) -> Content | None:
+        for attempt in range(_ATTEMPTS):
+            now = time.time_ns()
+            target, snapshot = self._snapshot(path)
+            if snapshot is None or not self.spelling.holds(path, snapshot.before):
+                return None
+            data, before, after = snapshot
+            if before.st_size > MAX_FILE_SIZE:
+                raise self._too_large(path, before)
+            if signature(before) == signature(after) and len(data) == before.st_size:
+                return Content(path, target, data, after, now)
+            time.sleep(0.001 * 2**attempt)
+        reason = f"cannot read {self._files.relative(path)}: it keeps changing"
+        raise BackingError(errno.EAGAIN, reason, path)
+
+    def _snapshot(self, path: str) -> tuple[str, Snapshot | None]:
+        snapshot = self._files.read(path, MAX_FILE_SIZE)
+        target = path
+        if snapshot is not None and stat.S_ISLNK(snapshot.before.st_mode):
+            target = self._resolve(path)
+            snapshot = self._files.read(target, MAX_FILE_SIZE)
+        if snapshot is not None and not stat.S_ISREG(snapshot.before.st_mode):
+            raise self._not_a_file(path, snapshot.before)
+        return target, snapshot
+
+    def _too_large(self, path: str, status: os.stat_result) -> FormatError:
+        reason = f"the file has {status.st_size} bytes, and {MAX_FILE_SIZE} are the limit"
+        return FormatError(reason, source=self._files.relative(path))
