@@ -128,7 +128,7 @@ def _argument(cls: type[Object], index: int, default: Any) -> Any:
     return default
 
 
-# --- one key ------------------------------------------------------------------------------------
+# --- one key --------------------------------------------------------------------------------------
 
 
 def _declared(cls: type[Object], name: str, hint: Any, given: Any) -> Shape:
@@ -164,7 +164,7 @@ def _member_checked(cls: type[Object], name: str, shape: Shape) -> Shape:
     return shape
 
 
-# --- annotations to shapes ----------------------------------------------------------------------
+# --- annotations to shapes ------------------------------------------------------------------------
 
 
 def shape_of(hint: Any) -> Shape:
@@ -339,10 +339,13 @@ def specialise(cls: type[Object], arguments: Sequence[Any]) -> type[Object]:
     if made is None:
         name = f"{cls.__name__}[{_name_of(arguments[0])}]"
         body = {"_arguments": tuple(arguments), "_named": False, "__module__": cls.__module__}
-        made = _specialised.setdefault(
-            key, typing.cast("type[Object]", type(cls)(name, (cls,), body))
-        )
+        made = _specialised.setdefault(key, make_class(name, cls, body))
     return made
+
+
+def make_class(name: str, base: type[Object], body: dict[str, Any]) -> type[Object]:
+    """A class made at run time."""
+    return types.new_class(name, (base,), exec_body=lambda namespace: namespace.update(body))
 
 
 def _cache_key(argument: Any) -> Any:

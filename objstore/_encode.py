@@ -120,8 +120,9 @@ class _Encoder:
     def _number(self, value: float) -> JSON:
         return value if math.isfinite(value) else self._refuse("a finite number", repr(value))
 
-    def _refuse(self, expected: str, found: str) -> None:
+    def _refuse(self, expected: str, found: str) -> JSON:
         self.failures.append(Failure(self._source, build(self._path), expected, found, "type"))
+        return None
 
 
 def _article(name: str) -> str:

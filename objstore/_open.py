@@ -33,7 +33,7 @@ _OWN: Final = {
 
 
 @overload
-def open(
+def open(  # type: ignore[overload-overlap]  # noqa: A001
     url: str | os.PathLike[str],
     schema: type[R],
     *,

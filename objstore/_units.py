@@ -145,7 +145,7 @@ class View:
         if parent is not None and isinstance(container, list):
             return _at(container, self.index(parent, cast(int, key)))
         if parent is not None and isinstance(container, dict):
-            return parent._element(container, key)
+            return cast("JSON | Missing", parent._element(container, key))
         return MISSING
 
     def index(self, parent: Part, token: int) -> int:
@@ -188,7 +188,7 @@ class View:
     def _copy(self, found: JSON | Missing, part: Part) -> Container:
         if not part._fits(found):
             raise part._gone()
-        copy = cast("Container", found).copy()  # type: ignore[union-attr]
+        copy = cast("Container", found).copy()
         self._owned[id(copy)] = copy
         return copy
 
@@ -278,7 +278,7 @@ def committed_below(container: JSON | Missing, part: Part) -> JSON | Missing:
     if parent is not None and isinstance(container, list):
         return _at(container, cast(int, key))
     if parent is not None and isinstance(container, dict):
-        return parent._element(container, key)
+        return cast("JSON | Missing", parent._element(container, key))
     return MISSING
 
 

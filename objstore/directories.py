@@ -55,10 +55,6 @@ class Directory(Keyed, MutableMapping[str, T]):
         object.__setattr__(self, "_path", path)
         return self
 
-    if TYPE_CHECKING:
-
-        def __class_getitem__(cls, item: Any) -> type[Self]: ...
-
     def __getitem__(self, key: str) -> T:
         return cast(T, self._get(key))
 
@@ -68,7 +64,7 @@ class Directory(Keyed, MutableMapping[str, T]):
     def __delitem__(self, key: str) -> None:
         self._delete(key)
 
-    # --- what Keyed asks for --------------------------------------------------------------------------
+    # --- what Keyed asks for ----------------------------------------------------------------------
 
     def _read(self, key: str) -> Any:
         found = self._find(key)
@@ -163,7 +159,7 @@ class Directory(Keyed, MutableMapping[str, T]):
         cls = None if shape is None else shape.directory
         return None if cls is None else self._host.directory(join(self._path, key), cls)
 
-    # --- the contract of a mapping ----------------------------------------------------------------------
+    # --- the contract of a mapping ----------------------------------------------------------------
 
     def _snapshot(self) -> JSON:
         return {key: cast(Object, self._read(key))._snapshot() for key in self._stored_keys()}
@@ -210,7 +206,7 @@ class Directory(Keyed, MutableMapping[str, T]):
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return merged(other, self.contents)
 
-    def __ior__(self, other: Any) -> Self:
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]  # `|` makes a plain dict
         self.update(other)
         return self
 

@@ -23,7 +23,7 @@ class _Defined:
         found = vars(cls).get("_own_defined")
         if found is None:
             found = cls._own_defined = defined_keys(cls)
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 class Keyed(Object):
@@ -38,7 +38,7 @@ class Keyed(Object):
         super().__init_subclass__(**arguments)
         cls._own_defined = None
 
-    # --- what Dict and Directory say themselves -----------------------------------------------------
+    # --- what Dict and Directory say themselves ---------------------------------------------------
 
     @abstractmethod
     def _read(self, key: str) -> Any:
@@ -64,7 +64,7 @@ class Keyed(Object):
     def _edit(self) -> AbstractContextManager[Transaction]:
         """The transaction for what is about to be changed."""
 
-    # --- keys, whichever kind -----------------------------------------------------------------------
+    # --- keys, whichever kind ---------------------------------------------------------------------
 
     def _get(self, key: str) -> Any:
         defined = self._defined.get(key)
@@ -93,14 +93,14 @@ class Keyed(Object):
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and (key in self._defined or self._has(key))
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Any]:
         yield from self._stored_keys()
         yield from self._defined
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    # --- keys as attributes -------------------------------------------------------------------------
+    # --- keys as attributes -----------------------------------------------------------------------
 
     if TYPE_CHECKING:
 

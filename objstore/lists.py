@@ -44,7 +44,7 @@ class List(Part, MutableSequence[T]):
     def __init__(self, elements: Iterable[Any] = (), /) -> None:
         self._start_unattached(list(elements))
 
-    # --- reading --------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -119,7 +119,7 @@ class List(Part, MutableSequence[T]):
         """The contents, as a plain list."""
         return cast("list[Any]", self.contents)
 
-    # --- writing --------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     def _edit(self) -> AbstractContextManager[Transaction]:
         return self._unit.host.edit()
@@ -145,10 +145,12 @@ class List(Part, MutableSequence[T]):
     def _set_slice(self, index: slice, values: list[Any]) -> None:
         with self._edit() as tx:
             contents, view = self._draft(tx)
-            start = index.indices(len(contents))[0]
-            encoded = [self._element_contents(v, start + i, view) for i, v in enumerate(values)]
-            trial = list(contents)
-            trial[index] = encoded  # raises what a list raises, before anything is changed
+            contents[:][index] = values  # raises what a list raises, before anything is changed
+            start, _, step = index.indices(len(contents))
+            encoded = [
+                self._element_contents(value, start + step * number, view)
+                for number, value in enumerate(values)
+            ]
             origin = view.origin(self, len(contents))
             self._owned(tx)[index] = encoded
             origin[index] = [next(fresh_tokens) for _ in encoded]

@@ -129,7 +129,7 @@ class Object:
             other = other._snapshot()
         if not isinstance(other, dict | list):
             return NotImplemented
-        return self._snapshot() == other
+        return bool(self._snapshot() == other)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, deep copies and pickles are unattached Objects with the same contents.
@@ -177,7 +177,7 @@ class Part(Object):
             encoded = encode(contents, shape, source=type(self).__name__)
             tx.view(unit).replace(encoded)
 
-    # --- reading ------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     def _contents(self) -> tuple[Container, View | None]:
         """This Object's container, and the view it was found in; None for committed contents.
@@ -265,7 +265,7 @@ class Part(Object):
         """Have the values that are mirrored from now on taken back in time."""
         self._unit.mirrored.append(weakref.ref(self))
 
-    # --- writing ------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     def _encode(self, value: Any, shape: Shape, view: View, key: str | int) -> JSON:
         """The contents that a value is stored as below this Object."""
@@ -382,8 +382,8 @@ def _takes_nothing(getter: Any) -> bool:
     code = getattr(getter, "__code__", None)
     if code is None:
         return False
-    required = code.co_argcount - len(getter.__defaults__ or ())
-    keywords = code.co_kwonlyargcount - len(getter.__kwdefaults__ or ())
+    required: int = code.co_argcount - len(getter.__defaults__ or ())
+    keywords: int = code.co_kwonlyargcount - len(getter.__kwdefaults__ or ())
     return required == 1 and keywords == 0
 
 

@@ -17,6 +17,7 @@ from . import _codecs
 from ._codecs import Codec
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
 from .errors import SchemaError
+from ._annotations import make_class
 from .objects import Object
 from .pointer import join, split
 from .values import JSON, MISSING
@@ -71,7 +72,7 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
 
 def to_json(cls: type[Object]) -> dict[str, Any]:
     """The JSON Schema of a class, as a document of its own; the same as ``cls.__schema__``."""
-    return cast("dict[str, Any]", cls.__schema__)
+    return cls.__schema__
 
 
 _from_models: WeakKeyDictionary[type, type[Object]] = WeakKeyDictionary()
@@ -108,7 +109,7 @@ def root_class(schema: object) -> type[Object]:
     )
 
 
-# --- a schema document -------------------------------------------------------------------------------
+# --- a schema document ----------------------------------------------------------------------------
 
 
 class Node(NamedTuple):
@@ -151,7 +152,7 @@ class _Document:
             name = _identifier(title or pointer.rpartition("/")[2] or self.name)
             base = BASES[kind]
             body = {"__module__": base.__module__, "_given_schema": node, "__slots__": ()}
-            cls = cast("type[Object]", type(base)(name, (base,), body))
+            cls = make_class(name, base, body)
             self._classes[pointer, kind] = cls
         return cls
 
@@ -272,7 +273,7 @@ def _codecs_of(nodes: list[Node]) -> Iterator[Codec]:
             yield codec
 
 
-# --- classes of subschemas ------------------------------------------------------------------------------
+# --- classes of subschemas ------------------------------------------------------------------------
 
 
 def info_of_given(cls: type[Object]) -> Info:
@@ -327,7 +328,7 @@ def _given(cls: type[Object]) -> Node:
             raise SchemaError(f"{cls.__qualname__}.__schema__ is an object, not {given!r}")
         given = cls._given_schema = _Document(given, cls.__name__).at("")
         given.document._classes["", cls._kind] = cls
-    return cast(Node, given)
+    return given
 
 
 def given_schema_of(cls: type[Object], definitions: Definitions) -> JSON:
