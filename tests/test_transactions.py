@@ -1,0 +1,325 @@
+"""Transactions: drafts, rollback, savepoints, and who sees what when."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import Store
+
+from .conformance.library import ADA, BOB, Library, fill
+
+
+@pytest.fixture
+def store() -> Iterator[Store[Library]]:
+    with objstore.open("memory://", Library) as store:
+        fill(store)
+        yield store
+
+
+def elsewhere(act: Callable[[], Any]) -> Any:
+    """Do something in another thread, and wait for it."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).result(timeout=20)
+
+
+# --- one transaction ------------------------------------------------------------------------------
+
+
+def test_both_or_neither(store: Store[Library]) -> None:
+    with store.transaction() as transaction:
+        store.root.people["eve"] = {"name": "Eve", "born": 1990}
+        del store.root.people["bob"]
+    assert transaction.commit is not None
+    assert transaction.commit.number == store.head
+    assert set(store.root.people) == {"ada", "eve"}
+    with pytest.raises(ZeroDivisionError), store.transaction() as transaction:
+        store.root.people["zoe"] = {"name": "Zoe", "born": 1991}
+        del store.root.people["ada"]
+        store.root.people["eve"].name = "Eva"
+        raise ZeroDivisionError
+    assert transaction.commit is None
+    assert set(store.root.people) == {"ada", "eve"}
+    assert store.root.people["eve"].name == "Eve"
+
+
+def test_meta_goes_into_the_commit(store: Store[Library]) -> None:
+    with store.transaction(meta={"author": "me"}) as transaction:
+        store.root.people["ada"].email = "a"
+        with store.transaction(meta={"reason": "because"}):
+            store.root.people["ada"].email = "b"
+    assert transaction.commit is not None
+    assert transaction.commit.meta == {"author": "me", "reason": "because"}
+
+
+def test_nothing_changed_is_no_commit(store: Store[Library]) -> None:
+    head = store.head
+    with store.transaction() as transaction:
+        ada = store.root.people["ada"]
+        ada.born = 1
+        ada.born = 1815
+        ada.email = "x"
+        del ada.email
+    assert transaction.commit is None
+    store.root.people["ada"].name = "Ada"
+    assert store.head == head
+
+
+def test_a_transaction_reads_its_own_writes(store: Store[Library]) -> None:
+    bob = store.root.people["bob"]
+    tags = bob.tags
+    with store.transaction():
+        bob.name = "Rob"
+        tags.append("c")
+        assert (bob.name, bob["name"], bob.get_initial()) == ("Rob", "Rob", "R")
+        assert tags == bob.tags == ["a", "b", "c"]
+        assert store.root.people == {"ada": ADA, "bob": {**BOB, "name": "Rob", "tags": tags.contents}}
+        store.root.people["new"] = ADA
+        assert "new" in store.root.people
+        del store.root.people["ada"]
+        assert list(store.root.people) == ["bob", "new"]
+        with pytest.raises(KeyError):
+            store.root.people["ada"]
+
+
+def test_a_failed_commit_takes_everything_back(store: Store[Library]) -> None:
+    bob = store.root.people["bob"]
+    with pytest.raises(objstore.ValidationError), store.transaction():
+        bob.name = "Rob"
+        bob.PUT("born", "x")
+    assert bob == BOB
+    assert bob.name == "Bob"
+    bob.name = "Rob"
+    assert bob.name == "Rob"
+
+
+def test_contents_may_be_wrong_in_between(store: Store[Library]) -> None:
+    bob = store.root.people["bob"]
+    with store.transaction():
+        del bob.born
+        bob.born = 1971
+    assert bob.born == 1971
+
+
+# --- savepoints -------------------------------------------------------------------------------------
+
+
+def test_savepoints_take_back_what_was_done_since(store: Store[Library]) -> None:
+    bob = store.root.people["bob"]
+    with store.transaction():
+        bob.tags.append("kept")
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            bob.tags.append("lost")
+            bob.tags.insert(0, "lost")
+            store.root.people["ada"].email = "lost"
+            store.root.people["eve"] = ADA
+            raise ZeroDivisionError
+        assert bob.tags == ["a", "b", "kept"]
+        assert "eve" not in store.root.people
+        with store.transaction():
+            bob.tags.append("too")
+    assert bob.tags == ["a", "b", "kept", "too"]
+    assert store.root.people["ada"] == ADA
+
+
+def test_transactions_end_in_order_and_once(store: Store[Library]) -> None:
+    transaction = store.transaction()
+    with transaction:
+        pass
+    with pytest.raises(objstore.TransactionError), transaction:
+        pass
+    with pytest.raises(objstore.TransactionError):
+        transaction.__exit__(None, None, None)
+
+
+# --- threads and tasks ------------------------------------------------------------------------------
+
+
+def test_threads_do_not_see_each_others_drafts(store: Store[Library]) -> None:
+    ada = store.root.people["ada"]
+    assert ada.name == "Ada"  # mirrored from here on
+    with store.transaction():
+        ada.name = "Draft"
+        assert ada.name == "Draft"
+        assert elsewhere(lambda: (ada.name, ada["name"], ada.contents["name"])) == ("Ada",) * 3
+        assert elsewhere(lambda: "eve" in store.root.people) is False
+        store.root.people["eve"] = ADA
+        assert elsewhere(lambda: list(store.root.people)) == ["ada", "bob"]
+    assert elsewhere(lambda: ada.name) == "Draft"
+
+
+def test_a_transaction_does_not_see_later_commits(store: Store[Library]) -> None:
+    ada, tags = store.root.people["ada"], store.root.people["bob"].tags
+    assert ada.name == "Ada"
+    with store.transaction():
+
+        def others_commit() -> None:
+            ada.name = "Later"
+            tags.insert(0, "later")
+            store.root.people["eve"] = ADA
+            del store.root.people["bob"].tags[1]
+
+        elsewhere(others_commit)
+        assert elsewhere(lambda: (ada.name, list(tags))) == ("Later", ["later", "b"])
+        assert ada.name == "Ada"
+        assert tags == ["a", "b"]
+        assert "eve" not in store.root.people
+        assert list(store) == ["/people/ada", "/people/bob", "/reading", "/settings"]
+    assert ada.name == "Later"
+    assert "eve" in store.root.people
+
+
+def test_held_elements_stay_where_each_transaction_has_them(store: Store[Library]) -> None:
+    reading = store.root.reading
+    emma, ulysses = reading
+    with store.transaction():
+
+        def others_commit() -> None:
+            reading.insert(0, {"title": "Dubliners"})
+            reading.pop(1)
+            assert ulysses.title == "Ulysses"
+            assert reading.index(ulysses) == 1
+
+        elsewhere(others_commit)
+        assert emma.title == "Emma"
+        assert reading[0] is emma
+        assert reading[1] is ulysses
+    assert ulysses.title == "Ulysses"
+    with pytest.raises(objstore.DetachedError):
+        emma.title  # noqa: B018
+
+
+def test_the_second_of_two_changes_to_a_file_conflicts(store: Store[Library]) -> None:
+    ada = store.root.people["ada"]
+    with pytest.raises(objstore.ConflictError) as caught, store.transaction():
+        ada.name = "Ours"
+        elsewhere(lambda: setattr(ada, "name", "Theirs"))
+        assert ada.name == "Ours"
+    assert caught.value.pointer == "/people/ada"
+    assert caught.value.base == ADA
+    assert caught.value.ours == {**ADA, "name": "Ours"}
+    assert caught.value.theirs == {**ADA, "name": "Theirs"}
+    assert ada.name == "Theirs"
+
+
+def test_tasks_do_not_see_each_others_drafts(store: Store[Library]) -> None:
+    ada = store.root.people["ada"]
+
+    async def write(started: asyncio.Event, go_on: asyncio.Event) -> None:
+        with store.transaction():
+            ada.name = "Draft"
+            started.set()
+            await go_on.wait()
+            assert ada.name == "Draft"
+
+    async def main() -> None:
+        started, go_on = asyncio.Event(), asyncio.Event()
+        writer = asyncio.create_task(write(started, go_on))
+        await started.wait()
+        assert ada.name == "Ada"
+        with store.transaction():
+            # A task started here has a copy of this context, and still its own view.
+            ada.email = "draft"
+            other = asyncio.create_task(asyncio.to_thread(lambda: ada.email))
+            assert await other is None
+            assert await asyncio.create_task(read(ada)) is None
+            assert ada.email == "draft"
+            del ada.email
+        go_on.set()
+        await writer
+        assert ada.name == "Draft"
+
+    async def read(person: Any) -> Any:
+        return person.email
+
+    asyncio.run(main())
+
+
+def test_many_threads_lose_no_update(store: Store[Library]) -> None:
+    bob = store.root.people["bob"]
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for step in range(25):
+                bob.tags.append(f"{number}-{step}")
+                assert f"{number}-{step}" in bob.tags
+                assert bob.name == "Bob"
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(bob.tags) == 2 + 6 * 25
+    assert len(set(bob.tags)) == 2 + 6 * 25
+
+
+def test_readers_see_transactions_whole(store: Store[Library]) -> None:
+    """Two files always change together; nobody may see one of them ahead."""
+    ada, bob = store.root.people["ada"], store.root.people["bob"]
+    with store.transaction():
+        ada.born = bob.born = 0
+    done = threading.Event()
+    torn: list[tuple[int, int]] = []
+
+    def read() -> None:
+        while not done.is_set():
+            with store.transaction():
+                first, second = ada.born, bob.born
+                if first != second or (ada["born"], bob["born"]) != (first, second):
+                    torn.append((first, second))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(1, 150):
+        with store.transaction():
+            ada.born = number
+            bob.born = number
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert torn == []
+
+
+# --- mirrored values ----------------------------------------------------------------------------------
+
+
+def test_clean_values_are_found_without_a_call(store: Store[Library]) -> None:
+    bob = store.root.people["bob"]
+    assert vars(bob) == {}
+    assert (bob.name, bob.tags[0], bob.age) == ("Bob", "a", 56)
+    assert set(vars(bob)) == {"name", "tags", "born"}
+    with store.transaction():
+        assert bob.name == "Bob"
+        assert "name" in vars(bob)
+        bob.email = "x"
+        assert vars(bob) == {}
+        assert bob.name == "Bob"
+        assert vars(bob) == {}
+    assert bob.name == "Bob"
+    assert "name" in vars(bob)
+    elsewhere(lambda: setattr(bob, "name", "Rob"))
+    assert bob.name == "Rob"
+
+
+def test_keys_named_like_methods_are_items(store: Store[Library]) -> None:
+    store.root["anything"] = {"items": 1, "keys": {"contents": 2}, "_unit": 3, "a b": 4}
+    found = store.root.anything
+    assert (found["items"], found["keys"]["contents"], found["_unit"], found["a b"]) == (1, 2, 3, 4)
+    assert found["items"] == 1
+    assert callable(found.items)
+    with pytest.raises(AttributeError, match=r"obj\['items'\]"):
+        found.items = 5
+    found["items"] = 5
+    assert dict(found.items())["items"] == 5
