@@ -164,7 +164,7 @@ class Tree:
         for attempt in range(_ATTEMPTS):
             now = time.time_ns()
             target, snapshot = self._snapshot(path)
-            if snapshot is None or not self.spelling.holds(path, snapshot.before):
+            if snapshot is None:
                 return None
             data, before, after = snapshot
             if before.st_size > MAX_FILE_SIZE:
@@ -178,6 +178,8 @@ class Tree:
     def _snapshot(self, path: str) -> tuple[str, Snapshot | None]:
         snapshot = self._files.read(path, MAX_FILE_SIZE)
         target = path
+        if snapshot is not None and not self.spelling.holds(path, snapshot.before):
+            return path, None
         if snapshot is not None and stat.S_ISLNK(snapshot.before.st_mode):
             target = self._resolve(path)
             snapshot = self._files.read(target, MAX_FILE_SIZE)

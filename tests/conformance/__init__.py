@@ -1,0 +1,1 @@
+"""The contracts, run on every maker of them (``makers.py``)."""
