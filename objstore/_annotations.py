@@ -123,9 +123,26 @@ def _rest(cls: type[Object], keys: Mapping[str, Shape]) -> Shape | None:
 def _argument(cls: type[Object], index: int, default: Any) -> Any:
     """The type argument that a class, or the nearest one it inherits from, was given."""
     for base in cls.__mro__:
-        if "_arguments" in vars(base):
-            return _resolve(base, vars(base)["_arguments"][index])
+        arguments = _arguments(base)
+        if arguments:
+            return _resolve(base, arguments[index])
     return default
+
+
+def _arguments(cls: type) -> tuple[Any, ...]:
+    """What a class was made with, or gives its base: ``class People(Directory[Person])``."""
+    made: tuple[Any, ...] = vars(cls).get("_arguments", ())
+    if made:
+        return made
+    for base in vars(cls).get("__orig_bases__", ()):
+        said = get_args(base)
+        if hasattr(get_origin(base), "_kind") and not any(map(_is_variable, said)):
+            return said
+    return ()
+
+
+def _is_variable(argument: Any) -> bool:
+    return isinstance(argument, typing.TypeVar)
 
 
 # --- one key --------------------------------------------------------------------------------------

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_origin
 from weakref import WeakKeyDictionary
 
 from . import _codecs
 from ._codecs import Codec
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
 from .errors import SchemaError
-from ._annotations import make_class
+from ._annotations import make_class, shape_of
 from .objects import Object
 from .pointer import join, split
 from .values import JSON, MISSING
@@ -90,6 +90,8 @@ def root_class(schema: object) -> type[Object]:
     """The Directory class of a store, from whatever ``objstore.open`` was given as its schema."""
     if schema is None:
         return BASES["directory"]
+    if hasattr(get_origin(schema), "_kind"):  # Directory[Person], which is no class by itself
+        schema = shape_of(schema).only_class
     if isinstance(schema, type):
         cls = schema if issubclass(schema, Object) else None
         if cls is None and hasattr(schema, "model_json_schema"):
