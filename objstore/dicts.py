@@ -56,9 +56,9 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def __init__(self, contents: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
         given = {**(contents or {}), **keys}
         computed = {key: given.pop(key) for key in self._defined if key in given}
-        self._start_unattached(given)
-        for key, value in computed.items():
-            self._put(key, value)
+        with self._unattached_edit(given):
+            for key, value in computed.items():
+                self._put(key, value)
 
     # --- items ------------------------------------------------------------------------------------
 

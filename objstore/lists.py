@@ -42,7 +42,8 @@ class List(Part, MutableSequence[T]):
         return self
 
     def __init__(self, elements: Iterable[Any] = (), /) -> None:
-        self._start_unattached(list(elements))
+        with self._unattached_edit(list(elements)):
+            pass
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import sys
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, ClassVar, Final, Literal, Self, cast
 
@@ -166,16 +167,16 @@ class Part(Object):
         _set(self, "_key", key)
         return self
 
-    def _start_unattached(self, contents: Any) -> None:
-        """Become an Object of nobody's store, with these contents, if they fit the schema."""
+    def _unattached_edit(self, contents: Any) -> AbstractContextManager[Transaction]:
+        """Become an Object of nobody's store with these contents; leaving the block validates."""
         shape = type(self)._info.shape
-        unit = Unit(Unattached(type(self).__name__), "", shape, MISSING)
+        host = Unattached(type(self).__name__)
+        unit = Unit(host, "", shape, MISSING)
         _set(self, "_unit", unit)
         _set(self, "_parent", None)
         _set(self, "_key", None)
-        with unit.host.edit() as tx:
-            encoded = encode(contents, shape, source=type(self).__name__)
-            tx.view(unit).replace(encoded)
+        encoded = encode(contents, shape, source=type(self).__name__)
+        return host.make(unit, encoded)
 
     # --- reading ----------------------------------------------------------------------------------
 

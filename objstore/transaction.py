@@ -217,7 +217,7 @@ class Host(ABC):
     def _require_writable(self) -> None:
         """Raise the error that says why nothing can be changed here, if so."""
 
-    # --- transactions -------------------------------------------------------------------------------
+    # --- transactions -----------------------------------------------------------------------------
 
     def current(self) -> Transaction | None:
         """The transaction that this thread or task is in."""
@@ -310,6 +310,13 @@ class Unattached(Host):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
+
+    @contextmanager
+    def make(self, unit: Unit, contents: JSON) -> Iterator[Transaction]:
+        """Give the one Object its first contents, and whatever the block adds to them."""
+        with self.edit() as tx:
+            tx.view(unit).replace(contents)
+            yield tx
 
     def load(self, unit: Unit) -> None:
         raise TransactionError(f"{self._name} was never given contents")

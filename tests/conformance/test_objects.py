@@ -37,7 +37,6 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Opener]:
         store.close()
     with objstore.open(url, Library) as store:
         assert store.check() == []
-    maker.discard(url)
 
 
 @pytest.fixture
