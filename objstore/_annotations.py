@@ -188,7 +188,7 @@ def shape_of(hint: Any) -> Shape:
     """The shape that an annotation describes. Raises SchemaError for one that JSON cannot hold."""
     if hint is Any or hint is object:
         return ANY
-    if hint in _SCALARS:
+    if hint is None or (isinstance(hint, type) and hint in _SCALARS):
         schema = _SCALARS[hint]
         return Shape(schema_of=lambda _: dict(schema))
     origin = get_origin(hint)

@@ -94,6 +94,17 @@ class Shape:
                     return cls
         return fitting[0] if fitting else BASES[kind]
 
+    def info_for(self, keys: Iterable[str]) -> Info | None:
+        """What is known of an object with these keys that is about to be stored.
+
+        Of several classes, the one that declares most of them: its values may still have Python
+        types that validation knows nothing of.
+        """
+        infos = [cls._info for cls in self.classes if cls._kind == "dict"]
+        if len(infos) < 2:
+            return infos[0] if infos else None
+        return max(infos, key=lambda info: len(info.keys.keys() & set(keys)))
+
     @property
     def only_class(self) -> type[Object] | None:
         """The one class that a container here can become; None where contents have to tell."""

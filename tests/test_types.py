@@ -1,0 +1,409 @@
+"""Annotations: which types there are, what they are stored as, and what is refused."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, NewType, Optional
+from uuid import UUID
+
+import annotated_types as at
+import pydantic
+import pytest
+
+import objstore
+from objstore import Dict, Directory, List
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = 2
+
+
+class Level(enum.StrEnum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Typed(Dict, extra="allow"):
+    day: date
+    moment: datetime
+    clock: time
+    id: UUID
+    price: Decimal
+    data: bytes
+    colour: Colour
+    level: Level
+    days: List[date]
+    by_name: Dict[str, Decimal]
+    maybe: date | None
+    number_or_day: int | date
+
+
+VALUES: dict[str, Any] = {
+    "day": date(2026, 11, 20),
+    "moment": datetime(2026, 11, 20, 9, 45, tzinfo=UTC),
+    "clock": time(9, 45),
+    "id": UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6"),
+    "price": Decimal("1.10"),
+    "data": b"\x00\xff",
+    "colour": Colour.BLUE,
+    "level": Level.HIGH,
+    "days": [date(2026, 1, 1), date(2026, 1, 2)],
+    "by_name": {"a": Decimal("1e-7")},
+    "maybe": None,
+    "number_or_day": date(1, 1, 1),
+}
+STORED: dict[str, Any] = {
+    "day": "2026-11-20",
+    "moment": "2026-11-20T09:45:00+00:00",
+    "clock": "09:45:00",
+    "id": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    "price": "1.10",
+    "data": "AP8=",
+    "colour": 2,
+    "level": "high",
+    "days": ["2026-01-01", "2026-01-02"],
+    "by_name": {"a": "1E-7"},
+    "maybe": None,
+    "number_or_day": "0001-01-01",
+}
+
+
+def test_typed_values_are_stored_as_json_and_come_back_as_themselves() -> None:
+    found = Typed(**VALUES)
+    assert found.contents == STORED
+    for key, value in VALUES.items():
+        read = found[key]
+        assert (list(read) if key == "days" else dict(read) if key == "by_name" else read) == value
+        if not isinstance(value, list | dict):
+            assert type(read) is type(value)
+    assert found.days[1].year == 2026
+
+
+def test_typed_values_set_in_place() -> None:
+    found = Typed(**VALUES)
+    found.day = date(2000, 2, 29)
+    found.days.append(date(2027, 1, 1))
+    found.by_name["b"] = Decimal(3)
+    found.maybe = date(1999, 9, 9)
+    found.number_or_day = 7
+    assert found.contents["day"] == "2000-02-29"
+    assert found.days[-1] == date(2027, 1, 1)
+    assert found.by_name.b == 3
+    assert (found.maybe, found.number_or_day) == (date(1999, 9, 9), 7)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("day", "2026-02-30"),
+        ("day", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("day", 5),
+        ("moment", date(2026, 1, 1)),
+        ("id", "no uuid"),
+        ("price", Decimal("NaN")),
+        ("price", 1.5),
+        ("data", "not base64!"),
+        ("colour", "green"),
+        ("colour", Level.LOW),
+        ("level", "medium"),
+        ("number_or_day", "soon"),
+        ("free", date(2026, 1, 1)),  # an untyped key could not give it back as a date
+        ("free", {1: 2}),
+        ("free", object()),
+        ("free", math.nan),
+        ("free", math.inf),
+        ("free", {"deep": ["\ud800"]}),
+        ("free", {"\udfff": 1}),
+        ("free", {1, 2}),
+        ("free", b"bytes"),
+        ("free", Colour.RED),
+    ],
+)
+def test_values_of_other_types_are_refused(key: str, value: Any) -> None:
+    found = Typed(**VALUES)
+    with pytest.raises(objstore.ValidationError) as caught:
+        found[key] = value
+    assert all(f"/{key}" in failure.pointer for failure in caught.value.failures)
+    assert found == STORED
+
+
+def test_every_part_that_json_cannot_hold_is_listed() -> None:
+    with pytest.raises(objstore.ValidationError) as caught:
+        Dict({"a": [1, math.nan, {"b": object()}], "c": "\ud800"})
+    assert [f.pointer for f in caught.value.failures] == ["/a/1", "/a/2/b", "/c"]
+
+
+def test_nesting_has_a_limit_and_cycles_meet_it() -> None:
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    cycle: dict[str, Any] = {}
+    cycle["me"] = cycle
+    for value in (deep, cycle):
+        with pytest.raises(objstore.ValidationError, match="at most 200 levels"):
+            Dict(x=value)
+    found = Dict()
+    at_limit: Any = 1
+    for _ in range(199):
+        at_limit = [at_limit]
+    found.x = at_limit
+    assert found == {"x": at_limit}
+
+
+def test_integers_are_exact_whatever_their_size() -> None:
+    class Big(Dict):
+        number: int
+
+    found = Big(number=10**40)
+    found.number += 1
+    assert found.contents == {"number": 10**40 + 1}
+
+
+# --- constraints ----------------------------------------------------------------------------------
+
+
+class Constrained(Dict):
+    age: Annotated[int, at.Ge(0), at.Lt(150)] = 1
+    step: Annotated[float, at.MultipleOf(0.5)] = 0.5
+    name: Annotated[str, at.Len(1, 5)] = "x"
+    code: Annotated[str, {"pattern": "^[A-Z]+$"}] = "A"
+    tags: Annotated[List[str], at.MinLen(1)] = ["x"]
+    both: Annotated[int | str, at.Ge(3), at.MaxLen(2)] = 3
+    field: Annotated[int, pydantic.Field(ge=1, description="from pydantic")] = 1
+    size: Literal["s", "m", 3] = "s"
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("age", 149, -1),
+        ("age", 0, 150),
+        ("step", 1.5, 0.3),
+        ("name", "abcde", ""),
+        ("name", "a", "abcdef"),
+        ("code", "ABC", "abc"),
+        ("tags", ["a"], []),
+        ("both", 3, 2),
+        ("both", "ab", "abc"),
+        ("field", 1, 0),
+        ("size", 3, "l"),
+        ("size", "m", True),
+    ],
+)
+def test_annotated_constraints(key: str, good: Any, bad: Any) -> None:
+    found = Constrained()
+    found[key] = good
+    with pytest.raises(objstore.ValidationError):
+        found[key] = bad
+    assert found == {key: good}
+
+
+# --- defaults, inheritance, forward references --------------------------------------------------------
+
+
+class Base(Dict):
+    name: str
+    kind: str = "base"
+    ignored: ClassVar[int] = 3
+
+
+class Derived(Base):
+    size: int
+    kind: str
+    note: Optional["Later"] = None  # noqa: UP007, UP037 - as older code writes it
+
+
+class Redefault(Derived):
+    kind = "given"
+    name: str = "anonymous"
+
+
+class Later(Dict):
+    text: str
+    more: List["Later"] = []  # noqa: UP037
+
+
+def test_schemas_are_inherited() -> None:
+    assert list(Derived.__schema__["properties"]) == ["name", "kind", "size", "note"]
+    assert Derived.__schema__["required"] == ["name", "kind", "size"]
+    assert Redefault.__schema__["required"] == ["size"]
+    found = Redefault(size=1)  # type: ignore[call-arg]
+    assert (found.name, found.kind, found.contents) == ("anonymous", "given", {"size": 1})
+    assert Base.ignored == 3
+    assert isinstance(Derived(name="n", size=1, kind="k"), Base)
+
+
+def test_forward_references_and_recursion() -> None:
+    found = Derived(name="n", size=1, kind="k", note={"text": "a", "more": [{"text": "b"}]})  # type: ignore[arg-type]
+    assert found.note is not None
+    assert type(found.note.more[0]) is Later
+    assert found.note.more[0].text == "b"
+    found.note.more[0].more.append(Later(text="c"))
+    assert found.note.more[0].more[0].text == "c"
+    with pytest.raises(objstore.ValidationError, match="/note/more/0/more/0/text"):
+        found.note.more[0].more[0].PUT("text", 1)
+
+
+def test_classes_within_functions_see_their_neighbours() -> None:
+    class Tree(Dict):
+        leaves: List[Leaf] = []
+        trees: Dict[str, Tree] = {}  # type: ignore[assignment]
+        colour: Local | None = None
+
+    class Local(enum.Enum):
+        A = "a"
+
+    class Leaf(Dict):
+        n: int
+
+    # Local is an Enum defined after Tree: unlike our own classes it cannot be found by then.
+    with pytest.raises(objstore.SchemaError, match="Local"):
+        Tree()
+
+    class Tree2(Dict):
+        leaves: List[Leaf] = []
+        trees: Dict[str, Tree2] = {}  # type: ignore[assignment]
+        colour: Local | None = None
+
+    found = Tree2(trees={"x": {"leaves": [{"n": 1}], "colour": Local.A}})  # type: ignore[dict-item]
+    assert found.trees["x"].leaves[0].n == 1
+    assert found.trees.x.colour is Local.A
+
+
+def test_default_containers_are_not_shared() -> None:
+    class Tagged(Dict):
+        tags: List[str] = []
+
+    first, second = Tagged(), Tagged()
+    first.tags.append("x")
+    assert (first.tags, second.tags) == (["x"], [])
+
+
+UserName = NewType("UserName", str)
+
+
+def test_other_ways_to_write_types() -> None:
+    class Many(Dict):
+        a: list[int]
+        b: Sequence[str]
+        c: dict[str, list[int]]
+        d: Mapping[str, Any]
+        e: list
+        f: dict
+        g: Any
+        h: object
+        i: UserName
+        j: None
+        k: bool
+
+    found = Many(
+        a=[1], b=["x"], c={"x": [2]}, d={"y": None}, e=[1, "a"], f={}, g=1.5, h=[], i="u", j=None, k=True
+    )  # type: ignore[arg-type]
+    assert isinstance(found.a, List)
+    assert found.c["x"][0] == 2
+    for key, bad in [("a", ["x"]), ("b", [1]), ("c", {"x": 1}), ("i", 1), ("j", 0), ("k", 1)]:
+        with pytest.raises(objstore.ValidationError):
+            found[key] = bad
+
+
+class Cat(Dict):
+    claws: int
+
+
+class Dog(Dict):
+    tricks: List[str]
+    born: date | None = None
+
+
+def test_unions_of_classes_are_told_apart_by_their_contents() -> None:
+    class Owner(Dict):
+        pet: Cat | Dog | str
+        pets: List[Cat | Dog] = []
+
+    owner = Owner(pet="fish")
+    owner.pet = Dog(tricks=["sit"])
+    assert isinstance(owner.pet, Dog)
+    owner.pet = {"claws": 18}  # type: ignore[assignment]
+    assert isinstance(owner.pet, Cat)
+    owner.pets.append({"tricks": [], "born": date(2020, 2, 2)})
+    assert isinstance(owner.pets[0], Dog)
+    assert owner.pets[0].born == date(2020, 2, 2)
+
+
+# --- generic classes --------------------------------------------------------------------------------
+
+
+def test_generic_classes_are_classes() -> None:
+    class Scores(Dict[str, int]):
+        def get_total(self) -> int:
+            return sum(self[key] for key in self if key != "total")
+
+    class Words(List[str]):
+        def longest(self) -> str:
+            return max(self, key=len)
+
+    scores = Scores(a=1, b=2)
+    assert scores.total == 3
+    with pytest.raises(objstore.ValidationError, match="/c"):
+        scores["c"] = "x"
+    words = Words(["a", "bbb"])
+    assert words.longest() == "bbb"
+    with pytest.raises(objstore.ValidationError, match="/2"):
+        words.append(1)  # type: ignore[arg-type]
+
+
+# --- what is refused when a class is defined --------------------------------------------------------
+
+
+@pytest.mark.parametrize("hint", [set, complex, 5, "Nowhere", dict[int, str], Literal[b"x"]])
+def test_types_that_json_cannot_hold(hint: Any) -> None:
+    with pytest.raises(objstore.SchemaError, match=r"Bad\.x|Bad: "):
+        type("Bad", (Dict,), {"__annotations__": {"x": hint}, "__module__": __name__})(x=1)
+
+
+def test_keys_that_would_hide_methods() -> None:
+    with pytest.raises(TypeError, match=r"'items' cannot be declared.*obj\['items'\]"):
+
+        class Bad(Dict):
+            items: list[int]  # type: ignore[assignment]
+
+
+def test_defaults_that_do_not_encode() -> None:
+    class Bad(Dict):
+        x: Any = {1, 2}
+
+    with pytest.raises(objstore.SchemaError, match=r"Bad\.x.*a set"):
+        Bad()
+
+
+def test_members_of_directories_are_containers() -> None:
+    class Bad(Directory):
+        version: str
+
+    class Worse(Dict):
+        folder: Directory[Cat]
+
+    with pytest.raises(objstore.SchemaError, match="the member of a Directory is a Dict"):
+        objstore.open("memory://", Bad).root["version"]
+    with pytest.raises(objstore.SchemaError, match="can only be the member of a Directory"):
+        Worse()
+
+
+def test_extra_says_allow_or_forbid() -> None:
+    with pytest.raises(TypeError, match="not 'maybe'"):
+        type(Dict)("Bad", (Dict,), {"__module__": __name__}, extra="maybe")
+
+    class Open(Cat, extra="allow"):
+        pass
+
+    class Shut(Open, extra="forbid"):
+        pass
+
+    assert Open(claws=1, other=2).other == 2  # type: ignore[call-arg]
+    with pytest.raises(objstore.ValidationError, match="/other"):
+        Shut(claws=1, other=2)  # type: ignore[call-arg]
