@@ -1,7 +1,8 @@
 """Changing a JSON text where its contents change, and nowhere else.
 
-The text is walked along its old contents. What is the same object in the new ones is skipped at the
-speed of the standard library's scanner; only containers on the way to a change are taken apart:
+The text is walked along its old contents. What is the same object in the new ones is skipped, by
+the standard library's scanner, or to the line that closes it; only containers on the way to a
+change are taken apart:
 
     [ lead entry trail , lead entry trail , ... , lead entry trail ]
 
@@ -23,7 +24,7 @@ from ._json_style import Style, is_flat
 from ._text import is_array, is_object
 
 _scan: Final = make_scanner(cast("Any", JSONDecoder()))
-_match_key: Final = re.compile(r'[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*').match
+_match_key: Final = re.compile(r'[ \t\n\r]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*:[ \t\n\r]*').match
 _SPACE: Final = " \t\n\r"
 _match_space: Final = re.compile(f"[{_SPACE}]*").match
 
@@ -32,8 +33,8 @@ class NotAsExpectedError(Exception):
     """The text does not have the contents that it should."""
 
 
-_Span: TypeAlias = tuple[int, int, int, int]
-"""Where an entry's lead, the entry itself, its value start, and where it ends."""
+_Span: TypeAlias = tuple[int, int, int]
+"""Where an entry's lead starts, its value starts, and its value ends."""
 
 
 class _Added(NamedTuple):
@@ -57,16 +58,18 @@ class _Container:
         self.replaced: dict[int, JSON] = {}
 
 
-def edit_text(text: str, old: JSON, new: JSON) -> str:
+def edit_text(text: str, old: JSON, new: JSON, *, regular: bool) -> str:
     """The text, whose contents are ``old``, with the contents ``new``.
 
-    Raises NotAsExpectedError where it cannot be followed. Where its contents are others than
-    ``old`` but laid out alike, the result may be anything: the caller checks.
+    A ``regular`` text closes each container that goes over several lines on a line of its own,
+    indented as the one that opened it; this spares a look at most of the text. The result may be
+    anything where that does not hold, or where the contents are not quite ``old``; the caller
+    checks. Raises NotAsExpectedError where the text cannot be followed at all.
     """
     start = _skip_space(text, 0)
     try:
-        end, changed = _Editor(text).root(start, old, new)
-    except (StopIteration, IndexError, ValueError) as error:
+        end, changed = _Editor(text, regular).root(start, old, new)
+    except (StopIteration, IndexError, TypeError, ValueError) as error:
         raise NotAsExpectedError from error
     return text if changed is None else text[:start] + changed + text[end:]
 
@@ -92,8 +95,9 @@ def _is_refillable(old: object, new: object) -> bool:
 
 
 class _Editor:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, regular: bool) -> None:
         self.text = text
+        self.regular = regular
         self.style = Style(text)
 
     def root(self, at: int, old: JSON, new: JSON) -> tuple[int, str | None]:
@@ -111,13 +115,22 @@ class _Editor:
 
     def _object(self, at: int, old: dict[str, Any], new: dict[str, Any]) -> tuple[int, str | None]:
         container = _Container(at)
+        text, spans = self.text, container.spans
         lead = at + 1
+        line = self._line(lead)
         for key, value in old.items():
-            match = _match_key(self.text, lead)
+            match = _match_key(text, lead)
             if match is None:
                 raise NotAsExpectedError
-            self._entry(container, lead, match.start(1), match.end(), value, new.get(key, MISSING))
-            lead = container.close + 1
+            start = match.end()
+            wanted = new.get(key, MISSING)
+            if wanted is value or wanted is MISSING:
+                end = self._skip(start, line) if text[start] in "{[" else _scan(text, start)[1]
+            else:
+                end = self._change(container, start, value, cast("JSON", wanted), line)
+            spans.append((lead, start, end))
+            lead = (end if text[end] == "," else _skip_space(text, end)) + 1
+        container.close = lead - 1
         plan: list[int | _Added] | None = None
         if list(old) != list(new):
             places = {key: index for index, key in enumerate(old)}
@@ -129,10 +142,13 @@ class _Editor:
         origins = align(old, new)
         wanted = dict(zip(origins, new, strict=True))
         lead = at + 1
+        line = self._line(lead)
         for index, value in enumerate(old):
             start = _skip_space(self.text, lead)
-            self._entry(container, lead, start, start, value, wanted.get(index, MISSING))
-            lead = container.close + 1
+            end = self._change(container, start, value, wanted.get(index, value), line)
+            container.spans.append((lead, start, end))
+            lead = _skip_space(self.text, end) + 1
+        container.close = lead - 1
         plan: list[int | _Added] | None = None
         if origins != list(range(len(old))):
             plan = [
@@ -141,22 +157,35 @@ class _Editor:
             ]
         return self._finish(container, plan)
 
-    def _entry(
-        self, container: _Container, lead: int, start: int, at: int, old: JSON, new: object
-    ) -> None:
-        """Take one entry in, with the change of its value; MISSING is none."""
-        if new is not old and new is not MISSING and _is_refillable(old, new):
+    def _line(self, lead: int) -> str:
+        """How lines of a container's entries start, the newline included; "" on a single line."""
+        start = _skip_space(self.text, lead)
+        newline = self.text.rfind("\n", lead, start)
+        return self.text[newline:start] if newline >= 0 else ""
+
+    def _skip(self, at: int, line: str) -> int:
+        """Where the value at ``at`` ends, of an entry whose line starts like that."""
+        text = self.text
+        if self.regular and line and text[at] in "{[" and text[at + 1] in "\r\n":
+            # A line cannot start within a string, so that no closing bracket is mistaken.
+            closing = line + ("}" if text[at] == "{" else "]")
+            end = text.find(closing, at)
+            if end >= 0:
+                return end + len(closing)
+        return _scan(text, at)[1]
+
+    def _change(self, container: _Container, at: int, old: JSON, new: JSON, line: str) -> int:
+        """Take the change of the next entry's value down; where its old text ends."""
+        if new is not old and _is_refillable(old, new):
             # Not by way of _container: a call less for each level of nesting.
             change = self._object if is_object(old) else self._array
             end, text = change(at, cast("Any", old), cast("Any", new))
             if text is not None:
                 container.texts[len(container.spans)] = text
-        else:
-            end = _scan(self.text, at)[1]
-            if new is not MISSING and not same(old, new):
-                container.replaced[len(container.spans)] = cast("JSON", new)
-        container.spans.append((lead, start, at, end))
-        container.close = end if self.text[end] in ",]}" else _skip_space(self.text, end)
+            return end
+        if not same(old, new):
+            container.replaced[len(container.spans)] = new
+        return self._skip(at, line)
 
     def _finish(self, container: _Container, plan: _Plan | None) -> tuple[int, str | None]:
         for index, value in container.replaced.items():
@@ -169,7 +198,7 @@ class _Editor:
         parts: list[str] = []
         cursor = container.at
         for index in sorted(container.texts):
-            _, _, start, end = container.spans[index]
+            _, start, end = container.spans[index]
             parts += [self.text[cursor:start], container.texts[index]]
             cursor = end
         parts.append(self.text[cursor : container.close + 1])
@@ -193,11 +222,11 @@ class _Editor:
         return "".join(parts)
 
     def _lead(self, container: _Container, index: int) -> str:
-        lead, start, _, _ = container.spans[index]
-        return self.text[lead:start]
+        lead = container.spans[index][0]
+        return self.text[lead : _skip_space(self.text, lead)]
 
     def _trail(self, container: _Container, index: int) -> str:
-        end = container.spans[index][3]
+        end = container.spans[index][2]
         if index == len(container.spans) - 1:
             return self.text[end : container.close]
         return self.text[end : container.spans[index + 1][0] - 1]
@@ -214,16 +243,16 @@ class _Editor:
         return lead, trail
 
     def _kept(self, container: _Container, index: int) -> str:
-        _, start, value, end = container.spans[index]
-        changed = container.texts.get(index)
-        return self.text[start:end] if changed is None else self.text[start:value] + changed
+        lead, value, end = container.spans[index]
+        start = _skip_space(self.text, lead)
+        return self.text[start:value] + container.texts.get(index, self.text[value:end])
 
     def _added(self, container: _Container, item: _Added) -> str:
         text = self.style.write(item.value, self._indent(container, item.value))
         if item.key is None:
             return text
-        _, start, value, _ = container.spans[0]
-        head = self.text[start:value]
+        lead, value, _ = container.spans[0]
+        head = self.text[lead:value]
         colon = head[len(head.rstrip(_SPACE + ":")) :]
         return self.style.quote(item.key) + (self.style.colon if "\n" in colon else colon) + text
 
@@ -242,7 +271,7 @@ class _Editor:
 
     def _sibling(self, container: _Container, bracket: str) -> str:
         """The text of the last entry's value that has the bracket and something in it, or ""."""
-        for _, _, start, end in reversed(container.spans):
+        for _, start, end in reversed(container.spans):
             if self.text[start] == bracket and self.text[start + 1 : end - 1].strip(_SPACE):
                 return self.text[start:end]
         return ""

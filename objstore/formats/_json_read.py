@@ -20,16 +20,11 @@ import orjson
 from ..errors import FormatError
 from ..values import JSON, MAX_DEPTH
 from . import _json_faults
+from ._json_write import dump_quickly, is_maybe_deep
 from ._text import check_size, decode, is_array, is_object, split_bom
 
 LARGE: Final = 1 << 16
 """From this many bytes on it pays to pause the garbage collector."""
-
-_SMALL: Final = 1 << 12
-"""Up to this many bytes it is faster to count brackets than to wrap the value."""
-
-_ORJSON_DEPTH: Final = 254
-"""How many levels orjson writes; one more is a TypeError."""
 
 
 def read(data: bytes, source: str) -> JSON:
@@ -59,45 +54,53 @@ def collector_paused() -> Generator[None]:
         gc.enable()
 
 
+def has_contents(data: bytes, value: JSON) -> bool:
+    """Whether the file's contents are ``value``, with the keys in that order.
+
+    False means as well that it takes a closer look.
+    """
+    _, body = split_bom(data)
+    try:
+        written = dump_quickly(orjson.loads(body))
+        return written == dump_quickly(value) and _is_exact(body, written)
+    except (orjson.JSONDecodeError, TypeError):
+        return False
+
+
 def _read(body: bytes, source: str) -> JSON:
     try:
         value: JSON = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _read_exactly(body, source, error)
-    return value if _is_exact(body, value) else _read_exactly(body, source)
-
-
-def _is_exact(body: bytes, value: JSON) -> bool:
-    """Whether orjson's ``value`` is known to be what ``body`` says; False where it is not known.
-
-    No key was dropped if the text has as many colons as the value written by orjson. For: a colon
-    in valid JSON stands behind a key, one each, or in a string (or key). orjson writes those in
-    strings as they are. If the text escapes none of its own (a colon is U+003A), its strings show
-    all of theirs, so both counts are the number of keys plus the colons in strings, over all
-    entries that each has. The value's entries are the text's without those dropped; dropping one
-    takes away a colon at least, its own. Hence the counts are equal exactly if none was dropped.
-    """
     try:
-        written = orjson.dumps(value if _is_shallow(body) else _wrapped(value))
-    except TypeError:
+        written = dump_quickly(value)
+    except TypeError:  # nested deeper than orjson writes
+        return _read_exactly(body, source)
+    return value if _is_exact(body, written) else _read_exactly(body, source)
+
+
+def _is_exact(body: bytes, written: bytes) -> bool:
+    """Whether a value is known to be all that ``body`` says; False where it is not known.
+
+    ``written`` is what orjson writes of the value that it read. If the two are equal, so are their
+    contents. Otherwise:
+
+    No key was dropped if both have as many colons. For: a colon in valid JSON stands behind a key,
+    one each, or in a string (or key). orjson writes those in strings as they are. If ``body``
+    escapes none (a colon is U+003A), its strings show all of theirs, so that both counts are the
+    number of keys plus the colons in strings, over all entries that each has. The value's entries
+    are those of ``body`` without the dropped ones, and dropping one takes a colon away at least,
+    its own. Hence the counts are equal exactly if none was dropped.
+
+    No integer became a float if there is none of so many digits.
+    """
+    if is_maybe_deep(written):
         return False
-    return (
+    return body == written or (
         body.count(b":") == written.count(b":")
         and not (b"\\" in body and b"\\u003" in body)
         and not _has_long_integer(body)
     )
-
-
-def _is_shallow(body: bytes) -> bool:
-    """Whether there are too few brackets to nest deeper than MAX_DEPTH."""
-    return len(body) < _SMALL and body.count(b"[") + body.count(b"{") <= MAX_DEPTH
-
-
-def _wrapped(value: JSON) -> JSON:
-    """The value so deep in lists that orjson writes it exactly if it nests within MAX_DEPTH."""
-    for _ in range(_ORJSON_DEPTH - MAX_DEPTH):
-        value = [value]
-    return value
 
 
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")

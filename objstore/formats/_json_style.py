@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from json.encoder import encode_basestring, encode_basestring_ascii
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -85,7 +86,7 @@ class Style:
     def quote(self, text: str) -> str:
         """A string or a key."""
         quoted = encode_basestring_ascii(text) if self._escapes else encode_basestring(text)
-        return quoted.replace("/", "\\/") if self._escapes_slashes else quoted
+        return quoted.replace("/", "\\/") if "/" in text and self._escapes_slashes else quoted
 
     def _enclose(self, opening: str, parts: list[str], closing: str, indent: str | None) -> str:
         if indent is None or not (parts or self._breaks_empty):
@@ -102,7 +103,9 @@ def is_flat(value: Any) -> bool:
 
 
 def scalar(value: object) -> str:
-    """A number, a boolean or null; numbers as orjson writes them."""
+    """A number, a boolean or null; numbers as orjson writes them. Raises ValueError for NaN."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value} is no JSON number")
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # an integer beyond 64 bits

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeGuard
 
 from ..errors import FormatError
 from ..pointer import join
-from ..values import MAX_DEPTH, MISSING
+from ..values import MAX_DEPTH
 
 BOM: Final = codecs.BOM_UTF8
 """The byte order mark that some editors put before UTF-8: accepted, and kept on edits."""
@@ -57,32 +57,23 @@ def newline_of(text: str) -> str:
     return "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
 
 
-def check_contents(value: object, source: str, known: object = MISSING) -> None:
-    """Raises FormatError with the pointer of the first thing within that is no JSON.
-
-    Parts that are the same object as in ``known`` are taken for good without a look.
-    """
-    _check(value, known, source, ())
+def check_contents(value: object, source: str) -> None:
+    """Raises FormatError with the pointer of the first thing within that is no JSON."""
+    _check(value, source, ())
 
 
-def _check(value: object, known: object, source: str, path: tuple[str | int, ...]) -> None:
-    if value is known:
-        return
+def _check(value: object, source: str, path: tuple[str | int, ...]) -> None:
     if is_object(value):
         _check_depth(path, source)
-        before = known if is_object(known) else {}
         for key, part in value.items():
             if type(key) is not str:
                 raise _refusal(f"the key {key!r} is no string", source, path)
             _check_text(key, source, path)
-            _check(part, before.get(key, MISSING), source, (*path, key))
+            _check(part, source, (*path, key))
     elif is_array(value):
         _check_depth(path, source)
-        # Elements move when others come and go, so an unchanged one is looked for anywhere.
-        seen = {id(part) for part in known} if is_array(known) else ()
         for index, part in enumerate(value):
-            if id(part) not in seen:
-                _check(part, MISSING, source, (*path, index))
+            _check(part, source, (*path, index))
     else:
         _check_scalar(value, source, path)
 

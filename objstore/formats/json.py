@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Final
-
-import orjson
-
 from ..errors import FormatError
-from ..values import JSON, MAX_DEPTH, same
+from ..values import JSON, same
+from . import _json_write
 from ._json_edit import NotAsExpectedError, edit_text, rewrite_text
-from ._json_read import LARGE, collector_paused, read
+from ._json_read import LARGE, collector_paused, has_contents, read
 from ._text import MAX_SIZE, check_contents, decode, is_array, is_object, split_bom
 
 __all__ = ["MAX_SIZE", "dump", "edit", "parse"]
-
-_OPTIONS: Final = (
-    orjson.OPT_INDENT_2
-    | orjson.OPT_APPEND_NEWLINE
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
-_SUSPECT_INDENT: Final = b" " * (2 * MAX_DEPTH)
 
 
 def parse(data: bytes, source: str) -> JSON:
@@ -40,16 +27,7 @@ def dump(value: JSON, source: str) -> bytes:
 
     Raises FormatError with the pointer of what JSON cannot hold.
     """
-    try:
-        data = orjson.dumps(value, option=_OPTIONS)
-    except TypeError:
-        check_contents(value, source)
-        # All is well but for an integer beyond 64 bits.
-        return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
-    # orjson writes NaN as null, and nests deeper than we read.
-    if b"null" in data or _SUSPECT_INDENT in data:
-        check_contents(value, source)
-    return data
+    return _json_write.dump(value, source)
 
 
 def edit(data: bytes, old: JSON, new: JSON, source: str) -> bytes:
@@ -58,50 +36,45 @@ def edit(data: bytes, old: JSON, new: JSON, source: str) -> bytes:
     Only the lines of what changed are others, and they are in the file's own style. Raises
     FormatError with the pointer of what JSON cannot hold.
     """
-    check_contents(new, source, known=old)
-    if data == _dump_known(old):
-        return _dump_known(new)
+    if data == _json_write.dump_known(old):
+        return _json_write.dump(new, source, known=old)
     if len(data) < LARGE:
         return _edit(data, old, new, source)
     with collector_paused():
         return _edit(data, old, new, source)
 
 
-def _dump_known(value: JSON) -> bytes:
-    """The same as ``dump``, of contents that were checked."""
-    try:
-        return orjson.dumps(value, option=_OPTIONS)
-    except TypeError:
-        return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
 def _edit(data: bytes, old: JSON, new: JSON, source: str) -> bytes:
     bom, body = split_bom(data)
     text = decode(body, source)
-    result = _try_edit(text, old, new, source)
+    result = _try_edit(text, old, new, regular=True)
     if result is None:
-        # Perhaps ``old`` has its keys in another order than the file.
-        result = _try_edit(text, read(data, source), new, source)
-    return bom + (rewrite_text(text, new).encode() if result is None else result)
+        # Either there is something that JSON cannot hold,
+        check_contents(new, source)
+        # or the text is not regular, or ``old`` has its keys in another order,
+        result = _try_edit(text, read(data, source), new, regular=False)
+    if result is None:
+        # or the text is too odd.
+        result = rewrite_text(text, new).encode()
+    return bom + result
 
 
-def _try_edit(text: str, old: JSON, new: JSON, source: str) -> bytes | None:
-    """The edited text, once it was found to have the contents ``new``."""
+def _try_edit(text: str, old: JSON, new: JSON, *, regular: bool) -> bytes | None:
+    """The edited text, if it was found to have the contents ``new``."""
     try:
-        result = edit_text(text, old, new).encode()
-        return result if _is_identical(read(result, source), new) else None
-    except (NotAsExpectedError, FormatError):
+        result = edit_text(text, old, new, regular=regular).encode()
+    except (NotAsExpectedError, UnicodeEncodeError):
         return None
+    return result if has_contents(result, new) or _is_read_as(result, new) else None
 
 
-def _is_identical(value: JSON, other: JSON) -> bool:
-    """Whether two values are the same, order of keys included."""
+def _is_read_as(data: bytes, value: JSON) -> bool:
+    """Whether the file's contents are ``value``, order of keys included: the slow, sure way."""
     try:
-        if orjson.dumps(value) == orjson.dumps(other):
-            return True
-    except TypeError:
-        pass  # An integer beyond 64 bits; otherwise 0.0 and -0.0, which are the same.
-    return same(value, other) and _in_order(value, other)
+        contents = read(data, "")
+    except FormatError:
+        return False
+    return same(contents, value) and _in_order(contents, value)
 
 
 def _in_order(value: object, other: object) -> bool:
