@@ -123,7 +123,7 @@ class Shape:
     @property
     def anything(self) -> bool:
         """Whether nothing is known, not even whether a file or a directory is here."""
-        return self.open and not self.classes
+        return self.schema_of is ANY.schema_of
 
     @property
     def member(self) -> Member:
@@ -288,9 +288,9 @@ class ClassFolder:
         if shape is None:
             return None
         member = shape.member
-        if self._ending and key not in info.keys and member.kind == "file" and not member.ending:
-            return member._replace(ending=self._ending)
-        return member
+        if key in info.keys or member.kind == "directory" or member.ending:
+            return member
+        return member._replace(ending=self._ending)
 
     def declared(self) -> Iterable[tuple[str, Member]]:
         return ((key, shape.member) for key, shape in self._cls._info.keys.items())

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from . import _codecs
 from ._codecs import Codec
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
+from ._vocabulary import check_vocabulary
 from .errors import SchemaError
 from ._annotations import make_class, shape_of
 from .objects import Object
@@ -63,6 +64,7 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
         raise SchemaError(f"a JSON Schema is an object, not {schema!r}")
     if kind == "directory":
         schema = {**schema, "backing": "directory"}
+    check_vocabulary(schema, name)
     document = _Document(schema, name)
     shape = document.shape(document.at(""))
     if not shape.classes:

@@ -1,0 +1,284 @@
+"""Classes as JSON Schemas and JSON Schemas as classes, in code and on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import jsonschema
+import pydantic
+import pytest
+import yaml
+
+import objstore
+from objstore import Dict, Directory, List, Store, schemas
+from objstore._vocabulary import _CHECKS, check_vocabulary
+
+from .conformance.library import ADA, Library, Person
+
+
+def test_a_class_is_a_json_schema() -> None:
+    schema = Person.__schema__
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "Person"
+    assert schema["required"] == ["name", "born"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["email"] == {"type": ["string", "null"], "default": None}
+    assert schema["properties"]["friends"]["items"] == {"$ref": "#/$defs/Address"}
+    assert schema["$defs"]["Address"]["required"] == ["street"]
+    assert objstore.schema.to_json(Person) == schema
+
+
+def test_a_directory_class_is_a_schema_with_its_layout() -> None:
+    schema = Library.__schema__
+    assert schema["backing"] == "directory"
+    people = schema["properties"]["people"]
+    assert people["backing"] == "directory"
+    assert people["additionalProperties"] == {"$ref": "#/$defs/Person"}
+    assert schema["properties"]["reading"]["file"] == "reading.yaml"
+    check_vocabulary(schema, "Library")
+
+
+def test_a_recursive_class_refers_to_itself() -> None:
+    class Tree(Dict):
+        value: int = 0
+        below: List["Tree"] = []  # noqa: UP037
+
+    assert Tree.__schema__["properties"]["below"]["items"] == {"$ref": "#"}
+    with pytest.raises(objstore.ValidationError, match="/below/0/below/0/value"):
+        Tree(below=[{"below": [{"value": "x"}]}])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("dump", [json.dumps, yaml.safe_dump])
+def test_from_class_to_file_to_class(tmp_path: Path, dump: Any) -> None:
+    ending = "json" if dump is json.dumps else "yaml"
+    path = tmp_path / f"person.schema.{ending}"
+    path.write_text(dump(Person.__schema__))
+    loaded: Any = objstore.schema.load(str(path))
+    assert loaded.__name__ == "Person"
+    assert loaded.__schema__ == Person.__schema__
+    ada = loaded(name="Ada", born=1815, friends=[{"street": "a"}])
+    assert ada.friends[0].city == "London"
+    assert ada.tags == []
+    for bad in ({"name": "x"}, {"name": 1, "born": 1}, {"name": "x", "born": 1, "other": 2}):
+        with pytest.raises(objstore.ValidationError):
+            loaded(**bad)
+        with pytest.raises(objstore.ValidationError):
+            Person(**bad)
+
+
+LAYOUT: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Team",
+    "type": "object",
+    "properties": {
+        "people": {
+            "backing": "directory",
+            "patternProperties": {"^x-": True},
+            "additionalProperties": {"$ref": "#/$defs/person"},
+        },
+        "plan": {"type": "array", "items": {"$ref": "#/$defs/task"}, "file": "plan.yaml"},
+        "team": {"backing": "directory", "file": "crew/*.yaml", "additionalProperties": {}},
+    },
+    "additionalProperties": False,
+    "$defs": {
+        "person": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "born": {"type": "string", "format": "date"},
+                "boss": {"$ref": "#/$defs/person"},
+            },
+            "required": ["name"],
+            "additionalProperties": False,
+        },
+        "task": {
+            "allOf": [
+                {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}},
+                {"properties": {"done": {"type": "boolean", "default": False}}},
+            ],
+            "required": ["id"],
+        },
+    },
+}
+ID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+
+
+@pytest.fixture(params=["dict", "json", "yaml"])
+def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store[Directory[Any]]]:
+    schema: Any = LAYOUT
+    if request.param != "dict":
+        schema = tmp_path / f"team.schema.{request.param}"
+        schema.write_text(json.dumps(LAYOUT) if request.param == "json" else yaml.safe_dump(LAYOUT))
+    with objstore.open(tmp_path / "data", schema) as store:
+        yield store
+
+
+def test_a_schema_is_enough_to_open_a_store(team: Store[Directory[Any]], tmp_path: Path) -> None:
+    root: Any = team.root
+    root.people["ada"] = {"name": "Ada", "born": date(1815, 12, 10), "boss": {"name": "Bob"}}
+    root.plan = [{"id": UUID(ID)}]
+    root.team["eve"] = {"any": "thing"}
+    files = {str(p.relative_to(tmp_path / "data")) for p in (tmp_path / "data").rglob("*.*")}
+    assert files == {"people/ada.json", "plan.yaml", "crew/eve.yaml"}
+    assert root.people["ada"].born == date(1815, 12, 10)
+    assert root.people["ada"].boss.name == "Bob"
+    assert root.plan[0].id == UUID(ID)
+    assert root.plan[0].done is False
+    assert root.people.ada.contents["born"] == "1815-12-10"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("people/eve", {"name": "Eve", "born": "yesterday"}, "people/eve.json at /born"),
+        ("people/eve", {"name": "Eve", "boss": {"name": 1}}, "people/eve.json at /boss/name"),
+        ("plan", [{"id": "x"}], "plan.yaml at /0/id"),
+        ("plan", [{"done": True}], 'plan.yaml at /0: expected key "id"'),
+        ("plan", {}, "plan.yaml: expected an array"),
+        ("other", {}, "no member 'other'"),
+    ],
+)
+def test_a_schema_refuses_what_it_should(
+    team: Store[Directory[Any]], path: str, value: Any, words: str
+) -> None:
+    with pytest.raises(objstore.ValidationError, match=re.escape(words)):
+        team.PUT(path, value)
+    assert list(team) == []
+
+
+def test_a_class_may_bring_its_own_schema() -> None:
+    class Point(Dict):
+        __schema__: ClassVar[Any] = {
+            "type": "object",
+            "properties": {"x": {"type": "number"}, "y": {"type": "number", "default": 0}},
+            "required": ["x"],
+        }
+
+        def get_norm(self) -> float:
+            return abs(complex(self.x, self.y))
+
+    point = Point(x=3)
+    point.y = 4
+    assert point.norm == 5
+    assert set(point) == {"x", "y", "norm"}
+    with pytest.raises(objstore.ValidationError):
+        point.x = "left"
+    assert Point.__schema__["required"] == ["x"]
+
+
+def test_schema_classes_within_annotated_ones(tmp_path: Path) -> None:
+    task: Any = objstore.schema.from_json(LAYOUT["$defs"]["person"] | {"$defs": LAYOUT["$defs"]})
+
+    class Board(Directory):
+        tasks: Directory[task]
+        first: task = objstore.file("first.json")
+
+    with objstore.open(tmp_path, Board) as store:
+        store.root.tasks["a"] = {"name": "x", "boss": {"name": "y"}}
+        with pytest.raises(objstore.ValidationError, match=r"tasks/b.json at /boss/name"):
+            store.root.tasks["b"] = {"name": "x", "boss": {"name": 1}}
+        assert store.root.tasks["a"].boss.name == "y"
+
+
+# --- pydantic ---------------------------------------------------------------------------------------
+
+
+class Engine(pydantic.BaseModel):
+    power: Annotated[int, pydantic.Field(gt=0)]
+    built: date | None = None
+
+
+class Car(pydantic.BaseModel):
+    name: str
+    engine: Engine
+    kind: Literal["car", "van"] = "car"
+    spare: list[Engine] = []
+
+
+class Garage(pydantic.BaseModel):
+    best: Car
+    all: Annotated[dict[str, Car], pydantic.Field(json_schema_extra={"backing": "directory"})] = {}
+
+
+def test_pydantic_models_are_schemas(tmp_path: Path) -> None:
+    class Cars(Directory):
+        cars: Directory[Car]  # type: ignore[type-var]
+        engine: Engine
+
+    with objstore.open(tmp_path, Cars) as store:
+        root: Any = store.root
+        root.cars["a"] = Car(name="A", engine=Engine(power=5, built=date(1999, 1, 2)))
+        root.cars["b"] = {"name": "B", "engine": {"power": 7}}
+        assert root.cars["a"].engine.built == date(1999, 1, 2)
+        assert root.cars["b"].kind == "car"
+        with pytest.raises(objstore.ValidationError, match=r"cars/c.json at /engine/power"):
+            root.cars["c"] = {"name": "C", "engine": {"power": 0}}
+        Car.model_validate(root.cars["a"].contents)
+
+
+def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
+    with objstore.open(tmp_path, Garage) as store:
+        root: Any = store.root
+        root.best = {"name": "B", "engine": {"power": 7}}
+        root.all["x"] = {"name": "X", "engine": {"power": 7}}
+        assert root.all["x"].engine.power == 7
+        assert (tmp_path / "all" / "x.json").exists()
+        assert (tmp_path / "best.json").exists()
+
+
+# --- bad schemas --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"properties": {"a": {"backing": "folder"}}}, '/properties/a/backing: expected "directory"'),
+        ({"properties": {"a": {"file": 5}}}, "/properties/a/file"),
+        ({"properties": {"a": {"type": "objekt"}}}, "objekt"),
+        ({"properties": {"a": {"$ref": "https://example.org/s.json"}}}, "example.org"),
+        ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "none"),
+        ({"properties": {"a": {"type": "string", "pattern": "("}}}, "pattern"),
+    ],
+)
+def test_bad_schemas_are_named(schema: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(objstore.SchemaError, match=re.escape(words)):
+        objstore.open(tmp_path, schema).PUT("a", {})
+
+
+@pytest.mark.parametrize("schema", [5, "no-such-file.json", Dict, List[int], int, ["a"]])
+def test_what_is_no_schema_of_a_store(schema: Any, tmp_path: Path) -> None:
+    with pytest.raises((objstore.SchemaError, FileNotFoundError)):
+        objstore.open(tmp_path, schema)
+
+
+def test_a_schema_file_that_does_not_parse(tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text('{"type": }')
+    with pytest.raises(objstore.FormatError, match=r"broken.json, line 1, column 10"):
+        objstore.schema.load(str(path))
+
+
+def test_the_vocabulary_is_the_one_that_is_checked() -> None:
+    vocabulary = schemas.load("vocabulary")
+    assert set(vocabulary["properties"]) == set(_CHECKS)
+    for name in ("vocabulary", "dialect"):
+        jsonschema.Draft202012Validator.check_schema(schemas.load(name))
+    for keyword, (_, fits) in _CHECKS.items():
+        judge = jsonschema.Draft202012Validator(vocabulary["properties"][keyword])
+        for value in ("directory", "file", "x", "", 1, True, None, [], {}):
+            assert fits(value) == judge.is_valid(value), (keyword, value)
+
+
+def test_assigning_across_stores(tmp_path: Path) -> None:
+    with objstore.open("memory://", Library) as one, objstore.open(tmp_path, Library) as other:
+        one.root.people["ada"] = ADA
+        other.root.people["ada"] = one.root.people["ada"]
+        other.PUT("people", one.root.people)
+        assert other.root.people == {"ada": ADA}
