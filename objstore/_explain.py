@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, cast
 
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
 from ._dialect import APPLICATORS, IN_PLACE, Document
+from ._places import Path as _Path
+from ._places import Places
 from ._words import describe, either, phrase
 from .errors import Failure
 from .pointer import build
 from .values import JSON, MISSING, Missing, show
-
-_Path: TypeAlias = tuple[str | int, ...]
 
 _KEYS_LISTED: Final = 20
 
@@ -37,7 +37,7 @@ def explain(
     errors: Iterable[ValidationError], document: Document, value: JSON, source: str
 ) -> list[Failure]:
     """The engine's errors about ``value``, in the order of its places, each once."""
-    reader = _Reader(document)
+    reader = _Reader(document, Places(value))
     misses = _without_consequences([miss for error in errors for miss in reader.misses(error)])
     misses.sort(key=_place_in(value))
     return list(dict.fromkeys(_failure(miss, value, source) for miss in misses))
@@ -51,12 +51,13 @@ def _failure(miss: _Miss, value: JSON, source: str) -> Failure:
 class _Reader:
     """Reads errors of the engine about one schema document."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, places: Places) -> None:
         self._document = document
+        self._places = places
 
     def misses(self, error: ValidationError) -> list[_Miss]:
         """What an error says is wrong; often several things."""
-        path = tuple(error.instance_path)
+        path = self._places.of(error)
         match error.kind:
             case ValidationErrorKind.AnyOf(branches) | ValidationErrorKind.OneOfNotValid(branches):
                 return self._none_fits(path, error.kind.name, branches)
