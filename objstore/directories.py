@@ -121,10 +121,10 @@ class Directory(Keyed, MutableMapping[str, T]):
         return self._find(key) is not None
 
     def _stored_keys(self) -> Iterator[str]:
-        declared = type(self)._info.keys
-        there = self._host.keys_of(self._path)
-        always = (key for key, shape in declared.items() if self._always(shape))
-        return iterate_merged(always, iter(there))
+        there = dict.fromkeys(self._host.keys_of(self._path))
+        declared = type(self)._info.keys.items()
+        first = (key for key, shape in declared if key in there or self._always(shape))
+        return iterate_merged(first, iter(there))
 
     def _edit(self) -> AbstractContextManager[Transaction]:
         return self._host.edit()

@@ -1,0 +1,215 @@
+"""Bad input: a clear error, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import Directory, Store
+
+from .conformance.library import ADA, Library
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "people").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store[Library]]:
+    with objstore.open(folder, Library) as store:
+        yield store
+
+
+@pytest.fixture
+def free(folder: Path) -> Iterator[Store[Directory[Any]]]:
+    with objstore.open(folder) as store:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", '{"x": 1,}', "line 1"),
+        ("a.json", '{\n  "x": NaN\n}', "line 2, column 8"),
+        ("a.json", '{"x": [Infinity]}', "line 1"),
+        ("a.json", '{"x": 1e999}', "line 1"),
+        ("a.json", '{"x": "\\ud800"}', "line 1"),
+        ("a.json", '{"a": 1,\n "b": 2,\n "a": 3}', "line 3, column 2"),
+        ("a.json", "", "line 1"),
+        ("a.json", "42", "expected an object or array"),
+        ("a.json", "[" * 10_000 + "]" * 10_000, "nested deeper than 200"),
+        ("a.yaml", "x: [1, 2", "line"),
+        ("a.yaml", "x: 1\nx: 2\n", "line 2"),
+        ("a.yaml", "a: 1\n---\nb: 2\n", "line"),
+        ("a.yaml", "x: !!python/object:os.system {}\n", "line 1"),
+        ("a.yaml", "[" * 10_000, "levels"),
+        ("a.toml", "x = \n", "line 1"),
+        ("a.toml", "x = 1\nx = 2\n", "line 2"),
+        ("a.toml", "x = nan\n", "a.toml"),
+        ("a.kvi", "x |a\n\tb |c\n", "line 2"),
+        ("a.kvi", "x ?\n", "line 1, column 3"),
+    ],
+)
+def test_broken_files_are_told_with_their_place(
+    free: Store[Any], folder: Path, name: str, text: str, words: str
+) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(objstore.FormatError) as caught:
+        free["a"]
+    assert str(caught.value).startswith(name)
+    assert words in str(caught.value)
+    assert (folder / name).read_text() == text
+
+
+def test_bytes_that_are_no_text(free: Store[Any], folder: Path) -> None:
+    (folder / "a.json").write_bytes(b'{"x": "\xff"}')
+    with pytest.raises(objstore.FormatError, match=r"a\.json, line 1"):
+        free["a"]
+
+
+def test_big_integers_and_odd_numbers_are_kept(free: Store[Any], folder: Path) -> None:
+    text = '{"big": 123456789012345678901234567890, "digits": 1.10, "x": 1}'
+    (folder / "a.json").write_text(text)
+    assert free["a"].big == 123456789012345678901234567890
+    free["a"].x = 2
+    assert (folder / "a.json").read_text() == text.replace('"x": 1', '"x": 2')
+
+
+# --- keys as file names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a/b", "..", ".", "nul\0", ".hidden", "CON", "con.txt", "a.json", "100%", "%41", "é", "a b", "x."]
+    + ["Ada", "ada", "~", "a\\b", "trailing ", "🙂", "*", "a~1b"],
+)
+def test_any_key_makes_a_file_and_comes_back(store: Store[Library], folder: Path, key: str) -> None:
+    store.root.people["other"] = ADA
+    store.root.people[key] = {"name": key or "empty", "born": 1}
+    assert store.root.people[key].name == (key or "empty")
+    assert sorted(store.root.people) == sorted({"other", key})
+    inside = {path.parent for path in folder.parent.rglob("*.json")}
+    assert inside == {folder / "people"}
+    with objstore.open(folder, Library) as again:
+        assert again.root.people[key].name == (key or "empty")
+    del store.root.people[key]
+    assert list(store.root.people) == ["other"]
+
+
+@pytest.mark.parametrize("key", ["x" * 300, "é" * 130, ""])
+def test_keys_that_make_no_file_name(store: Store[Library], key: str) -> None:
+    with pytest.raises(objstore.KeyNameError):
+        store.root.people[key] = ADA
+    with pytest.raises((objstore.KeyNameError, KeyError)):
+        store.root.people[key]
+    assert list(store.root.people) == []
+
+
+def test_keys_are_text(store: Store[Library]) -> None:
+    for key in (1, None, b"x"):
+        with pytest.raises(TypeError, match="keys are str"):
+            store.root.people[key] = ADA  # type: ignore[index]
+
+
+def test_two_files_for_one_key(store: Store[Library], folder: Path) -> None:
+    (folder / "people" / "ada.json").write_text("{}")
+    (folder / "people" / "ada.yaml").write_text("{}")
+    with pytest.raises(objstore.LayoutError, match=r"ada\.json.*ada\.yaml"):
+        store.root.people["ada"]
+
+
+# --- what lies where ------------------------------------------------------------------------------------
+
+
+def test_a_directory_where_a_file_should_be(store: Store[Library], folder: Path) -> None:
+    (folder / "settings.json").mkdir()
+    with pytest.raises(objstore.LayoutError, match=r"settings\.json"):
+        store.root.settings.theme  # noqa: B018
+    with pytest.raises(objstore.LayoutError):
+        store.PUT("settings", {"theme": "x"})
+
+
+def test_a_file_where_a_directory_should_be(folder: Path) -> None:
+    (folder / "people").rmdir()
+    (folder / "people").write_text("I am a file")
+    with objstore.open(folder, Library) as store:
+        with pytest.raises(objstore.LayoutError, match="people"):
+            list(store.root.people)
+        with pytest.raises((objstore.LayoutError, KeyError)):
+            store.root.people["ada"]
+        with pytest.raises(objstore.LayoutError, match="people"):
+            store.root.people["ada"] = ADA
+    assert (folder / "people").read_text() == "I am a file"
+
+
+def test_the_store_itself_is_a_file(folder: Path) -> None:
+    (folder / "x.json").write_text("{}")
+    with pytest.raises(objstore.LayoutError):
+        objstore.open(folder / "x.json")
+
+
+def test_nothing_to_open(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        objstore.open(folder / "none", create=False)
+    assert not (folder / "none").exists()
+    with objstore.open(folder / "new") as store:
+        assert list(store) == []
+        assert not (folder / "new").exists()
+        store["a"] = {}
+    assert (folder / "new" / "a.json").exists()
+
+
+def test_links_that_lead_out(store: Store[Library], folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    outside.write_text('{"name": "Out", "born": 1}')
+    (folder / "people" / "eve.json").symlink_to(outside)
+    with pytest.raises(objstore.OutsideError, match=r"eve\.json"):
+        store.root.people["eve"].name  # noqa: B018
+    with pytest.raises(objstore.OutsideError):
+        store.root.people["eve"] = ADA
+    assert outside.read_text() == '{"name": "Out", "born": 1}'
+
+
+def test_a_link_within_the_store_is_followed(store: Store[Library], folder: Path) -> None:
+    store.root.people["ada"] = ADA
+    (folder / "people" / "eve.json").symlink_to("ada.json")
+    assert store.root.people["eve"].name == "Ada"
+    store.root.people["eve"].name = "Eve"
+    assert (folder / "people" / "eve.json").is_symlink()
+    assert store.root.people["ada"].name == "Eve"
+
+
+def test_scalars_are_no_files(free: Store[Any]) -> None:
+    for value in (1, "text", None):
+        with pytest.raises(objstore.ValidationError, match="an object or array"):
+            free["a"] = value
+    assert list(free) == []
+
+
+def test_options_that_do_not_exist(folder: Path) -> None:
+    with pytest.raises(ValueError, match="durability"):
+        objstore.open(folder, durability="maybe")
+    with pytest.raises(ValueError, match="apply"):
+        objstore.open(folder, apply="never")
+    with pytest.raises(objstore.UnknownSchemeError, match=r"nowhere.*known: file, memory"):
+        objstore.open("nowhere://x")
+    with pytest.raises(TypeError):
+        objstore.open(folder, schema=Library, colour="red")  # type: ignore[call-overload]
+
+
+def test_umask(folder: Path) -> None:
+    with objstore.open(folder, umask=0o077) as store:
+        store["a"] = {}
+    assert (folder / "a.json").stat().st_mode & 0o777 == 0o600
+    os.chmod(folder / "a.json", 0o640)
+    with objstore.open(folder) as store:
+        store["a"].x = 1
+    assert (folder / "a.json").stat().st_mode & 0o777 == 0o640
