@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, cast, get_origin
 from weakref import WeakKeyDictionary
 
 from . import _codecs
+from ._annotations import make_class, shape_of
 from ._codecs import Codec
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
 from ._vocabulary import check_vocabulary
 from .errors import SchemaError
-from ._annotations import make_class, shape_of
 from .objects import Object
 from .pointer import join, split
 from .values import JSON, MISSING
@@ -152,7 +152,7 @@ class _Document:
         cls = self._classes.get((pointer, kind))
         if cls is None:
             node = self.at(pointer)
-            title = node.schema.get("title") if isinstance(node.schema, dict) else None
+            title = _first(list(_applying(node)), "title")
             name = _identifier(title or pointer.rpartition("/")[2] or self.name)
             base = BASES[kind]
             body = {"__module__": base.__module__, "_given_schema": node, "__slots__": ()}
