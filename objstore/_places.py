@@ -43,9 +43,10 @@ class Places:
     def _keys(self, node: Any, step: str | int) -> Sequence[str | int]:
         if not isinstance(step, int) or not isinstance(node, dict):
             return (step,)
-        numbered = self._numbered.get(id(node))
+        keys = cast("dict[str, Any]", node)
+        numbered = self._numbered.get(id(keys))
         if numbered is None:
-            numbered = self._numbered[id(node)] = _by_number(cast("dict[str, Any]", node))
+            numbered = self._numbered[id(keys)] = _by_number(keys)
         return numbered[str(step)]
 
 
