@@ -1,0 +1,1 @@
+"""Real, hand-kept JSON files as typed objects: ``python -m examples.caniuse [FOLDER]``."""

@@ -1,0 +1,1 @@
+"""An application's settings in YAML, comments kept: ``python -m examples.settings``."""
