@@ -110,10 +110,10 @@ class Files:
             self._refused("follow", path, error)
 
     def read(self, path: str, limit: int) -> Snapshot | None:
-        """The bytes of a regular file; None where nothing is. Of a longer file than ``limit``,
-        ``limit`` + 1 bytes.
+        """The bytes of a regular file; None where nothing is.
 
-        Anything else than a regular file, a link included, gives no bytes: ``before`` tells.
+        A file longer than ``limit``, and anything else than a regular file, a link included, gives
+        no bytes: ``before`` tells.
         """
         try:
             descriptor = os.open(path, _READ | os.O_NOFOLLOW)
@@ -147,22 +147,23 @@ class Files:
 
     # Writing
 
-    def write(self, path: str, data: bytes, mode: int | None = None) -> None:
+    def write(self, path: str, data: bytes, becomes: str, mode: int | None = None) -> None:
         """Make a new file with these bytes, on the disk when this returns.
 
+        ``becomes`` is what it is to be renamed to: the file that errors and fault points name.
         ``mode`` are its permission bits; None gives what ``umask`` leaves of 0666. What stands at
         ``path`` already is removed first. After an error a part of the file may be there.
         """
         try:
-            self.reached("write", path)
+            self.reached("write", becomes)
             descriptor = self._make(path)
         except OSError as error:
-            self._refused("write", path, error)
+            self._refused("write", becomes, error)
         try:
             self._fill(descriptor, data, mode)
-            self._sync("sync file", path, descriptor)
+            self._sync("sync file", becomes, descriptor)
         except OSError as error:
-            self._refused("write", path, error)
+            self._refused("write", becomes, error)
         finally:
             os.close(descriptor)
 
@@ -206,12 +207,12 @@ class Files:
         except OSError as error:
             self._refused("make the link", path, error)
 
-    def make_folders(self, path: str) -> list[str]:
-        """Make a folder and the parents that are missing; returns those made, outermost first."""
-        if self.lstat(path) is not None:
-            return []
-        made = self.make_folders(os.path.dirname(path))
-        return [*made, path] if self.make_folder(path) else made
+    def make_folders(self, path: str, made: list[str]) -> None:
+        """Make a folder and the parents that are missing; each is added to ``made`` once it is."""
+        if self.lstat(path) is None:
+            self.make_folders(os.path.dirname(path), made)
+            if self.make_folder(path):
+                made.append(path)
 
     def make_folder(self, path: str) -> bool:
         """Make a folder whose parent exists; False where one stands already."""
@@ -314,9 +315,9 @@ class Files:
 
 def _read(descriptor: int, limit: int) -> Snapshot:
     before = os.fstat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
+    if not stat.S_ISREG(before.st_mode) or before.st_size > limit:
         return Snapshot(b"", before, before)
-    data = os.read(descriptor, min(before.st_size, limit) + 1)
+    data = os.read(descriptor, before.st_size + 1)
     return Snapshot(data, before, os.fstat(descriptor))
 
 

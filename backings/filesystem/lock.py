@@ -57,7 +57,7 @@ class WriterLock:
     def _lock(self) -> int:
         descriptor = self._files.lock(self._files.root)
         while descriptor is None:
-            self.made += self._files.make_folders(self._files.root)
+            self._files.make_folders(self._files.root, self.made)
             descriptor = self._files.lock(self._files.root)
         return descriptor
 

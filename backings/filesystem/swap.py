@@ -64,14 +64,14 @@ class Swap:
     def _make_folders(self) -> None:
         for one in self._written:
             if one.old is None:
-                self._made.extend(self._files.make_folders(os.path.dirname(one.path)))
+                self._files.make_folders(os.path.dirname(one.path), self._made)
 
     def _write_temporaries(self) -> None:
         folded: dict[str, str] = {}
         for one in self._written:
             self._check_apart(one.path, folded.setdefault(one.path.casefold(), one.path))
             if one.new is not None:
-                self._files.write(_temporary(one.path), one.new, one.mode)
+                self._files.write(_temporary(one.path), one.new, one.path, one.mode)
 
     def _check_apart(self, path: str, other: str) -> None:
         """Raise KeyNameError where the disk takes two paths that differ in case for one."""
@@ -121,7 +121,7 @@ class Swap:
         elif one.old is None:
             self._files.unlink(one.path)
         else:
-            self._files.write(_temporary(one.path), one.old, one.mode)
+            self._files.write(_temporary(one.path), one.old, one.path, one.mode)
             self._files.rename(_temporary(one.path), one.path)
 
     def _discard(self, error: BaseException) -> None:

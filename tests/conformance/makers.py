@@ -39,9 +39,17 @@ class Maker(NamedTuple):
     """What is at the URL's unit, read by other means than the Documents that wrote it."""
 
 
+def _file_url(folder: Path) -> str:
+    return str(folder / "store")
+
+
 def _file(url: str, unit: str) -> Any:
     path = Path(url + unit + ".json")
     return json.loads(path.read_bytes()) if path.exists() else MISSING
+
+
+def _memory_url(folder: Path) -> str:
+    return f"memory://{folder}"
 
 
 def _shared(url: str, unit: str) -> Any:
@@ -49,16 +57,6 @@ def _shared(url: str, unit: str) -> Any:
 
 
 MAKERS = [
-    Maker(
-        "filesystem",
-        objstore.backings.filesystem.open_documents,
-        lambda folder: str(folder / "store"),
-        _file,
-    ),
-    Maker(
-        "memory",
-        objstore.backings.memory.open_documents,
-        lambda folder: f"memory://{folder}",
-        _shared,
-    ),
+    Maker("filesystem", objstore.backings.filesystem.open_documents, _file_url, _file),
+    Maker("memory", objstore.backings.memory.open_documents, _memory_url, _shared),
 ]

@@ -78,7 +78,7 @@ def test_a_new_store_is_empty(documents: Documents) -> None:
 
 @pytest.mark.parametrize("options", [{"create": False}, {"readonly": True}])
 def test_a_missing_store_is_not_found_unless_it_may_be_made(
-    maker: Maker, url: str, options: dict[str, bool]
+    maker: Maker, url: str, options: dict[str, Any]
 ) -> None:
     with pytest.raises(StoreNotFoundError) as caught:
         maker.open(url, layout=ANYTHING, **options)
@@ -89,9 +89,10 @@ def test_a_missing_store_is_not_found_unless_it_may_be_made(
 def test_an_option_that_is_none_is_refused_by_naming_those_that_are(
     maker: Maker, url: str, option: str
 ) -> None:
+    options: dict[str, Any] = {option: "fast"}
     allowed = {"durability": '"full" or "os"', "apply": '"eager" or "lazy"'}[option]
     with pytest.raises(ValueError, match=f"{option} must be {allowed}, not 'fast'"):
-        maker.open(url, layout=ANYTHING, **{option: "fast"})  # type: ignore[arg-type]
+        maker.open(url, layout=ANYTHING, **options)
 
 
 @pytest.mark.parametrize("options", [{"durability": "os"}, {"apply": "lazy"}, {"umask": 0o77}])

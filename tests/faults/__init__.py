@@ -1,0 +1,1 @@
+"""What goes wrong below a store: full disks, failing syncs, killed processes, odd files."""
