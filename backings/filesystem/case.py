@@ -32,13 +32,16 @@ class Spelling:
         return self._exact is not False or self._listed(path)
 
     def clash(self, path: str) -> str | None:
-        """The name on the way to ``path`` that is taken in another spelling, if one is."""
+        """The path that the disk has, in another spelling, on the way to ``path``; None if none."""
         if self._exact is not False:
             return None
         while len(path) > len(self._files.root):
-            if self._files.lstat(path) is not None and not self._lists(path):
-                return self._files.relative(path)
-            path = os.path.dirname(path)
+            folder, name = os.path.split(path)
+            listed = self._names(folder)
+            if name not in listed and self._files.lstat(path) is not None:
+                there = [one for one in listed if one.casefold() == name.casefold()]
+                return self._files.relative(os.path.join(folder, *there[:1] or [name]))
+            path = folder
         return None
 
     def _try(self, path: str, found: os.stat_result) -> bool | None:
@@ -54,14 +57,11 @@ class Spelling:
 
     def _listed(self, path: str) -> bool:
         while len(path) > len(self._files.root):
-            if not self._lists(path):
+            folder, name = os.path.split(path)
+            if name not in self._names(folder):
                 return False
-            path = os.path.dirname(path)
+            path = folder
         return True
-
-    def _lists(self, path: str) -> bool:
-        folder, name = os.path.split(path)
-        return name in self._names(folder)
 
     def _names(self, folder: str) -> frozenset[str]:
         now = time.time_ns()

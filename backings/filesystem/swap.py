@@ -80,7 +80,7 @@ class Swap:
         found, first = map(self._files.lstat, (_temporary(path), _temporary(other)))
         if found is not None and first is not None and os.path.samestat(found, first):
             one, two = self._files.relative(other), self._files.relative(path)
-            raise KeyNameError(f"{one} and {two} would be one file on this disk")
+            raise KeyNameError(f"{one} and {two} would be one on this disk")
 
     def _rename(self) -> None:
         for one in self._written:

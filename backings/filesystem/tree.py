@@ -106,7 +106,7 @@ class Tree:
         self.check_inside(os.path.dirname(path))
         clash = self.spelling.clash(path)
         if clash is not None:
-            reason = f"{self._files.relative(path)} and {clash} would be one file on this disk"
+            reason = f"{self._files.relative(path)} and {clash} would be one on this disk"
             raise KeyNameError(reason)
         found = self._files.lstat(path)
         return path if found is None else self._resolve(path)

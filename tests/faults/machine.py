@@ -1,0 +1,88 @@
+"""What tests need of the machine: mounts, another user, processes that die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Final, NoReturn
+
+import pytest
+
+_NOBODY: Final = 65534
+
+
+def need_root() -> None:
+    """Skip where the user may not mount; in continuous integration that is a failure."""
+    if os.geteuid() != 0:
+        _cannot("needs root")
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Generator[None]:
+    """A tmpfs on an existing folder, as long as the block runs."""
+    need_root()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "objstore-test", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        _cannot(f"needs root that may mount: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def remount_readonly(folder: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def without_privileges() -> Generator[None]:
+    """Permission bits do not bind root; run the block as somebody whom they do."""
+    if os.geteuid() != 0:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(_NOBODY)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run ``work`` in a forked process; the signal that ended it, 0 when it returned."""
+    process = start_child(work)
+    _, status = os.waitpid(process, 0)
+    if os.WIFSIGNALED(status):
+        return os.WTERMSIG(status)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return 0
+
+
+def start_child(work: Callable[[], None]) -> int:
+    """Run ``work`` in a forked process, and return that process's id."""
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        # No cleanup of pytest in the child: its fixtures belong to the parent.
+        os._exit(code)
+
+
+def _cannot(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
