@@ -1,0 +1,94 @@
+"""YAML (version 1.1, as PyYAML reads it): ``.yaml`` and ``.yml``. See docs/formats/yaml.md."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+
+from ..errors import FormatError
+from ..values import JSON, same
+from ._text import check_contents, check_size
+from ._yaml_like import style_of
+from ._yaml_load import decode
+from ._yaml_read import read
+from ._yaml_spans import edited_texts, with_end
+from ._yaml_splices import NotBySpanError
+from ._yaml_tree import Document, compose
+from ._yaml_write import Style
+
+__all__ = ["dump", "edit", "parse"]
+
+
+def parse(data: bytes, source: str) -> JSON:
+    """The contents of a YAML file of one document; ``{}`` for an empty one.
+
+    Raises FormatError with line and column for what YAML does not allow and for what is no JSON
+    value: tags other than those of JSON's types, keys that are no scalars or come twice, infinity
+    and NaN, aliases within what they stand for or that expand to too much, several documents, and
+    collections nested deeper than MAX_DEPTH.
+    """
+    check_size(data, source)
+    return read(decode(data, source).text, source)
+
+
+def dump(value: JSON, source: str) -> bytes:
+    """A new file: block style, indented by two spaces, keys in their order.
+
+    Raises FormatError with the pointer of what is no JSON value.
+    """
+    check_contents(value, source)
+    return _dumped(value).encode()
+
+
+def edit(data: bytes, old: JSON, new: JSON, source: str) -> bytes:
+    """The file ``data``, whose contents are ``old``, changed so that they are ``new``.
+
+    Comments, order, quotes, anchors, blank lines and indentation stay: docs/formats/yaml.md says
+    how. Where comments cannot stay there is a UserWarning. Raises FormatError with the pointer of
+    what is no JSON value.
+    """
+    check_contents(new, source)
+    if same(old, new):
+        return data
+    file = decode(data, source)
+    document = compose(with_end(file.text), source)
+    ways = (_by_spans(file.text, document, old, new), _by_ruamel(file.text, document, old, new))
+    for text in (text for way in ways for text in way):
+        if _holds(text, new, source):
+            return file.encode(text)
+    if document.commented:
+        _warn(source)
+    return file.encode(_dumped(new))
+
+
+def _dumped(value: JSON) -> str:
+    return "\n".join([*Style().document(value), ""])
+
+
+def _by_spans(text: str, document: Document, old: JSON, new: JSON) -> Iterator[str]:
+    with suppress(NotBySpanError):
+        yield from edited_texts(text, document, old, new)
+
+
+def _by_ruamel(text: str, document: Document, old: JSON, new: JSON) -> Iterator[str]:
+    with suppress(ImportError):
+        rewrite = import_module("._yaml_ruamel", __package__).rewrite
+        yield from rewrite(text, style_of(document), old, new)
+
+
+def _holds(text: str, value: JSON, source: str) -> bool:
+    try:
+        return same(read(text, source), value)
+    except FormatError:
+        return False
+
+
+def _warn(source: str) -> None:
+    try:
+        import_module("ruamel.yaml")
+        advice = "this change cannot be made in its text"
+    except ImportError:
+        advice = "they can with `pip install objstore[yaml]`"
+    warnings.warn(f"{source}: comments could not be kept; {advice}", UserWarning, stacklevel=3)
