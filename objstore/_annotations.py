@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, get_origin
 
 from . import _codecs
 from ._encode import encode_default
@@ -206,14 +206,15 @@ def shape_of(hint: Any) -> Shape:
 
 def _plain_class(cls: type) -> Shape:
     if hasattr(cls, "_declares") and hasattr(cls, "_kind"):
-        return _of_object(typing.cast("type[Object]", cls))
+        return _of_object(cast("type[Object]", cls))
     if cls in _LISTS or cls in _DICTS:
         return _of_object(BASES["list" if cls in _LISTS else "dict"])
     if hasattr(cls, "model_json_schema"):
         from .schema import from_pydantic
 
         return _of_object(from_pydantic(cls))
-    codec = _codecs.of_enum(cls) if issubclass(cls, Enum) else _codecs.by_type(cls)
+    plain = cast("type[Any]", cls)
+    codec = _codecs.of_enum(plain) if issubclass(plain, Enum) else _codecs.by_type(plain)
     if codec is None:
         raise SchemaError(f"{cls.__qualname__} is no type that JSON can hold")
     schema = codec.schema
@@ -238,7 +239,7 @@ def _generic(hint: Any, origin: Any) -> Shape:
     if origin in _DICTS:
         return _of_object(specialise(BASES["dict"], arguments))
     if isinstance(origin, type) and hasattr(origin, "_kind"):
-        return _of_object(specialise(typing.cast("type[Object]", origin), arguments))
+        return _of_object(specialise(cast("type[Object]", origin), arguments))
     raise SchemaError(f"{hint!r} is no type that JSON can hold")
 
 
@@ -295,7 +296,7 @@ def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:
     """The keywords that a piece of Annotated metadata stands for; None for one that is not ours
     (PEP 593: others' metadata is passed over)."""
     if isinstance(item, dict):
-        keywords = dict(typing.cast("dict[str, Any]", item))
+        keywords = dict(cast("dict[str, Any]", item))
         return lambda _: keywords
     parts = [item, *getattr(item, "metadata", ())]  # pydantic's Field keeps its constraints there
     values = {name: getattr(part, name, None) for part in parts for name in _KEYWORDS}
@@ -306,9 +307,8 @@ def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:
     def keywords_for(kinds: set[str]) -> dict[str, Any]:
         found = {_KEYWORDS[n]: _plain_pattern(v) for n, v in values.items() if v is not None}
         for kind in sorted(kinds & set(_LENGTHS)):
-            for keyword, limit in zip(_LENGTHS[kind], limits.values(), strict=True):
-                if limit is not None:
-                    found[keyword] = limit
+            bounds = zip(_LENGTHS[kind], limits.values(), strict=True)
+            found.update((keyword, limit) for keyword, limit in bounds if limit is not None)
         return found
 
     return keywords_for
@@ -320,7 +320,7 @@ def _last(parts: Sequence[Any], name: str) -> Any:
 
 
 def _plain_pattern(value: Any) -> Any:
-    return value.pattern if isinstance(value, re.Pattern) else value
+    return cast("re.Pattern[str]", value).pattern if isinstance(value, re.Pattern) else value
 
 
 def _constrained(schema: JSON, constraints: Iterable[Any]) -> JSON:

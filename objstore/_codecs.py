@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from .errors import SchemaError
 from .values import JSON
@@ -71,13 +71,17 @@ def _string(
     from .checks import CHECKS
 
     checker = CHECKS[form]
+
+    def accepts(value: Any) -> bool:
+        return isinstance(value, str) and checker(value)
+
     return Codec(
         name,
         (cls,),
         {"type": "string", "format": form},
         encode,
         decode,
-        lambda value: isinstance(value, str) and checker(value),
+        accepts,
     )
 
 
@@ -124,14 +128,14 @@ def of_enum(cls: type[Enum]) -> Codec:
     for value in members:
         if value is not None and type(value) not in (str, int, float, bool):
             raise SchemaError(f"{cls.__qualname__} has the value {value!r}, which JSON cannot hold")
-    return Codec(
-        f"a {cls.__name__}",
-        (cls,),
-        {"enum": list(members)},
-        lambda member: member.value,
-        cls,
-        lambda value: _is_one_of(value, members),
-    )
+
+    def encode(member: Any) -> JSON:
+        return cast(JSON, member.value)
+
+    def accepts(value: Any) -> bool:
+        return _is_one_of(value, members)
+
+    return Codec(f"a {cls.__name__}", (cls,), {"enum": list(members)}, encode, cls, accepts)
 
 
 def _is_one_of(value: Any, members: Iterable[Any]) -> bool:

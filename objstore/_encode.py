@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ._shapes import ANY, Shape
 from .errors import Failure, SchemaError, ValidationError
@@ -43,7 +43,7 @@ class _Encoder:
         self._path = list(path)
 
     def encode(self, value: Any, shape: Shape) -> JSON:
-        kind = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is str:
             return self._text(value)
         if kind in _PLAIN:
@@ -63,11 +63,11 @@ class _Encoder:
             if type(value) in codec.types:
                 return codec.encode(value)
         if isinstance(value, Mapping):
-            return self._object(value, shape)
+            return self._object(cast("Mapping[Any, Any]", value), shape)
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-            return self._array(value, shape)
+            return self._array(cast("Sequence[Any]", value), shape)
         if hasattr(value, "model_dump"):
-            return self.encode(value.model_dump(mode="json"), shape)
+            return self.encode(cast(Any, value).model_dump(mode="json"), shape)
         if isinstance(value, Enum):
             return self._refuse("a JSON value", f"{type(value).__name__}.{value.name}")
         for plain in (str, int, float):
@@ -78,7 +78,7 @@ class _Encoder:
     def _object(self, value: Mapping[Any, Any], shape: Shape) -> JSON:
         if not self._room():
             return None
-        info = shape.class_for({})._info if shape.classes else None
+        info = shape.info_for(value.keys())
         contents: dict[str, Any] = {}
         for name, item in value.items():
             if not isinstance(name, str):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//|$)")
 _GROUP: Final = "objstore.backings"
 
-# What the installed entry points would say of our own backings: asking them takes 30 ms, most of it
-# for importing importlib.metadata, and a program that opens a plain folder should not wait for that.
+# What the installed entry points would say of our own backings. Asking them takes 30 ms, most of it
+# for the import of importlib.metadata, and a program that opens a folder should not wait for that.
 _OWN: Final = {
     "file": "objstore.backings.filesystem:open_documents",
     "memory": "objstore.backings.memory:open_documents",
@@ -33,7 +33,7 @@ _OWN: Final = {
 
 
 @overload
-def open(  # type: ignore[overload-overlap]  # noqa: A001
+def open(  # type: ignore[overload-overlap]
     url: str | os.PathLike[str],
     schema: type[R],
     *,
@@ -70,8 +70,9 @@ def open(
     """Open the store at ``url``, a folder's path or a URL such as ``memory://``.
 
     ``schema`` is a Directory class, a JSON Schema (a dict, or the path of its file), a pydantic
-    model, or None for whatever is there. Opening reads no file and writes nothing: a folder that is
-    missing is made with the first commit, or refused with StoreNotFoundError if ``create`` is False.
+    model, or None for whatever is there. Opening reads no file and writes nothing: a folder that
+    is missing is made with the first commit, or refused with StoreNotFoundError if ``create`` is
+    False.
 
     ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
     survives the program, not the machine). ``apply`` is ``"eager"`` or ``"lazy"``: whether files

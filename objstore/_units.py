@@ -7,7 +7,7 @@ containers that it changed.
 Elements of a list are known by *tokens*, so that an Object follows its element: in committed
 contents an element's token is its index; a view in which elements moved keeps, for each such list,
 the tokens of its elements in their present order (the list's *origin*). A commit gives the elements
-their new indices as tokens. Tokens below zero belong to elements that no commit has, or has any more.
+their new indices as tokens. Tokens below zero belong to elements that no commit has, or no longer.
 """
 
 from __future__ import annotations
@@ -285,13 +285,13 @@ def committed_below(container: JSON | Missing, part: Part) -> JSON | Missing:
 def path_of(part: Part, view: View | None) -> list[str | int]:
     """The path from the unit's root to an Object, as a transaction or everybody sees it."""
     path: list[str | int] = []
-    step: Part | None = part
-    while step is not None and step._parent is not None:
+    step, parent = part, part._parent
+    while parent is not None:
         key = step._key
         if view is not None and isinstance(key, int):
-            key = view.index(step._parent, key)
+            key = view.index(parent, key)
         path.append(cast("str | int", key))
-        step = step._parent
+        step, parent = parent, parent._parent
     path.reverse()
     return path
 

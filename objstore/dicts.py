@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast, dataclass_tr
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
-from .keyed import Keyed, merged
+from .keyed import Keyed, merged, require_str
 from .objects import Part, iterate_merged, read_value, unattached_copy
 from .pointer import build
 from .values import MISSING
@@ -77,7 +77,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     # The mixin's get() would hide a broken file behind the default: DetachedError is a KeyError.
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, or ``default`` where there is none."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - this is get
 
     # --- what Keyed asks for ----------------------------------------------------------------------
 
@@ -109,8 +109,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         self.__dict__.clear()
 
     def _write(self, key: str, value: Any) -> None:
-        if not isinstance(key, str):
-            raise TypeError(f"keys are str, not {type(key).__name__}")
+        require_str(key)
         if self._is_own_child(key, value):
             return
         with self._edit() as tx:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from ._shapes import BASES, Kind, Shape
 from .errors import Failure, ValidationError
-from .keyed import Keyed, merged
+from .keyed import Keyed, merged, require_str
 from .objects import Object, Part, iterate_merged, unattached_copy
 from .pointer import join
 from .values import JSON, MISSING
@@ -70,10 +70,10 @@ class Directory(Keyed, MutableMapping[str, T]):
         found = self._find(key)
         if found is None:
             raise self._missing(key, self._where())
-        if key in type(self)._info.keys and isinstance(found, Directory):
-            if not hasattr(type(self), key):
-                self.__dict__[key] = found  # it is always there: attribute access may find it
-        return found
+        always = key in type(self)._info.keys and isinstance(found, Directory)
+        if always and not hasattr(type(self), key):
+            self.__dict__[key] = found  # attribute access may find it without asking
+        return cast(Any, found)
 
     def _find(self, key: str) -> Object | None:
         """A member; None where there is none. Declared directories are there without a folder."""
@@ -112,13 +112,18 @@ class Directory(Keyed, MutableMapping[str, T]):
             return
         if not isinstance(value, Mapping):
             raise ValidationError([Failure(self._where(), "", "an object", type(value).__name__)])
-        for key in [key for key in self._stored_keys() if key not in value]:
+        members = cast("Mapping[str, Any]", value)
+        for key in [key for key in self._stored_keys() if key not in members]:
             self._remove(key)
-        for key, member in value.items():
+        for key, member in members.items():
             self._put(key, member)
 
     def _has(self, key: str) -> bool:
-        return self._find(key) is not None
+        shape = self._member_shape(key)
+        if shape is None:
+            return False
+        declared = key in type(self)._info.keys
+        return (declared and self._always(shape)) or self._host.exists(join(self._path, key), shape)
 
     def _stored_keys(self) -> Iterator[str]:
         there = dict.fromkeys(self._host.keys_of(self._path))
@@ -135,9 +140,8 @@ class Directory(Keyed, MutableMapping[str, T]):
         return shape.default is not MISSING or (shape.directory is not None and not shape.anything)
 
     def _member_shape(self, key: object) -> Shape | None:
-        if not isinstance(key, str):
-            raise TypeError(f"keys are str, not {type(key).__name__}")
-        return type(self)._info.shape_for(key)
+        require_str(key)
+        return type(self)._info.shape_for(cast(str, key))
 
     def _require_shape(self, key: str) -> Shape:
         shape = self._member_shape(key)

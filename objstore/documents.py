@@ -5,7 +5,7 @@ on a file system. Its address is a JSON Pointer that crosses directories (``/peo
 addresses above it (``/people``) are directories. A backing makes Documents; the object layer needs
 nothing else of it.
 
-No contract here assumes a shared disk or a shared clock: commit numbers come from the backing, every
+Nothing here assumes a shared disk or a shared clock: commit numbers come from the backing, every
 call may fail half-way, and an error says that nothing was committed.
 """
 
@@ -22,7 +22,7 @@ Meta: TypeAlias = Mapping[str, Any]
 """What a commit says about itself, as JSON: author, reason."""
 
 Stamp: TypeAlias = Any
-"""A version of a unit as its backing tells it. Opaque: only handed back, and compared with ``is``."""
+"""A version of a unit as its backing tells it: only handed back, and compared with ``is``."""
 
 
 class Directory:

@@ -134,7 +134,7 @@ def _format_error(
     return FormatError(reason, source=source, line=line, column=column, pointer=pointer)
 
 
-class _PlainMessage(ObjstoreError, KeyError):
+class _PlainMessage(ObjstoreError, KeyError):  # noqa: N818 - a base, never raised itself
     """A KeyError whose text is its message; KeyError itself shows the repr of its argument."""
 
     def __str__(self) -> str:

@@ -118,6 +118,9 @@ class Keyed(Object):
                 raise AttributeNotFoundError(str(error)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
         self._require_key(name)
         self._put(name, value)
 
@@ -129,6 +132,8 @@ class Keyed(Object):
             raise AttributeNotFoundError(str(error)) from None
 
     def _require_key(self, name: str) -> None:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(f"{name} is no key; set the key of that name as obj[{name!r}]")
         if hasattr(type(self), name):
             raise AttributeError(
                 f"{name!r} is an attribute of every {type(self).__name__}; "
@@ -144,6 +149,12 @@ class Keyed(Object):
         known = [*self._info.keys, *self._defined]
         hint = f" (known keys: {', '.join(known)})" if known and key not in known else ""
         return KeyNotFoundError(f"{where} has no key {key!r}{hint}")
+
+
+def require_str(key: object) -> None:
+    """Raise TypeError for a key that is not text."""
+    if not isinstance(key, str):
+        raise TypeError(f"keys are str, not {type(key).__name__}")
 
 
 def merged(mapping: Mapping[str, Any], other: Any) -> dict[str, JSON]:

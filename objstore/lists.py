@@ -131,7 +131,7 @@ class List(Part, MutableSequence[T]):
     def __setitem__(self, index: slice, value: Iterable[Any]) -> None: ...
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
-            self._set_slice(index, list(value))
+            self._set_slice(cast(slice, index), list(value))
             return
         with self._edit() as tx:
             contents, view = self._draft(tx)

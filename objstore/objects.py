@@ -149,7 +149,7 @@ class Part(Object):
     _unit: Unit
     _parent: Part | None
     _key: str | int | None
-    _kids: weakref.WeakValueDictionary[str | int, Part] | None
+    _kids: _Kids | None
     _cache: tuple[object, Container | None]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -242,7 +242,7 @@ class Part(Object):
         with self._unit.host.lock:
             kids = self._kids
             if kids is None:
-                kids = weakref.WeakValueDictionary()
+                kids = cast("_Kids", weakref.WeakValueDictionary())
                 _set(self, "_kids", kids)
             kid = kids.get(token)
             if kid is None or type(kid) is not cls:
@@ -252,7 +252,7 @@ class Part(Object):
     def _rename_kids(self, rename: Callable[[int], int]) -> None:
         """Tell the Objects of elements that the elements have new tokens."""
         kids = list((self._kids or {}).values())
-        renamed: weakref.WeakValueDictionary[str | int, Part] = weakref.WeakValueDictionary()
+        renamed: _Kids = weakref.WeakValueDictionary()
         for kid in kids:
             _set(kid, "_key", rename(cast(int, kid._key)))
             renamed[cast(int, kid._key)] = kid
@@ -294,15 +294,18 @@ class Part(Object):
             return f"<{name}, detached>"
 
 
+_Kids = weakref.WeakValueDictionary[str | int, Part]
+
 _set: Final = object.__setattr__
 # Objects take every attribute for a key; their own fields are set past that.
 
 
 def copy_of(contents: Any) -> Any:
     """A deep copy of contents."""
-    if type(contents) is dict:
+    kind = type(contents)  # pyright: ignore[reportUnknownVariableType]
+    if kind is dict:
         return {key: copy_of(value) for key, value in contents.items()}
-    if type(contents) is list:
+    if kind is list:
         return [copy_of(value) for value in contents]
     return contents
 
@@ -318,7 +321,8 @@ def unattached_copy(value: Any) -> Any:
 def read_value(part: Part, token: str | int, raw: Any, shape: Shape | None) -> Any:
     """What a stored value reads as: an Object, a typed value, or itself."""
     shape = shape or ANY
-    if type(raw) is dict or type(raw) is list:
+    kind = type(raw)  # pyright: ignore[reportUnknownVariableType]
+    if kind is dict or kind is list:
         return part._child(token, raw, shape)
     return raw if shape.decode is None else shape.decode(raw)
 

@@ -2,8 +2,8 @@
 
 ``load("person.schema.json")`` gives a class, as if somebody had written its annotations. The other
 way, every class has its schema as ``Person.__schema__``. The keywords that objstore adds are
-described in ``objstore.schemas``: ``backing`` and ``file``, which say how members of a directory lie
-on the medium, besides ``mergeKey`` and ``autoid``.
+described in ``objstore.schemas``: ``backing`` and ``file``, which say how members of a directory
+lie on the medium, besides ``mergeKey`` and ``autoid``.
 """
 
 from __future__ import annotations
@@ -95,12 +95,12 @@ def root_class(schema: object) -> type[Object]:
     if hasattr(get_origin(schema), "_kind"):  # Directory[Person], which is no class by itself
         schema = shape_of(schema).only_class
     if isinstance(schema, type):
-        cls = schema if issubclass(schema, Object) else None
+        cls: Any = schema if issubclass(cast("type[Any]", schema), Object) else None
         if cls is None and hasattr(schema, "model_json_schema"):
             model = cast(Any, schema).model_json_schema()
             cls = from_json(model, name=schema.__name__, kind="directory")
         if cls is not None and cls._kind == "directory":
-            return cls
+            return cast("type[Object]", cls)
     elif isinstance(schema, Mapping):
         return from_json(dict(cast("Mapping[str, Any]", schema)), kind="directory")
     elif isinstance(schema, str) or hasattr(schema, "__fspath__"):
@@ -142,7 +142,7 @@ class _Document:
         found: Any = self.root
         for token in split(pointer):
             try:
-                found = found[int(token)] if isinstance(found, list) else found[token]
+                found = found[int(token) if type(found) is list else token]
             except (KeyError, IndexError, ValueError, TypeError):
                 raise SchemaError(f"{self.name} has nothing at {pointer!r}") from None
         return Node(self, pointer, found)
@@ -330,7 +330,8 @@ def _given(cls: type[Object]) -> Node:
     if not isinstance(given, Node):
         if not isinstance(given, dict):
             raise SchemaError(f"{cls.__qualname__}.__schema__ is an object, not {given!r}")
-        given = cls._given_schema = _Document(given, cls.__name__).at("")
+        root = cast("dict[str, Any]", given)
+        given = cls._given_schema = _Document(root, cls.__name__).at("")
         given.document._classes["", cls._kind] = cls
     return given
 
@@ -362,17 +363,19 @@ def _quoted(pointer: str) -> str:
 def relocated(schema: Any, prefix: str) -> Any:
     """A schema document with its local references led below ``prefix``, where it now stands."""
     if isinstance(schema, list):
-        return [relocated(item, prefix) for item in schema]
+        return [relocated(item, prefix) for item in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
     moved: dict[str, Any] = {}
-    for key, value in schema.items():
+    value: Any
+    for key, value in cast("dict[str, Any]", schema).items():
         if key == "$ref" and isinstance(value, str) and value.startswith("#"):
             moved[key] = f"#{prefix}{value[1:]}"
         elif key in ("const", "enum", "default", "examples"):
             moved[key] = value
         elif key in ("properties", "patternProperties", "$defs", "dependentSchemas"):
-            moved[key] = {name: relocated(item, prefix) for name, item in value.items()}
+            named = cast("dict[str, Any]", value)
+            moved[key] = {name: relocated(item, prefix) for name, item in named.items()}
         else:
             moved[key] = relocated(value, prefix)
     return moved

@@ -44,6 +44,9 @@ else:
 _RECENT: Final = 32
 
 
+_UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
+
+
 class Store(Host, MutableMapping[str, Any], Generic[R]):
     """A tree of typed Objects that is one JSON document, spread over files.
 
@@ -121,7 +124,7 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
     ) -> None:
         self.close()
 
-    # --- pathnames ----------------------------------------------------------------------------------
+    # --- pathnames --------------------------------------------------------------------------------
 
     def GET(self, path: str) -> Any:
         """What is at a pathname: an Object, or a value within one.
@@ -172,21 +175,41 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
 
     def check(self) -> list[Failure]:
         """Load every file and list every failure: of schema, of format, of layout."""
-        found: list[Failure] = []
-        for path in self:
-            try:
-                cast(Object, self.GET(path))._snapshot()
-            except ValidationError as error:
-                found.extend(error.failures)
-            except (FormatError, LayoutError, KeyNameError, OutsideError) as error:
-                source = self._documents.source(path)
-                found.append(Failure(source, "", "a file that can be read", str(error)))
-        return found
+        self._require_open()
+        return self._failures_below(self._root)
 
-    # --- for Directories ----------------------------------------------------------------------------
+    def _failures_below(self, directory: Directory[Any]) -> list[Failure]:
+        found: list[Failure] = []
+        listing: list[Failure] = []
+        try:
+            keys = self.keys_of(directory._path)
+        except _UNREADABLE as error:
+            place = directory._path.lstrip("/") or "."
+            listing = [Failure(place, "", "a directory that can be listed", str(error))]
+            keys = list(type(directory)._info.keys)
+        for key in keys:
+            folder = directory._subdirectory(key)
+            if folder is not None and self.is_directory(folder._path):
+                found += self._failures_below(folder)
+            else:
+                found += self._failures_of_file(directory, key)
+        return found or listing  # a listing that fails for one of its members says no more
+
+    def _failures_of_file(self, directory: Directory[Any], key: str) -> list[Failure]:
+        try:
+            if key in directory:
+                directory._read(key)._snapshot()
+        except ValidationError as error:
+            return list(error.failures)
+        except _UNREADABLE as error:
+            source = self._documents.source(join(directory._path, key))
+            return [Failure(source, "", "a file that can be read", str(error))]
+        return []
+
+    # --- for Directories --------------------------------------------------------------------------
 
     def member(self, path: str, shape: Shape) -> Object | None:
-        """The Object at ``path``, after a look whether it changed outside; None where nothing is."""
+        """The Object at ``path``, after a look at the medium; None where nothing is."""
         with self.lock:
             self._require_open()
             tx = self.current()
@@ -197,6 +220,18 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
                     return self.directory(path, _directory_class(self, path, shape))
                 unit = self._noticed(path, shape, unit, seen, tx)
             return self._object(unit, None if tx is None else tx._views.get(unit))
+
+    def exists(self, path: str, shape: Shape) -> bool:
+        """Whether a file or directory is at ``path``, without loading it."""
+        with self.lock:
+            self._require_open()
+            tx, unit = self.current(), self._by_path.get(path)
+            if tx is not None and unit is not None and unit in tx._views:
+                return tx._views[unit].root is not MISSING
+            seen = self._documents.look(path, None if unit is None else unit.stamp)
+            if unit is not None and seen is not DIRECTORY:
+                self._noticed(path, shape, unit, seen, tx)
+            return seen is not None
 
     def _noticed(
         self, path: str, shape: Shape, unit: Unit | None, seen: Any, tx: Transaction | None
@@ -290,7 +325,7 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
                         found.pop(first, None)
             return list(found)
 
-    # --- what a Host is asked ------------------------------------------------------------------------
+    # --- what a Host is asked ---------------------------------------------------------------------
 
     def load(self, unit: Unit) -> None:
         self._require_open()
@@ -303,9 +338,10 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
     def recheck(self, unit: Unit, by: Transaction | None) -> None:
         self._require_open()
         unit.checked = self._era
-        if unit.value is not UNLOADED:
-            if self._documents.look(unit.pointer, unit.stamp) is not unit.stamp:
-                self._publish(unit, UNLOADED, None, by=by)
+        if unit.value is UNLOADED:
+            return
+        if self._documents.look(unit.pointer, unit.stamp) is not unit.stamp:
+            self._publish(unit, UNLOADED, None, by=by)
 
     def source(self, unit: Unit) -> str:
         return self._documents.source(unit.pointer)
@@ -350,10 +386,11 @@ def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]
 def _below(found: Any, token: str, *, make: bool = False) -> Any:
     """One step of a pathname."""
     if isinstance(found, Directory) and make:
+        directory = cast("Directory[Any]", found)
         try:
-            return found[token]
+            return directory[token]
         except KeyNotFoundError:
-            folder = found._subdirectory(token)
+            folder = directory._subdirectory(token)
             if folder is None:
                 raise
             return folder

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -214,7 +214,7 @@ class Host(ABC):
     def _head(self) -> int:
         return 0
 
-    def _require_writable(self) -> None:
+    def _require_writable(self) -> None:  # noqa: B027 - most hosts have nothing to refuse
         """Raise the error that says why nothing can be changed here, if so."""
 
     # --- transactions -----------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class Host(ABC):
         return None
 
     @contextmanager
-    def edit(self) -> Iterator[Transaction]:
+    def edit(self) -> Generator[Transaction]:
         """The current transaction, or one for this change alone."""
         tx = self.current()
         if tx is not None:
@@ -312,7 +312,7 @@ class Unattached(Host):
         self._name = name
 
     @contextmanager
-    def make(self, unit: Unit, contents: JSON) -> Iterator[Transaction]:
+    def make(self, unit: Unit, contents: JSON) -> Generator[Transaction]:
         """Give the one Object its first contents, and whatever the block adds to them."""
         with self.edit() as tx:
             tx.view(unit).replace(contents)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 """A JSON value (RFC 8259). Integers are exact whatever their size; NaN and Infinity are none."""
@@ -34,35 +34,37 @@ MISSING: Final = Missing.MISSING
 """What is read where nothing is, and what a deletion leaves. None is a value, this is not."""
 
 
-def same(a: object, b: object) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Whether two JSON values are the same: unlike ``==``, 1 is not 1.0 and not True.
 
     Order of keys counts for nothing, as in JSON.
     """
     if a is b:
         return True
-    if type(a) is not type(b):
+    kind = type(a)  # pyright: ignore[reportUnknownVariableType]
+    if kind is not type(b):
         return False
-    if isinstance(a, dict) and isinstance(b, dict):
+    if kind is dict:
         return len(a) == len(b) and all(k in b and same(v, b[k]) for k, v in a.items())
-    if isinstance(a, list) and isinstance(b, list):
+    if kind is list:
         return len(a) == len(b) and all(map(same, a, b))
-    return a == b
+    return bool(a == b)
 
 
-def show(value: object, limit: int = 60) -> str:
+def show(value: Any, limit: int = 60) -> str:
     """A value as error messages show it: JSON, shortened; ``nothing`` for MISSING."""
     if value is MISSING:
         return "nothing"
-    if isinstance(value, Mapping) and value:
-        return f"an object with {len(value)} {'key' if len(value) == 1 else 'keys'}"
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and value:
-        return f"an array of {len(value)}"
+    size = len(cast("Any", value)) if isinstance(value, Mapping | Sequence) else 0
+    if size and isinstance(value, Mapping):
+        return f"an object with {size} {'key' if size == 1 else 'keys'}"
+    if size and not isinstance(value, str | bytes):
+        return f"an array of {size}"
     text = _plain(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _plain(value: object) -> str:
+def _plain(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):

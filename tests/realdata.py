@@ -1,4 +1,4 @@
-"""Where the tests find real files: the whole collections beside the repository, or the copies in it."""
+"""Where tests find real files: the collections beside the repository, or the copies in it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ values = st.recursive(
     text_ok, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3)
 )
 indices = st.integers(-6, 6)
-slices = st.builds(slice, st.none() | indices, st.none() | indices, st.sampled_from([None, 1, 2, -1]))
+slices = st.builds(
+    slice, st.none() | indices, st.none() | indices, st.sampled_from([None, 1, 2, -1])
+)
 
 
 def both(act: Callable[[Any], Any], real: Any, model: Any) -> None:
@@ -220,7 +222,7 @@ class ListMachine(Transactions):
 
 
 class FollowMachine(Transactions):
-    """Elements with a number each; whoever holds one always finds its number, or that it is gone."""
+    """Elements with a number each; who holds one always finds its number, or that it is gone."""
 
     @initialize()
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Edits made by hand and by other processes: when they are noticed, and that none is overwritten."""
+"""Edits by hand and by other processes: when they are noticed, and that none is overwritten."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_files_that_come_and_go(store: Store[Library], folder: Path) -> None:
     assert list(store.root.people) == ["bob", "eve"]
     assert "ada" not in store.root.people
     with pytest.raises(KeyError):
-        ada.name  # noqa: B018
+        ada.name
     assert store.root.people["eve"] == ADA
     (people / "zoe.yaml").write_text("name: Zoe  # by hand\nborn: 1990\n")
     assert store.root.people["zoe"].born == 1990
@@ -126,7 +126,7 @@ def test_an_edit_against_the_schema_is_told_and_can_be_mended(
     edit(folder / "people" / "ada.json", born="long ago", nick="x")
     ada = store.root.people["ada"]
     with pytest.raises(objstore.ValidationError) as caught:
-        ada.name  # noqa: B018
+        ada.name
     assert [f.pointer for f in caught.value.failures] == ["/born", "/nick"]
     assert all(f.source == "people/ada.json" for f in caught.value.failures)
     assert [f.pointer for f in store.check()] == ["/born", "/nick"]
@@ -176,3 +176,22 @@ def test_touching_a_file_is_no_change(store: Store[Library], folder: Path) -> No
         store.root.people["ada"].email = "x"
         os.utime(folder / "people" / "ada.json")
     assert transaction.commit is not None
+
+
+def test_check_lists_everything_that_is_wrong(store: Store[Library], folder: Path) -> None:
+    people = folder / "people"
+    edit(people / "bob.json", born="x", nick=1)
+    (people / "ada.json").write_text("{")
+    (folder / "settings.json").unlink()
+    (folder / "settings.json").mkdir()
+    (folder / "reading.yaml").write_text("- title: 1\n")
+    assert sorted((f.source, f.pointer) for f in store.check()) == [
+        ("people/ada.json", ""),
+        ("people/bob.json", "/born"),
+        ("people/bob.json", "/nick"),
+        ("reading.yaml", "/0/title"),
+        ("settings.json", ""),
+    ]
+    assert "ada" in store.root.people
+    (people / "bob.yaml").write_text("name: Bob\nborn: 1\n")
+    assert any("bob.yaml" in failure.found for failure in store.check())

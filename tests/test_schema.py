@@ -187,7 +187,7 @@ def test_schema_classes_within_annotated_ones(tmp_path: Path) -> None:
         assert store.root.tasks["a"].boss.name == "y"
 
 
-# --- pydantic ---------------------------------------------------------------------------------------
+# --- pydantic -------------------------------------------------------------------------------------
 
 
 class Engine(pydantic.BaseModel):
@@ -233,13 +233,16 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
         assert (tmp_path / "best.json").exists()
 
 
-# --- bad schemas --------------------------------------------------------------------------------------
+# --- bad schemas ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ({"properties": {"a": {"backing": "folder"}}}, '/properties/a/backing: expected "directory"'),
+        (
+            {"properties": {"a": {"backing": "folder"}}},
+            '/properties/a/backing: expected "directory"',
+        ),
         ({"properties": {"a": {"file": 5}}}, "/properties/a/file"),
         ({"properties": {"a": {"type": "objekt"}}}, "objekt"),
         ({"properties": {"a": {"$ref": "https://example.org/s.json"}}}, "example.org"),

@@ -79,7 +79,10 @@ def test_a_transaction_reads_its_own_writes(store: Store[Library]) -> None:
         tags.append("c")
         assert (bob.name, bob["name"], bob.get_initial()) == ("Rob", "Rob", "R")
         assert tags == bob.tags == ["a", "b", "c"]
-        assert store.root.people == {"ada": ADA, "bob": {**BOB, "name": "Rob", "tags": tags.contents}}
+        assert store.root.people == {
+            "ada": ADA,
+            "bob": {**BOB, "name": "Rob", "tags": tags.contents},
+        }
         store.root.people["new"] = ADA
         assert "new" in store.root.people
         del store.root.people["ada"]
@@ -107,7 +110,7 @@ def test_contents_may_be_wrong_in_between(store: Store[Library]) -> None:
     assert bob.born == 1971
 
 
-# --- savepoints -------------------------------------------------------------------------------------
+# --- savepoints -----------------------------------------------------------------------------------
 
 
 def test_savepoints_take_back_what_was_done_since(store: Store[Library]) -> None:
@@ -138,7 +141,7 @@ def test_transactions_end_in_order_and_once(store: Store[Library]) -> None:
         transaction.__exit__(None, None, None)
 
 
-# --- threads and tasks ------------------------------------------------------------------------------
+# --- threads and tasks ----------------------------------------------------------------------------
 
 
 def test_threads_do_not_see_each_others_drafts(store: Store[Library]) -> None:
@@ -192,7 +195,7 @@ def test_held_elements_stay_where_each_transaction_has_them(store: Store[Library
         assert reading[1] is ulysses
     assert ulysses.title == "Ulysses"
     with pytest.raises(objstore.DetachedError):
-        emma.title  # noqa: B018
+        emma.title
 
 
 def test_the_second_of_two_changes_to_a_file_conflicts(store: Store[Library]) -> None:
@@ -292,7 +295,7 @@ def test_readers_see_transactions_whole(store: Store[Library]) -> None:
     assert torn == []
 
 
-# --- mirrored values ----------------------------------------------------------------------------------
+# --- mirrored values ------------------------------------------------------------------------------
 
 
 def test_clean_values_are_found_without_a_call(store: Store[Library]) -> None:

@@ -203,7 +203,7 @@ def test_annotated_constraints(key: str, good: Any, bad: Any) -> None:
     assert found == {key: good}
 
 
-# --- defaults, inheritance, forward references --------------------------------------------------------
+# --- defaults, inheritance, forward references ----------------------------------------------------
 
 
 class Base(Dict):
@@ -215,7 +215,7 @@ class Base(Dict):
 class Derived(Base):
     size: int
     kind: str
-    note: Optional["Later"] = None  # noqa: UP007, UP037 - as older code writes it
+    note: Optional["Later"] = None  # noqa: UP007, UP037, UP045 - as older code writes it
 
 
 class Redefault(Derived):
@@ -302,7 +302,17 @@ def test_other_ways_to_write_types() -> None:
         k: bool
 
     found = Many(
-        a=[1], b=["x"], c={"x": [2]}, d={"y": None}, e=[1, "a"], f={}, g=1.5, h=[], i="u", j=None, k=True
+        a=[1],
+        b=["x"],
+        c={"x": [2]},
+        d={"y": None},
+        e=[1, "a"],
+        f={},
+        g=1.5,
+        h=[],
+        i="u",
+        j=None,
+        k=True,
     )  # type: ignore[arg-type]
     assert isinstance(found.a, List)
     assert found.c["x"][0] == 2
@@ -335,7 +345,7 @@ def test_unions_of_classes_are_told_apart_by_their_contents() -> None:
     assert owner.pets[0].born == date(2020, 2, 2)
 
 
-# --- generic classes --------------------------------------------------------------------------------
+# --- generic classes ------------------------------------------------------------------------------
 
 
 def test_generic_classes_are_classes() -> None:
@@ -357,7 +367,7 @@ def test_generic_classes_are_classes() -> None:
         words.append(1)  # type: ignore[arg-type]
 
 
-# --- what is refused when a class is defined --------------------------------------------------------
+# --- what is refused when a class is defined ------------------------------------------------------
 
 
 @pytest.mark.parametrize("hint", [set, complex, 5, "Nowhere", dict[int, str], Literal[b"x"]])

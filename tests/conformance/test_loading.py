@@ -1,4 +1,4 @@
-"""Conformance "Objects" 1 to 3: what is read, and when. Told by the interpreter's own audit events."""
+"""Conformance "Objects" 1 to 3: what is read, and when, as the interpreter's audit events tell."""
 
 from __future__ import annotations
 
@@ -83,7 +83,12 @@ def test_02_no_read_of_a_loaded_object_touches_the_disk(folder: Path) -> None:
         bob = store.root.people["bob"]
         assert bob.name == "Bob"
         (folder / "people" / "bob.json").unlink()
-        assert (bob.name, bob.tags, bob.born, bob.contents["name"]) == ("Bob", ["a", "b"], 1970, "Bob")
+        assert (bob.name, bob.tags, bob.born, bob.contents["name"]) == (
+            "Bob",
+            ["a", "b"],
+            1970,
+            "Bob",
+        )
 
 
 def test_03_only_iterating_lists(folder: Path, trace: Trace) -> None:
