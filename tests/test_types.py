@@ -215,7 +215,7 @@ class Base(Dict):
 class Derived(Base):
     size: int
     kind: str
-    note: Optional["Later"] = None  # noqa: UP007, UP037, UP045 - as older code writes it
+    note: Optional["Later"] = None  # noqa: UP037, UP045 - as older code writes it
 
 
 class Redefault(Derived):
