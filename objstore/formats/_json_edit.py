@@ -94,6 +94,10 @@ def _is_refillable(old: object, new: object) -> bool:
     )
 
 
+def _holds_container(text: str) -> bool:
+    return "{" in text[1:] or "[" in text[1:]
+
+
 class _Editor:
     def __init__(self, text: str, regular: bool) -> None:
         self.text = text
@@ -233,14 +237,16 @@ class _Editor:
 
     def _between(self, container: _Container) -> tuple[str, str]:
         """Lead and trail of an entry that comes to stand between others."""
-        if len(container.spans) > 1:
-            lead, trail = self._lead(container, 1), self._trail(container, 0)
-        else:
-            lead, trail = self._lead(container, 0), ""
-            lead = lead if "\n" in lead else self.style.gap
+        several = len(container.spans) > 1
+        lead = self._lead(container, 0)
+        # An array may have several elements on each of its lines.
+        if several and (self.text[container.at] == "[" or "\n" not in lead):
+            lead = self._lead(container, 1)
+        elif "\n" not in lead:
+            lead = self.style.gap
         if "\n" in lead:  # without the blank lines that set other entries apart
             lead = self.style.newline + lead.rpartition("\n")[2]
-        return lead, trail
+        return lead, self._trail(container, 0) if several else ""
 
     def _kept(self, container: _Container, index: int) -> str:
         lead, value, end = container.spans[index]
@@ -261,7 +267,7 @@ class _Editor:
         if not (is_object(value) or is_array(value)):
             return None
         sibling = self._sibling(container, "{" if is_object(value) else "[")
-        if sibling and "\n" not in sibling and is_flat(value):
+        if sibling and "\n" not in sibling and (is_flat(value) or _holds_container(sibling)):
             return None
         lead = self._lead(container, 0)
         if "\n" in lead:

@@ -12,13 +12,13 @@ import orjson
 
 from ._text import is_array, is_object, newline_of
 
-# What tells a text's habits is looked for in all of it, strings included: a wrong guess costs
-# looks, never contents, and real layouts come before odd strings.
+# A text's habits are looked for without telling its strings apart, so all of these ask for what no
+# string holds (a line's end, a quote), or hardly one. A wrong guess costs nothing but looks.
 _FIRST_KEY: Final = re.compile(r'\{\s*"[^"\\]*(?:\\.[^"\\]*)*"([ \t]*:[ \t]*)')
 _FIRST_INDENT: Final = re.compile(r"[\[{][ \t]*\r?\n([ \t]*)[^\s\]}]")
-_FIRST_ARRAY: Final = re.compile(r"[\[:,]\s*\[[ \t]*(\r?\n\s*)?[^\s\]]")
+_FIRST_ARRAY: Final = re.compile(r'[^\\]"[ \t]*:[ \t]*\[[ \t]*(\r?\n\s*)?[^\s\]]')
 _BROKEN_EMPTY: Final = re.compile(r"\[[ \t]*\r?\n\s*\]|\{[ \t]*\r?\n\s*\}")
-_ESCAPED: Final = re.compile(r"\\u(?!00[0-7])[0-9a-fA-F]{4}")
+_ESCAPED: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u(?!00[0-7])[0-9a-fA-F]{4}")
 
 
 class Style:

@@ -75,15 +75,13 @@ def _has_nonfinite(value: object, known: object) -> bool:
         before = known if is_object(known) else {}
         # Most parts are other scalars, and to call for each would take most of the time.
         return any(
-            [
-                _has_nonfinite(part, before.get(key))
-                for key, part in value.items()
-                if type(part) in _SUSPECT
-            ]
+            _has_nonfinite(part, before.get(key))
+            for key, part in value.items()
+            if type(part) in _SUSPECT
         )
     if is_array(value):
         # Elements move when others come and go, so an unchanged one is looked for anywhere.
         seen = set(map(id, known)) if is_array(known) else ()
         suspects = [part for part in value if type(part) in _SUSPECT and id(part) not in seen]
-        return any([_has_nonfinite(part, None) for part in suspects])
+        return any(_has_nonfinite(part, None) for part in suspects)
     return isinstance(value, float) and not isfinite(value)
