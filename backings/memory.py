@@ -28,7 +28,7 @@ from objstore.errors import (
     StoreNotFoundError,
 )
 from objstore.layout import ANYTHING, Folder, Member
-from objstore.pointer import unescape
+from objstore.pointer import split, unescape
 from objstore.values import MISSING
 
 from .checks import check_options, check_request, check_top_level
@@ -166,9 +166,9 @@ class MemoryDocuments(Documents):
         scope: str | None = None,
     ) -> Commit:
         self._require_open()
-        check_request(changes, match, scope)
         if self._readonly:
             raise ReadOnlyError(errno.EROFS, "this store was opened with readonly=True")
+        check_request(changes, match, scope)
         with self._contents.lock:
             for change in changes:
                 self._check(change)
@@ -228,15 +228,12 @@ class MemoryDocuments(Documents):
 
     def _find_member(self, pointer: str) -> Member:
         """How a pointer lies by the layout. Raises KeyNotFoundError where it has no place."""
-        if not pointer:
-            return Member("directory", folder=self._layout)
-        above, slash, token = pointer.rpartition("/")
-        if not slash:
-            raise ValueError(f'a JSON Pointer is empty or starts with "/", not {pointer!r}')
-        parent = self._member(above)
-        member = None
-        if parent.kind != "file":
-            member = (parent.folder or ANYTHING).member(unescape(token))
+        member: Member | None = Member("directory", folder=self._layout)
+        for key in split(pointer):
+            if member is None or member.kind == "file":
+                member = None
+                break
+            member = (member.folder or ANYTHING).member(key)
         if member is None:
             raise KeyNotFoundError(f"there is no place for {pointer} in this store's layout")
         return member

@@ -68,7 +68,7 @@ def open_documents(
     ValueError for a URL or an option that is none.
     """
     check_options(durability, apply)
-    files = Files(os.path.realpath(_path(url)), sync=durability == "full", umask=umask)
+    files = Files(_path(url), sync=durability == "full", umask=umask)
     found = files.stat(files.root)
     if found is None and (readonly or not create):
         raise StoreNotFoundError(errno.ENOENT, "there is no store", url)
@@ -162,8 +162,8 @@ class FilesystemDocuments(Documents):
         but some of them new and some old. Folders that a deletion leaves empty are removed, unless
         the layout names them.
         """
-        check_request(changes, match, scope)
         self._require_writable()
+        check_request(changes, match, scope)
         with self._writer as lock:
             self._require_certain()
             steps = self._planner.plan(changes)

@@ -61,8 +61,8 @@ class Files:
     __slots__ = ("below", "root", "sync", "umask")
 
     def __init__(self, root: str, *, sync: bool = True, umask: int | None = None) -> None:
-        self.root: Final = root
-        self.below: Final = root.rstrip("/") + "/"
+        self.root: Final = os.path.realpath(root)
+        self.below: Final = self.root.rstrip("/") + "/"
         """What the path of everything in the folder begins with."""
         self.sync: Final = sync
         self.umask: Final = umask

@@ -13,7 +13,7 @@ from objstore.errors import KeyNameError, KeyNotFoundError
 from objstore.formats import ENDINGS
 from objstore.layout import ANYTHING, Folder, Member
 from objstore.pointer import unescape
-from objstore.values import show
+from objstore.values import MAX_DEPTH, show
 
 from . import names
 
@@ -50,13 +50,15 @@ class Places:
         """The place of a pointer.
 
         Raises KeyNotFoundError where the layout has none for it, KeyNameError where its key can be
-        no file's name, ValueError for text that is no JSON Pointer.
+        no file's name or the place would be too deep, ValueError for text that is no JSON Pointer.
         """
         if not pointer:
             return self._root
         above, slash, token = pointer.rpartition("/")
         if not slash:
             raise ValueError(f'a JSON Pointer is empty or starts with "/", not {pointer!r}')
+        if pointer.count("/") > MAX_DEPTH:
+            raise KeyNameError(f"the address {show(pointer)} is more than {MAX_DEPTH} levels deep")
         parent = self.at(above)
         key = unescape(token)
         member = parent.layout.member(key) if parent.folder is not None else None

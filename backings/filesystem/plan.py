@@ -136,7 +136,8 @@ class Planner:
         made = {step.change.unit for step in steps if step.content is None}
         targets: dict[str, str] = {}
         for step in steps:
-            other = targets.setdefault(step.target, step.path)
+            touched = step.path if step.new is None else step.target
+            other = targets.setdefault(touched, step.path)
             if other != step.path:
                 one, two = self._files.relative(other), self._files.relative(step.path)
                 raise LayoutError(errno.EEXIST, f"{one} and {two} are one file", step.path)

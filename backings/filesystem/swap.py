@@ -84,13 +84,21 @@ class Swap:
 
     def _rename(self) -> None:
         for one in self._written:
-            self._files.rename(_temporary(one.path), one.path)
-            self._done.append(one)
+            self._do(one, lambda path: self._files.rename(_temporary(path), path))
 
     def _remove(self) -> None:
         for one in self._removed:
-            self._files.unlink(one.path)
-            self._done.append(one)
+            self._do(one, self._files.unlink)
+
+    def _do(self, one: Replacement, step: Callable[[str], None]) -> None:
+        # Noted before it is done: an interrupt may come in between, and to put back what never
+        # changed does no harm.
+        self._done.append(one)
+        try:
+            step(one.path)
+        except BackingError:
+            self._done.pop()
+            raise
 
     def _sync_folders(self, also: Iterable[str]) -> None:
         for folder in dict.fromkeys([*self._folders(), *also]):

@@ -24,7 +24,7 @@ class Counting(Files):
     __slots__ = ("listed", "looked", "opened")
 
     def __init__(self, root: Path) -> None:
-        super().__init__(os.path.realpath(root), sync=False)
+        super().__init__(str(root), sync=False)
         self.looked: list[str] = []
         self.opened: list[str] = []
         self.listed: list[str] = []
@@ -57,7 +57,7 @@ class Failing(Files):
     __slots__ = ("at", "error", "ever", "left", "reached_points")
 
     def __init__(self, root: Path, *, error: int = errno.EIO) -> None:
-        super().__init__(os.path.realpath(root))
+        super().__init__(str(root))
         self.error = error
         self.at = ""
         self.left = 0
@@ -132,7 +132,7 @@ class Coarse(Files):
     __slots__ = ("now",)
 
     def __init__(self, root: Path, now: int) -> None:
-        super().__init__(os.path.realpath(root))
+        super().__init__(str(root))
         self.now = now
 
     def _blunt(self, found: os.stat_result) -> os.stat_result:

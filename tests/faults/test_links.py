@@ -228,6 +228,15 @@ def test_two_keys_of_one_file_are_not_changed_together(folder: Path) -> None:
     assert store.load("/v2").value == ADA
 
 
+def test_a_link_is_deleted_while_its_target_is_changed(folder: Path) -> None:
+    (folder / "v2.json").write_text(json.dumps(ADA))
+    (folder / "current.json").symlink_to("v2.json")
+    store = opened(folder)
+    store.commit([change(store, "/v2", BOB), change(store, "/current", MISSING)], base=0)
+    assert os.listdir(folder) == ["v2.json"]
+    assert store.load("/v2").value == BOB
+
+
 def test_a_link_to_itself_is_an_error(folder: Path) -> None:
     (folder / "ada.json").symlink_to("ada.json")
     store = opened(folder)
