@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -16,9 +17,9 @@ from ._text import is_array, is_object, newline_of
 # string holds (a line's end, a quote), or hardly one. A wrong guess costs nothing but looks.
 _FIRST_KEY: Final = re.compile(r'\{\s*"[^"\\]*(?:\\.[^"\\]*)*"([ \t]*:[ \t]*)')
 _FIRST_INDENT: Final = re.compile(r"[\[{][ \t]*\r?\n([ \t]*)[^\s\]}]")
-_FIRST_ARRAY: Final = re.compile(r'[^\\]"[ \t]*:[ \t]*\[[ \t]*(\r?\n\s*)?[^\s\]]')
+_FIRST_ARRAY: Final = re.compile(r'"(?<!\\")[ \t]*:[ \t]*\[[ \t]*(\r?\n\s*)?[^\s\]]')
 _BROKEN_EMPTY: Final = re.compile(r"\[[ \t]*\r?\n\s*\]|\{[ \t]*\r?\n\s*\}")
-_ESCAPED: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u(?!00[0-7])[0-9a-fA-F]{4}")
+_ESCAPE: Final = re.compile(r"\\(?:u(?!00[0-7])([0-9a-fA-F]{4})|.)")
 
 
 class Style:
@@ -50,7 +51,8 @@ class Style:
 
     @cached_property
     def _escapes(self) -> bool:
-        return self.text.isascii() and _ESCAPED.search(self.text) is not None
+        text = self.text
+        return text.isascii() and "\\u" in text and any(map(itemgetter(1), _ESCAPE.finditer(text)))
 
     @cached_property
     def _escapes_slashes(self) -> bool:
