@@ -13,10 +13,12 @@ from ._text import check_contents, is_array, is_object
 def check(value: JSON, source: str) -> None:
     """Raises FormatError with the pointer of the first thing within that KVI cannot hold."""
     check_contents(value, source)
-    if not is_object(value) and not value:
-        raise FormatError("the file of an empty list would be that of an empty dict", source=source)
-    if not is_object(value) and not is_array(value):
-        raise FormatError(f"a file holds a dict or a list, not {show(value)}", source=source)
+    if not (is_object(value) or is_array(value)):
+        reason = f"a file holds a dict or a list, not {show(value)}"
+        raise FormatError(reason, source=source, pointer="")
+    if is_array(value) and not value:
+        reason = "an empty list would be a file without lines, which is an empty dict"
+        raise FormatError(reason, source=source, pointer="")
     _check(value, source, "")
 
 

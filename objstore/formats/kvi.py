@@ -20,7 +20,7 @@ def read_kvi(text: str) -> JSON:
 
     Raises FormatError with line and column.
     """
-    return _contents(text, "text")
+    return _contents(text.removeprefix("\ufeff"), "text")
 
 
 def parse(data: bytes, source: str) -> JSON:
