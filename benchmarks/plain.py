@@ -1,0 +1,94 @@
+"""By hand: what a careful program does with files and orjson, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+import orjson
+
+from .data import Record, document, records
+from .harness import Scene
+
+
+def load(path: str) -> Any:
+    with open(path, "rb") as file:
+        return orjson.loads(file.read())
+
+
+def dump(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def replace(path: str, data: bytes, *, sync_folder: bool = True) -> None:
+    """Replace a file so that it is old or new whatever happens, and new when this returns.
+
+    Without ``sync_folder`` a power cut may bring the old file back.
+    """
+    temporary = f"{path}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+    if sync_folder:
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def people_files(folder: str, people: Mapping[str, Record]) -> str:
+    """A folder with ``people/<key>.json``."""
+    os.mkdir(f"{folder}/people")
+    for name, person in people.items():
+        write(f"{folder}/people/{name}.json", dump(person))
+    return folder
+
+
+def many_people(scene: Scene) -> str:
+    return people_files(scene.new_folder("many"), records(scene.sizes.files))
+
+
+def some_people(scene: Scene) -> str:
+    return people_files(scene.new_folder("some"), records(scene.sizes.listed))
+
+
+def large_document(scene: Scene) -> str:
+    return _document_file(scene, "large", dump(document(scene.sizes.large)))
+
+
+def large_in_one_line(scene: Scene) -> str:
+    return _document_file(scene, "large-flat", orjson.dumps(document(scene.sizes.large)))
+
+
+def _document_file(scene: Scene, name: str, data: bytes) -> str:
+    folder = scene.new_folder(name)
+    write(f"{folder}/doc.json", data)
+    return folder
+
+
+class Log:
+    """A file that only grows, each record durable when ``append`` returns."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def append(self, data: bytes) -> None:
+        os.write(self._descriptor, data)
+        os.fsync(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self._descriptor)

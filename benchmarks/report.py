@@ -1,0 +1,169 @@
+"""The results as Markdown. What is lost comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .harness import Result, Work
+from .targets import Verdict
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A work and what was measured of it."""
+
+    work: Work
+    results: Sequence[Result]
+
+    @cached_property
+    def medians(self) -> dict[str, float]:
+        found = {one.contender.name: one.median for one in self.results}
+        return {name: median for name, median in found.items() if median is not None}
+
+    @property
+    def ours(self) -> list[Result]:
+        return [one for one in self.results if one.contender.kind == "ours" and one.median]
+
+    @property
+    def best(self) -> Result | None:
+        """The contender of ours that ratios are to: the first one."""
+        return self.ours[0] if self.ours else None
+
+    @property
+    def limit(self) -> Result | None:
+        """The first limit: what a program gets that does nothing but the work."""
+        limits = (one for one in self.results if one.contender.kind == "limit" and one.median)
+        return next(limits, None)
+
+    def verdict(self, result: Result) -> Verdict | None:
+        contender, median = result.contender, result.median
+        if contender.kind != "ours" or not contender.judged or median is None:
+            return None
+        return self.work.targets.verdict(median, self.medians)
+
+    def ahead(self) -> list[str]:
+        """The peers that are faster than any of ours."""
+        fastest = min((one.median for one in self.ours if one.median), default=0.0)
+        return [
+            one.contender.name
+            for one in self.results
+            if one.contender.kind == "peer" and one.median and one.median < fastest
+        ]
+
+
+def table(measured: Measured) -> Iterator[str]:
+    """One work: title, what is done, and a row for each contender."""
+    work = measured.work
+    yield f"### {work.title}"
+    yield ""
+    yield work.about
+    if work.targets.text():
+        yield f"Target: {work.targets.text()}."
+    yield ""
+    best, limit = measured.best, measured.limit
+    heads = [
+        f"`{work.name}`",
+        work.unit.name,
+        "× ours" if best is None else f"time × {best.contender.name}",
+        "" if limit is None else f"time × {limit.contender.name}",
+        *("samples", "verdict", "what it does"),
+    ]
+    yield _row(heads)
+    yield _row(["---", "---:", "---:", "---:", "---:", "---", "---"])
+    for result in measured.results:
+        yield _row(_cells(measured, result))
+    yield ""
+
+
+def _cells(measured: Measured, result: Result) -> list[str]:
+    name, note, median = result.contender.name, result.contender.note, result.median
+    if median is None:
+        return [name, "-", "-", "-", "0", "", result.failure]
+    if result.contender.kind == "ours":
+        name = f"**{name}**"
+    return [
+        name,
+        measured.work.unit.show(median),
+        _ratio(median, measured.best),
+        _ratio(median, measured.limit),
+        str(len(result.samples)),
+        measured.verdict(result) or "",
+        note,
+    ]
+
+
+def _ratio(median: float, to: Result | None) -> str:
+    if to is None or not to.median:
+        return ""
+    ratio = median / to.median
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def summary(all_measured: Sequence[Measured]) -> Iterator[str]:
+    """The verdicts, lost ones first, and where a peer is ahead."""
+    yield from _verdicts(all_measured, "lost", "Lost")
+    yield "## A peer is ahead"
+    yield ""
+    ahead = [(one, one.ahead()) for one in all_measured]
+    yield from [f"- {one.work.title}: {', '.join(names)}" for one, names in ahead if names] or [
+        "Nowhere."
+    ]
+    yield ""
+    yield from _verdicts(all_measured, "met", "Met, and short of the aim where there is one")
+    yield from _verdicts(all_measured, "aim met", "Aim met")
+    yield from _verdicts(all_measured, "not judged", "Not judged, as what it is held to is missing")
+
+
+def _verdicts(all_measured: Sequence[Measured], verdict: Verdict, title: str) -> Iterator[str]:
+    lines = [
+        f"- {one.work.title}, {result.contender.name}: {_figure(one, result)}"
+        for one in all_measured
+        for result in one.results
+        if one.verdict(result) == verdict and (one.work.targets.text() or verdict != "not judged")
+    ]
+    if lines or verdict == "lost":
+        yield f"## {title}"
+        yield ""
+        yield from lines or ["Nothing."]
+        yield ""
+
+
+def _figure(measured: Measured, result: Result) -> str:
+    unit, targets = measured.work.unit, measured.work.targets
+    bounds = [("at least", targets.at_least), ("aim", targets.aim)]
+    asked = [
+        f"{word} {bound.text}" + (f" = {unit.show(limit)} {unit.name}" if limit else "")
+        for word, bound in bounds
+        if bound is not None
+        for limit in [bound.limit(measured.medians)]
+    ]
+    shown = f"{unit.show(result.median or 0.0)} {unit.name}"
+    return f"{shown} ({'; '.join(asked)})"
+
+
+def page(machine: Mapping[str, str], all_measured: Sequence[Measured], notes: str) -> str:
+    """RESULTS.md."""
+    lines = [
+        "# Results",
+        "",
+        "Written by `python -m benchmarks --write`; nothing here is edited by hand. Each figure is",
+        "a median; contenders of a work were measured in turn, so that ratios hold where absolute",
+        "figures drift. Ratios are of times, so that more than 1 is slower, also where a table",
+        "gives operations a second.",
+        "",
+        f"{notes}",
+        "",
+        *[f"- {name}: {value}" for name, value in machine.items()],
+        "",
+        *summary(all_measured),
+        "## Measurements",
+        "",
+        *[line for one in all_measured for line in table(one)],
+    ]
+    return "\n".join(lines).rstrip() + "\n"
