@@ -203,6 +203,22 @@ def test_a_key_whose_only_name_the_layout_gives_away(folder: Path) -> None:
         put(store, "/config", ADA)
 
 
+@pytest.mark.parametrize("made", ["file", "folder"])
+def test_a_name_may_be_of_a_file_or_a_folder(folder: Path, made: str) -> None:
+    store = opened(folder, Plain({"data": Member("any", name="data.json")}))
+    assert store.look("/data") is None
+    if made == "file":
+        put(store, "/data", ADA)
+        assert store.load("/data").value == ADA
+        assert tree(folder) == ["data.json"]
+    else:
+        put(store, "/data/ada", ADA)
+        assert store.look("/data") is DIRECTORY
+        assert store.keys("/data") == ["ada"]
+        assert tree(folder) == ["data.json", "data.json/ada.json"]
+    assert store.keys("") == ["data"]
+
+
 @pytest.mark.parametrize("name", ["../x.json", "a/b.json", ".."])
 def test_a_layout_cannot_name_a_file_outside(folder: Path, name: str) -> None:
     store = opened(folder, Plain({"a": Member("file", name=name)}))

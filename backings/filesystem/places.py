@@ -31,6 +31,8 @@ class Place(NamedTuple):
     """The paths that its file may have, a new one's first; empty where it is a directory only."""
     folder: str | None
     """The path that its folder may have; None where it is a file only."""
+    paths: tuple[str, ...]
+    """All of these, each once."""
     layout: Folder
     """Of its members, where it is a directory."""
     declared: bool
@@ -41,7 +43,9 @@ class Places:
     """The places below one folder, by one layout. Safe between threads."""
 
     def __init__(self, root: str, layout: Folder) -> None:
-        self._root: Final = Place("", os.path.dirname(root), (), root, layout, declared=True)
+        self._root: Final = Place(
+            "", os.path.dirname(root), (), root, (root,), layout, declared=True
+        )
         # Keyed by pointer. Raised errors are not kept.
         self.at: Final = lru_cache(maxsize=_KEPT)(self._at)
         self.declared: Final = lru_cache(maxsize=_KEPT)(self._declared)
@@ -75,11 +79,15 @@ class Places:
             folder = folder if declared.names.get(folder or "", key) == key else None
         if not made and folder is None:
             raise KeyNameError(f"the layout gives the file of the key {show(key)} to another key")
+        files = tuple([f"{parent}/{name}" for name in made])
+        below = None if folder is None else f"{parent}/{folder}"
+        paths = files if below is None or below in files else (*files, below)
         return Place(
             pointer,
             parent,
-            tuple([f"{parent}/{name}" for name in made]),
-            None if folder is None else f"{parent}/{folder}",
+            files,
+            below,
+            paths,
             member.folder or ANYTHING,
             declared=key in declared.members,
         )

@@ -63,10 +63,14 @@ class Tree:
         """
         if place.parent not in self._checked:
             self.check_inside(place.parent)
-        found = [self._file(path, place) for path in place.files]
-        if place.folder is not None and place.folder not in place.files:
-            found.append(self._folder(place.folder, place))
-        there = [one for one in found if one is not None]
+        there: list[Found] = []
+        for number, path in enumerate(place.paths):
+            # The first is looked at in any case, and tells why none could be.
+            if number and not self._files.exists(path):
+                continue
+            found = self._at(path, place)
+            if found is not None:
+                there.append(found)
         if len(there) > 1:
             first, second = (self._files.relative(one.path) for one in there[:2])
             raise LayoutError(errno.EEXIST, f"{first} and {second} are the same key", there[1].path)
@@ -127,22 +131,22 @@ class Tree:
         reason = f"{self._files.relative(path)} is {kind} where a file should be"
         return LayoutError(errno.EISDIR, reason, path)
 
-    def _file(self, path: str, place: Place) -> Found | None:
+    def _at(self, path: str, place: Place) -> Found | None:
         status = self._status(path)
-        if status is None or stat.S_ISREG(status.st_mode):
-            return None if status is None else Found(path, status, is_folder=False)
-        if place.folder is not None and stat.S_ISDIR(status.st_mode):
-            # A folder called ada.json is the key "ada.json", unless the layout gives it that name.
-            return Found(path, status, is_folder=True) if path == place.folder else None
-        raise self._not_a_file(path, status)
-
-    def _folder(self, path: str, place: Place) -> Found | None:
-        status = self._status(path)
-        if status is None or stat.S_ISDIR(status.st_mode):
-            return None if status is None else Found(path, status, is_folder=True)
-        if place.files:  # a file without an ending, such as LICENSE, is no key's
+        if status is None:
             return None
-        raise self._files.not_a_folder(path)
+        if stat.S_ISDIR(status.st_mode):
+            if path == place.folder:
+                return Found(path, status, is_folder=True)
+            if place.folder is not None:  # a folder called ada.json is another key's
+                return None
+        elif path not in place.files:
+            if place.files:  # a file without an ending, such as LICENSE, is no key's
+                return None
+            raise self._files.not_a_folder(path)
+        elif stat.S_ISREG(status.st_mode):
+            return Found(path, status, is_folder=False)
+        raise self._not_a_file(path, status)
 
     def _status(self, path: str) -> os.stat_result | None:
         found = self._files.lstat(path)

@@ -38,6 +38,10 @@ class Counting(Files):
         self.looked.append(self.relative(path))
         return super().lstat(path)
 
+    def exists(self, path: str) -> bool:
+        self.looked.append(self.relative(path))
+        return super().exists(path)
+
     def stat(self, path: str) -> os.stat_result | None:
         self.looked.append(self.relative(path))
         return super().stat(path)
@@ -97,6 +101,9 @@ class CaseBlind(Files):
 
     def lstat(self, path: str) -> os.stat_result | None:
         return super().lstat(self._on_disk(path))
+
+    def exists(self, path: str) -> bool:
+        return super().exists(self._on_disk(path))
 
     def stat(self, path: str) -> os.stat_result | None:
         return super().stat(self._on_disk(path))

@@ -19,6 +19,7 @@ from tests.conformance.layouts import LIBRARY, PEOPLE, Plain
 
 ADA = {"name": "Ada"}
 ONE_ENDING: Folder = Plain(other=Member("file", ending=".json"))
+ONE_NAME: Folder = Plain({"ada": Member("any", name="ada.json")})
 
 
 def opened(folder: Path, layout: Folder = ANYTHING) -> Documents:
@@ -90,7 +91,7 @@ def make_socket(path: Path) -> None:
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("layout", [ANYTHING, PEOPLE, ONE_ENDING])
+@pytest.mark.parametrize("layout", [ANYTHING, PEOPLE, ONE_ENDING, ONE_NAME])
 @pytest.mark.parametrize("make", [make_fifo, make_socket])
 def test_what_is_no_regular_file_is_refused_without_waiting(
     tmp_path: Path, make: Callable[[Path], None], layout: Folder
@@ -103,7 +104,14 @@ def test_what_is_no_regular_file_is_refused_without_waiting(
         lambda: store.look("/ada"),
         lambda: store.commit([Change("/ada", MISSING, ADA)], base=0),
     )
-    assert store.keys("") == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "ada.json"]
+
+
+def test_what_is_no_regular_file_is_not_listed(tmp_path: Path) -> None:
+    make_fifo(tmp_path / "ada.json")
+    make_socket(tmp_path / "bob.json")
+    for layout in (ANYTHING, PEOPLE, ONE_ENDING):
+        assert opened(tmp_path, layout).keys("") == []
 
 
 @pytest.mark.timeout(20)
