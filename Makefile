@@ -6,8 +6,9 @@ TESTS ?=
 
 .PHONY: demo test test-all lint bench torture docs clean
 
+# The example on real data; DATA=folder for a folder of the same kind of files.
 demo: $(VENV)/.demo
-	$(BIN)/python -m examples.caniuse $(DATA)
+	$(BIN)/python -m examples.caniuse $(if $(DATA),"$(DATA)")
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not torture" $(TESTS)
@@ -33,7 +34,7 @@ bench: $(VENV)/.bench
 torture: $(VENV)/.test
 	$(BIN)/python -m pytest -m torture --timeout 3600 $(TESTS)
 
-# The documents whose code is run: the tutorial and the README.
+# The pages whose code is run: the README, the tutorial and the how-to pages.
 docs: $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_docs.py
 
