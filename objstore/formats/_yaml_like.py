@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Final
+from typing import Final, TypeVar
 
 from ..values import JSON
 from ._yaml_scalars import (
@@ -22,6 +22,8 @@ from ._yaml_scalars import (
 from ._yaml_tree import Document, Node, header_of
 from ._yaml_write import Rendered, Style
 
+T = TypeVar("T")
+
 _BOOLEANS: Final = (("false", "true"), ("no", "yes"), ("off", "on"))
 _FIRST_LINE: Final = re.compile(r"\n( *)[^ \r\n]")
 _WIDEST_GAP: Final = 9
@@ -34,18 +36,21 @@ def style_of(document: Document) -> Style:
     steps: Counter[int] = Counter()
     offsets: Counter[int] = Counter()
     quotes: Counter[str] = Counter()
+    flow_keys: Counter[str] = Counter()
     for node in document.nodes():
         quotes[node.style] += 1
+        flow_keys.update(entry.key.style for entry in node.entries if node.style and entry.key)
         if node.place == "key" and node.entries and not node.style:
             (steps if node.kind == "map" else offsets)[node.column - node.indent] += 1
     return Style(
         step=min(_most_common(steps, usual.step), 9),  # the most that a block scalar can tell
         offset=_most_common(offsets, usual.offset),
         quotes='"' if quotes['"'] >= quotes["'"] else "'",
+        flow_quotes=_as_quotes(_most_common(flow_keys, "")),
     )
 
 
-def _most_common(counts: Counter[int], default: int) -> int:
+def _most_common(counts: Counter[T], default: T) -> T:
     return counts.most_common(1)[0][0] if counts else default
 
 
@@ -64,7 +69,8 @@ def leaf_like(style: Style, text: str, node: Node, value: JSON) -> Rendered:
 
 def flow_like(style: Style, node: Node, value: JSON) -> str:
     """A value on one line, its strings quoted as those of the node are."""
-    quotes = _quotes_in(node) if node.entries else _as_quotes(node.style)
+    empty = style.flow_quotes if node.style in ("{", "[") else _as_quotes(node.style)
+    quotes = _quotes_in(node) if node.entries else empty
     return style.flow(value, inside=node.place == "flow", quotes=quotes)
 
 

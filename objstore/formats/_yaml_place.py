@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from ..values import JSON
 from ._yaml_like import flow_like, leaf_like
 from ._yaml_splices import NotBySpanError, Splices
 from ._yaml_tree import Node, header_of
 from ._yaml_write import Rendered, Style, is_nested
+
+_LONE_SPACE: Final = re.compile(r" [,\]}\r\n]")
 
 
 def put(splices: Splices, style: Style, node: Node, value: JSON) -> None:
@@ -40,7 +43,7 @@ class _Place(NamedTuple):
         """Replace what stood on one line, or nothing, by text that does too."""
         if self.node.explicit:
             start, before = self._opening()
-            self.splices.replace(start, self.node.end, before + text)
+            self.splices.replace(start, max(start, self.node.end), before + text)
         else:
             self.splices.replace(self.node.slot, self.node.slot, f": {text}")
 
@@ -99,7 +102,8 @@ class _Place(NamedTuple):
         """Where the new text starts, and what to put before it; the tag goes."""
         node = self.node
         if node.empty and node.ready == node.slot:
-            return node.slot, " "
+            spaced = _LONE_SPACE.match(self.splices.text, node.slot)
+            return (node.slot + 1, "") if spaced else (node.slot, " ")
         if node.lead != node.start and not self._has_properties_beside():
             return node.start, ""
         return node.lead, f"&{node.anchor} " if node.anchor else ""

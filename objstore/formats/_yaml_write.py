@@ -30,6 +30,9 @@ class Style(NamedTuple):
     offset: int = 2
     """How much deeper the dashes of a sequence stand than the key above them."""
     quotes: Quotes = '"'
+    """Those of strings that need some."""
+    flow_quotes: Quotes | None = None
+    """Those of all strings in flow collections, in files that look like JSON."""
     blocks: bool = True
     """Whether strings of several lines become block scalars."""
 

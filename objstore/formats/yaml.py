@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
+from itertools import chain
 
 from ..errors import FormatError
 from ..values import JSON, same
+from ._json_read import LARGE, collector_paused
 from ._text import check_contents, check_size
 from ._yaml_like import style_of
-from ._yaml_load import decode
+from ._yaml_load import Text, decode
 from ._yaml_read import read
 from ._yaml_spans import edited_texts, with_end
 from ._yaml_splices import NotBySpanError
@@ -30,7 +32,8 @@ def parse(data: bytes, source: str) -> JSON:
     collections nested deeper than MAX_DEPTH.
     """
     check_size(data, source)
-    return read(decode(data, source).text, source)
+    with _unhindered(data):
+        return read(decode(data, source).text, source)
 
 
 def dump(value: JSON, source: str) -> bytes:
@@ -52,10 +55,19 @@ def edit(data: bytes, old: JSON, new: JSON, source: str) -> bytes:
     check_contents(new, source)
     if same(old, new):
         return data
-    file = decode(data, source)
+    with _unhindered(data):
+        return _edited(decode(data, source), old, new, source)
+
+
+def _unhindered(data: bytes) -> AbstractContextManager[None]:
+    # All tokens and nodes are there at once, so that collecting garbage takes most of the time.
+    return collector_paused() if len(data) >= LARGE else nullcontext()
+
+
+def _edited(file: Text, old: JSON, new: JSON, source: str) -> bytes:
     document = compose(with_end(file.text), source)
     ways = (_by_spans(file.text, document, old, new), _by_ruamel(file.text, document, old, new))
-    for text in (text for way in ways for text in way):
+    for text in chain.from_iterable(ways):
         if _holds(text, new, source):
             return file.encode(text)
     if document.commented:
@@ -91,4 +103,4 @@ def _warn(source: str) -> None:
         advice = "this change cannot be made in its text"
     except ImportError:
         advice = "they can with `pip install objstore[yaml]`"
-    warnings.warn(f"{source}: comments could not be kept; {advice}", UserWarning, stacklevel=3)
+    warnings.warn(f"{source}: comments could not be kept; {advice}", UserWarning, stacklevel=4)
