@@ -151,12 +151,15 @@ class Files:
 
     # Writing
 
-    def write(self, path: str, data: bytes, becomes: str, mode: int | None = None) -> None:
+    def write(
+        self, path: str, data: bytes, becomes: str, like: os.stat_result | None = None
+    ) -> None:
         """Make a new file with these bytes, on the disk when this returns.
 
         ``becomes`` is what it is to be renamed to: the file that errors and fault points name.
-        ``mode`` are its permission bits; None gives what ``umask`` leaves of 0666. What stands at
-        ``path`` already is removed first. After an error a part of the file may be there.
+        It gets the permission bits and, as far as the process may, the owner of ``like``; without
+        it what ``umask`` leaves of 0666. What stands at ``path`` already is removed first. After an
+        error a part of the file may be there.
         """
         try:
             self.reached("write", becomes)
@@ -164,7 +167,8 @@ class Files:
         except OSError as error:
             self._refused("write", becomes, error)
         try:
-            self._fill(descriptor, data, mode)
+            self._dress(descriptor, like)
+            self._fill(descriptor, data)
             self._sync("sync file", becomes, descriptor)
         except OSError as error:
             self._refused("write", becomes, error)
@@ -178,11 +182,18 @@ class Files:
             os.unlink(path)
             return os.open(path, _NEW, 0o666)
 
-    def _fill(self, descriptor: int, data: bytes, mode: int | None) -> None:
-        if mode is None and self.umask is not None:
-            mode = 0o666 & ~self.umask
-        if mode is not None and stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+    def _dress(self, descriptor: int, like: os.stat_result | None) -> None:
+        """Give a new file its owner and mode, before anything that they protect is in it."""
+        now = os.fstat(descriptor)
+        mode = None if self.umask is None else 0o666 & ~self.umask
+        if like is not None:
+            mode = stat.S_IMODE(like.st_mode)
+            if (now.st_uid, now.st_gid) != (like.st_uid, like.st_gid):
+                _give(descriptor, like)
+        if mode is not None and stat.S_IMODE(now.st_mode) != mode:
             os.fchmod(descriptor, mode)
+
+    def _fill(self, descriptor: int, data: bytes) -> None:
         written = os.write(descriptor, data)
         while written < len(data):
             written += os.write(descriptor, memoryview(data)[written:])
@@ -315,6 +326,16 @@ class Files:
     def _reason(self, action: str, path: str, error: OSError) -> tuple[int | None, str, str]:
         reason = error.strerror or str(error)
         return error.errno, f"cannot {action} {self.relative(path)}: {reason}", path
+
+
+def _give(descriptor: int, like: os.stat_result) -> None:
+    """Keep a file's owner and group where the process may: root may, others only their groups."""
+    for owner, group in ((like.st_uid, like.st_gid), (-1, like.st_gid)):
+        try:
+            os.fchown(descriptor, owner, group)
+        except PermissionError:
+            continue
+        return
 
 
 def _read(descriptor: int, limit: int) -> Snapshot:

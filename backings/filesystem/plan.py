@@ -6,7 +6,6 @@ A plan changes nothing. It is made, and carried out, under the writer's lock.
 from __future__ import annotations
 
 import errno
-import stat
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -62,13 +61,13 @@ class Planner:
             old = None if content is None else content.data
             if step.new == old:
                 continue
-            mode = None if content is None else stat.S_IMODE(content.status.st_mode)
+            like = None if content is None else content.status
             if step.new is None and step.path != step.target:
                 # The key goes, not the file that its link leads to.
                 link = self._files.read_link(step.path)
-                yield Replacement(step.path, old, None, mode, link)
+                yield Replacement(step.path, old, None, like, link)
             else:
-                yield Replacement(step.target, old, step.new, mode)
+                yield Replacement(step.target, old, step.new, like)
 
     def _step(self, change: Change) -> Step:
         place = self._places.at(change.unit)

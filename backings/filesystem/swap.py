@@ -23,8 +23,8 @@ class Replacement(NamedTuple):
     path: str
     old: bytes | None
     new: bytes | None
-    mode: int | None = None
-    """Its permission bits, where it was there before."""
+    like: os.stat_result | None = None
+    """Its owner and permission bits, where it was there before."""
     link: str | None = None
     """Where it leads, if what is removed is a link."""
 
@@ -71,7 +71,7 @@ class Swap:
         for one in self._written:
             self._check_apart(one.path, folded.setdefault(one.path.casefold(), one.path))
             if one.new is not None:
-                self._files.write(_temporary(one.path), one.new, one.path, one.mode)
+                self._files.write(_temporary(one.path), one.new, one.path, one.like)
 
     def _check_apart(self, path: str, other: str) -> None:
         """Raise KeyNameError where the disk takes two paths that differ in case for one."""
@@ -129,7 +129,7 @@ class Swap:
         elif one.old is None:
             self._files.unlink(one.path)
         else:
-            self._files.write(_temporary(one.path), one.old, one.path, one.mode)
+            self._files.write(_temporary(one.path), one.old, one.path, one.like)
             self._files.rename(_temporary(one.path), one.path)
 
     def _discard(self, error: BaseException) -> None:

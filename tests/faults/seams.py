@@ -114,8 +114,10 @@ class CaseBlind(Files):
     def entries(self, folder: str) -> list[Entry]:
         return super().entries(self._on_disk(folder))
 
-    def write(self, path: str, data: bytes, becomes: str, mode: int | None = None) -> None:
-        super().write(self._on_disk(path), data, becomes, mode)
+    def write(
+        self, path: str, data: bytes, becomes: str, like: os.stat_result | None = None
+    ) -> None:
+        super().write(self._on_disk(path), data, becomes, like)
 
     def rename(self, path: str, target: str) -> None:
         super().rename(self._on_disk(path), self._on_disk(target))

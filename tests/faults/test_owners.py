@@ -1,0 +1,39 @@
+"""Whose a replaced file is: who edits somebody's file through a store does not take it away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import objstore
+
+from .machine import need_root, without_privileges
+
+
+def test_root_leaves_a_file_to_its_owner(tmp_path: Path) -> None:
+    need_root()
+    path = tmp_path / "a.json"
+    path.write_text('{"x": 1}\n')
+    os.chown(path, 1234, 2345)
+    path.chmod(0o640)
+    with objstore.open(tmp_path) as store:
+        store["a"].x = 2
+    status = path.stat()
+    assert path.read_text() == '{"x": 2}\n'
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1234, 2345, 0o640)
+
+
+def test_others_replace_what_the_folder_lets_them(tmp_path: Path) -> None:
+    need_root()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    path = folder / "a.json"
+    path.write_text('{"x": 1}\n')
+    path.chmod(0o666)
+    folder.chmod(0o777)
+    for above in [tmp_path, *tmp_path.parents][:3]:
+        above.chmod(above.stat().st_mode | 0o111)
+    with without_privileges(), objstore.open(folder) as store:
+        store["a"].x = 2
+    assert path.read_text() == '{"x": 2}\n'
+    assert path.stat().st_uid == 65534
