@@ -92,8 +92,9 @@ def _block_like(text: str, node: Node, value: str) -> BlockText | None:
     if node.style == "|":
         block = literal(value)
     else:
-        lines = text[node.start : node.end].splitlines()[1:]
-        block = folded(value, max((len(line.strip()) for line in lines), default=0))
+        column = _column_of(text, node) or 0
+        lines = text[node.start : node.end].split("\n")[1:]
+        block = folded(value, [line.removesuffix("\r")[column:] for line in lines])
     kept = "+" in header_of(text, node).indicators
     return block if kept or (block and block.chomping != "+") else None
 

@@ -7,6 +7,8 @@ string in YAML 1.2's core schema as well, as other programs may read the file.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import yaml
@@ -35,6 +37,8 @@ _PATTERNS: Final[dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
 _CORE_NUMBER: Final = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|[-+]?\.(?:inf|Inf|INF)"
 )
+
+_FOLD_WIDTH: Final = 80
 
 _DECIMAL_BITS: Final = 14_000
 """Python refuses to read and write decimals of more than 4300 digits; hexadecimals it does not."""
@@ -129,21 +133,49 @@ def literal(text: str) -> BlockText | None:
     return BlockText(("-", "", "+")[min(breaks, 2)], body.split("\n") + blank)
 
 
-def folded(text: str, width: int) -> BlockText | None:
-    """``text`` in the style of ``>``, its lines broken at ``width``; None where it does not fit."""
-    plain = literal(text if "\n" in text else text + "\n")
-    if plain is None or any(line[:1] in (" ", "\t") for line in plain.lines):
+def folded(text: str, old: Sequence[str]) -> BlockText | None:
+    """``text`` in the style of ``>``; None where that cannot hold it exactly.
+
+    ``old`` are the lines of the scalar that it replaces: they stay where they can, and the longest
+    of them says where new ones are broken, if it is longer than usual.
+    """
+    like = literal(text if "\n" in text else text + "\n")
+    if like is None or any(line[:1] in (" ", "\t") for line in like.lines):
         return None
-    lines = [""] * 0
-    for index, line in enumerate(text.rstrip("\n").split("\n")):
-        lines += [""] * (index > 0) + _wrap(line, width)
-    chomping = plain.chomping if "\n" in text else "-"
-    return BlockText(chomping, lines + [""] * (len(text) - len(text.rstrip("\n")) - 1))
-
-
-def _wrap(line: str, width: int) -> list[str]:
+    body = text.rstrip("\n")
+    paragraphs = [[*lines] for full, lines in groupby(old, key=bool) if full] or [[]]
+    known = {" ".join(lines): lines for lines in paragraphs}
+    width = max([_FOLD_WIDTH, *map(len, old)])
     lines: list[str] = []
-    for word in re.split(r"(?<=\S) (?=\S)", line) if line else ():
+    for index, paragraph in enumerate(body.split("\n")):
+        model = known.get(paragraph) or paragraphs[min(index, len(paragraphs) - 1)]
+        lines += [""] * (index > 0) + _refolded(paragraph, model, width)
+    lines += [""] * (len(text) - len(body) - 1)
+    return BlockText(like.chomping if "\n" in text else "-", lines)
+
+
+def _refolded(text: str, old: Sequence[str], width: int) -> list[str]:
+    """A paragraph's lines, the first and the last ones as they were."""
+    head: list[str] = []
+    tail: list[str] = []
+    for line in old:
+        rest = text.removeprefix(f"{line} ")
+        if rest == text or not rest.strip(" ") or rest.startswith(" "):
+            break
+        head.append(line)
+        text = rest
+    for line in reversed(old[len(head) :]):
+        rest = text.removesuffix(f" {line}")
+        if rest in (text, ""):
+            break
+        tail.insert(0, line)
+        text = rest
+    return head + _wrapped(text, width) + tail
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for word in re.split(r"(?<=\S) (?=\S)", text) if text else ():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += " " + word
         else:

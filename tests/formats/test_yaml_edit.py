@@ -267,7 +267,7 @@ STRINGS: list[Case] = [
     (
         "a: >-\n  some words\n  in lines\nb: 1\n",
         put("a", "some more words in lines\nnext"),
-        "a: >-\n  some more\n  words in\n  lines\n\n  next\nb: 1\n",
+        "a: >-\n  some more words\n  in lines\n\n  next\nb: 1\n",
     ),
     ("a: 'x\n\n  y' # c\n", put("a", "z"), "a: 'z' # c\n"),
     ("a: x\n  y # c\n", put("a", "z"), "a: z # c\n"),
