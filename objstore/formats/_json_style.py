@@ -56,7 +56,11 @@ class Style:
 
     @cached_property
     def _escapes_slashes(self) -> bool:
-        return "\\/" in self.text and self.text.count("\\/") == self.text.count("/")
+        text = self.text
+        if "\\/" not in text:
+            return False
+        escaped = sum(match[0] == "\\/" for match in _ESCAPE.finditer(text))
+        return 0 < escaped == text.count("/")
 
     @cached_property
     def _breaks_empty(self) -> bool:

@@ -13,8 +13,9 @@ from objstore.errors import FormatError
 from objstore.formats import json as format_json
 from objstore.formats._json_edit import NotAsExpectedError
 from objstore.formats.json import dump, edit, parse
-from objstore.values import JSON
+from objstore.values import JSON, MAX_DEPTH
 
+from .pages import examples
 from .random_edits import KEYS, SCALARS, change, contents, copied, identical
 from .random_json import NO_JSON, Messy, Regular
 
@@ -152,6 +153,8 @@ STYLED: list[tuple[str, Any, str]] = [
     ("[\n    1\n  , 2\n  , 3\n]", [1, 2], "[\n    1\n  , 2\n]"),
     ("[\n    1\n  , 2\n]", [1, 2, 3], "[\n    1\n  , 2\n  , 3\n]"),
     ("[ 1, 2 ]", [1, 2, 3], "[ 1, 2, 3 ]"),
+    ("[1 ,2,3]", [1, 2, 3, 4], "[1 ,2,3 ,4]"),
+    ("[1 ,2,3]", [2, 3, 1], "[2,3 ,1]"),
     ("[ 1 ]", [0, 1], "[ 0, 1 ]"),
     ('{"a":1}', {"a": 1, "b": [2, {}]}, '{"a":1,"b":[2,{}]}'),
     ('{"a": 1}\n\n', {"a": 1, "b": [2, 3]}, '{"a": 1, "b": [2, 3]}\n\n'),
@@ -161,6 +164,9 @@ STYLED: list[tuple[str, Any, str]] = [
         {"a": 1, "n": 0, "b": 2, "z": 9},
         '{\n  "a": 1,\n  "n": 0,\n\n  "b": 2,\n  "z": 9\n}\n',
     ),
+    ("[\n  1,\n\n  2\n]", [1, 2, 3], "[\n  1,\n\n  2,\n  3\n]"),
+    # Several elements on a line.
+    ("[\n  1, 2,\n  3, 4\n]", [1, 2, 3, 4, 5], "[\n  1, 2,\n  3, 4, 5\n]"),
     # Reordered entries keep their text.
     (
         '{\n  "a": 1.0,\n  "b":2,\n  "c": [ ]\n}\n',
@@ -249,6 +255,15 @@ def test_elements_of_a_list_that_stayed_keep_their_text(
     ]
 
 
+def test_elements_of_a_long_list_that_stayed_keep_their_text() -> None:
+    lines = [f"  {n}.50" for n in range(200)]
+    old = [n + 0.5 for n in range(200)]
+    new = [0.25, *old[3:50], *old[52:120], "x", "y", *old[121:199], None]
+    wanted = ["  0.25", *lines[3:50], *lines[52:120], '  "x"', '  "y"', *lines[121:199], "  null"]
+    text = "[\n{}\n]\n"
+    assert changed(text.format(",\n".join(lines)), new) == text.format(",\n".join(wanted))
+
+
 def test_an_unchanged_part_is_not_looked_at() -> None:
     """It is the same object, so that its text is kept, whatever a look at it would find."""
     text = '{"a": {"x": 1.0}, "b": [{}, [{"x": 2}]], "c": 1}'
@@ -314,3 +329,22 @@ def test_a_number_that_was_always_there_is_not_looked_at_again() -> None:
     old: Any = parse(b'{\n  "a": null,\n  "b": [\n    1.5\n  ]\n}\n', "f.json")
     new = {**old, "a": [old["b"], None]}
     assert parse(edit(dump(old, "f"), old, new, "f"), "f") == new
+
+
+def test_the_examples_of_the_page() -> None:
+    written, before, after = examples("json.md")
+    assert dump(parse(written.encode(), "f.json"), "f.json").decode() == written
+    new: Any = parse(before.encode(), "f.json")
+    del new["height"]
+    new["emails"].append("b@example.org")
+    new["links"].append({"url": "u"})
+    assert changed(before, new) == after
+
+
+def test_the_innermost_of_the_deepest_is_edited() -> None:
+    for opening, closing in (("[", "]"), ('{"a":', "}")):
+        text = opening * MAX_DEPTH + "1" + closing * MAX_DEPTH
+        new = parse(text.replace("1", "2").encode(), "f.json")
+        assert changed(text, new) == text.replace("1", "2")
+        indented = dump(parse(text.encode(), "f.json"), "f.json").decode().replace("  ", "\t")
+        assert changed(indented, new) == indented.replace("1", "2")

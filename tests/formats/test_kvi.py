@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from objstore.formats._text import is_array, is_object
 from objstore.formats.kvi import dump, edit, parse, read_kvi
 from objstore.values import MAX_DEPTH
 
+from .pages import examples
 from .random_edits import SCALARS, change, contents, identical
 
 KEYS = st.sampled_from(["a", "b", "name", "é", "x:y", "k#1", "T|", "ключ", "z{}"])
@@ -431,3 +433,22 @@ def test_edit_changes_the_lines_of_what_changed(
 )
 def test_edit_keeps_what_it_does_not_change(text: str, new: Any, result: str) -> None:
     assert changed(text, new) == result
+
+
+def test_the_example_of_the_page() -> None:
+    text, contents_as_json, _, edited = examples("kvi.md")
+    old = read_kvi(text)
+    assert identical(old, json.loads(contents_as_json))
+    new: Any = read_kvi(text)
+    del new["email"]
+    new["born"] = 1816
+    new["langs"].insert(0, "it")
+    start = edited.partition("  ...")[0]
+    assert changed(text, new) == start + text.partition("addresses :\n")[2]
+
+
+def test_the_innermost_of_the_deepest_is_edited() -> None:
+    lines = [" " * depth + ":" for depth in range(MAX_DEPTH - 1)]
+    text = "\n".join([*lines, " " * MAX_DEPTH + "+1"])
+    new = read_kvi(text.replace("+1", "2"))
+    assert changed(text, new) == text.replace("+1", "2")
