@@ -40,11 +40,12 @@ class Engine:
             if self._validator.is_valid(value):
                 return []
             errors = list(self._validator.iter_errors(value))
+            failures = explain(errors, self._document, value, source)
         except ValueError:
-            errors = []  # the value is not JSON: which part of it is not, follows
+            failures = []  # the value is not JSON: which part of it is not, is found next
         return (
-            foreign_parts(value, source)
-            or explain(errors, self._document, value, source)
+            failures
+            or foreign_parts(value, source)
             or [Failure(source, "", "what the schema asks for", show(value))]
         )
 

@@ -37,7 +37,7 @@ def explain(
     errors: Iterable[ValidationError], document: Document, value: JSON, source: str
 ) -> list[Failure]:
     """The engine's errors about ``value``, in the order of its places, each once."""
-    reader = _Reader(document, Places(value))
+    reader = _Reader(document, value)
     misses = _without_consequences([miss for error in errors for miss in reader.misses(error)])
     misses.sort(key=_place_in(value))
     return list(dict.fromkeys(_failure(miss, value, source) for miss in misses))
@@ -51,9 +51,10 @@ def _failure(miss: _Miss, value: JSON, source: str) -> Failure:
 class _Reader:
     """Reads errors of the engine about one schema document."""
 
-    def __init__(self, document: Document, places: Places) -> None:
+    def __init__(self, document: Document, value: JSON) -> None:
         self._document = document
-        self._places = places
+        self._value = value
+        self._places = Places(value)
 
     def misses(self, error: ValidationError) -> list[_Miss]:
         """What an error says is wrong; often several things."""
@@ -67,6 +68,12 @@ class _Reader:
                 return [self._unevaluated_key(error, path, key) for key in keys]
             case ValidationErrorKind.PropertyNames(inner):
                 return [_key_miss(path, miss, inner.instance) for miss in self.misses(inner)]
+            case ValidationErrorKind.FalseSchema() if _last(error) == "additionalProperties":
+                # Where no key is known at all, the engine is content to say so of the object.
+                return [
+                    _Miss((*path, key), "additionalProperties", (f"no key {show(key)}",))
+                    for key in _steps(_at(self._value, path))
+                ]
             case ValidationErrorKind.FalseSchema():
                 return [_never(error, path)]
             case _:
@@ -201,7 +208,7 @@ def _never(error: ValidationError, path: _Path) -> _Miss:
 
 
 def _last(error: ValidationError) -> str | int:
-    return error.schema_path[-1]
+    return error.schema_path[-1] if error.schema_path else ""
 
 
 def _without_consequences(misses: list[_Miss]) -> list[_Miss]:

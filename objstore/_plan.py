@@ -56,10 +56,6 @@ class ObjectLayer(Protocol):
         """The schemas that apply to the value of ``key``."""
         ...
 
-    def evaluates(self, key: str) -> bool:
-        """Whether ``unevaluatedProperties`` around this schema leaves ``key`` alone."""
-        ...
-
 
 class ArrayLayer(NamedTuple):
     """What one schema says of the elements of arrays."""
@@ -112,24 +108,16 @@ class _Properties:
             found.append(self._additional)
         return found
 
-    def evaluates(self, key: str) -> bool:
-        return self._additional is not None or bool(self.nodes(key))
-
 
 class _Unevaluated:
     """``unevaluatedProperties`` of one schema, where keys alone tell which it is about."""
 
-    def __init__(self, inner: Sequence[ObjectLayer], node: Node | None) -> None:
+    def __init__(self, inner: Sequence[ObjectLayer], node: Node) -> None:
         self._inner = inner
         self._node = node
 
     def nodes(self, key: str) -> Sequence[Node]:
-        if self._node is None or any(layer.evaluates(key) for layer in self._inner):
-            return ()
-        return (self._node,)
-
-    def evaluates(self, key: str) -> bool:
-        return True
+        return () if any(layer.nodes(key) for layer in self._inner) else (self._node,)
 
 
 class _Member(NamedTuple):
@@ -234,12 +222,11 @@ class Graph:
     def _unevaluated(self, member: _Member) -> _Unevaluated | None:
         """None where more than the keys themselves decides which of them are evaluated."""
         inner = self._members(member.pointer, "object")
-        if any(_CONDITIONS & other.whole for other in inner):
-            return None
-        layers = [self._properties(other) for other in inner]
         nested = any("unevaluatedProperties" in other.schema for other in inner[1:])
-        node = self._child(member, "unevaluatedProperties")
-        return _Unevaluated(layers, None if nested else node)
+        if nested or any(_CONDITIONS & other.whole for other in inner):
+            return None
+        node = self.node(join(member.pointer, "unevaluatedProperties"))
+        return _Unevaluated([self._properties(other) for other in inner], node)
 
     def _shape(self, members: Iterable[_Member], kind: Kind) -> tuple[Judge, ...]:
         return tuple(
