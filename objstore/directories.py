@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from ._shapes import BASES, Kind, Shape
-from .errors import Failure, ValidationError
+from .errors import Failure, KeyNotFoundError, ValidationError
 from .keyed import Keyed, merged, require_str
 from .objects import Object, Part, iterate_merged, unattached_copy
 from .pointer import join
@@ -213,6 +213,12 @@ class Directory(Keyed, MutableMapping[str, T]):
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]  # `|` makes a plain dict
         self.update(other)
         return self
+
+    def _missing(self, key: object, where: str) -> KeyNotFoundError:
+        if key in type(self)._info.keys:
+            source = self._host.source_of(join(self._path, str(key)))
+            return KeyNotFoundError(f"{where} has no {key!r} yet: {source} is missing")
+        return super()._missing(key, where)
 
     def _where(self) -> str:
         return f"{self._path.lstrip('/')}/" if self._path else "the store"

@@ -290,6 +290,10 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         with self.lock:
             return self._documents.look(path) is DIRECTORY
 
+    def source_of(self, path: str) -> str:
+        """The name of the file at ``path``, or of the one that would be made."""
+        return self._documents.source(path)
+
     def folder_at(self, path: str, shape: Shape) -> Directory[Any] | None:
         """The Directory that an assignment to ``path`` would replace the members of, if any."""
         cls = shape.directory

@@ -177,7 +177,7 @@ def test_07_missing_keys_are_key_and_attribute_errors(store: Store[Library]) -> 
 
 def test_07_a_missing_file_is_made_by_assignment(reopen: Opener) -> None:
     store = reopen()
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"has no 'settings' yet: .*settings"):
         store.root["settings"]
     assert "settings" not in store.root
     store.PUT("settings", {"size": 3})
