@@ -95,7 +95,10 @@ class _Reader:
             case ValidationErrorKind.UnevaluatedItems():
                 # The engine names the items by their values; where they are, it does not say.
                 return _Miss(path, keyword, ("no further items",), within=path)
-            case ValidationErrorKind.BacktrackLimitExceeded():
+            case (
+                ValidationErrorKind.BacktrackLimitExceeded()
+                | ValidationErrorKind.RegexEngineFailure()
+            ):
                 text = "text that its pattern can be tried on in reasonable time"
             case kind:
                 text = phrase(keyword, kind.value) or error.message
@@ -107,7 +110,7 @@ class _Reader:
         schema = self._schema_of(error)
         bound, number = "at least", schema.get("minContains", 1)
         if _last(error) == "maxContains":
-            bound, number = "at most", schema["maxContains"]
+            bound, number = "at most", schema.get("maxContains", "that many")
         what = describe(self._document, schema.get("contains", MISSING))
         return f"{bound} {number} {'item that is' if number == 1 else 'items that are'} {what}"
 
@@ -122,7 +125,11 @@ class _Reader:
     def _unevaluated_key(self, error: ValidationError, path: _Path, key: str) -> _Miss:
         schema = self._schema_of(error)
         wanted = schema.get("unevaluatedProperties", False)
-        text = f"no key {show(key)}" if wanted is False else describe(self._document, wanted)
+        text = f"no key {show(key)}"
+        if wanted is not False:
+            # What is wrong within a container, the engine does not say here.
+            inside = isinstance(_at(self._value, (*path, key)), dict | list)
+            text = describe(self._document, MISSING if inside else wanted)
         # A schema that does not hold evaluates none of its keys: then a key that is named there
         # may be refused although nothing is wrong with it.
         doubtful = key in self._named_keys(build(error.schema_path[:-1]))

@@ -383,6 +383,11 @@ WORDS: list[tuple[Any, Any, list[tuple[str, str, str, str]]]] = [
         [("/a", "a string", "1", "unevaluatedProperties")],
     ),
     (
+        {"unevaluatedProperties": {"type": "object", "maxProperties": 0}},
+        {"a": {"b": 1}},
+        [("/a", "what the schema asks for", "an object with 1 key", "unevaluatedProperties")],
+    ),
+    (
         {"prefixItems": [True], "unevaluatedItems": False},
         [1, 2],
         [("", "no further items", "an array of 2", "unevaluatedItems")],
