@@ -18,8 +18,8 @@ from json import JSONDecoder
 from json.scanner import make_scanner
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from .._align import align
 from ..values import JSON, MISSING, same
-from ._align import align
 from ._json_style import Style, is_flat
 from ._text import is_array, is_object
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from .._align import align
 from ..values import JSON, same
-from ._align import align
 from ._kvi_read import Node
 from ._kvi_write import Layout
 from ._text import is_object

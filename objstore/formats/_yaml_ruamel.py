@@ -17,8 +17,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
+from .._align import align
 from ..values import JSON, same
-from ._align import align
 from ._text import is_array, is_object
 from ._yaml_scalars import is_plain_string, literal
 from ._yaml_write import Style
@@ -61,7 +61,7 @@ def _apply(tree: Any, old: Any, new: Any) -> bool:
 
 def _apply_mapping(tree: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
     names = {str(name): name for name in tree}
-    for key in old.keys() - new.keys():
+    for key in [key for key in old if key not in new]:
         del tree[names[key]]
     for key, value in new.items():
         name = names.get(key, key)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from .._align import align
 from ..values import JSON, MISSING, same
-from ._align import align
 from ._text import is_array, is_object, newline_of
 from ._yaml_entries import BlockEntries, Entries, FlowEntries
 from ._yaml_like import entry_like, style_of
