@@ -13,13 +13,17 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not torture" $(TESTS)
 
-# The suite on every supported Python that the machine has.
+# The suite on every supported Python that the machine has, those of pyenv included.
 test-all:
 	@for v in 3.11 3.12 3.13; do \
-	  if python$$v -c "" 2>/dev/null; then \
-	    echo "== Python $$v"; \
-	    $(MAKE) test VENV=.venv-$$v PYTHON=python$$v || exit 1; \
-	  else echo "== Python $$v is not on this machine"; fi; \
+	  for python in python$$v "$$HOME"/.pyenv/versions/$$v.*/bin/python; do \
+	    if "$$python" -c "" 2>/dev/null; then \
+	      echo "== Python $$v"; \
+	      $(MAKE) test VENV=.venv-$$v PYTHON="$$python" || exit 1; \
+	      continue 2; \
+	    fi; \
+	  done; \
+	  echo "== Python $$v is not on this machine"; \
 	done
 
 lint: $(VENV)/.lint
