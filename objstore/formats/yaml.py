@@ -85,9 +85,17 @@ def _by_spans(text: str, document: Document, old: JSON, new: JSON) -> Iterator[s
 
 
 def _by_ruamel(text: str, document: Document, old: JSON, new: JSON) -> Iterator[str]:
-    with suppress(ImportError):
+    if _has_ruamel():
         rewrite = import_module("._yaml_ruamel", __package__).rewrite
         yield from rewrite(text, style_of(document), old, new)
+
+
+def _has_ruamel() -> bool:
+    try:
+        import_module("ruamel.yaml")
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def _holds(text: str, value: JSON, source: str) -> bool:
@@ -98,9 +106,7 @@ def _holds(text: str, value: JSON, source: str) -> bool:
 
 
 def _warn(source: str) -> None:
-    try:
-        import_module("ruamel.yaml")
+    advice = "they can with `pip install objstore[yaml]`"
+    if _has_ruamel():
         advice = "this change cannot be made in its text"
-    except ImportError:
-        advice = "they can with `pip install objstore[yaml]`"
     warnings.warn(f"{source}: comments could not be kept; {advice}", UserWarning, stacklevel=4)
