@@ -33,7 +33,7 @@ lint: $(VENV)/.lint
 	$(BIN)/pyright
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 torture: $(VENV)/.test
 	$(BIN)/python -m pytest -m torture --timeout 3600 $(TESTS)

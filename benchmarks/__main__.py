@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     works = all_works()
     options = _parser(works).parse_args(arguments)
     sizes = QUICK if options.quick else FULL
-    chosen = [work for work in works if not options.only or work.name.startswith(tuple(options.only))]
+    chosen = [work for work in works if work.name.startswith(tuple(options.only or [""]))]
     with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as folder:
         machine = describe(folder)
         notes = _notes(folder, sizes)
@@ -78,12 +78,13 @@ def _notes(folder: str, sizes: Sizes) -> str:
 
 def _parser(works: Sequence[Work]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours and others.")
+    names = ", ".join(work.name for work in works)
     parser.add_argument("--quick", action="store_true", help="less of everything, in half a minute")
     parser.add_argument(
         "--only",
         action="append",
         metavar="NAME",
-        help=f"a work, or several by what their names start with: {', '.join(w.name for w in works)}",
+        help=f"a work, or several by what their names start with: {names}",
     )
     parser.add_argument("--no-peers", action="store_true", help="ours and the limits alone")
     parser.add_argument("--write", action="store_true", help="keep the results in RESULTS.md")

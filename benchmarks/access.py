@@ -17,6 +17,7 @@ from .targets import Targets, times
 from .units import NANOSECONDS
 
 _UNROLLED: Final = 50
+_ROUNDS: Final = 35
 _ATTRIBUTES: Final = "it.address.geo.lat"
 _ITEMS: Final = "it['address']['geo']['lat']"
 
@@ -35,8 +36,8 @@ def works() -> list[Work]:
             NANOSECONDS,
             [
                 limit,
-                _read("objstore, typed", _typed, _ATTRIBUTES, kind="ours"),
-                _read("objstore, untyped", _untyped, _ATTRIBUTES, kind="ours"),
+                _read("objstore, typed", _typed, _ATTRIBUTES, "of declared classes", "ours"),
+                _read("objstore, untyped", _untyped, _ATTRIBUTES, "plain Dicts", "ours"),
                 _in_transaction(_ATTRIBUTES),
                 _read("SimpleNamespace", _namespace, _ATTRIBUTES, "no store, no types"),
                 _read("pydantic", _pydantic, _ATTRIBUTES, "no store"),
@@ -45,6 +46,7 @@ def works() -> list[Work]:
                 _read("signac", _signac, _ATTRIBUTES, "reads the file at every hop"),
             ],
             Targets(times("dict", 5), times("dict", 2)),
+            _ROUNDS,
         ),
         Work(
             "item",
@@ -53,13 +55,14 @@ def works() -> list[Work]:
             NANOSECONDS,
             [
                 limit,
-                _read("objstore, typed", _typed, _ITEMS, kind="ours"),
-                _read("objstore, untyped", _untyped, _ITEMS, kind="ours"),
+                _read("objstore, typed", _typed, _ITEMS, "of declared classes", "ours"),
+                _read("objstore, untyped", _untyped, _ITEMS, "plain Dicts", "ours"),
                 _in_transaction(_ITEMS),
                 _read("ZODB, PersistentMapping", _mappings, _ITEMS, "a mapping at every level"),
                 _read("signac", _signac, _ITEMS, "reads the file at every hop"),
             ],
             Targets(times("dict", 8), times("dict", 4)),
+            _ROUNDS,
         ),
     ]
 
@@ -76,15 +79,15 @@ def _in_transaction(expression: str) -> Contender:
         person.visits = -1
         return _measure(person, expression)
 
-    note = "the record has a change that is not committed, so that nothing is mirrored"
+    note = "the record has an uncommitted change, so that nothing is kept at hand"
     return Contender("objstore, within a transaction", start, note, "ours", judged=False)
 
 
 def _measure(found: Any, expression: str) -> Measure:
     names = {"found": found}
     timer = timeit.Timer("; ".join([expression] * _UNROLLED), "it = found", globals=names)
-    calls, took = timer.autorange()
-    calls = max(1, round(calls * 0.02 / took))
+    timer.timeit(10)
+    calls = max(1, round(0.005 / (timer.timeit(10) / 10)))
     return lambda: timer.timeit(calls) / calls / _UNROLLED
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any, Final
 
-_ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def call(*arguments: str) -> Any:
@@ -17,7 +17,7 @@ def call(*arguments: str) -> Any:
     Raises RuntimeError with its last words where it fails.
     """
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

@@ -33,7 +33,9 @@ def _small() -> Work:
         "The document is loaded and held; a number in it is set, again and again.",
         A_SECOND,
         [
-            Contender(_HAND, _by_hand(_one), "temporary file, fsync, rename, fsync folder", "limit"),
+            Contender(
+                _HAND, _by_hand(_one), "temporary file, fsync, rename, fsync folder", "limit"
+            ),
             Contender(
                 "orjson, folder not synced",
                 _by_hand(_one, sync_folder=False),
@@ -44,7 +46,7 @@ def _small() -> Work:
             Contender("objstore, typed", _typed, "validates, checks for other writers", "ours"),
             Contender("objstore, untyped", _untyped, "checks for other writers", "ours"),
             Contender("objstore, durability=os", _unsynced, "no fsync", "ours", judged=False),
-            Contender("ZODB", _zodb),
+            Contender("ZODB", _zodb, "appends the record to its file"),
             Contender("sqlite3", _sqlite(_one), "WAL, synchronous = full"),
             Contender("tinydb", _tinydb(_one), "in place: a crash in between tears the file"),
             Contender("datafiles", _datafiles, "no fsync"),
@@ -66,11 +68,11 @@ def _medium() -> Work:
             Contender("append and fsync", _append(_many), "the whole document", "limit"),
             Contender("objstore, typed", _typed_many, "the whole file is written", "ours"),
             Contender("objstore, untyped", _untyped_many, "the whole file is written", "ours"),
-            Contender("ZODB, one record", _zodb_many),
+            Contender("ZODB, one record", _zodb_many, "appends the whole, pickled"),
             Contender("ZODB, split by hand", _zodb, "each of the thousand is a record of its own"),
             Contender("sqlite3", _sqlite(_many), "one row"),
             Contender("tinydb", _tinydb(_many), "in place: a crash in between tears the file"),
-            Contender("datafiles", _datafiles_many, "no fsync; told to save, as it does not notice"),
+            Contender("datafiles", _datafiles_many, "no fsync; has to be told to save"),
             Contender("signac", _signac(_many), "no fsync"),
             Contender("shelve", _shelve(_many), peers.shelve_note()),
         ],
@@ -270,7 +272,7 @@ def _shelve(case: Case) -> Callable[[Scene], Measure]:
     def start(scene: Scene) -> Measure:
         value, change = case(scene)
         path = f"{scene.new_folder('shelve')}/people"
-        shelf = scene.stack.enter_context(shelve.open(path))
+        shelf = scene.stack.enter_context(shelve.open(path))  # noqa: SIM115 - the stack closes it
 
         def work(number: int) -> None:
             change(value, number)

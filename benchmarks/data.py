@@ -9,9 +9,10 @@ from typing import Any, Final
 Record = dict[str, Any]
 
 _WORDS: Final = (
-    "amber basil cedar delta ember fjord grove heron indigo jasper kelp lumen mango nectar opal "
-    "pewter quartz raven sable topaz umber violet willow xenon yarrow zephyr"
-).split()
+    *("amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "indigo", "jasper"),
+    *("kelp", "lumen", "mango", "nectar", "opal", "pewter", "quartz", "raven", "sable", "topaz"),
+    *("umber", "violet", "willow", "xenon", "yarrow", "zephyr"),
+)
 _TEXT_SIZE: Final = 708
 
 
@@ -62,11 +63,11 @@ def records(count: int) -> dict[str, Record]:
 
 
 def document(size: int, *, dense: bool = False) -> Record:
-    """One document of about so many bytes: records by key; ``dense`` ones without their long text."""
-    each = 397 if dense else 1088
-    return {"title": "people", "records": {
-        name: {**found, "about": ""} if dense else found
-        for name, found in records(max(2, size // each)).items()}}
+    """One document of about so many bytes: records by key, ``dense`` ones without long text."""
+    people = records(max(2, size // (397 if dense else 1088)))
+    if dense:
+        people = {name: {**person, "about": ""} for name, person in people.items()}
+    return {"title": "people", "records": people}
 
 
 def _text(pick: random.Random) -> str:

@@ -37,6 +37,6 @@ def make_models() -> tuple[type, type]:
     class Document:
         key: str
         title: str = ""
-        records: dict = field(default_factory=dict)
+        records: dict = field(default_factory=dict)  # type: ignore[type-arg]  # datafiles knows no Any
 
     return Person, Document

@@ -121,7 +121,7 @@ def _time(work: Callable[[], object], calls: int) -> float:
 
 def run(work: Work, scene: Scene, *, peers: bool = True) -> list[Result]:
     """Measure every contender; what cannot be is reported, not left out."""
-    rounds = work.rounds or scene.sizes.rounds
+    rounds = min(work.rounds or scene.sizes.rounds, 5 * scene.sizes.rounds)
     wanted = [one for one in work.contenders if peers or one.kind != "peer"]
     with scene.stack:
         entries = [_Entry(one, scene) for one in wanted]

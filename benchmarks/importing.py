@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from .targets import Targets, at_most
 from .units import MILLISECONDS
 
 _ROUNDS: Final = 15
+_PATHS: Final = [children.ROOT, *(path for path in sys.path if path.endswith("-packages"))]
 
 
 class _Code(NamedTuple):
@@ -105,7 +107,8 @@ def _value() -> Work:
             "peer",
         ),
         "signac": (
-            f"import signac; signac.Project(FOLDER + '/peers').open_job({{'key': '{name}'}}).document['name']",
+            "import signac; project = signac.Project(FOLDER + '/peers')\n"
+            f"project.open_job({{'key': '{name}'}}).document['name']",
             "peer",
         ),
         "datafiles": (
@@ -117,7 +120,7 @@ def _value() -> Work:
     return Work(
         "first-value",
         "Import, open and read one value",
-        "All that a short program waits for, in a new process each, without the interpreter's start.",
+        "All that a short program waits for, in a new process each, but the interpreter's start.",
         MILLISECONDS,
         [_contender(name, _Code(code), kind=kind) for name, (code, kind) in programs.items()],
         rounds=_ROUNDS,
@@ -129,15 +132,18 @@ def _contender(name: str, code: _Code, kind: Kind = "peer") -> Contender:
         folder = scene.once(_stores)
         program = "\n".join(
             [
-                f"import time; FOLDER = {folder!r}",
+                f"import sys, time; sys.path += {_PATHS!r}; FOLDER = {folder!r}",
                 code.before,
                 "start = time.perf_counter()",
                 code.timed,
                 "print(time.perf_counter() - start)",
             ]
         )
-        children.call("-c", program)  # which writes what Python compiled
-        return lambda: float(children.call("-c", program))
+        # Without what an environment adds to the interpreter's start: an editable install, as this
+        # may be, imports there some of what is to be measured.
+        run = ("-S", "-E", "-c", program)
+        children.call(*run)  # which writes what Python compiled
+        return lambda: float(children.call(*run))
 
     return Contender(name, start, kind=kind)
 

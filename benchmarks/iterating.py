@@ -27,9 +27,9 @@ def works() -> list[Work]:
             [
                 Contender("orjson", _orjson, "list, then open, read and parse each", "limit"),
                 Contender("objstore, typed", _typed, "validates what it loads", "ours"),
-                Contender("objstore, untyped", _untyped, kind="ours"),
-                Contender("signac", _signac),
-                Contender("datafiles", _datafiles),
+                Contender("objstore, untyped", _untyped, "plain Dicts, of any keys", "ours"),
+                Contender("signac", _signac, "a job is a folder with two files"),
+                Contender("datafiles", _datafiles, "`objects.all()` of a model made before"),
                 Contender("ZODB", _zodb, "one file"),
                 Contender("sqlite3", _sqlite, "one file"),
                 Contender("tinydb", _tinydb, "one file, read whole"),
@@ -90,7 +90,7 @@ def _zodb(scene: Scene) -> Measure:
 
     def work() -> int:
         with peers.zodb_root(path) as root:
-            return sum(person["visits"] for person in root["people"].values())
+            return sum(int(person["visits"]) for person in root["people"].values())
 
     return _summing(work, scene)
 
@@ -102,7 +102,7 @@ def _sqlite(scene: Scene) -> Measure:
     def work() -> int:
         connection = sqlite3.connect(path)
         rows = connection.execute("select contents from people")
-        total = sum(json.loads(contents)["visits"] for (contents,) in rows)
+        total = sum(int(json.loads(contents)["visits"]) for (contents,) in rows)
         connection.close()
         return total
 
@@ -116,6 +116,6 @@ def _tinydb(scene: Scene) -> Measure:
 
     def work() -> int:
         with tinydb.TinyDB(path) as database:
-            return sum(person["visits"] for person in database)
+            return sum(int(person["visits"]) for person in database)
 
     return _summing(work, scene)

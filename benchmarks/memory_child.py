@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import resource
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class Way:
 
 
 class Orjson(Way):
-    modules = ("benchmarks.plain",)
+    modules: tuple[str, ...] = ("benchmarks.plain",)
 
     def load(self, folder: str) -> Any:
         return importlib.import_module("benchmarks.plain").load(f"{folder}/doc.json")
@@ -48,7 +49,7 @@ class Json(Way):
 
 
 class Untyped(Way):
-    modules = ("objstore", "objstore.backings.filesystem", "objstore.formats.json")
+    modules: tuple[str, ...] = ("objstore", "objstore.backings.filesystem", "objstore.formats.json")
 
     def load(self, folder: str) -> Any:
         objstore = importlib.import_module("objstore")
@@ -59,7 +60,12 @@ class Untyped(Way):
 
 
 class Typed(Untyped):
-    modules = (*Untyped.modules, "objstore.validation", "jsonschema_rs", "benchmarks.models")
+    modules: tuple[str, ...] = (
+        *Untyped.modules,
+        "objstore.validation",
+        "jsonschema_rs",
+        "benchmarks.models",
+    )
 
     def load(self, folder: str) -> Any:
         models = importlib.import_module("benchmarks.models")
@@ -76,7 +82,7 @@ class Typed(Untyped):
 
 
 class Pydantic(Typed):
-    modules = ("benchmarks.plain", "benchmarks.pydantic_models")
+    modules: tuple[str, ...] = ("benchmarks.plain", "benchmarks.pydantic_models")
 
     def load(self, folder: str) -> Any:
         model = importlib.import_module("benchmarks.pydantic_models").Document
@@ -84,7 +90,7 @@ class Pydantic(Typed):
 
 
 class Zodb(Way):
-    modules = ("ZODB", "ZODB.FileStorage", "benchmarks.peers")
+    modules: tuple[str, ...] = ("ZODB", "ZODB.FileStorage", "benchmarks.peers")
 
     def load(self, folder: str) -> Any:
         peers = importlib.import_module("benchmarks.peers")
@@ -109,7 +115,7 @@ def main(name: str, folder: str, mode: str) -> dict[str, int]:
 def _peak(way: Way, folder: str) -> dict[str, int]:
     before = _resident()
     way.load(folder)
-    return {"peak": _resident() - before}
+    return {"peak": max(_resident() - before, resource.getpagesize())}
 
 
 def _traced(way: Way, folder: str) -> dict[str, int]:

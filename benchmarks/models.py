@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from objstore import Dict, Directory, List
+from objstore import Dict, Directory
 
 
 class Geo(Dict):
@@ -21,7 +21,7 @@ class Person(Dict):
     born: int
     email: str | None = None
     address: Address
-    tags: List[str] = []
+    tags: list[str] = []
     about: str
     visits: int = 0
 

@@ -6,6 +6,7 @@ import json
 import shelve
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import cycle
 from random import Random
 from typing import Any
@@ -33,12 +34,13 @@ def works() -> list[Work]:
             contenders=[
                 Contender("orjson", _orjson, "open, read and parse the file by its name", "limit"),
                 Contender("objstore, typed", _typed, "validates what it loads", "ours"),
-                Contender("objstore, untyped", _untyped, kind="ours"),
-                Contender("signac, by state point", _signac_by_state_point),
-                Contender("signac, by id", _signac_by_id),
+                Contender("objstore, untyped", _untyped, "plain Dicts, of any keys", "ours"),
+                Contender("signac, by state point", _signac_by_state_point, "its hash is the name"),
+                Contender("signac, by id", _signac_by_id, "the hash is known"),
                 Contender("datafiles", _datafiles, "`objects.get(key)` of a model made before"),
                 Contender("ZODB", _zodb, "a B-tree of records in one file"),
-                Contender("sqlite3", _sqlite, "a table of JSON texts by key"),
+                Contender("sqlite3", _sqlite("delete"), "a table of JSON texts by key"),
+                Contender("sqlite3, WAL", _sqlite("wal"), "in the mode of durable programs"),
                 Contender("tinydb", _tinydb, "reads the whole file"),
                 Contender("shelve", _shelve, "on the `dbm` that this Python has"),
             ],
@@ -127,17 +129,22 @@ def _zodb(scene: Scene) -> Measure:
     return _reading(scene, read)
 
 
-def _sqlite(scene: Scene) -> Measure:
-    path = f"{scene.new_folder('sqlite')}/people.db"
-    peers.sqlite_people(path, records(scene.sizes.files))
+def _sqlite(mode: str) -> Callable[[Scene], Measure]:
+    query = "select contents from people where key = ?"
 
-    def read(name: str) -> Any:
-        connection = sqlite3.connect(path)
-        row = connection.execute("select contents from people where key = ?", (name,)).fetchone()
-        connection.close()
-        return json.loads(row[0])["name"]
+    def start(scene: Scene) -> Measure:
+        path = f"{scene.new_folder('sqlite')}/people.db"
+        peers.sqlite_people(path, records(scene.sizes.files))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"pragma journal_mode = {mode}")
 
-    return _reading(scene, read)
+        def read(name: str) -> Any:
+            with closing(sqlite3.connect(path)) as connection:
+                return json.loads(connection.execute(query, (name,)).fetchone()[0])["name"]
+
+        return _reading(scene, read)
+
+    return start
 
 
 def _tinydb(scene: Scene) -> Measure:

@@ -1,4 +1,4 @@
-"""Stores of the peers, filled with our records. Nothing of a peer is imported before it is needed."""
+"""Stores of the peers, filled with our records. No peer is imported before it is needed."""
 
 from __future__ import annotations
 

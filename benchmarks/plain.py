@@ -64,15 +64,22 @@ def some_people(scene: Scene) -> str:
 
 
 def large_document(scene: Scene) -> str:
-    return _document_file(scene, "large", dump(document(scene.sizes.large)))
+    """A folder with ``doc.json``: many small records."""
+    return _document_file(scene, dump(document(scene.sizes.large, dense=True)))
 
 
 def large_in_one_line(scene: Scene) -> str:
-    return _document_file(scene, "large-flat", orjson.dumps(document(scene.sizes.large)))
+    """The same contents as ``large_document``, as programs write them."""
+    return _document_file(scene, orjson.dumps(document(scene.sizes.large, dense=True)))
 
 
-def _document_file(scene: Scene, name: str, data: bytes) -> str:
-    folder = scene.new_folder(name)
+def large_text(scene: Scene) -> str:
+    """A folder with ``doc.json``: records of which most is text."""
+    return _document_file(scene, dump(document(scene.sizes.large)))
+
+
+def _document_file(scene: Scene, data: bytes) -> str:
+    folder = scene.new_folder("large")
     write(f"{folder}/doc.json", data)
     return folder
 

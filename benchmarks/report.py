@@ -27,15 +27,10 @@ class Measured:
         return [one for one in self.results if one.contender.kind == "ours" and one.median]
 
     @property
-    def best(self) -> Result | None:
-        """The contender of ours that ratios are to: the first one."""
-        return self.ours[0] if self.ours else None
-
-    @property
-    def limit(self) -> Result | None:
-        """The first limit: what a program gets that does nothing but the work."""
-        limits = (one for one in self.results if one.contender.kind == "limit" and one.median)
-        return next(limits, None)
+    def references(self) -> list[Result]:
+        """What ratios are to: the first of ours, and the first limit, as far as there is one."""
+        limits = [one for one in self.results if one.contender.kind == "limit" and one.median]
+        return self.ours[:1] + limits[:1]
 
     def verdict(self, result: Result) -> Verdict | None:
         contender, median = result.contender, result.median
@@ -62,16 +57,9 @@ def table(measured: Measured) -> Iterator[str]:
     if work.targets.text():
         yield f"Target: {work.targets.text()}."
     yield ""
-    best, limit = measured.best, measured.limit
-    heads = [
-        f"`{work.name}`",
-        work.unit.name,
-        "× ours" if best is None else f"time × {best.contender.name}",
-        "" if limit is None else f"time × {limit.contender.name}",
-        *("samples", "verdict", "what it does"),
-    ]
-    yield _row(heads)
-    yield _row(["---", "---:", "---:", "---:", "---:", "---", "---"])
+    ratios = [f"time / {one.contender.name}" for one in measured.references]
+    yield _row([f"`{work.name}`", work.unit.name, *ratios, "samples", "verdict", "what it does"])
+    yield _row(["---", *["---:"] * (len(ratios) + 2), "---", "---"])
     for result in measured.results:
         yield _row(_cells(measured, result))
     yield ""
@@ -80,24 +68,20 @@ def table(measured: Measured) -> Iterator[str]:
 def _cells(measured: Measured, result: Result) -> list[str]:
     name, note, median = result.contender.name, result.contender.note, result.median
     if median is None:
-        return [name, "-", "-", "-", "0", "", result.failure]
+        return [name, *["-"] * (len(measured.references) + 1), "0", "", result.failure]
     if result.contender.kind == "ours":
         name = f"**{name}**"
     return [
         name,
         measured.work.unit.show(median),
-        _ratio(median, measured.best),
-        _ratio(median, measured.limit),
+        *[_ratio(median / (one.median or median)) for one in measured.references],
         str(len(result.samples)),
         measured.verdict(result) or "",
         note,
     ]
 
 
-def _ratio(median: float, to: Result | None) -> str:
-    if to is None or not to.median:
-        return ""
-    ratio = median / to.median
+def _ratio(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
 
 

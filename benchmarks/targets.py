@@ -43,7 +43,7 @@ class Targets:
 
 def times(name: str, factor: float) -> Bound:
     """So many times what ``name`` takes."""
-    text = f"{factor:g} × {name}" if factor != 1 else f"as {name}"
+    text = f"{factor:g} times {name}" if factor != 1 else f"as {name}"
     return Bound(text, lambda medians: _scaled(medians.get(name), factor))
 
 
