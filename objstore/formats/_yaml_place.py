@@ -16,11 +16,9 @@ _LONE_SPACE: Final = re.compile(r" [,\]}\r\n]")
 
 def put(splices: Splices, style: Style, node: Node, value: JSON) -> None:
     """Replace a node's value. Raises NotBySpanError where that takes more than its span."""
-    if node.style not in ("|", ">"):
-        below = splices.next_line(node.end)
-        # Comments there that are indented would become lines of a block scalar.
-        if splices.comments_end(node.end, max(node.indent, 0)) != below:
-            style = style._replace(blocks=False)
+    # Comments below that are indented would become lines of a new block scalar.
+    if splices.comments_end(node.end, max(node.indent, 0)) != splices.next_line(node.end):
+        style = style._replace(blocks=False)
     place = _Place(splices, style, node)
     if node.place == "flow" or (node.style in ("{", "[") and node.entries and is_nested(value)):
         place.put_inline(flow_like(style, node, value))

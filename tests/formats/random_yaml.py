@@ -160,3 +160,57 @@ def _reads_as(text: str, value: Any) -> bool:
         return same(parse(text.encode(), "random"), value)
     except FormatError:
         return False
+
+
+def linked(random: Random) -> str:
+    """A YAML text full of anchors, aliases and merge keys, with comments."""
+    return "\n".join([*_Linked(random).mapping(0), ""])
+
+
+class _Linked:
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._anchors: list[str] = []
+
+    def mapping(self, indent: int) -> list[str]:
+        pad = " " * indent
+        lines = self._merge(pad)
+        for key in self._random.sample("abcde", self._random.randrange(1, 4)):
+            lines += self._entry(f"{pad}{key}:", indent)
+            if self._random.random() < 0.2:
+                lines.append(f"{pad}# on its own")
+        return lines
+
+    def _entry(self, key: str, indent: int) -> list[str]:
+        if indent > 4 or self._random.random() < 0.6:
+            return [f"{key} {self._scalar()}{self._comment()}"]
+        if self._random.random() < 0.3:
+            items = range(self._random.randrange(1, 4))
+            lines = [f"{' ' * indent}  - {self._scalar() or 'x'}" for _ in items]
+            return [key + self._anchor("list") + self._comment(), *lines]
+        lines = self.mapping(indent + 2)
+        return [key + self._anchor("map") + self._comment(), *lines]
+
+    def _scalar(self) -> str:
+        if self._anchors and self._random.random() < 0.4:
+            return "*" + self._random.choice(self._anchors)
+        text = self._random.choice(["1", "yes", "text", "'q'", '"d"', "~", "[1, 2]", "{a: 1}", ""])
+        kind = "map" if text.startswith("{") else "scalar"
+        return f"{self._anchor(kind)} {text}" if text and self._random.random() < 0.3 else text
+
+    def _anchor(self, kind: str) -> str:
+        if self._random.random() < 0.4:
+            return ""
+        self._anchors.append(f"{kind}{len(self._anchors)}")
+        return f" &{self._anchors[-1]}"
+
+    def _merge(self, pad: str) -> list[str]:
+        sources = [f"*{name}" for name in self._anchors if name.startswith("map")]
+        if not sources or self._random.random() < 0.5:
+            return []
+        chosen = self._random.sample(sources, min(len(sources), self._random.choice([1, 1, 2])))
+        one = len(chosen) == 1 and self._random.random() < 0.8
+        return [f"{pad}<<: {chosen[0] if one else '[' + ', '.join(chosen) + ']'}{self._comment()}"]
+
+    def _comment(self) -> str:
+        return self._random.choice(["", "", " # a comment"])

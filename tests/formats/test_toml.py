@@ -18,6 +18,7 @@ from objstore.formats._text import is_object
 from objstore.formats.toml import dump, edit, parse
 from objstore.values import JSON, MAX_DEPTH, same
 
+from .pages import examples
 from .random_edits import change, copied, identical
 from .random_toml import PARTS, TABLES, written
 
@@ -327,6 +328,19 @@ def test_rows_come_and_go_with_their_comments() -> None:
     text = edited(FILE, lambda new: (new["rows"].pop(0), new["rows"].append({"a": 9})))
     assert "first" not in text
     assert text.endswith("[[rows]]\na = 2 # second\n\n[rows.deep]\nb = 3\n\n[[rows]]\na = 9\n")
+
+
+def test_the_examples_of_the_page() -> None:
+    parts = examples("toml.md")
+    new = "\n".join(parts[:4])
+    assert dump(read(new), "f.toml").decode() == new
+
+    def update(new: Any) -> None:
+        new.update(title="new", due="1980-01-02")
+        new["ports"].append(8080)
+        new["hosts"].append({"name": "beta"})
+
+    assert edited("\n".join(parts[4:6]), update) == "\n".join(parts[6:])
 
 
 def test_no_change_of_contents_is_no_change_of_bytes() -> None:

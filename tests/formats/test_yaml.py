@@ -13,6 +13,7 @@ from objstore.formats import _yaml_load, by_ending
 from objstore.formats.yaml import dump, parse
 from objstore.values import JSON, MAX_DEPTH, same
 
+from .pages import examples
 from .random_edits import identical
 from .random_yaml import CONTENTS, TRICKY
 
@@ -273,6 +274,11 @@ def test_the_style_of_new_files() -> None:
         "plain": ["--port=80", "http://a/b?c=d#e", "it's", "a:b", "é 😀", "x (y)", "a, b"],
     }
     assert dump(value, "f.yaml").decode() == NEW_FILE
+
+
+def test_the_new_file_of_the_page() -> None:
+    new = examples("yaml.md")[0]
+    assert dump(read(new), "f.yaml").decode() == new
 
 
 NEW_FILE = """\

@@ -17,8 +17,9 @@ from objstore.formats import yaml as format_yaml
 from objstore.formats.yaml import edit, parse
 from objstore.values import JSON, same
 
+from .pages import examples
 from .random_edits import change, copied
-from .random_yaml import CONTENTS, written
+from .random_yaml import CONTENTS, linked, written
 
 Update: TypeAlias = Callable[[Any], object]
 Case: TypeAlias = tuple[str, Update, str]
@@ -419,6 +420,19 @@ def test_an_alias_whose_anchor_goes_is_written_out() -> None:
     )
 
 
+def test_the_example_of_the_page() -> None:
+    _, *parts = examples("yaml.md")
+
+    def update(new: Any) -> None:
+        new.update(name="shop", version="1.10", motd="Welcome.\nBe kind.\n")
+        new["defaults"]["tags"].append("c")
+        new["servers"][0]["tls"] = True
+        new["servers"][1]["tags"] = []
+        new["servers"].append({"host": "gamma"})
+
+    assert edited("\n".join(parts[:2]), update) == "\n".join(parts[2:])
+
+
 # Random files
 
 
@@ -430,6 +444,17 @@ def test_edit_gives_the_new_contents(old: JSON, parts: list[JSON], random: Rando
     for _ in range(random.randrange(1, 4)):
         new = change(new, parts, ["a", "b", "new", "é", "yes", "x: y"], random)
     assert same(parse(edit(data, old, new, "f.yaml"), "f.yaml"), new)
+
+
+@given(st.lists(CONTENTS, min_size=1, max_size=4), SEEDS)
+@settings(deadline=None, max_examples=300)
+def test_anchors_and_aliases_at_random(parts: list[JSON], random: Random) -> None:
+    data = linked(random).encode()
+    old = parse(data, "f.yaml")
+    new: Any = old
+    for _ in range(random.randrange(1, 4)):
+        new = change(new, parts, ["a", "b", "c", "new"], random)
+    assert same(parse(by_spans(data, old, new), "f.yaml"), new)
 
 
 @given(CONTENTS, SEEDS)
