@@ -91,9 +91,9 @@ def _schema_at(keyword: str, shape: Shape, definitions: Definitions) -> dict[str
 
 def _with_default(shape: Shape, definitions: Definitions) -> JSON:
     schema = _with_file(shape, definitions)
-    if shape.default is MISSING or not isinstance(schema, dict):
+    if shape.default is MISSING:
         return schema
-    return {**schema, "default": shape.default}
+    return {**(schema if isinstance(schema, dict) else {}), "default": shape.default}
 
 
 def _with_file(shape: Shape, definitions: Definitions) -> JSON:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    ValuesView,
+)
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast, dataclass_transform
 
@@ -78,6 +85,24 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, or ``default`` where there is none."""
         return self[key] if key in self else default  # noqa: SIM401 - this is get
+
+    def items(self) -> ItemsView[K, V]:
+        """Keys and values, basic and defined."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[V]:
+        """The values of basic and defined keys."""
+        return _Values(self)
+
+    def _pairs(self) -> Iterator[tuple[K, V]]:
+        """Every key with its value: contents are looked up once, and nothing is mirrored."""
+        contents, _ = self._mapping()
+        info = type(self)._info
+        for key in self._stored_keys():
+            raw = self._element(contents, key)
+            yield cast(K, key), read_value(self, key, raw, info.shape_for(key))
+        for key in self._defined:
+            yield cast(K, key), self._get(key)
 
     # --- what Keyed asks for ----------------------------------------------------------------------
 
@@ -202,6 +227,24 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def copy(self) -> dict[str, Any]:
         """The contents, as a plain dict."""
         return cast("dict[str, Any]", self.contents)
+
+
+class _Items(ItemsView[K, V]):
+    """The items of a Dict, iterated without a look-up for each."""
+
+    _mapping: Dict[K, V]
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return self._mapping._pairs()
+
+
+class _Values(ValuesView[V]):
+    """The values of a Dict, iterated without a look-up for each."""
+
+    _mapping: Dict[Any, V]
+
+    def __iter__(self) -> Iterator[V]:
+        return (value for _, value in self._mapping._pairs())
 
 
 BASES["dict"] = Dict

@@ -90,7 +90,7 @@ class Documents(ABC):
     def look(self, path: str, known: Stamp = None) -> Stamp | Directory | None:
         """What is at ``path`` now, as cheaply as can be told (one stat on a file system).
 
-        None where nothing is, or nothing can be by that name; DIRECTORY; otherwise the unit's stamp,
+        None where nothing is or can be by that name; DIRECTORY; otherwise the unit's stamp,
         which is ``known`` itself as long as the contents are the ones that ``known`` was given for.
         A stamp made here may tell less than one from ``load``: a commit that gives it has its
         ``old`` compared with the contents as well.

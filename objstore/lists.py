@@ -108,13 +108,19 @@ class List(Part, MutableSequence[T]):
         return len(self._array()[0])
 
     def __iter__(self) -> Iterator[T]:
-        index = 0
-        while True:  # by index, as a list's own iterator does: elements may come and go meanwhile
+        # By index, as a list's own iterator does: elements may come and go meanwhile. Contents are
+        # looked up again only where they may be others.
+        unit, index = self._unit, 0
+        while True:
             contents, view = self._array()
-            if index >= len(contents):
+            root = unit.value
+            while index < len(contents):
+                yield self._value(contents, index, view)
+                index += 1
+                if unit.value is not root or unit.host.busy:
+                    break
+            else:
                 return
-            yield self._value(contents, index, view)
-            index += 1
 
     def copy(self) -> list[Any]:
         """The contents, as a plain list."""

@@ -20,7 +20,7 @@ from . import _annotations
 from ._encode import encode
 from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
 from ._units import Container, Unit, View, committed_below, detached, path_of
-from .errors import DetachedError
+from .errors import DetachedError, SchemaError, ValidationError
 from .transaction import Transaction, Unattached
 from .values import JSON, MISSING, Missing
 
@@ -292,6 +292,8 @@ class Part(Object):
             return f"{name}({self._snapshot()!r})"
         except DetachedError:
             return f"<{name}, detached>"
+        except ValidationError:
+            return f"<{name} {unit.pointer}, not as its schema wants it>"
 
 
 _Kids = weakref.WeakValueDictionary[str | int, Part]
@@ -337,7 +339,7 @@ def _take_declarations(cls: type[Object]) -> None:
     base = next(b for b in cls.__mro__ if b in BASES.values())
     for name in declares:
         if hasattr(base, name):
-            raise TypeError(
+            raise SchemaError(
                 f"{cls.__qualname__}: {name!r} cannot be declared as a key, as it is an attribute "
                 f'of every {base.__name__}; with extra="allow" the key is at obj[{name!r}]'
             )

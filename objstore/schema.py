@@ -21,6 +21,7 @@ from ._vocabulary import check_vocabulary
 from .errors import SchemaError
 from .objects import Object
 from .pointer import join, split
+from .validation import Validator
 from .values import JSON, MISSING
 
 __all__ = ["file", "from_json", "from_pydantic", "load", "to_json"]
@@ -65,6 +66,7 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
     if kind == "directory":
         schema = {**schema, "backing": "directory"}
     check_vocabulary(schema, name)
+    Validator(schema, source=name)  # raises SchemaError now, not when a first file is read
     document = _Document(schema, name)
     shape = document.shape(document.at(""))
     if not shape.classes:

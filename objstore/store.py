@@ -203,7 +203,8 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             return list(error.failures)
         except _UNREADABLE as error:
             source = self._documents.source(join(directory._path, key))
-            return [Failure(source, "", "a file that can be read", str(error))]
+            found = str(error).removeprefix(source).lstrip(",: ")
+            return [Failure(source, "", "a file that can be read", found)]
         return []
 
     # --- for Directories --------------------------------------------------------------------------
@@ -237,10 +238,11 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         self, path: str, shape: Shape, unit: Unit | None, seen: Any, tx: Transaction | None
     ) -> Unit:
         """The unit of a path, with what a look at the medium told about it taken in."""
+        there = MISSING if seen is None else UNLOADED
         if unit is None:
-            unit = self._unit(path, shape, MISSING if seen is None else UNLOADED)
-        elif unit.value is not UNLOADED and seen is not unit.stamp:
-            self._publish(unit, MISSING if seen is None else UNLOADED, None, by=tx)
+            unit = self._unit(path, shape, there)
+        elif unit.value is not there and (seen is None or seen is not unit.stamp):
+            self._publish(unit, there, None, by=tx)
         unit.checked = self._era
         if tx is not None:
             tx._read.add(unit)

@@ -219,6 +219,11 @@ class Host(ABC):
 
     # --- transactions -----------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether any transaction is running."""
+        return bool(self._running)
+
     def current(self) -> Transaction | None:
         """The transaction that this thread or task is in."""
         if not self._running:
@@ -240,7 +245,8 @@ class Host(ABC):
 
     def quiet(self, unit: Unit) -> bool:
         """Whether no running transaction has yet to look at the medium before it uses the unit."""
-        return all(tx._single or unit.checked >= tx._era for tx in self._running)
+        running = self._running
+        return not running or all(tx._single or unit.checked >= tx._era for tx in running)
 
     def _begin(self, tx: Transaction) -> None:
         with self.lock:

@@ -7,7 +7,7 @@ on the kind of exception, and on the contents; Objects of elements that are held
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import hypothesis.strategies as st
 import pytest
@@ -96,8 +96,8 @@ class Transactions(RuleBasedStateMachine):
 
 def _copy(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
+        return {key: _copy(item) for key, item in cast("dict[str, Any]", value).items()}
+    return [_copy(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def _rank(value: Any) -> str:
@@ -252,7 +252,10 @@ class FollowMachine(Transactions):
 
     @rule(seed=st.integers(1, 7))
     def shuffle(self, seed: int) -> None:
-        both(lambda s: s.sort(key=lambda e: e["n"] * seed % 5), self.real, self.model)
+        def rank(element: Any) -> int:
+            return cast(int, element["n"] * seed % 5)
+
+        both(lambda s: s.sort(key=rank), self.real, self.model)
         both(lambda s: s.reverse(), self.real, self.model)
 
     @rule(index=st.integers(0, 5), inner=st.booleans())

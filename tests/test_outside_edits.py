@@ -195,3 +195,19 @@ def test_check_lists_everything_that_is_wrong(store: Store[Library], folder: Pat
     assert "ada" in store.root.people
     (people / "bob.yaml").write_text("name: Bob\nborn: 1\n")
     assert any("bob.yaml" in failure.found for failure in store.check())
+
+
+def test_a_held_object_that_was_never_loaded(store: Store[Library], folder: Path) -> None:
+    store.root.people["eve"] = ADA
+    with objstore.open(folder, Library) as other:
+        eve = other.root.people["eve"]
+        (folder / "people" / "eve.json").unlink()
+        with pytest.raises(KeyError):
+            other.root.people["eve"]
+        with pytest.raises(KeyError):
+            eve.name
+        edit(folder / "people" / "ada.json", born="x")
+        ada = other.root.people["ada"]
+        with pytest.raises(objstore.ValidationError):
+            ada.name
+        assert repr(ada) == "<Person /people/ada, not as its schema wants it>"

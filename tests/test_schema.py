@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 from uuid import UUID
 
 import jsonschema
@@ -48,7 +48,7 @@ def test_a_directory_class_is_a_schema_with_its_layout() -> None:
 def test_a_recursive_class_refers_to_itself() -> None:
     class Tree(Dict):
         value: int = 0
-        below: List["Tree"] = []  # noqa: UP037
+        below: list["Tree"] = []  # noqa: UP037
 
     assert Tree.__schema__["properties"]["below"]["items"] == {"$ref": "#"}
     with pytest.raises(objstore.ValidationError, match="/below/0/below/0/value"):
@@ -66,7 +66,12 @@ def test_from_class_to_file_to_class(tmp_path: Path, dump: Any) -> None:
     ada = loaded(name="Ada", born=1815, friends=[{"street": "a"}])
     assert ada.friends[0].city == "London"
     assert ada.tags == []
-    for bad in ({"name": "x"}, {"name": 1, "born": 1}, {"name": "x", "born": 1, "other": 2}):
+    wrong: list[dict[str, Any]] = [
+        {"name": "x"},
+        {"name": 1, "born": 1},
+        {"name": "x", "born": 1, "other": 2},
+    ]
+    for bad in wrong:
         with pytest.raises(objstore.ValidationError):
             loaded(**bad)
         with pytest.raises(objstore.ValidationError):
@@ -123,7 +128,7 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store[Direc
 def test_a_schema_is_enough_to_open_a_store(team: Store[Directory[Any]], tmp_path: Path) -> None:
     root: Any = team.root
     root.people["ada"] = {"name": "Ada", "born": date(1815, 12, 10), "boss": {"name": "Bob"}}
-    root.plan = [{"id": UUID(ID)}]
+    root.PUT("plan", [{"id": UUID(ID)}])
     root.team["eve"] = {"any": "thing"}
     files = {str(p.relative_to(tmp_path / "data")) for p in (tmp_path / "data").rglob("*.*")}
     assert files == {"people/ada.json", "plan.yaml", "crew/eve.yaml"}
@@ -164,7 +169,7 @@ def test_a_class_may_bring_its_own_schema() -> None:
         def get_norm(self) -> float:
             return abs(complex(self.x, self.y))
 
-    point = Point(x=3)
+    point: Any = cast(Any, Point)(x=3)
     point.y = 4
     assert point.norm == 5
     assert set(point) == {"x", "y", "norm"}
@@ -176,15 +181,18 @@ def test_a_class_may_bring_its_own_schema() -> None:
 def test_schema_classes_within_annotated_ones(tmp_path: Path) -> None:
     task: Any = objstore.schema.from_json(LAYOUT["$defs"]["person"] | {"$defs": LAYOUT["$defs"]})
 
-    class Board(Directory):
-        tasks: Directory[task]
-        first: task = objstore.file("first.json")
+    # As a class would be written by hand; type checkers want no variables in annotations.
+    body = {"__annotations__": {"tasks": Directory[task], "first": task}, "__module__": __name__}
+    board: Any = type("Board", (Directory,), body | {"first": objstore.file("1.json")})
 
-    with objstore.open(tmp_path, Board) as store:
-        store.root.tasks["a"] = {"name": "x", "boss": {"name": "y"}}
+    with objstore.open(tmp_path, board) as store:
+        root: Any = store.root
+        root.tasks["a"] = {"name": "x", "boss": {"name": "y"}}
         with pytest.raises(objstore.ValidationError, match=r"tasks/b.json at /boss/name"):
-            store.root.tasks["b"] = {"name": "x", "boss": {"name": 1}}
-        assert store.root.tasks["a"].boss.name == "y"
+            root.tasks["b"] = {"name": "x", "boss": {"name": 1}}
+        assert root.tasks["a"].boss.name == "y"
+        root.first = {"name": "one"}
+        assert (tmp_path / "1.json").exists()
 
 
 # --- pydantic -------------------------------------------------------------------------------------
@@ -209,7 +217,7 @@ class Garage(pydantic.BaseModel):
 
 def test_pydantic_models_are_schemas(tmp_path: Path) -> None:
     class Cars(Directory):
-        cars: Directory[Car]  # type: ignore[type-var]
+        cars: Directory[Car]
         engine: Engine
 
     with objstore.open(tmp_path, Cars) as store:
@@ -274,8 +282,9 @@ def test_the_vocabulary_is_the_one_that_is_checked() -> None:
     for name in ("vocabulary", "dialect"):
         jsonschema.Draft202012Validator.check_schema(schemas.load(name))
     for keyword, (_, fits) in _CHECKS.items():
-        judge = jsonschema.Draft202012Validator(vocabulary["properties"][keyword])
-        for value in ("directory", "file", "x", "", 1, True, None, [], {}):
+        judge: Any = jsonschema.Draft202012Validator(vocabulary["properties"][keyword])
+        values: list[Any] = ["directory", "file", "x", "", 1, True, None, [], {}]
+        for value in values:
             assert fits(value) == judge.is_valid(value), (keyword, value)
 
 
@@ -285,3 +294,22 @@ def test_assigning_across_stores(tmp_path: Path) -> None:
         other.root.people["ada"] = one.root.people["ada"]
         other.PUT("people", one.root.people)
         assert other.root.people == {"ada": ADA}
+
+
+def test_defaults_of_untyped_keys_survive(tmp_path: Path) -> None:
+    class Loose(Dict):
+        any: Any = None
+        more: object = 5
+
+    assert Loose.__schema__["properties"] == {"any": {"default": None}, "more": {"default": 5}}
+    loaded: Any = objstore.schema.from_json(Loose.__schema__)
+    assert (loaded().any, loaded().more) == (None, 5)
+
+
+def test_a_schema_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    bad: list[Any] = [{"type": 3}, {"properties": []}, {"pattern": "("}]
+    for schema in bad:
+        with pytest.raises(objstore.SchemaError):
+            objstore.schema.from_json(schema)
+        with pytest.raises(objstore.SchemaError):
+            objstore.open(tmp_path, schema)

@@ -18,8 +18,8 @@ class Person(Dict):
     born: int
     email: str | None = None
     address: Address | None = None
-    friends: List[Address] = []
-    tags: List[str] = []
+    friends: list[Address] = []
+    tags: list[str] = []
 
     def get_age(self) -> int:
         return 2026 - self.born

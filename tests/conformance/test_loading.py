@@ -60,7 +60,12 @@ def test_01_opening_and_instantiating_read_no_file(folder: Path, trace: Trace) -
     before = sorted(folder.rglob("*"))
     trace.on = True
     with objstore.open(folder, Library) as store:
-        held = [store.root, store.root.people, store.root.people["ada"], store.root.settings]
+        held: list[Any] = [
+            store.root,
+            store.root.people,
+            store.root.people["ada"],
+            store.root.settings,
+        ]
         held.append(store.root.reading)
     assert (trace.opened, trace.listed) == ([], [])
     trace.on = False
