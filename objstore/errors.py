@@ -17,6 +17,7 @@
     ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
     ├── ConflictError                         somebody else changed the same thing first
     ├── TransactionError (RuntimeError)       a transaction used out of its turn
+    ├── CorruptionError                       bytes on the medium are not the ones that were written
     └── BackingError (OSError)                the medium refused: full, read-only, broken
 
 Where Python has a convention, an error is also the built-in exception that it names. Errors of the
@@ -34,6 +35,7 @@ __all__ = [
     "BackingError",
     "ClosedError",
     "ConflictError",
+    "CorruptionError",
     "DefinedKeyError",
     "DetachedError",
     "Failure",
@@ -215,3 +217,25 @@ def _conflict_error(
 
 class TransactionError(ObjstoreError, RuntimeError):
     """A transaction that was used out of its turn: ended already, or left in the wrong order."""
+
+
+class CorruptionError(ObjstoreError):
+    """Bytes on the medium are not the ones that were written. Nothing is read from there.
+
+    ``file`` is relative to the store; ``offset`` counts its bytes from 0, and is None where the
+    file is wrong as a whole; ``reason`` says what stands there.
+    """
+
+    def __init__(self, reason: str, *, file: str, offset: int | None = None) -> None:
+        self.reason = reason
+        self.file = file
+        self.offset = offset
+        where = file if offset is None else f"{file}, byte {offset}"
+        super().__init__(f"{where}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _corruption_error, (self.reason, self.file, self.offset)
+
+
+def _corruption_error(reason: str, file: str, offset: int | None) -> CorruptionError:
+    return CorruptionError(reason, file=file, offset=offset)

@@ -1,6 +1,6 @@
 """The seam: every system call on a store's files goes through ``Files``, and no other module makes
 one. Tests break it step by step by overriding ``reached``, which is called before every write,
-fsync, rename, unlink, mkdir and rmdir.
+fsync, rename, unlink, mkdir, rmdir, truncation and allocation.
 
 Paths are absolute. What the operating system refuses becomes BackingError, or LayoutError for a
 file in a folder's place, here and nowhere else.
@@ -22,9 +22,14 @@ Signature = tuple[int, int, int, int]
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a fifo must not block
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+_WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # On macOS fsync leaves the data in the drive's cache; this is what flushes that too.
 _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
+
+# What macOS has not, nor some file systems, which then take the space as it is written.
+_ALLOCATE: Final = getattr(os, "posix_fallocate", None)
+_CANNOT_ALLOCATE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
 
 class UncertainError(BackingError):
@@ -49,6 +54,14 @@ class Snapshot(NamedTuple):
     data: bytes
     before: os.stat_result
     after: os.stat_result
+
+
+class Opened(NamedTuple):
+    """An open file."""
+
+    descriptor: int
+    path: str
+    """What errors and fault points name."""
 
 
 def signature(found: os.stat_result) -> Signature:
@@ -169,7 +182,8 @@ class Files:
         try:
             self._dress(descriptor, like)
             self._fill(descriptor, data)
-            self._sync("sync file", becomes, descriptor)
+            if self.sync:
+                self._sync("sync file", becomes, descriptor)
         except OSError as error:
             self._refused("write", becomes, error)
         finally:
@@ -253,9 +267,12 @@ class Files:
         except OSError as error:
             self._refused("remove the folder", path, error)
 
-    def sync_folder(self, path: str) -> None:
-        """Return once the names in a folder are on the disk."""
-        if not self.sync:
+    def sync_folder(self, path: str, *, sure: bool = False) -> None:
+        """Return once the names in a folder are on the disk.
+
+        ``sure``, here and below: even if this object was made not to sync.
+        """
+        if not (self.sync or sure):
             return
         try:
             descriptor = os.open(path, _FOLDER)
@@ -266,19 +283,126 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def _sync(self, point: str, path: str, descriptor: int) -> None:
-        if not self.sync:
-            return
+    def _sync(self, point: str, path: str, descriptor: int, *, only_data: bool = False) -> None:
         try:
             self.reached(point, path)
-            if _FULL_SYNC is None:
-                os.fsync(descriptor)
-            else:
+            if _FULL_SYNC is not None:
                 fcntl.fcntl(descriptor, _FULL_SYNC)
+            elif only_data:
+                os.fdatasync(descriptor)
+            else:
+                os.fsync(descriptor)
         except OSError as error:
             raise UncertainError(*self._reason("sync", path, error)) from error
 
+    # Files that stay open
+
+    def open(self, path: str, *, write: bool = False) -> Opened | None:
+        """A file that is there already, to be read, and written with ``write``; None for none."""
+        try:
+            return Opened(os.open(path, _WRITE if write else _READ | os.O_NOFOLLOW), path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refused("open", path, error)
+
+    def make(self, path: str, becomes: str) -> Opened:
+        """A new, empty file in the place of what is at ``path``; the rest is as for ``write``."""
+        try:
+            self.reached("make", becomes)
+            opened = Opened(self._make(path), becomes)
+        except OSError as error:
+            self._refused("make", becomes, error)
+        try:
+            self._dress(opened.descriptor, None)
+        except OSError as error:
+            self.close(opened)
+            self._refused("make", becomes, error)
+        return opened
+
+    def close(self, opened: Opened) -> None:
+        os.close(opened.descriptor)
+
+    def size(self, opened: Opened) -> int:
+        return os.fstat(opened.descriptor).st_size
+
+    def read_at(self, opened: Opened, offset: int, size: int) -> bytes:
+        """The bytes from ``offset`` on; fewer than ``size`` only where the file ends."""
+        try:
+            data = os.pread(opened.descriptor, size, offset)
+            while data and len(data) < size:
+                more = os.pread(opened.descriptor, size - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+            return data
+        except OSError as error:
+            self._refused("read", opened.path, error)
+
+    def write_at(self, opened: Opened, offset: int, data: bytes) -> None:
+        """Write over what is there, and on behind the end. After an error a part may be done."""
+        try:
+            self.reached("write at", opened.path)
+            written = os.pwrite(opened.descriptor, data, offset)
+            while written < len(data):
+                rest = memoryview(data)[written:]
+                written += os.pwrite(opened.descriptor, rest, offset + written)
+        except OSError as error:
+            self._refused("write", opened.path, error)
+
+    def allocate(self, opened: Opened, start: int, end: int) -> None:
+        """Make the file at least ``end`` long, its new part zero, and its space set aside."""
+        if _ALLOCATE is None:
+            return
+        try:
+            self.reached("allocate", opened.path)
+            _ALLOCATE(opened.descriptor, start, end - start)
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:
+                self._refused("make room in", opened.path, error)
+
+    def truncate(self, opened: Opened, size: int) -> None:
+        try:
+            self.reached("truncate", opened.path)
+            os.ftruncate(opened.descriptor, size)
+        except OSError as error:
+            self._refused("shorten", opened.path, error)
+
+    def sync_data(self, opened: Opened, *, sure: bool = False) -> None:
+        """Return once the file's bytes are on the disk, and as much else as it takes to read them.
+
+        They are all of the file's, whoever wrote them (fdatasync(2)).
+        """
+        if self.sync or sure:
+            self._sync("sync data", opened.path, opened.descriptor, only_data=True)
+
     # Locking
+
+    def lock_file(self, path: str, *, make: bool = True, wait: bool = True) -> int | None:
+        """The same lock on a file, which is made if it is missing; None where no folder is.
+
+        Without ``make`` it is None where the file is missing, without ``wait`` where the lock is
+        held by somebody else.
+        """
+        try:
+            descriptor = self._lockable(path) if make else os.open(path, _READ)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refused("open", path, error)
+        return self._locked(descriptor, path, wait)
+
+    def _lockable(self, path: str) -> int:
+        try:
+            return os.open(path, _WRITE)
+        except FileNotFoundError:
+            self.reached("make", path)
+        try:
+            descriptor = os.open(path, _NEW, 0o666)
+        except FileExistsError:
+            return self._lockable(path)
+        self._dress(descriptor, None)
+        return descriptor
 
     def lock(self, folder: str) -> int | None:
         """Wait for the lock on a folder, which is no file in it; None where no folder is.
@@ -292,13 +416,20 @@ class Files:
             return None
         except OSError as error:
             self._refused("lock", folder, error)
+        return self._locked(descriptor, folder)
+
+    def _locked(self, descriptor: int, path: str, wait: bool = True) -> int | None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(descriptor, folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if _is_at(descriptor, path):
                 return descriptor
-        except OSError as error:
+        except BlockingIOError:
+            pass
+        except BaseException as error:
             os.close(descriptor)
-            self._refused("lock", folder, error)
+            if isinstance(error, OSError):
+                self._refused("lock", path, error)
+            raise
         os.close(descriptor)
         return None
 
@@ -346,9 +477,9 @@ def _read(descriptor: int, limit: int) -> Snapshot:
     return Snapshot(data, before, os.fstat(descriptor))
 
 
-def _is_at(descriptor: int, folder: str) -> bool:
-    # While we waited, its folder may have been removed, and made again under the same name.
+def _is_at(descriptor: int, path: str) -> bool:
+    # While we waited, it may have been removed, and made again under the same name.
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(folder))
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False

@@ -131,8 +131,8 @@ class CaseBlind(Files):
     def remove_folder(self, path: str) -> None:
         super().remove_folder(self._on_disk(path))
 
-    def sync_folder(self, path: str) -> None:
-        super().sync_folder(self._on_disk(path))
+    def sync_folder(self, path: str, *, sure: bool = False) -> None:
+        super().sync_folder(self._on_disk(path), sure=sure)
 
 
 class Coarse(Files):
