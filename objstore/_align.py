@@ -31,9 +31,15 @@ _Gap: TypeAlias = tuple[int, int, int, int]
 
 def edits(old: Sequence[Any], new: Sequence[Any]) -> list[Edit]:
     """What makes ``new`` out of ``old``, from left to right; elements that stayed are not named."""
-    gaps = _gaps_in_place(old, new)
-    if gaps is None:
+    differing = list(islice(compress(count(), map(is_not, old, new)), _FEW + 1))
+    if len(differing) > _FEW:
         gaps = _gaps(old, new)
+    else:
+        changed = [i for i in differing if not same(old[i], new[i])]
+        if len(changed) <= 1 and len(old) == len(new):  # by far the most frequent change
+            return [(i, i) for i in changed]
+        stayed = _stayed_in_place(old, new, changed)
+        gaps = _runs(changed, len(old), len(new)) if stayed else _gaps(old, new)
     return [edit for gap in gaps for edit in _across(old, new, gap)]
 
 
@@ -58,22 +64,18 @@ def align(old: Sequence[Any], new: Sequence[Any]) -> list[int | None]:
 # --- gaps: all but what stayed --------------------------------------------------------------------
 
 
-def _gaps_in_place(old: Sequence[Any], new: Sequence[Any]) -> list[_Gap] | None:
-    """The gaps if what stayed stayed at its index; None where that cannot be told cheaply.
+def _stayed_in_place(old: Sequence[Any], new: Sequence[Any], changed: list[int]) -> bool:
+    """Whether nothing but the elements ``changed`` and those at the longer list's end is another.
 
-    Where what is at the other indices has nothing in common before and after, no pairing of
-    elements keeps more.
+    Where these have nothing in common before and after, no pairing of elements keeps more than the
+    one by index. False where that cannot be told cheaply.
     """
-    differing = compress(count(), map(is_not, old, new))
-    changed = [i for i in islice(differing, _FEW) if not same(old[i], new[i])]
     shorter = min(len(old), len(new))
     before = [*(old[i] for i in changed), *old[shorter:]]
     after = [*(new[i] for i in changed), *new[shorter:]]
-    if len(before) * len(after) > _PAIRS_LIMIT or next(differing, None) is not None:
-        return None
-    if len(before) + len(after) > 2 and any(same(a, b) for a in before for b in after):
-        return None
-    return _runs(changed, len(old), len(new))
+    if len(before) * len(after) > _PAIRS_LIMIT:
+        return False
+    return not any(same(a, b) for a in before for b in after)
 
 
 def _runs(changed: list[int], old_length: int, new_length: int) -> list[_Gap]:

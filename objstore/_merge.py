@@ -1,0 +1,141 @@
+"""Two changes of one value, merged: what does not overlap is kept from both.
+
+Objects merge key by key. Arrays merge where each side only appended and changed elements in place,
+or by key where the schema names one; any other pair of changes to one array is a conflict. So is
+one side's removal of what the other changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from ._align import Edit, edits
+from ._diff import changed_keys
+from ._merge_keyed import Keyed, by_key, merged_order
+from .formats._text import is_array, is_object
+from .pointer import join
+from .values import JSON, MISSING, Missing, same
+
+KeyOf: TypeAlias = Callable[[str], str | None]
+"""The key that tells the elements of the array at a pointer apart, if the schema names one."""
+
+
+_K = TypeVar("_K")
+_Place: TypeAlias = Callable[[_K], str]
+
+
+class Conflict(NamedTuple):
+    """What both changed, each in another way; MISSING is what one removed or nobody had."""
+
+    pointer: str
+    base: JSON | Missing
+    ours: JSON | Missing
+    theirs: JSON | Missing
+
+
+class Merged(NamedTuple):
+    """Two changes together; where they conflict, ``value`` has theirs."""
+
+    value: JSON | Missing
+    conflicts: tuple[Conflict, ...]
+
+
+def merge(
+    base: JSON | Missing,
+    ours: JSON | Missing,
+    theirs: JSON | Missing,
+    *,
+    schema_keys: KeyOf | None = None,
+) -> Merged:
+    """What both sides made of ``base``, theirs first: as if our change had come after theirs.
+
+    Appends to one array are kept from both, even equal ones, theirs before ours. ``schema_keys`` is
+    given an array's pointer, and tells the key by which its elements are merged, or None. The order
+    of keys is no change.
+    """
+    merger = _Merger(schema_keys or (lambda _: None))
+    value = merger.values("", base, ours, theirs)
+    return Merged(value, tuple(merger.conflicts))
+
+
+class _Merger:
+    def __init__(self, key_of: KeyOf) -> None:
+        self.conflicts: list[Conflict] = []
+        self._key_of = key_of
+
+    def values(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
+        if theirs is base:
+            return ours
+        if ours is base:
+            return theirs
+        if is_object(base) and is_object(ours) and is_object(theirs):
+            return self._entries(base, ours, theirs, lambda key: join(pointer, key))
+        if is_array(base) and is_array(ours) and is_array(theirs):
+            return self._arrays(pointer, base, ours, theirs)
+        if same(theirs, base):
+            return ours
+        if same(ours, base) or same(ours, theirs):
+            return theirs
+        return self._conflict(pointer, base, ours, theirs)
+
+    def _conflict(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
+        self.conflicts.append(Conflict(pointer, base, ours, theirs))
+        return theirs
+
+    def _entries(
+        self, base: dict[_K, Any], ours: dict[_K, Any], theirs: dict[_K, Any], place: _Place[_K]
+    ) -> dict[_K, Any]:
+        merged = theirs
+        for key in changed_keys(base, ours):
+            other = theirs.get(key, MISSING)
+            value = self.values(place(key), base.get(key, MISSING), ours.get(key, MISSING), other)
+            if value is other:
+                continue
+            if merged is theirs:
+                merged = theirs.copy()
+            if value is MISSING:
+                del merged[key]
+            else:
+                merged[key] = value
+        return merged
+
+    def _arrays(self, pointer: str, base: list[Any], ours: list[Any], theirs: list[Any]) -> Any:
+        name = self._key_of(pointer)
+        keyed = by_key(name, base, ours, theirs) if name is not None else None
+        merged = (
+            self._by_index(pointer, base, ours, theirs)
+            if keyed is None
+            else self._by_key(pointer, *keyed)
+        )
+        return self._conflict(pointer, base, ours, theirs) if merged is None else merged
+
+    def _by_key(self, pointer: str, base: Keyed, ours: Keyed, theirs: Keyed) -> list[Any] | None:
+        order = merged_order(base, ours, theirs)
+        if order is None:
+            return None
+        # An element's pointer has its index in base, or that in theirs where base has none.
+        indices = {key: index for side in (theirs, base) for index, key in enumerate(side)}
+        merged = self._entries(base, ours, theirs, lambda key: join(pointer, indices.get(key, "-")))
+        return [merged[key] for key in order if key in merged]
+
+    def _by_index(
+        self, pointer: str, base: list[Any], ours: list[Any], theirs: list[Any]
+    ) -> list[Any] | None:
+        size = len(base)
+        our_edits, their_edits = edits(base, ours), edits(base, theirs)
+        if not our_edits or not their_edits:
+            return theirs if their_edits else ours
+        if not (_only_grew(our_edits, size) and _only_grew(their_edits, size)):
+            return theirs if same(ours, theirs) else None
+        merged = theirs.copy()
+        for index, _ in our_edits:
+            if index is not None:
+                place = join(pointer, index)
+                merged[index] = self.values(place, base[index], ours[index], theirs[index])
+        return merged + ours[size:]
+
+
+def _only_grew(changes: list[Edit], size: int) -> bool:
+    """Whether all elements of the array are where they were, and what is new comes after them."""
+    return all(j is not None and (i == j or (i is None and j >= size)) for i, j in changes)

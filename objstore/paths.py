@@ -1,0 +1,180 @@
+"""Kinded paths: addresses that show what they lead through, ``users[0].name``, ``rows{3}``.
+
+They say what a JSON Pointer (RFC 6901) says, and are accepted wherever one is. The notation is that
+of seed 001; its grammar is in docs/formats/patch.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, Literal, NamedTuple
+
+from . import pointer as pointers
+from .errors import ObjstoreError
+from .formats._text import is_array, is_object
+from .values import JSON, MISSING, Missing
+
+
+class PathError(ObjstoreError, ValueError):
+    """A text that is no path; ``position`` is where it goes wrong, in characters from 1."""
+
+    def __init__(self, reason: str, path: str, position: int) -> None:
+        super().__init__(f"{path!r}, character {position}: {reason}")
+        self.reason = reason
+        self.path = path
+        self.position = position
+
+    def __reduce__(self) -> tuple[type[PathError], tuple[str, str, int]]:
+        return type(self), (self.reason, self.path, self.position)
+
+
+class Step(NamedTuple):
+    """One step of a path."""
+
+    kind: Literal["key", "index", "sparse"]
+    """``.name`` of an object, ``[0]`` of an array, ``{3}`` of an object whose keys are numbers."""
+    token: str
+    """The key or the index, as in a JSON Pointer before escaping."""
+
+
+def to_pointer(path: str) -> str:
+    """The JSON Pointer of a kinded path; a pointer (empty, or starting with "/") is one already.
+
+    Raises PathError.
+    """
+    if not path or path.startswith("/"):
+        return path
+    return pointers.build(step.token for step in parse(path))
+
+
+def to_kinded(pointer: str, value: JSON | Missing = MISSING) -> str:
+    """The kinded path of a JSON Pointer.
+
+    ``value`` is what the pointer leads into and tells the kinds. Where it ends, or without it, a
+    number is taken for an array's index. Raises ValueError for text that is no pointer.
+    """
+    steps: list[Step] = []
+    node: Any = value
+    for token in pointers.split(pointer):
+        steps.append(Step(_kind(node, token), token))
+        node = _below(node, token)
+    return build(steps)
+
+
+def parse(path: str) -> list[Step]:
+    """The steps of a kinded path. Raises PathError."""
+    steps: list[Step] = []
+    at = 0
+    while at < len(path):
+        step, at = _step(path, at)
+        steps.append(step)
+    return steps
+
+
+def build(steps: Iterable[Step]) -> str:
+    """The kinded path of these steps; keys are quoted where they need it."""
+    path = ""
+    for kind, token in steps:
+        if kind == "index":
+            path += f"[{token}]"
+        elif kind == "sparse":
+            path += f"{{{token}}}"
+        else:
+            path += ("." if path else "") + _name(token)
+    return path
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+
+_NUMBER: Final = re.compile("0|[1-9][0-9]*")
+
+
+def _kind(node: Any, token: str) -> Literal["key", "index", "sparse"]:
+    if not _NUMBER.fullmatch(token):
+        return "key"
+    if is_object(node):
+        return "sparse" if all(map(_NUMBER.fullmatch, node)) else "key"
+    return "index"
+
+
+def _below(node: Any, token: str) -> Any:
+    if is_object(node):
+        return node.get(token, MISSING)
+    if is_array(node) and _NUMBER.fullmatch(token) and len(token) < 19 and int(token) < len(node):
+        return node[int(token)]
+    return MISSING
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+_BARE: Final = re.compile(r"""[^\s\x00-\x1f\x7f.\[\]{}()"'*/\\]+""")
+"""Keys that stand without quotes. Wildcards and look-ups (``*``, ``(``) name no single place."""
+
+_PIECE: Final = re.compile(r"""[^\\"']+|["']|\\(?:(["'\\/bfnrt])|u([0-9a-fA-F]{4}))""")
+_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_TO_ESCAPE: Final = re.compile(r'["\\\x00-\x1f\x7f]')
+_BRACKETS: Final[dict[str, tuple[str, Literal["index", "sparse"]]]] = {
+    "[": ("]", "index"),
+    "{": ("}", "sparse"),
+}
+
+
+def _name(key: str) -> str:
+    if _BARE.fullmatch(key) and not _NUMBER.fullmatch(key):
+        return key
+    return '"' + _TO_ESCAPE.sub(_escape, key) + '"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    return "\\" + character if character in '"\\' else f"\\u{ord(character):04x}"
+
+
+def _step(path: str, at: int) -> tuple[Step, int]:
+    """The step at ``at``, and where it ends."""
+    if path[at] in _BRACKETS:
+        return _number(path, at)
+    if at:
+        if path[at] != ".":
+            reason = 'expected ".", "[" or "{"; keys that are no plain words are put in quotes'
+            raise PathError(reason, path, at + 1)
+        at += 1
+    if path[at : at + 1] in ('"', "'"):
+        return _quoted(path, at)
+    match = _BARE.match(path, at)
+    if match is None:
+        raise PathError("expected a key, in quotes if need be", path, at + 1)
+    return Step("key", match[0]), match.end()
+
+
+def _number(path: str, at: int) -> tuple[Step, int]:
+    closing, kind = _BRACKETS[path[at]]
+    match = _NUMBER.match(path, at + 1)
+    end = match.end() if match else at + 1
+    if match is None or not path.startswith(closing, end):
+        reason = f'expected a number without leading zeros and "{closing}"'
+        raise PathError(reason, path, end + 1)
+    return Step(kind, match[0]), end + 1
+
+
+def _quoted(path: str, start: int) -> tuple[Step, int]:
+    pieces: list[str] = []
+    at = start + 1
+    while not path.startswith(path[start], at):
+        if at == len(path):
+            raise PathError("the quote is not closed", path, start + 1)
+        match = _PIECE.match(path, at)
+        if match is None:
+            raise PathError("no escape of JSON strings", path, at + 1)
+        pieces.append(_unescaped(match))
+        at = match.end()
+    # Two escapes may make one character, as in JSON (RFC 8259, section 7).
+    key = "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return Step("key", key), at + 1
+
+
+def _unescaped(piece: re.Match[str]) -> str:
+    if piece[1]:
+        return _ESCAPES.get(piece[1], piece[1])
+    return chr(int(piece[2], 16)) if piece[2] else piece[0]
