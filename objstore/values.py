@@ -18,6 +18,9 @@ MAX_DEPTH: Final = 200
 """How deep containers may nest, in files and in contents; orjson writes 254 levels at the most."""
 
 
+_MAX_SHOWN_BITS: Final = 1000
+
+
 class Missing(Enum):
     """The type of MISSING, so that type checkers can tell it from every value."""
 
@@ -73,4 +76,6 @@ def _plain(value: Any) -> str:
         return "{}"
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return "[]"
+    if isinstance(value, int) and value.bit_length() > _MAX_SHOWN_BITS:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out such ones
     return repr(value)
