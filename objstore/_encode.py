@@ -12,7 +12,8 @@ from .errors import Failure, SchemaError, ValidationError
 from .pointer import build
 from .values import JSON, MAX_DEPTH, show
 
-_PLAIN: Final = frozenset({int, bool, type(None)})
+_MAX_INTEGER_BITS: Final = 14_000
+"""4,214 digits; the interpreter's limit is 4,300."""
 
 
 def encode(value: object, shape: Shape, *, source: str, path: Sequence[str | int] = ()) -> JSON:
@@ -46,7 +47,9 @@ class _Encoder:
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is str:
             return self._text(value)
-        if kind in _PLAIN:
+        if kind is int:
+            return self._integer(value)
+        if kind is bool or value is None:
             return value  # type: ignore[no-any-return]
         if kind is float:
             return self._number(value)
@@ -115,6 +118,12 @@ class _Encoder:
                 value.encode()
             except UnicodeEncodeError:
                 return self._refuse("text without lone surrogates", show(value))
+        return value
+
+    def _integer(self, value: int) -> JSON:
+        # Python writes and reads no longer ones as text, so no file could hold it.
+        if value.bit_length() > _MAX_INTEGER_BITS:
+            return self._refuse(f"an integer of at most {_MAX_INTEGER_BITS} bits", show(value))
         return value
 
     def _number(self, value: float) -> JSON:

@@ -163,6 +163,8 @@ def test_integers_are_exact_whatever_their_size() -> None:
     found = Big(number=10**40)
     found.number += 1
     assert found.contents == {"number": 10**40 + 1}
+    with pytest.raises(objstore.ValidationError, match="at most 14000 bits"):
+        found.number = 10**5000
 
 
 # --- constraints ----------------------------------------------------------------------------------
