@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from .errors import Failure
 from .pointer import build
 from .values import show
-
-# Python turns no longer integer into text, nor text into it, and the engine cannot read it.
-_DIGITS: Final = 4300
-_TOO_LONG: Final = 10**_DIGITS
 
 
 def foreign_parts(value: object, source: str) -> list[Failure]:
@@ -29,9 +25,6 @@ def foreign_parts(value: object, source: str) -> list[Failure]:
             children += [(key, child) for key, child in members.items() if _is_text(key)]
         elif isinstance(node, list):
             children += enumerate(cast("list[object]", node))
-        elif isinstance(node, int) and abs(node) >= _TOO_LONG:
-            expected = f"an integer of at most {_DIGITS} digits"
-            failures.append(Failure(source, build(path), expected, "a longer one"))
         elif not _is_scalar(node):
             expected = "text that UTF-8 can hold" if isinstance(node, str) else "a JSON value"
             failures.append(Failure(source, build(path), expected, show(node)))

@@ -194,12 +194,10 @@ def test_integers_beyond_64_bits_are_exact() -> None:
         assert fits({"multipleOf": 2, "maximum": number}, number - number % 2)
 
 
-def test_an_integer_that_python_cannot_write_is_said_to_be_too_long() -> None:
-    expected = "an integer of at most 4300 digits"
-    assert said({"items": {"type": "string"}}, [10**5000]) == [
-        ("/0", "a string", "an integer of 16610 bits", "type")
-    ]
-    assert said({"minimum": 3}, 10**5000) == [("", expected, "a longer one", "")]
+def test_an_integer_that_python_cannot_write_is_shown_all_the_same() -> None:
+    shown = "an integer of 16610 bits"
+    assert said({"items": {"type": "string"}}, [10**5000]) == [("/0", "a string", shown, "type")]
+    assert said({"minimum": 3}, 10**5000) == [("", "at least 3", shown, "minimum")]
 
 
 FORMATS: list[tuple[str, list[str], list[str]]] = [
