@@ -57,9 +57,11 @@ class _Place(NamedTuple):
     def put_collection(self, value: JSON) -> None:
         """Replace a scalar, alias or flow collection with a collection in block style."""
         node, splices = self.node, self.splices
-        starts_line = splices.starts_line(node.start) and not node.empty
-        if (node.place == "item" or starts_line) and not self._has_properties_beside():
-            column = node.indent + 2 if node.empty else node.column
+        starts_line = splices.starts_line(node.lead) and not node.empty
+        anchored = node.anchor and self._has_properties_beside()
+        if (node.place == "item" or starts_line) and not anchored:
+            start, _ = self._opening()
+            column = node.indent + 2 if node.empty else start - splices.line_start(start)
             if column <= node.indent:
                 raise NotBySpanError
             first, *rest = self.style.block(value, column)

@@ -12,6 +12,9 @@ _LONGEST_SIMPLE_KEY: Final = 1000
 """A longer key needs a ``?``, as its ``:`` is looked for within 1024 characters only (YAML 1.1,
 section 9.2.2)."""
 
+_LARGEST_INDENT: Final = 9
+"""The most that a block scalar's header can tell."""
+
 
 class Rendered(NamedTuple):
     """A value as it stands behind its ``:`` or ``-``."""
@@ -89,7 +92,7 @@ class Style(NamedTuple):
     ) -> Rendered:
         """A block scalar in a collection at ``indent``, its lines at ``column``."""
         base = max(indent, 0)  # around a document's root, ``indent`` is -1
-        if column is None or text.needs_indent:
+        if column is None or (text.needs_indent and column > base + _LARGEST_INDENT):
             column = base + self.step
         mark = str(column - base) if text.needs_indent else ""
         lines = [line and " " * column + line for line in text.lines]
