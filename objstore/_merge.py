@@ -35,10 +35,12 @@ class Conflict(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """Two changes together; where they conflict, ``value`` has theirs."""
+    """Two changes together."""
 
     value: JSON | Missing
+    """Where the changes conflict, it has theirs."""
     conflicts: tuple[Conflict, ...]
+    """By pointer, whichever side is which."""
 
 
 def merge(
@@ -46,22 +48,25 @@ def merge(
     ours: JSON | Missing,
     theirs: JSON | Missing,
     *,
+    agree: bool = True,
     schema_keys: KeyOf | None = None,
 ) -> Merged:
     """What both sides made of ``base``, theirs first: as if our change had come after theirs.
 
     Appends to one array are kept from both, even equal ones, theirs before ours. ``schema_keys`` is
     given an array's pointer, and tells the key by which its elements are merged, or None. The order
-    of keys is no change.
+    of keys is no change. With ``agree=False`` it is a conflict as well where both sides made the
+    same change of one place.
     """
-    merger = _Merger(schema_keys or (lambda _: None))
+    merger = _Merger(schema_keys or (lambda _: None), agree=agree)
     value = merger.values("", base, ours, theirs)
-    return Merged(value, tuple(merger.conflicts))
+    return Merged(value, tuple(sorted(merger.conflicts, key=lambda conflict: conflict.pointer)))
 
 
 class _Merger:
-    def __init__(self, key_of: KeyOf) -> None:
+    def __init__(self, key_of: KeyOf, *, agree: bool) -> None:
         self.conflicts: list[Conflict] = []
+        self._agree = agree
         self._key_of = key_of
 
     def values(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
@@ -75,7 +80,7 @@ class _Merger:
             return self._arrays(pointer, base, ours, theirs)
         if same(theirs, base):
             return ours
-        if same(ours, base) or same(ours, theirs):
+        if same(ours, base) or (self._agree and same(ours, theirs)):
             return theirs
         return self._conflict(pointer, base, ours, theirs)
 
@@ -127,7 +132,7 @@ class _Merger:
         if not our_edits or not their_edits:
             return theirs if their_edits else ours
         if not (_only_grew(our_edits, size) and _only_grew(their_edits, size)):
-            return theirs if same(ours, theirs) else None
+            return theirs if self._agree and same(ours, theirs) else None
         merged = theirs.copy()
         for index, _ in our_edits:
             if index is not None:
