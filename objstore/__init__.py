@@ -48,6 +48,7 @@ from .objects import Object
 from .schema import file
 from .store import Store
 from .transaction import Transaction
+from .values import MISSING
 
 __all__ = [
     "AttributeNotFoundError",
@@ -66,6 +67,7 @@ __all__ = [
     "KeyNotFoundError",
     "LayoutError",
     "List",
+    "MISSING",
     "Object",
     "ObjstoreError",
     "OutsideError",

@@ -289,7 +289,12 @@ def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
         codecs=shape.codecs,
         open=shape.open,
         file=file,
+        merge_key=next((m["mergeKey"] for m in metadata if _names_key(m)), shape.merge_key),
     )
+
+
+def _names_key(metadata: object) -> bool:
+    return isinstance(metadata, dict) and "mergeKey" in metadata
 
 
 def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from ._codecs import Codec
 from .layout import ANYTHING, Member, MemberKind
+from .pointer import split
 from .values import JSON, MISSING, Missing
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Shape:
         "decode",
         "default",
         "file",
+        "merge_key",
         "open",
         "schema_of",
     )
@@ -58,6 +60,7 @@ class Shape:
         open: bool = False,
         default: JSON | Missing = MISSING,
         file: str | None = None,
+        merge_key: str | None = None,
     ) -> None:
         self.schema_of = schema_of
         """The JSON Schema of the place; classes with a name go to the definitions."""
@@ -70,6 +73,8 @@ class Shape:
         """What is read where nothing is."""
         self.file = file
         """The name given with ``objstore.file``."""
+        self.merge_key = merge_key
+        """The key that tells a list's elements apart when two changes of it are merged."""
         self.decode = _decoder(self.codecs)
         self._validator: Validator | None = None
 
@@ -82,7 +87,25 @@ class Shape:
             open=self.open,
             default=default,
             file=file,
+            merge_key=self.merge_key,
         )
+
+    def merge_key_at(self, pointer: str) -> str | None:
+        """The ``mergeKey`` of the list at a JSON Pointer below this place."""
+        shape: Shape = self
+        for token in split(pointer):
+            shape = shape._below(token)
+        return shape.merge_key
+
+    def _below(self, token: str) -> Shape:
+        for cls in self.classes:
+            if cls._kind == "dict":
+                found = cls._info.shape_for(token)
+                if found is not None:
+                    return found
+            elif token.isdecimal():
+                return cls._info.shape_at(int(token))
+        return ANY
 
     def class_for(self, contents: JSON) -> type[Object]:
         """The class of the Object that a container here becomes."""

@@ -218,6 +218,23 @@ class View:
         self._owned = {}
         self.root, self._origins = saved
 
+    def rebase(self, merged: JSON | Missing, theirs: JSON | Missing) -> None:
+        """Go on from contents that others committed meanwhile, with both changes in ``merged``.
+
+        Elements of lists are found again by identity: a merge takes them as they are.
+        """
+        lists = [(part, self.locate(part), origin) for part, origin in self._origins.values()]
+        before, self.root, self.base = View(self.unit, theirs), merged, theirs
+        self._owned = {}
+        for part, ours, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
+            merged_list, their_list = self.locate(part), before.locate(part)
+            tokens = {id(element): token for token, element in enumerate(_elements(their_list))}
+            tokens.update((id(e), t) for e, t in zip(_elements(ours), origin, strict=False))
+            self._origins[id(part)] = (
+                part,
+                [tokens.get(id(e), next(fresh_tokens)) for e in _elements(merged_list)],
+            )
+
     def publish_moves(self, others: list[View]) -> None:
         """Give elements that moved their committed tokens, in the Objects that follow them.
 
@@ -269,7 +286,18 @@ def _at(elements: list[Any], index: int) -> JSON | Missing:
 
 
 def _length(contents: JSON | Missing) -> int:
-    return len(contents) if isinstance(contents, list) else 0
+    return len(_elements(contents))
+
+
+def _elements(contents: JSON | Missing) -> list[Any]:
+    return contents if isinstance(contents, list) else []
+
+
+def _depth(part: Part) -> int:
+    depth, parent = 0, part._parent
+    while parent is not None:
+        depth, parent = depth + 1, parent._parent
+    return depth
 
 
 def committed_below(container: JSON | Missing, part: Part) -> JSON | Missing:

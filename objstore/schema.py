@@ -180,6 +180,7 @@ class _Document:
             open=not classes and kinds != () and _typeless(nodes),
             default=_first(nodes, "default"),
             file=cast("str | None", _first(nodes, "file") or None),
+            merge_key=cast("str | None", _first(nodes, "mergeKey") or None),
         )
 
 

@@ -14,12 +14,16 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 from ._units import UNLOADED, Unit, View
 from .documents import Commit
 from .errors import ConflictError, Failure, TransactionError, ValidationError
+from .patch import merge
 from .values import JSON, MISSING, Missing, same
+
+_ATTEMPTS: Final = 3
+"""How often a commit is tried that the backing refuses as its files were just changed."""
 
 _active: ContextVar[tuple[Transaction, ...]] = ContextVar("objstore.transactions", default=())
 
@@ -273,13 +277,32 @@ class Host(ABC):
             if not views:
                 return None
             self._require_writable()
-            for view in views:
-                _require_unchanged(view)
-            _require_valid(views)
-            commit, stamps = self._save(tx, views)
+            commit, stamps = self._reconcile_and_save(tx, views)
             for view, stamp in zip(views, stamps, strict=True):
                 self._publish(view.unit, view.root, stamp, by=tx, view=view)
             return commit
+
+    def _reconcile_and_save(
+        self, tx: Transaction, views: list[View]
+    ) -> tuple[Commit | None, list[Any]]:
+        """Merge with what others changed meanwhile, validate, and make it durable.
+
+        Between the look at a file and its replacement somebody may change it once more. The backing
+        refuses then, and the merge starts again.
+        """
+        attempt = 0
+        while True:
+            for view in views:
+                if attempt or not tx._single:  # a single change has looked just now
+                    self.recheck(view.unit, tx)
+                _reconcile(view)
+            _require_valid(views)
+            try:
+                return self._save(tx, views)
+            except ConflictError:
+                attempt += 1
+                if attempt == _ATTEMPTS:
+                    raise
 
     def _publish(
         self,
@@ -340,23 +363,31 @@ class Unattached(Host):
         return []
 
 
-def _require_unchanged(view: View) -> None:
-    """Raise ConflictError where the unit was committed to since the transaction began."""
-    now = view.unit.value
-    if now is view.base or (now is not UNLOADED and same(now, view.base)):
-        return
-    unit = view.unit
-    if now is UNLOADED:
+def _reconcile(view: View) -> None:
+    """Take in what was committed to the unit since the transaction began.
+
+    Changes to different places merge; raises ConflictError where both changed the same one, be it
+    to the same value: whoever counts up must not count once for two.
+    """
+    unit, base = view.unit, view.base
+    if unit.value is UNLOADED:
         unit.host.load(unit)
-        now = unit.value
-        if same(now, view.base):
-            return
+    now = cast("JSON | Missing", unit.value)
+    if now is base or same(now, base):
+        return
+    merged = merge(base, view.root, now, agree=False, schema_keys=unit.shape.merge_key_at)
+    if not merged.conflicts:
+        view.rebase(merged.value, now)
+        return
+    first = merged.conflicts[0]
+    place = f" at {first.pointer}" if first.pointer else ""
     raise ConflictError(
-        f"{unit.host.source(unit)} was changed by somebody else since this transaction began",
-        pointer=unit.pointer,
-        base=view.base,
-        ours=view.root,
-        theirs=now,
+        f"{unit.host.source(unit)}{place} was changed by somebody else "
+        "since this transaction began",
+        pointer=unit.pointer + first.pointer,
+        base=first.base,
+        ours=first.ours,
+        theirs=first.theirs,
     )
 
 

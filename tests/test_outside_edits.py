@@ -73,18 +73,25 @@ def test_setting_a_key_keeps_what_was_edited_outside(store: Store[Library], fold
     assert json.loads((folder / "people" / "ada.json").read_text()) == ada.contents
 
 
-def test_an_edit_during_a_transaction_is_never_overwritten(
-    store: Store[Library], folder: Path
-) -> None:
+def test_an_edit_during_a_transaction_merges(store: Store[Library], folder: Path) -> None:
+    path = folder / "people" / "ada.json"
+    with store.transaction():
+        store.root.people["ada"].born = 1816
+        edit(path, name="Eda")
+    assert store.root.people["ada"] == {"name": "Eda", "born": 1816}
+    assert json.loads(path.read_text()) == {"name": "Eda", "born": 1816}
+
+
+def test_an_edit_of_the_same_is_never_overwritten(store: Store[Library], folder: Path) -> None:
     path = folder / "people" / "ada.json"
     with pytest.raises(objstore.ConflictError) as caught, store.transaction():
         store.root.people["ada"].born = 1816
         store.root.people["bob"].born = 1816
-        edit(path, name="Eda")
-    assert caught.value.pointer == "/people/ada"
-    assert json.loads(path.read_text()) == {**ADA, "name": "Eda"}
+        edit(path, born=1817)
+    assert caught.value.pointer == "/people/ada/born"
+    assert json.loads(path.read_text()) == {**ADA, "born": 1817}
     assert store.root.people["bob"] == BOB
-    assert store.root.people["ada"].name == "Eda"
+    assert store.root.people["ada"].born == 1817
 
 
 def test_files_that_come_and_go(store: Store[Library], folder: Path) -> None:

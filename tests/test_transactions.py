@@ -6,12 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 import objstore
-from objstore import Store
+from objstore import Dict, Directory, List, Store
 
 from .conformance.library import ADA, BOB, Library, fill
 
@@ -198,17 +198,144 @@ def test_held_elements_stay_where_each_transaction_has_them(store: Store[Library
         emma.title
 
 
-def test_the_second_of_two_changes_to_a_file_conflicts(store: Store[Library]) -> None:
-    ada = store.root.people["ada"]
+# --- two transactions on one file -----------------------------------------------------------------
+
+
+def test_changes_of_different_places_merge(store: Store[Library]) -> None:
+    bob: Any = store.root.people["bob"]
+    with store.transaction():
+        bob.email = "ours"
+        bob.tags.append("ours")
+
+        def others_commit() -> None:
+            bob.born = 1971
+            bob.tags.append("theirs")
+            bob.friends = [{"street": "theirs"}]
+
+        elsewhere(others_commit)
+        assert (bob.born, bob.tags) == (1970, ["a", "b", "ours"])
+    assert bob == {
+        **BOB,
+        "email": "ours",
+        "born": 1971,
+        "tags": ["a", "b", "theirs", "ours"],
+        "friends": [{"street": "theirs"}],
+    }
+    assert store.head == 5
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "pointer"),
+    [
+        ({"name": "Ours"}, {"name": "Theirs"}, "/people/bob/name"),
+        ({"born": 1971}, {"born": 1971}, "/people/bob/born"),  # both counted one up
+        ({"tags": ["a"]}, {"tags": ["a", "b", "c"]}, "/people/bob/tags"),
+        ({"tags": ["x", "a", "b"]}, {"tags": ["b"]}, "/people/bob/tags"),
+        ({"address": {"street": "o"}}, {"address": {"street": "t"}}, "/people/bob/address"),
+    ],
+)
+def test_changes_of_one_place_conflict(
+    store: Store[Library], ours: dict[str, Any], theirs: dict[str, Any], pointer: str
+) -> None:
+    bob = store.root.people["bob"]
+    key = pointer.split("/")[3]
     with pytest.raises(objstore.ConflictError) as caught, store.transaction():
-        ada.name = "Ours"
-        elsewhere(lambda: setattr(ada, "name", "Theirs"))
-        assert ada.name == "Ours"
-    assert caught.value.pointer == "/people/ada"
-    assert caught.value.base == ADA
-    assert caught.value.ours == {**ADA, "name": "Ours"}
-    assert caught.value.theirs == {**ADA, "name": "Theirs"}
-    assert ada.name == "Theirs"
+        bob.update(ours)
+        store.root.people["ada"].email = "not written either"
+        elsewhere(lambda: bob.update(theirs))
+        assert bob[key] == ours[key]
+    error = caught.value
+    assert error.pointer == pointer
+    assert error.base == BOB.get(key, objstore.MISSING)
+    assert (error.ours, error.theirs) == (ours[key], theirs[key])
+    assert bob == {**BOB, **theirs}
+    assert store.root.people["ada"] == ADA
+
+
+def test_a_deleted_file_conflicts_with_its_change(store: Store[Library]) -> None:
+    people = store.root.people
+    with pytest.raises(objstore.ConflictError) as caught, store.transaction():
+        people["bob"].email = "ours"
+        elsewhere(lambda: people.__delitem__("bob"))
+    assert caught.value.pointer == "/people/bob"
+    assert caught.value.theirs is objstore.MISSING
+    with pytest.raises(objstore.ConflictError), store.transaction():
+        people["new"] = ADA
+        elsewhere(lambda: people.__setitem__("new", BOB))
+    assert people["new"] == BOB
+
+
+def test_a_merge_must_fit_the_schema_as_a_whole() -> None:
+    schema = {"additionalProperties": {"type": "object", "maxProperties": 2}}
+    with objstore.open("memory://", schema) as store:
+        store["x"] = {"a": 1}
+        with pytest.raises(objstore.ValidationError, match="at most 2"), store.transaction():
+            store["x"]["b"] = 1
+            elsewhere(lambda: store["x"].__setitem__("c", 1))
+        assert store["x"] == {"a": 1, "c": 1}
+
+
+def test_lists_merge_by_the_key_that_their_schema_names() -> None:
+    class Task(Dict):
+        id: int
+        done: bool = False
+
+    class Board(Directory):
+        tasks: Annotated[List[Task], {"mergeKey": "id"}]
+
+    by_schema = objstore.schema.from_json(Board.__schema__)
+    for schema in (Board, by_schema):
+        with objstore.open("memory://", schema) as store:
+            store["tasks"] = [{"id": 1}, {"id": 2}, {"id": 3}]
+            tasks: Any = store["tasks"]
+            third = tasks[2]
+            with store.transaction():
+                tasks.insert(0, {"id": 9})
+                tasks[2].done = True
+
+                def others_commit() -> None:
+                    del tasks[0]
+                    tasks.append({"id": 4})
+
+                elsewhere(others_commit)
+            assert {task.id: task.done for task in tasks} == {9: False, 2: True, 3: False, 4: False}
+            assert third.id == 3
+
+
+def test_held_elements_follow_through_a_merge(store: Store[Library]) -> None:
+    bob: Any = store.root.people["bob"]
+    with store.transaction():
+        bob.friends = [{"street": street} for street in "abc"]
+    a, b, c = bob.friends
+    with store.transaction():
+        bob.friends.insert(1, {"street": "new"})
+        new = bob.friends[1]
+        elsewhere(lambda: setattr(bob, "email", "theirs"))
+    assert [part.street for part in (a, new, b, c)] == ["a", "new", "b", "c"]
+    with store.transaction():
+        bob.name = "Ours"
+
+        def others_commit() -> None:
+            del bob.friends[0]
+            bob.friends.append({"street": "last"})
+
+        elsewhere(others_commit)
+        assert a.street == "a"
+    assert [part.street for part in (new, b, c)] == ["new", "b", "c"]
+    with pytest.raises(objstore.DetachedError):
+        a.street  # noqa: B018
+    assert bob.friends[3].street == "last"
+
+
+def test_savepoints_and_merges_together(store: Store[Library]) -> None:
+    bob: Any = store.root.people["bob"]
+    with store.transaction():
+        bob.email = "ours"
+        elsewhere(lambda: setattr(bob, "born", 1971))
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            bob.name = "lost"
+            raise ZeroDivisionError
+    assert bob == {**BOB, "email": "ours", "born": 1971}
 
 
 def test_tasks_do_not_see_each_others_drafts(store: Store[Library]) -> None:
