@@ -433,7 +433,8 @@ def outcome(value: Any, operation: Operation) -> Any:
 
 def peers_outcome(value: Any, operation: Operation) -> Any:
     try:
-        return jsonpatch.apply_patch(value, [copied(operation)])
+        # Copied without sharing: jsonpatch changes in place, and what we copied is there twice.
+        return jsonpatch.apply_patch(copied(value), [copied(operation)])
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException):
         return PatchError
 
