@@ -132,7 +132,9 @@ class MemoryDocuments(Documents):
             raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
         return _NOTHING if loaded is None else loaded
 
-    def look(self, path: str, known: Stamp = None) -> Stamp | Directory | None:
+    def look(
+        self, path: str, known: Stamp = None, *, sure: bool = True
+    ) -> Stamp | Directory | None:
         self._require_open()
         loaded = self._contents.units.get(path)
         if loaded is not None:

@@ -87,12 +87,15 @@ class Documents(ABC):
         """
 
     @abstractmethod
-    def look(self, path: str, known: Stamp = None) -> Stamp | Directory | None:
+    def look(
+        self, path: str, known: Stamp = None, *, sure: bool = True
+    ) -> Stamp | Directory | None:
         """What is at ``path`` now, as cheaply as can be told (one stat on a file system).
 
         None where nothing is or can be by that name; DIRECTORY; otherwise the unit's stamp,
         which is ``known`` itself as long as the contents are the ones that ``known`` was given for.
-        A stamp made here may tell less than one from ``load``: a commit that gives it has its
+        With ``sure=False`` a change that only reading the contents could tell may be passed over: a
+        commit that gives the stamp finds it. A stamp made here may tell less than one from ``load``: a commit that gives it has its
         ``old`` compared with the contents as well.
         """
 

@@ -271,8 +271,10 @@ class Part(Object):
     def _encode(self, value: Any, shape: Shape, view: View, key: str | int) -> JSON:
         """The contents that a value is stored as below this Object."""
         unit = self._unit
-        path = [*path_of(self, view), key]
-        return encode(value, shape, source=unit.host.source(unit), path=path)
+        try:
+            return encode(value, shape, source="", path=[*path_of(self, view), key])
+        except ValidationError as error:
+            raise ValidationError(unit.host.located(error.failures, unit)) from None
 
     def _own(self, tx: Transaction) -> tuple[Any, View]:
         """The draft of this Object's container, to be changed in place, and its view."""

@@ -309,11 +309,13 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         """Give a file new contents as a whole."""
         with self.lock:
             unit = self._unit(path, shape)
-            source = self._documents.source(path)
-            encoded = encode(value, shape, source=source)
-            if not isinstance(encoded, dict | list):
-                expected = "an object or array, as a file holds one"
-                raise ValidationError([Failure(source, "", expected, show(encoded), "type")])
+            try:
+                encoded = encode(value, shape, source="")
+                if not isinstance(encoded, dict | list):
+                    expected = "an object or array, as a file holds one"
+                    raise ValidationError([Failure("", "", expected, show(encoded), "type")])
+            except ValidationError as error:
+                raise ValidationError(self.located(error.failures, unit)) from None
             tx.view(unit).replace(encoded)
 
     def keys_of(self, path: str) -> list[str]:
@@ -338,15 +340,15 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         value, stamp = self._documents.load(unit.pointer)
         failures: list[Failure] = []
         if value is not MISSING and not unit.shape.anything:
-            failures = unit.shape.validator.failures(value, self.source(unit))
+            failures = self.located(unit.shape.validator.failures(value, ""), unit)
         unit.value, unit.stamp, unit.failures = value, stamp, failures
 
-    def recheck(self, unit: Unit, by: Transaction | None) -> None:
+    def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         self._require_open()
         unit.checked = self._era
         if unit.value is UNLOADED:
             return
-        if self._documents.look(unit.pointer, unit.stamp) is not unit.stamp:
+        if self._documents.look(unit.pointer, unit.stamp, sure=sure) is not unit.stamp:
             self._publish(unit, UNLOADED, None, by=by)
 
     def source(self, unit: Unit) -> str:

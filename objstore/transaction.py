@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -122,7 +122,8 @@ class Transaction:
         """Before the unit is first used here: see what was changed outside until now."""
         with self._host.lock:
             if unit not in self._views and (self._single or unit.checked < self._era):
-                self._host.recheck(unit, self)
+                # A change for itself alone is committed at once, which makes sure.
+                self._host.recheck(unit, self, sure=not self._single)
             self._read.add(unit)
 
     def _require_running(self) -> None:
@@ -190,8 +191,11 @@ class Host(ABC):
         """Fill in ``value``, ``stamp`` and ``failures``; called with ``lock`` held."""
 
     @abstractmethod
-    def recheck(self, unit: Unit, by: Transaction | None) -> None:
-        """See whether the unit was changed outside; called with ``lock`` held."""
+    def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
+        """See whether the unit was changed outside; called with ``lock`` held.
+
+        ``sure=False`` may pass over what the commit of the same transaction finds.
+        """
 
     @abstractmethod
     def source(self, unit: Unit) -> str:
@@ -210,10 +214,17 @@ class Host(ABC):
         unit, new, old = view.unit, view.root, view.base
         if new is MISSING or unit.shape.anything:
             return []
-        validator, source = unit.shape.validator, self.source(unit)
+        validator = unit.shape.validator
         if old is MISSING or unit.failures:
-            return validator.failures(new, source)
-        return validator.failures_of_change(old, new, source)
+            found = validator.failures(new, "")
+        else:
+            found = validator.failures_of_change(old, new, "")
+        return self.located(found, unit)
+
+    def located(self, failures: Sequence[Failure], unit: Unit) -> list[Failure]:
+        """Failures that name their file: asked for only where there are any, as it costs a look."""
+        source = self.source(unit) if failures else ""
+        return [failure._replace(source=source) for failure in failures]
 
     def _head(self) -> int:
         return 0
@@ -350,7 +361,7 @@ class Unattached(Host):
     def load(self, unit: Unit) -> None:
         raise TransactionError(f"{self._name} was never given contents")
 
-    def recheck(self, unit: Unit, by: Transaction | None) -> None:
+    def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         unit.checked = self._era
 
     def source(self, unit: Unit) -> str:

@@ -119,16 +119,16 @@ class FilesystemDocuments(Documents):
         value = parse(content.data, self._files.relative(content.path))
         return Loaded(value, _stamp(content))
 
-    def look(self, path: str, known: Stamp | None = None) -> Stamp | Directory | None:
+    def look(
+        self, path: str, known: Stamp | None = None, *, sure: bool = True
+    ) -> Stamp | Directory | None:
         """As the contract says, by one stat where ``known`` is still right.
 
         A stamp of this method's own making holds no digest, as nothing was read for it.
         """
         self._require_open()
-        if known is not None and known.signature is not None:
-            found = self._files.lstat(known.path)
-            if found is not None and signature(found) == known.signature:
-                return known
+        if known is not None and self._is_still(known, sure):
+            return known
         return self._look(path, known)
 
     def keys(self, path: str) -> list[str]:
@@ -189,6 +189,20 @@ class FilesystemDocuments(Documents):
         except KeyNameError:  # no file is called so
             return None
 
+    def _is_still(self, known: Stamp, sure: bool) -> bool:
+        """Whether the file that a stamp was given for is the version that it stands for."""
+        expected = known.signature or (None if sure else known.likely)
+        if expected is not None:
+            found = self._files.lstat(known.path)
+            return found is not None and signature(found) == expected
+        if known.digest is None:
+            return False
+        content = self._tree.content_at(known.path)
+        if content is None or digest(content.data) != known.digest:
+            return False
+        known.signature = settled(content.status, content.read_at)
+        return True
+
     def _look(self, path: str, known: Stamp | None) -> Stamp | Directory | None:
         try:
             place = self._places.at(path)
@@ -246,8 +260,16 @@ class FilesystemDocuments(Documents):
 
     def _committed(self, steps: Sequence[Step], meta: Meta | None) -> Commit:
         self._head += 1
-        changes = tuple([step.change._replace(stamp=_left(step)) for step in steps])
+        changes = tuple([step.change._replace(stamp=self._left(step)) for step in steps])
         return Commit(self._head, datetime.now(UTC), dict(meta or {}), None, changes)
+
+    def _left(self, step: Step) -> Stamp | None:
+        """The stamp of what a step left. Its file is young: only its bytes tell it for now."""
+        if step.new is None:
+            return None
+        found = self._files.lstat(step.path)
+        likely = None if found is None else signature(found)
+        return Stamp(step.path, digest(step.new), None, likely)
 
     def _require_open(self) -> None:
         if self._closed:
@@ -268,9 +290,5 @@ class FilesystemDocuments(Documents):
 
 
 def _stamp(content: Content) -> Stamp:
-    return Stamp(content.path, digest(content.data), settled(content.status, content.read_at))
-
-
-def _left(step: Step) -> Stamp | None:
-    """The stamp of what a step left. Its file is young: only its bytes tell it for now."""
-    return None if step.new is None else Stamp(step.path, digest(step.new), None)
+    sure = settled(content.status, content.read_at)
+    return Stamp(content.path, digest(content.data), sure, signature(content.status))

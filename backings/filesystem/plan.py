@@ -71,7 +71,13 @@ class Planner:
 
     def _step(self, change: Change) -> Step:
         place = self._places.at(change.unit)
-        content = self._tree.content(place)
+        stamp: Stamp | None = change.stamp
+        # Where a file was read it is replaced; whether another has come beside it, as ada.yaml
+        # beside ada.json, is for the next look to find.
+        if stamp is not None and stamp.path in place.files:
+            content = self._tree.content_at(stamp.path)
+        else:
+            content = self._tree.content(place)
         if not self._is_as_read(change, content):
             raise self._conflict(change, content)
         if content is None:

@@ -26,9 +26,15 @@ _SECOND_NS: Final = 1_000_000_000
 class Stamp:
     """A version of one file. Compared by identity; its signature is refreshed in place."""
 
-    __slots__ = ("digest", "path", "signature")
+    __slots__ = ("digest", "likely", "path", "signature")
 
-    def __init__(self, path: str, digest: bytes | None, signature: Signature | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        digest: bytes | None,
+        signature: Signature | None,
+        likely: Signature | None = None,
+    ) -> None:
         self.path: Final = path
         self.digest: Final = digest
         """Of the file's bytes; None where they were never read, so that nobody holds contents."""
@@ -37,6 +43,9 @@ class Stamp:
 
         Written and read as a whole, hence without a lock.
         """
+
+        self.likely: Final = likely
+        """The signature when this was made: another one is another version, the same may be."""
 
     def __repr__(self) -> str:
         return f"<Stamp of {self.path}>"
