@@ -139,3 +139,14 @@ class Codec:
 def is_zero(data: bytes) -> bool:
     """Whether there is nothing but zeros, or nothing at all."""
     return data == bytes(len(data))
+
+
+def unchecked_payload(data: bytes) -> bytes | None:
+    """The payload of the frame that ``data`` may begin with; None where not all of it is there.
+
+    For the first frame of a file, whose payload says what it is checked with.
+    """
+    if not data.startswith(_MAGIC) or len(data) < HEADER_SIZE:
+        return None
+    end = HEADER_SIZE + int(_HEADER.unpack_from(data)[4])
+    return data[HEADER_SIZE:end] if end < len(data) else None

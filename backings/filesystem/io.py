@@ -326,6 +326,10 @@ class Files:
     def size(self, opened: Opened) -> int:
         return os.fstat(opened.descriptor).st_size
 
+    def is_at(self, opened: Opened) -> bool:
+        """Whether the file is still the one at its path."""
+        return _is_at(opened.descriptor, opened.path)
+
     def read_at(self, opened: Opened, offset: int, size: int) -> bytes:
         """The bytes from ``offset`` on; fewer than ``size`` only where the file ends."""
         try:

@@ -6,6 +6,7 @@ what is special on some. No key makes a name that leads out of its folder.
 
 from __future__ import annotations
 
+import os.path
 import re
 from hashlib import blake2b
 from typing import Final
@@ -31,6 +32,8 @@ _SPECIAL: Final = re.compile(
 _ENCODED: Final = re.compile(r"(?:%[0-9A-F]{2})+")
 
 _TEMPORARY: Final = ".objstore-tmp"
+
+_LOG: Final = re.compile(r"([0-9]{8,})-([ab])\.log")
 
 
 def encode(key: str, room: int = 0) -> str:
@@ -91,6 +94,53 @@ def temporary(name: str) -> str:
 def is_temporary(name: str) -> bool:
     """Whether ``temporary`` makes this name."""
     return name.startswith(".") and name.endswith(_TEMPORARY)
+
+
+def temporary_path(path: str) -> str:
+    """The path of the file that is written first and then renamed to ``path``."""
+    folder, name = os.path.split(path)
+    return f"{folder}/{temporary(name)}"
+
+
+def engine(root: str) -> str:
+    """The folder for all that the engine adds to the store at ``root``."""
+    return f"{root.rstrip('/')}/.objstore"
+
+
+def ignore(root: str) -> str:
+    """The file that keeps git out of the engine's folder."""
+    return f"{engine(root)}/.gitignore"
+
+
+def lock(root: str) -> str:
+    """The file that the writer locks."""
+    return f"{engine(root)}/lock"
+
+
+def manifest(root: str) -> str:
+    return f"{engine(root)}/manifest.json"
+
+
+def logs(root: str) -> str:
+    """The folder of the log's files."""
+    return f"{engine(root)}/log"
+
+
+def log(root: str, generation: int) -> str:
+    """The log's file of a generation: 00000007-a.log, 00000008-b.log, by turns."""
+    return f"{logs(root)}/{_log(generation)}"
+
+
+def generation(name: str) -> int | None:
+    """The generation whose file has this name; None where no file of the log has."""
+    found = _LOG.fullmatch(name)
+    if found is None or _log(int(found[1])) != name:
+        return None
+    return int(found[1])
+
+
+def _log(generation: int) -> str:
+    return f"{generation:08}-{'a' if generation % 2 else 'b'}.log"
 
 
 def other_case(name: str) -> str:

@@ -1,0 +1,208 @@
+"""The commit log: a durable sequence of numbered records, for any number of threads and processes.
+
+Format, guarantees and limits: docs/formats/commit-log.md. What a record says is its caller's.
+
+    log = CommitLog.open(files)
+    with log.writing() as writer:               # one at a time; sees all that others appended
+        number, position = writer.append(b'{"any": "json"}')
+    log.sync(position)                          # on the disk; threads that wait share one fdatasync
+    for record in log.records(after=number): ...
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Final, NamedTuple
+
+from objstore.errors import ClosedError, CorruptionError, KeyNotFoundError
+from objstore.values import JSON
+
+from . import frames, names
+from .io import Files
+from .logfile import LogFile, generations
+from .loglock import LogLock, ThreadLock
+from .logview import Position, View, Views
+from .logwriter import Certainty, Writer
+
+__all__ = ["CommitLog", "Position", "Record", "Writer"]
+
+
+class Record(NamedTuple):
+    """One record of the log."""
+
+    number: int
+    """1 for the first of a store, then one more each."""
+    payload: bytes
+    """A line of JSON."""
+    position: Position
+
+
+class CommitLog:
+    """A handle on the log of one store. Its methods may be called by any thread, and after a fork.
+
+    Durable is what ``sync`` was called for, and all before. With ``Files(sync=False)`` appends and
+    ``sync`` leave that to the operating system; making a log, ``Writer.switch`` and the cutting of
+    a torn tail do not, as the order of all else rests on them.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files: Final = files
+        self._lock: Final = LogLock(files)
+        self._views: Final = Views(files, self._lock)
+        self._certainty: Final = Certainty()
+        self._writer: Final = Writer(files, self._lock, self._views, self._certainty)
+        self._turn: Final = ThreadLock()
+        """Held by the thread that syncs for all that wait for it."""
+        self._starts: Final[dict[int, int]] = {}
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, files: Files) -> CommitLog:
+        """A handle on the log in the store's folder; nothing is made, nothing is written.
+
+        After a clean close it takes one frame to know the head; otherwise all of the newest file is
+        read. Raises CorruptionError for damage in there, FormatError for a format to come.
+        """
+        log = cls(files)
+        log.refresh()
+        return log
+
+    @property
+    def head(self) -> int:
+        """The number of the newest record that this handle has seen; 0 before the first."""
+        view = self._view()
+        return 0 if view is None else view.number
+
+    @property
+    def generation(self) -> int:
+        """The number of the file that takes records, and of switches so far and one; 0 for none."""
+        view = self._view()
+        return 0 if view is None else view.file.generation
+
+    @property
+    def checkpoint(self) -> JSON:
+        """What the last ``Writer.switch`` was given."""
+        view = self._view()
+        return None if view is None else view.file.start.checkpoint
+
+    def refresh(self) -> int:
+        """See what other handles have appended; the new head. Waits for nobody.
+
+        Raises CorruptionError where something can only be damage.
+        """
+        view = self._view()
+        if view is None:
+            return 0
+        view.refresh()
+        return view.number
+
+    def writing(self) -> AbstractContextManager[Writer]:
+        """Wait for the writer's lock and hold it, with all seen that others appended.
+
+        Raises BackingError where this handle may not write any more, see ``sync``.
+        """
+        self._require_open()
+        return self._writer.holding()
+
+    def sync(self, position: Position) -> None:
+        """Return once all up to ``position`` is on the disk.
+
+        Whoever comes while another thread syncs waits for it, and is then done or syncs for all
+        that came meanwhile. Raises BackingError where the disk does not confirm; then nothing is
+        known of it any more, and this handle appends nothing from then on.
+        """
+        if not self._files.sync:
+            return
+        view = self._view()
+        if view is None or view.is_synced(position):
+            return
+        with self._turn:
+            if not view.is_synced(position):
+                with self._certainty.required():
+                    file, reached = view.reached()
+                    file.sync()
+                view.note_synced(reached)
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """The records behind the one numbered ``after``, up to the head as it is now.
+
+        Raises CorruptionError where one cannot be read, KeyNotFoundError if the first is not there
+        any more.
+        """
+        view = self._view()
+        if view is None or after >= view.number:
+            return iter(())
+        return self._records(after, view.number)
+
+    def read(self, number: int) -> Record:
+        """The record of that number. Raises as ``records`` does, KeyNotFoundError for none."""
+        view = self._view()
+        if view is None or not 0 < number <= view.number:
+            raise KeyNotFoundError(f"the log has no record {number}; its last is {self.head}")
+        return next(self._records(number - 1, number))
+
+    def close(self) -> None:
+        """Mark the end of what this handle has appended, so that the next open need not look for
+        it. Closing again does nothing; any other call raises ClosedError.
+
+        Raises BackingError where the mark cannot be written; the log is none the worse.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._writer.close()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("this log was closed")
+
+    def _view(self) -> View | None:
+        self._require_open()
+        return self._views.get()
+
+    def _records(self, after: int, head: int) -> Iterator[Record]:
+        wanted = after + 1
+        for file in self._files_from(wanted):
+            for record in _records_of(file, wanted, head):
+                yield record
+                wanted += 1
+            if wanted > head:
+                return
+        names_of_all = self._files.relative(names.logs(self._files.root))
+        raise CorruptionError(f"record {wanted} is in none of the files", file=names_of_all)
+
+    def _files_from(self, number: int) -> Iterator[LogFile]:
+        """The file that has the record of that number, and those behind it."""
+        there = generations(self._files)
+        first = bisect_left(there, number, key=self._after) - 1
+        if first < 0:
+            raise KeyNotFoundError(f"record {number} is older than all that the log still has")
+        return filter(None, (LogFile.open(self._files, one) for one in there[first:]))
+
+    def _after(self, generation: int) -> int:
+        """The number of the last record before a file."""
+        if generation not in self._starts:
+            file = LogFile.open(self._files, generation)
+            # One that is gone meanwhile had older records than all that are there.
+            self._starts[generation] = -1 if file is None else file.start.after
+        return self._starts[generation]
+
+
+def _records_of(file: LogFile, wanted: int, head: int) -> Iterator[Record]:
+    """A file's records from the one numbered ``wanted`` to the last, or to ``head``."""
+    offset = file.near(wanted)
+    for frame in file.frames(offset):
+        kind, number = frame.header[:2]
+        offset = frame.end
+        if kind == frames.END:
+            return
+        if kind == frames.RECORD and number >= wanted:
+            if number > wanted:
+                raise file.corrupted(frame.offset, f"record {number} is here, {wanted} is missing")
+            yield Record(number, frame.payload, Position(file.generation, frame.end))
+            wanted += 1
+        if wanted > head:
+            return
+    raise file.corrupted(offset, f"no frame is here, and the log goes on to record {head}")
