@@ -40,6 +40,7 @@ class Shape:
     """What is known of the values at one place."""
 
     __slots__ = (
+        "_member",
         "_validator",
         "classes",
         "codecs",
@@ -76,6 +77,7 @@ class Shape:
         self.merge_key = merge_key
         """The key that tells a list's elements apart when two changes of it are merged."""
         self.decode = _decoder(self.codecs)
+        self._member: Member | None = None
         self._validator: Validator | None = None
 
     def replace(self, *, default: JSON | Missing, file: str | None) -> Shape:
@@ -151,6 +153,11 @@ class Shape:
     @property
     def member(self) -> Member:
         """How it lies on the medium, as the member of a directory."""
+        if self._member is None:
+            self._member = self._make_member()
+        return self._member
+
+    def _make_member(self) -> Member:
         name = self.file or ""
         cls = self.directory
         if cls is not None and not self.anything:

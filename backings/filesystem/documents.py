@@ -102,6 +102,9 @@ class FilesystemDocuments(Documents):
         self._planner: Final = Planner(files, self._places, self._tree)
         self._writer: Final = WriterLock(files)
         self._closed = False
+        # The unit of the last look that found a file, and its path. Read and written as a whole,
+        # hence without a lock; a hint, as the file may be gone by now.
+        self._last_seen: tuple[str | None, str] = (None, "")
         # Guarded by _writer.
         self._head = 0
         self._uncertain: UncertainError | None = None
@@ -113,7 +116,7 @@ class FilesystemDocuments(Documents):
 
     def load(self, unit: str) -> Loaded:
         self._require_open()
-        content = self._content(unit)
+        content = self._just_seen(unit) or self._content(unit)
         if content is None:
             return Loaded(MISSING, None)
         value = parse(content.data, self._files.relative(content.path))
@@ -183,6 +186,12 @@ class FilesystemDocuments(Documents):
     def close(self) -> None:
         self._closed = True
 
+    def _just_seen(self, unit: str) -> Content | None:
+        """The file that the last look found, if it was for this unit: none other needs to be
+        tried once more."""
+        seen, path = self._last_seen
+        return self._tree.content_at(path) if seen == unit else None
+
     def _content(self, unit: str) -> Content | None:
         try:
             return self._tree.content(self._places.at(unit))
@@ -215,6 +224,7 @@ class FilesystemDocuments(Documents):
             return DIRECTORY
         if known is not None and known.path == found.path:
             return self._refreshed(known, found)
+        self._last_seen = (path, found.path)
         return Stamp(found.path, None, signature(found.status))
 
     def _refreshed(self, known: Stamp, found: Found) -> Stamp | None:

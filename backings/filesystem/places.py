@@ -6,7 +6,6 @@ Nothing here looks at the disk, so every answer can be kept.
 from __future__ import annotations
 
 import os.path
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from objstore.errors import KeyNameError, KeyNotFoundError
@@ -46,16 +45,37 @@ class Places:
         self._root: Final = Place(
             "", os.path.dirname(root), (), root, (root,), layout, declared=True
         )
-        # Keyed by pointer. Raised errors are not kept.
-        self.at: Final = lru_cache(maxsize=_KEPT)(self._at)
-        self.declared: Final = lru_cache(maxsize=_KEPT)(self._declared)
+        # Keyed by pointer. Cleared when they have grown: whoever reads meanwhile makes them anew.
+        self._places: Final[dict[str, Place]] = {}
+        self._named: Final[dict[str, Declared]] = {}
 
-    def _at(self, pointer: str) -> Place:
+    def at(self, pointer: str) -> Place:
         """The place of a pointer.
 
         Raises KeyNotFoundError where the layout has none for it, KeyNameError where its key can be
         no file's name or the place would be too deep, ValueError for text that is no JSON Pointer.
         """
+        found = self._places.get(pointer)
+        if found is None:
+            found = self._make(pointer)
+            if len(self._places) >= _KEPT:
+                self._places.clear()
+            self._places[pointer] = found
+        return found
+
+    def declared(self, pointer: str) -> Declared:
+        """What the layout names in a directory."""
+        found = self._named.get(pointer)
+        if found is None:
+            members = dict(self.at(pointer).layout.declared())
+            named = {member.name: key for key, member in members.items() if member.name is not None}
+            found = Declared(members, named)
+            if len(self._named) >= _KEPT:
+                self._named.clear()
+            self._named[pointer] = found
+        return found
+
+    def _make(self, pointer: str) -> Place:
         if not pointer:
             return self._root
         above, slash, token = pointer.rpartition("/")
@@ -91,12 +111,6 @@ class Places:
             member.folder or ANYTHING,
             declared=key in declared.members,
         )
-
-    def _declared(self, pointer: str) -> Declared:
-        """What the layout names in a directory."""
-        members = dict(self.at(pointer).layout.declared())
-        named = {member.name: key for key, member in members.items() if member.name is not None}
-        return Declared(members, named)
 
 
 class Declared(NamedTuple):
