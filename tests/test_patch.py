@@ -19,6 +19,7 @@ from objstore.patch import Operation, PatchError, apply, diff, invert
 from objstore.pointer import join, split
 from objstore.values import JSON, MISSING, Missing, same
 
+from .formats.pages import examples
 from .formats.random_edits import KEYS, SCALARS, change, contents, copied
 from .realdata import caniuse_files
 
@@ -485,3 +486,10 @@ def test_real_files_with_a_change_each() -> None:
         assert diff(copied(old), new) == patch
         assert same(apply(new, invert(old, patch)), old)
         assert split(place)
+
+
+def test_the_example_on_the_page() -> None:
+    old, new, patch = (parse(text.encode(), "patch.md") for text in examples("patch.md")[1:4])
+    operations: Any = patch
+    assert same(apply(old, operations), new)
+    assert diff(old, new) == operations
