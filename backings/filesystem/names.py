@@ -145,6 +145,8 @@ def _log(generation: int) -> str:
 
 def other_case(name: str) -> str:
     """The name with the case of its ASCII letters swapped; other letters have no sure opposite."""
+    if name.isascii():
+        return name.swapcase()
     return "".join(c.swapcase() if c.isascii() else c for c in name)
 
 
