@@ -123,6 +123,25 @@ def test_what_both_changed_conflicts(base: Any, ours: Any, theirs: Any, expected
     assert merge(base, theirs, ours) == Merged(ours, (swapped,))
 
 
+@pytest.mark.parametrize(
+    ("base", "both", "pointer"),
+    [
+        ({"n": 5, "m": 0}, {"n": 6, "m": 0}, "/n"),
+        ({"n": 5, "m": 0}, {"m": 0}, "/n"),
+        ({}, {"n": 1}, "/n"),
+        ([1, 2], [1, 3], "/1"),
+        ([1, 2, 3], [1, 3], ""),
+        (MISSING, {"a": 1}, ""),
+    ],
+)
+def test_the_same_change_twice_conflicts_if_asked(base: Any, both: Any, pointer: str) -> None:
+    theirs = copied(both)
+    assert merge(base, both, theirs).conflicts == ()
+    found = merge(base, both, theirs, agree=False).conflicts
+    assert [place for place, *_ in found] == [pointer]
+    assert merge([1], [1, 2], [1, 2], agree=False) == Merged([1, 2, 2], ())
+
+
 def test_all_conflicts_are_told_and_the_rest_is_merged() -> None:
     base: Any = {"a": 1, "b": {"c": 2, "d": 3}, "e": [4], "f": 5}
     ours = {"a": 10, "b": {"c": 20, "d": 3}, "e": [40], "f": 50}
