@@ -47,6 +47,10 @@ from .stamps import Stamp, digest, settled
 from .swap import Swap
 from .tree import Content, Found, Tree
 
+_DIGESTED: Final = 1 << 16
+"""Up to how many bytes a file's digest is taken when it is loaded. A larger file's would be a fifth
+of the time, and is only missed where the file is touched: then it is parsed once more."""
+
 
 def open_documents(
     url: str,
@@ -301,4 +305,6 @@ class FilesystemDocuments(Documents):
 
 def _stamp(content: Content) -> Stamp:
     sure = settled(content.status, content.read_at)
-    return Stamp(content.path, digest(content.data), sure, signature(content.status))
+    wanted = sure is None or len(content.data) <= _DIGESTED
+    known = digest(content.data) if wanted else None
+    return Stamp(content.path, known, sure, signature(content.status))

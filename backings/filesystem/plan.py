@@ -90,9 +90,15 @@ class Planner:
         stamp: Stamp | None = change.stamp
         if stamp is None or content is None:
             return stamp is None and content is None
-        if stamp.digest is None:  # it was looked at, not read
-            return same(parse(content.data, self._files.relative(content.path)), change.old)
-        return stamp.signature == signature(content.status) or stamp.digest == digest(content.data)
+        if stamp.likely is not None:  # the contents were read, not just looked at
+            if stamp.signature == signature(content.status):
+                return True
+            if stamp.digest is not None:
+                return stamp.digest == digest(content.data)
+        return self._is(change, content)
+
+    def _is(self, change: Change, content: Content) -> bool:
+        return same(parse(content.data, self._files.relative(content.path)), change.old)
 
     def _conflict(self, change: Change, content: Content | None) -> ConflictError:
         theirs: JSON | Missing = MISSING

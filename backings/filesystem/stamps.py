@@ -37,7 +37,7 @@ class Stamp:
     ) -> None:
         self.path: Final = path
         self.digest: Final = digest
-        """Of the file's bytes; None where they were never read, so that nobody holds contents."""
+        """Of the file's bytes; None where it was not needed."""
         self.signature = signature
         """What the file looks like as long as it is this version; None while that tells nothing.
 
@@ -45,7 +45,8 @@ class Stamp:
         """
 
         self.likely: Final = likely
-        """The signature when this was made: another one is another version, the same may be."""
+        """The signature when the contents were read: with another one they are others, with the
+        same they may be. None where nobody read them."""
 
     def __repr__(self) -> str:
         return f"<Stamp of {self.path}>"
