@@ -14,8 +14,7 @@ from itertools import compress, count, islice
 from operator import is_not
 from typing import Any, Final, TypeAlias
 
-from .formats._text import is_array, is_object
-from .values import MISSING, same
+from .values import MISSING, is_array, is_object, same
 
 _FEW: Final = 20
 _PAIRS_LIMIT: Final = _FEW * _FEW

@@ -7,37 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 from typing import Any, Final
 
-from .errors import ObjstoreError
-from .formats._text import is_array, is_object
+from .errors import PatchError
 from .pointer import build, split
-from .values import JSON, MISSING, Missing, show
-
-
-class PatchError(ObjstoreError, ValueError):
-    """A patch that is malformed, or does not fit the value; nothing was changed.
-
-    ``number`` is the operation's place in the patch, from 1; ``pointer`` is the place in the value,
-    None where the operation itself is malformed; ``expected`` and ``found`` are phrases.
-    """
-
-    def __init__(
-        self, message: str, *, number: int, pointer: str | None, expected: str, found: str
-    ) -> None:
-        super().__init__(message)
-        self.number = number
-        self.pointer = pointer
-        self.expected = expected
-        self.found = found
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments, so that texts are never mixed up; pickling needs telling.
-        return _patch_error, (str(self), self.number, self.pointer, self.expected, self.found)
-
-
-def _patch_error(
-    message: str, number: int, pointer: str | None, expected: str, found: str
-) -> PatchError:
-    return PatchError(message, number=number, pointer=pointer, expected=expected, found=found)
+from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 
 def apply(value: JSON | Missing, patch: Iterable[Mapping[str, Any]]) -> JSON | Missing:

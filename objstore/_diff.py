@@ -11,9 +11,8 @@ from operator import is_not
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ._align import edits
-from .formats._text import is_array, is_object
 from .pointer import escape
-from .values import JSON, MISSING, Missing, same
+from .values import JSON, MISSING, Missing, is_array, is_object, same
 
 _K = TypeVar("_K")
 

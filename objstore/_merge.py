@@ -13,9 +13,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from ._align import Edit, edits
 from ._diff import changed_keys
 from ._merge_keyed import Keyed, by_key, merged_order
-from .formats._text import is_array, is_object
 from .pointer import join
-from .values import JSON, MISSING, Missing, same
+from .values import JSON, MISSING, Missing, is_array, is_object, same
 
 KeyOf: TypeAlias = Callable[[str], str | None]
 """The key that tells the elements of the array at a pointer apart, if the schema names one."""

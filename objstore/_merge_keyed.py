@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from .formats._text import is_object
-from .values import MISSING
+from .values import MISSING, is_object
 
 Key: TypeAlias = str | int
 Keyed: TypeAlias = dict[Key, Any]

@@ -95,8 +95,8 @@ class Documents(ABC):
         None where nothing is or can be by that name; DIRECTORY; otherwise the unit's stamp,
         which is ``known`` itself as long as the contents are the ones that ``known`` was given for.
         With ``sure=False`` a change that only reading the contents could tell may be passed over: a
-        commit that gives the stamp finds it. A stamp made here may tell less than one from ``load``: a commit that gives it has its
-        ``old`` compared with the contents as well.
+        commit that gives the stamp finds it. A stamp made here may tell less than one from
+        ``load``: a commit that gives it has its ``old`` compared with the contents as well.
         """
 
     @abstractmethod

@@ -16,6 +16,8 @@
     ├── StoreNotFoundError (FileNotFoundError)    nothing to open, and create=False
     ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
     ├── ConflictError                         somebody else changed the same thing first
+    ├── PatchError (ValueError)               a JSON Patch that is malformed, or does not fit
+    ├── PathError (ValueError)                text that is neither a JSON Pointer nor a path
     ├── TransactionError (RuntimeError)       a transaction used out of its turn
     ├── CorruptionError                       bytes on the medium are not the ones that were written
     └── BackingError (OSError)                the medium refused: full, read-only, broken
@@ -45,6 +47,8 @@ __all__ = [
     "LayoutError",
     "ObjstoreError",
     "OutsideError",
+    "PatchError",
+    "PathError",
     "ReadOnlyError",
     "SchemaError",
     "StoreNotFoundError",
@@ -213,6 +217,46 @@ def _conflict_error(
     message: str, pointer: str, base: object, ours: object, theirs: object
 ) -> ConflictError:
     return ConflictError(message, pointer=pointer, base=base, ours=ours, theirs=theirs)
+
+
+class PatchError(ObjstoreError, ValueError):
+    """A patch that is malformed, or does not fit the value; nothing was changed.
+
+    ``number`` is the operation's place in the patch, from 1; ``pointer`` is the place in the value,
+    None where the operation itself is malformed; ``expected`` and ``found`` are phrases.
+    """
+
+    def __init__(
+        self, message: str, *, number: int, pointer: str | None, expected: str, found: str
+    ) -> None:
+        super().__init__(message)
+        self.number = number
+        self.pointer = pointer
+        self.expected = expected
+        self.found = found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments, so that texts are never mixed up; pickling needs telling.
+        return _patch_error, (str(self), self.number, self.pointer, self.expected, self.found)
+
+
+def _patch_error(
+    message: str, number: int, pointer: str | None, expected: str, found: str
+) -> PatchError:
+    return PatchError(message, number=number, pointer=pointer, expected=expected, found=found)
+
+
+class PathError(ObjstoreError, ValueError):
+    """A text that is no path; ``position`` is where it goes wrong, in characters from 1."""
+
+    def __init__(self, reason: str, path: str, position: int) -> None:
+        super().__init__(f"{path!r}, character {position}: {reason}")
+        self.reason = reason
+        self.path = path
+        self.position = position
+
+    def __reduce__(self) -> tuple[type[PathError], tuple[str, str, int]]:
+        return type(self), (self.reason, self.path, self.position)
 
 
 class TransactionError(ObjstoreError, RuntimeError):

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._apply import PatchError, apply
+from ._apply import apply
 from ._diff import Operation, diff
 from ._merge import Conflict, Merged, merge
+from .errors import PatchError
 from .values import JSON, Missing
 
 __all__ = ["Conflict", "Merged", "Operation", "PatchError", "apply", "diff", "invert", "merge"]

@@ -11,22 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple
 
 from . import pointer as pointers
-from .errors import ObjstoreError
-from .formats._text import is_array, is_object
-from .values import JSON, MISSING, Missing
-
-
-class PathError(ObjstoreError, ValueError):
-    """A text that is no path; ``position`` is where it goes wrong, in characters from 1."""
-
-    def __init__(self, reason: str, path: str, position: int) -> None:
-        super().__init__(f"{path!r}, character {position}: {reason}")
-        self.reason = reason
-        self.path = path
-        self.position = position
-
-    def __reduce__(self) -> tuple[type[PathError], tuple[str, str, int]]:
-        return type(self), (self.reason, self.path, self.position)
+from .errors import PathError
+from .values import JSON, MISSING, Missing, is_array, is_object
 
 
 class Step(NamedTuple):

@@ -311,11 +311,12 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             unit = self._unit(path, shape)
             try:
                 encoded = encode(value, shape, source="")
-                if not isinstance(encoded, dict | list):
-                    expected = "an object or array, as a file holds one"
-                    raise ValidationError([Failure("", "", expected, show(encoded), "type")])
             except ValidationError as error:
                 raise ValidationError(self.located(error.failures, unit)) from None
+            if not isinstance(encoded, dict | list):
+                expected = "an object or array, as a file holds one"
+                failure = Failure(self.source(unit), "", expected, show(encoded), "type")
+                raise ValidationError([failure])
             tx.view(unit).replace(encoded)
 
     def keys_of(self, path: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 """A JSON value (RFC 8259). Integers are exact whatever their size; NaN and Infinity are none."""
@@ -35,6 +35,16 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 """What is read where nothing is, and what a deletion leaves. None is a value, this is not."""
+
+
+def is_object(value: object) -> TypeGuard[dict[Any, Any]]:
+    """Whether a JSON value is an object."""
+    return type(value) is dict
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is an array."""
+    return type(value) is list
 
 
 def same(a: Any, b: Any) -> bool:

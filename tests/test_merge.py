@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objstore.formats._text import is_array, is_object
 from objstore.patch import Conflict, Merged, apply, diff, merge
-from objstore.values import JSON, MISSING, same
+from objstore.values import JSON, MISSING, is_array, is_object, same
 
 from .formats.random_edits import KEYS, SCALARS, change, contents, copied
 

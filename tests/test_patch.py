@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.errors import ObjstoreError
-from objstore.formats._text import is_array, is_object
 from objstore.formats.json import parse
 from objstore.patch import Operation, PatchError, apply, diff, invert
 from objstore.pointer import join, split
-from objstore.values import JSON, MISSING, Missing, same
+from objstore.values import JSON, MISSING, Missing, is_array, is_object, same
 
 from .formats.pages import examples
 from .formats.random_edits import KEYS, SCALARS, change, contents, copied

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objstore.errors import ObjstoreError
-from objstore.paths import PathError, Step, build, parse, to_kinded, to_pointer
+from objstore.errors import ObjstoreError, PathError
+from objstore.paths import Step, build, parse, to_kinded, to_pointer
 from objstore.pointer import build as build_pointer
 from objstore.values import MISSING
 

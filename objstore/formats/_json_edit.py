@@ -19,9 +19,8 @@ from json.scanner import make_scanner
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from .._align import align
-from ..values import JSON, MISSING, same
+from ..values import JSON, MISSING, is_array, is_object, same
 from ._json_style import Style, is_flat
-from ._text import is_array, is_object
 
 _scan: Final = make_scanner(cast("Any", JSONDecoder()))
 _match_key: Final = re.compile(r'[ \t\n\r]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*:[ \t\n\r]*').match

@@ -18,10 +18,10 @@ from typing import Any, Final
 import orjson
 
 from ..errors import FormatError
-from ..values import JSON, MAX_DEPTH
+from ..values import JSON, MAX_DEPTH, is_array, is_object
 from . import _json_faults
 from ._json_write import dump_quickly, is_maybe_deep
-from ._text import check_size, decode, is_array, is_object, split_bom
+from ._text import check_size, decode, split_bom
 
 LARGE: Final = 1 << 16
 """From this many bytes on it pays to pause the garbage collector."""

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from ._text import is_array, is_object, newline_of
+from ..values import is_array, is_object
+from ._text import newline_of
 
 # A text's habits are looked for without telling its strings apart, so all of these ask for what no
 # string holds (a line's end, a quote), or hardly one. A wrong guess costs nothing but looks.

@@ -8,8 +8,8 @@ from typing import Final
 
 import orjson
 
-from ..values import JSON, MAX_DEPTH, MISSING
-from ._text import check_contents, is_array, is_object
+from ..values import JSON, MAX_DEPTH, MISSING, is_array, is_object
+from ._text import check_contents
 
 _OPTIONS: Final = (
     orjson.OPT_INDENT_2

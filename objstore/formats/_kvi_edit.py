@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from .._align import align
-from ..values import JSON, same
+from ..values import JSON, is_object, same
 from ._kvi_read import Node
 from ._kvi_write import Layout
-from ._text import is_object
 
 _Plan: TypeAlias = Sequence[tuple[int | None, str | None, JSON]]
 """A container's new entries: the index of the old one, None for an added one; key and value."""

@@ -8,8 +8,7 @@ from math import isinf
 from typing import Any, Final, NamedTuple
 
 from ..errors import FormatError
-from ..values import JSON, MAX_DEPTH, show
-from ._text import is_object
+from ..values import JSON, MAX_DEPTH, is_object, show
 
 _ENTRY: Final = re.compile(r"(\S+)(?:\s+(.*))?", re.DOTALL)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")

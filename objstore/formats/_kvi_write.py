@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ..errors import FormatError
 from ..pointer import join
-from ..values import JSON, show
-from ._text import check_contents, is_array, is_object
+from ..values import JSON, is_array, is_object, show
+from ._text import check_contents
 
 
 def check(value: JSON, source: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 from math import isfinite
-from typing import Any, Final, TypeGuard
+from typing import Final
 
 from ..errors import FormatError
 from ..pointer import join
-from ..values import MAX_DEPTH
+from ..values import MAX_DEPTH, is_array, is_object
 
 BOM: Final = codecs.BOM_UTF8
 """The byte order mark that some editors put before UTF-8: accepted, and kept on edits."""
@@ -76,16 +76,6 @@ def _check(value: object, source: str, path: tuple[str | int, ...]) -> None:
             _check(part, source, (*path, index))
     else:
         _check_scalar(value, source, path)
-
-
-def is_object(value: object) -> TypeGuard[dict[Any, Any]]:
-    """Whether the value is a plain dict."""
-    return type(value) is dict
-
-
-def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Whether the value is a plain list."""
-    return type(value) is list
 
 
 def _check_depth(path: tuple[str | int, ...], source: str) -> None:

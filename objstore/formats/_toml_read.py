@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from ..errors import FormatError
 from ..pointer import join
-from ..values import MAX_DEPTH
-from ._text import decode, fault_at, is_array, is_object, position, split_bom
+from ..values import MAX_DEPTH, is_array, is_object
+from ._text import decode, fault_at, position, split_bom
 
 _PLACE: Final = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$")
 _PART: Final = re.compile(

@@ -14,8 +14,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, Date, DateTime, Time
 
 from .._align import align
-from ..values import JSON, same
-from ._text import is_array, is_object
+from ..values import JSON, is_array, is_object, same
 
 _LF: Final = re.compile(r"(?<!\r)\n")
 _STUMBLES: Final = (

@@ -18,8 +18,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 from .._align import align
-from ..values import JSON, same
-from ._text import is_array, is_object
+from ..values import JSON, is_array, is_object, same
 from ._yaml_scalars import is_plain_string, literal
 from ._yaml_write import Style
 

@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from .._align import align
-from ..values import JSON, MISSING, same
-from ._text import is_array, is_object, newline_of
+from ..values import JSON, MISSING, is_array, is_object, same
+from ._text import newline_of
 from ._yaml_entries import BlockEntries, Entries, FlowEntries
 from ._yaml_like import entry_like, style_of
 from ._yaml_place import put

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..errors import FormatError
-from ..values import JSON, same
+from ..values import JSON, is_array, is_object, same
 from . import _json_write
 from ._json_edit import NotAsExpectedError, edit_text, rewrite_text
 from ._json_read import LARGE, collector_paused, has_contents, read
-from ._text import MAX_SIZE, check_contents, decode, is_array, is_object, split_bom
+from ._text import MAX_SIZE, check_contents, decode, split_bom
 
 __all__ = ["MAX_SIZE", "dump", "edit", "parse"]
 

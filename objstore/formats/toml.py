@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import FormatError
 from ..pointer import join
-from ..values import JSON, same
-from ._text import check_contents, check_size, decode, is_array, is_object, split_bom
+from ..values import JSON, is_array, is_object, same
+from ._text import check_contents, check_size, decode, split_bom
 from ._toml_read import read
 
 __all__ = ["dump", "edit", "parse"]

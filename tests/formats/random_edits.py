@@ -7,8 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from objstore.formats._text import is_array, is_object
-from objstore.values import JSON, same
+from objstore.values import JSON, is_array, is_object, same
 
 KEYS = st.sampled_from(["a", "b", "name", "id", "é", 'q"e', "b\\s", "", "a:b", "c/d", "{"])
 TEXTS = st.text(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from objstore.formats._text import is_array, is_object
+from objstore.values import is_array, is_object
 
 
 class Regular(NamedTuple):

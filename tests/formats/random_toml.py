@@ -8,7 +8,7 @@ from typing import Any
 import tomlkit
 from hypothesis import strategies as st
 
-from objstore.formats._text import is_array, is_object
+from objstore.values import is_array, is_object
 
 from .random_edits import SCALARS, contents
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from objstore.errors import FormatError
 from objstore.formats import _text
-from objstore.formats._text import is_array, is_object
 from objstore.formats.kvi import dump, edit, parse, read_kvi
-from objstore.values import MAX_DEPTH
+from objstore.values import MAX_DEPTH, is_array, is_object
 
 from .pages import examples
 from .random_edits import SCALARS, change, contents, identical

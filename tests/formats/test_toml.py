@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from objstore.errors import FormatError
 from objstore.formats import by_ending
 from objstore.formats import toml as format_toml
-from objstore.formats._text import is_object
 from objstore.formats.toml import dump, edit, parse
-from objstore.values import JSON, MAX_DEPTH, same
+from objstore.values import JSON, MAX_DEPTH, is_object, same
 
 from .pages import examples
 from .random_edits import change, copied, identical

@@ -11,9 +11,8 @@ import yaml
 
 from objstore.errors import FormatError
 from objstore.formats import yaml as format_yaml
-from objstore.formats._text import is_array, is_object
 from objstore.formats.yaml import dump, edit, parse
-from objstore.values import same
+from objstore.values import is_array, is_object, same
 from tests.realdata import kubernetes_files
 
 from .random_edits import copied, identical
