@@ -36,6 +36,8 @@ class Measured:
         contender, median = result.contender, result.median
         if contender.kind != "ours" or not contender.judged or median is None:
             return None
+        if not self.work.targets.text():
+            return None
         return self.work.targets.verdict(median, self.medians)
 
     def ahead(self) -> list[str]:
@@ -57,7 +59,7 @@ def table(measured: Measured) -> Iterator[str]:
     if work.targets.text():
         yield f"Target: {work.targets.text()}."
     yield ""
-    ratios = [f"time / {one.contender.name}" for one in measured.references]
+    ratios = [f"{work.unit.measured} / {one.contender.name}" for one in measured.references]
     yield _row([f"`{work.name}`", work.unit.name, *ratios, "samples", "verdict", "what it does"])
     yield _row(["---", *["---:"] * (len(ratios) + 2), "---", "---"])
     for result in measured.results:
@@ -109,7 +111,7 @@ def _verdicts(all_measured: Sequence[Measured], verdict: Verdict, title: str) ->
         f"- {one.work.title}, {result.contender.name}: {_figure(one, result)}"
         for one in all_measured
         for result in one.results
-        if one.verdict(result) == verdict and (one.work.targets.text() or verdict != "not judged")
+        if one.verdict(result) == verdict
     ]
     if lines or verdict == "lost":
         yield f"## {title}"

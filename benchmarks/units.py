@@ -11,6 +11,8 @@ class Unit(NamedTuple):
 
     name: str
     value: Callable[[float], float]
+    measured: str = "time"
+    """What ratios are of."""
 
     def show(self, figure: float) -> str:
         value = self.value(figure)
@@ -21,4 +23,4 @@ NANOSECONDS: Final = Unit("ns", lambda seconds: seconds * 1e9)
 MICROSECONDS: Final = Unit("µs", lambda seconds: seconds * 1e6)
 MILLISECONDS: Final = Unit("ms", lambda seconds: seconds * 1e3)
 A_SECOND: Final = Unit("ops/s", lambda seconds: 1 / seconds)
-MEGABYTES: Final = Unit("MB", lambda size: size / 1e6)
+MEGABYTES: Final = Unit("MB", lambda size: size / 1e6, "size")
