@@ -467,3 +467,29 @@ def test_properties_of_a_class_are_no_keys() -> None:
         setattr(circle, "__slots__", 1)  # noqa: B010 - mypy knows what it is
     assert List[int]([1]) == [1]
     assert Dict[str, int](a=1) == {"a": 1}
+
+
+# --- 11 and 12 -----------------------------------------------------------------------------------
+# 11, the contracts of MutableMapping and MutableSequence, is tests/test_contracts.py.
+
+
+def test_12_nested_objects_load_persist_and_are_validated(
+    store: Store[Library], reopen: Opener
+) -> None:
+    """What the original loses: nested loading, ``__setitem__`` of a Dict, validation of lists."""
+    store.root.people["bob"].PUT("friends", [{"street": "A"}, {"street": "B"}])
+    other = reopen()
+    nested: Any = other.root.people["bob"].friends[1]
+    assert nested["street"] == "B"
+    nested["street"] = "C"
+    nested["city"] = "Rome"
+    other.root.reading[0]["title"] = "Emma!"
+    again = reopen()
+    assert again.root.people["bob"].friends == [{"street": "A"}, {"street": "C", "city": "Rome"}]
+    assert again.root.reading == [{"title": "Emma!"}, {"title": "Ulysses"}]
+    loaded: Any = again.root.reading
+    with pytest.raises(objstore.ValidationError, match="/2/title"):
+        loaded.append({"title": 5})
+    with pytest.raises(objstore.ValidationError, match="/0"):
+        loaded[0] = "no entry"
+    assert len(loaded) == 2
