@@ -19,7 +19,7 @@ test-all:
 	  for python in python$$v "$$HOME"/.pyenv/versions/$$v.*/bin/python; do \
 	    if "$$python" -c "" 2>/dev/null; then \
 	      echo "== Python $$v"; \
-	      $(MAKE) test VENV=.venv-$$v PYTHON="$$python" || exit 1; \
+	      $(MAKE) test VENV=.venv/$$v PYTHON="$$python" || exit 1; \
 	      continue 2; \
 	    fi; \
 	  done; \
@@ -43,7 +43,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_docs.py
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info
+	rm -rf .venv build dist *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

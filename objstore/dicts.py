@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import (
     ItemsView,
-    Iterable,
     Iterator,
     Mapping,
     MutableMapping,
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast, dataclass_tr
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
-from .keyed import Keyed, merged, require_str
+from .keyed import Keyed, require_str
 from .objects import Part, iterate_merged, read_value, unattached_copy
 from .pointer import build
 from .values import MISSING
@@ -176,11 +175,6 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
 
     # --- several keys at once: one transaction ----------------------------------------------------
 
-    def update(self, *args: Any, **keys: Any) -> None:
-        """Set several keys together, as dict.update does."""
-        with self._edit():
-            super().update(*args, **keys)
-
     def clear(self) -> None:
         """Remove every stored key."""
         with self._edit() as tx:
@@ -206,23 +200,6 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
                 raise self._missing("", self._where(None))
             key = next(reversed(contents))
             return key, self.pop(key)
-
-    def setdefault(self, key: Any, default: Any = None) -> Any:
-        """The value of a key, which is set first if it is not there."""
-        with self._edit():
-            if key not in self:
-                self[key] = default
-            return self[key]
-
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return merged(self.contents, other)
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return merged(other, self.contents)
-
-    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
-        self.update(other)
-        return self
 
     def copy(self) -> dict[str, Any]:
         """The contents, as a plain dict."""

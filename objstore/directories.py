@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from ._shapes import BASES, Kind, Shape
 from .errors import Failure, KeyNotFoundError, ValidationError
-from .keyed import Keyed, merged, require_str
+from .keyed import Keyed, require_str
 from .objects import Object, Part, iterate_merged, unattached_copy
 from .pointer import join
 from .values import JSON, MISSING
@@ -168,11 +168,6 @@ class Directory(Keyed, MutableMapping[str, T]):
     def _snapshot(self) -> JSON:
         return {key: cast(Object, self._read(key))._snapshot() for key in self._stored_keys()}
 
-    def update(self, *args: Any, **keys: Any) -> None:
-        """Set several members together, as dict.update does."""
-        with self._edit():
-            super().update(*args, **keys)
-
     def clear(self) -> None:
         """Delete every member, in one transaction."""
         with self._edit():
@@ -196,23 +191,6 @@ class Directory(Keyed, MutableMapping[str, T]):
             if not keys:
                 raise self._missing("", self._where())
             return keys[-1], self.pop(keys[-1])
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """The member of a key, which is made first if it is not there."""
-        with self._edit():
-            if key not in self:
-                self[key] = default
-            return self[key]
-
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return merged(self.contents, other)
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return merged(other, self.contents)
-
-    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]  # `|` makes a plain dict
-        self.update(other)
-        return self
 
     def _missing(self, key: object, where: str) -> KeyNotFoundError:
         if key in type(self)._info.keys:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .errors import AttributeNotFoundError, DefinedKeyError, KeyNotFoundError
 from .objects import Object, defined_keys
-from .values import JSON
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -100,6 +99,31 @@ class Keyed(Object):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    # --- several keys at once: one transaction ----------------------------------------------------
+
+    def update(self, *args: Any, **keys: Any) -> None:
+        """Set several keys together, as dict.update does."""
+        with self._edit():
+            for key, value in dict(*args, **keys).items():
+                self._put(key, value)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, which is set first if it is not there."""
+        with self._edit():
+            if key not in self:
+                self._put(key, default)
+            return self._get(key)
+
+    def __or__(self, other: Any) -> dict[str, Any]:
+        return {**self.contents, **dict(other)}
+
+    def __ror__(self, other: Any) -> dict[str, Any]:
+        return {**dict(other), **self.contents}
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
     # --- keys as attributes -----------------------------------------------------------------------
 
     if TYPE_CHECKING:
@@ -155,8 +179,3 @@ def require_str(key: object) -> None:
     """Raise TypeError for a key that is not text."""
     if not isinstance(key, str):
         raise TypeError(f"keys are str, not {type(key).__name__}")
-
-
-def merged(mapping: Mapping[str, Any], other: Any) -> dict[str, JSON]:
-    """``mapping | other`` as a plain dict."""
-    return {**mapping, **(dict(other) if not isinstance(other, Mapping) else other)}

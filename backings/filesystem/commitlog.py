@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 from objstore.errors import ClosedError, CorruptionError, KeyNotFoundError
 from objstore.values import JSON
 
 from . import frames, names
-from .io import Files
+from .io import Files, UncertainError
 from .logfile import LogFile, generations
 from .loglock import LogLock, ThreadLock
 from .logview import Position, View, Views
@@ -98,13 +97,13 @@ class CommitLog:
         view.refresh()
         return view.number
 
-    def writing(self) -> AbstractContextManager[Writer]:
+    def writing(self) -> Writer:
         """Wait for the writer's lock and hold it, with all seen that others appended.
 
         Raises BackingError where this handle may not write any more, see ``sync``.
         """
         self._require_open()
-        return self._writer.holding()
+        return self._writer
 
     def sync(self, position: Position) -> None:
         """Return once all up to ``position`` is on the disk.
@@ -120,10 +119,17 @@ class CommitLog:
             return
         with self._turn:
             if not view.is_synced(position):
-                with self._certainty.required():
-                    file, reached = view.reached()
-                    file.sync()
-                view.note_synced(reached)
+                self._sync(view)
+
+    def _sync(self, view: View) -> None:
+        self._certainty.require()
+        file, reached = view.reached()
+        try:
+            file.sync()
+        except UncertainError as error:
+            self._certainty.lose(error)
+            raise
+        view.note_synced(reached)
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """The records behind the one numbered ``after``, up to the head as it is now.

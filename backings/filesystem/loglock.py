@@ -12,7 +12,7 @@ from typing import Final
 from objstore.errors import BackingError
 
 from . import names
-from .io import Files
+from .io import Files, Opened
 
 
 class ThreadLock:
@@ -52,20 +52,33 @@ class LogLock:
         self._path: Final = names.lock(files.root)
         self._threads: Final = ThreadLock()
         # The fields below are guarded by _threads.
-        self._descriptor = -1
+        self._opened: Opened | None = None
+        self._process = os.getpid()
         self.made: list[str] = []
-        """The folders that were made so that there is something to lock, outermost first."""
+        """The folders that were made to have something to lock, outermost first."""
+        self.times_opened = 0
+        """Greater than before where the file that is locked may be another one."""
 
-    @contextmanager
-    def held(self) -> Generator[None]:
+    def __del__(self) -> None:
+        self._close()
+
+    def acquire(self) -> None:
         """Wait for the lock, and hold it; its file and folder are made if they are missing."""
-        with self._threads:
+        self._threads.acquire()
+        try:
             self.made = []
-            descriptor = self._wait()
-            try:
-                yield
-            finally:
-                self._files.unlock(descriptor)
+            self._wait()
+        except BaseException as error:
+            self.unmake(error)
+            self._threads.release()
+            raise
+
+    def release(self) -> None:
+        try:
+            if self._opened is not None:
+                self._files.unlock_opened(self._opened)
+        finally:
+            self._threads.release()
 
     @contextmanager
     def attempted(self) -> Generator[bool]:
@@ -77,13 +90,13 @@ class LogLock:
             yield False
             return
         try:
-            there = self._files.exists(self._path)
-            descriptor = self._files.lock_file(self._path, make=False, wait=False)
+            opened = self._reopened(make=False)
+            is_held = opened is not None and self._files.lock_opened(opened, wait=False)
             try:
-                yield descriptor is not None or not there
+                yield is_held or opened is None
             finally:
-                if descriptor is not None:
-                    self._files.unlock(descriptor)
+                if opened is not None and is_held:
+                    self._files.unlock_opened(opened)
         finally:
             self._threads.release()
 
@@ -104,11 +117,27 @@ class LogLock:
                     error.add_note(str(failure))
                 return
 
-    def _wait(self) -> int:
-        try:
-            while (descriptor := self._files.lock_file(self._path)) is None:
+    def _wait(self) -> None:
+        while True:
+            opened = self._reopened(make=True)
+            if opened is None:
                 self._files.make_folders(os.path.dirname(self._path), self.made)
-            return descriptor
-        except BaseException as error:
-            self.unmake(error)
-            raise
+            elif self._files.lock_opened(opened):
+                return
+            else:
+                self._close()
+
+    def _reopened(self, *, make: bool) -> Opened | None:
+        if self._process != os.getpid():
+            # A forked child that shared the open file would share the lock as well.
+            self._process = os.getpid()
+            self._close()
+        if self._opened is None:
+            self._opened = self._files.lockable(self._path, make=make)
+            self.times_opened += 1
+        return self._opened
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._files.close(self._opened)
+            self._opened = None

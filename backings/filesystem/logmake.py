@@ -47,8 +47,9 @@ class Making:
 
     def finish(self, store: UUID) -> None:
         """Do what is left where a log is and no manifest: the folders' names, and the manifest."""
-        above = [os.path.dirname(folder) for folder in reversed(self._lock.made)]
-        for folder in dict.fromkeys((names.engine(self._root), self._root, *above)):
+        made = (names.engine(self._root), self._root, *reversed(self._lock.made))
+        above = map(os.path.dirname, made)
+        for folder in dict.fromkeys((names.engine(self._root), *above)):
             self._files.sync_folder(folder, sure=True)
         self._put(names.manifest(self._root), Manifest(store, {}).encode())
 

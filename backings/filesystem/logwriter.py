@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 from objstore.errors import BackingError, TransactionError
@@ -24,28 +23,21 @@ class Certainty:
     """Whether a handle may write: never again after an error that leaves the disk unknown."""
 
     def __init__(self) -> None:
-        self._first: UncertainError | None = None  # set once
+        self._lost: UncertainError | None = None  # set once
 
     @property
     def holds(self) -> bool:
-        return self._first is None
+        return self._lost is None
 
     def require(self) -> None:
         """Raises BackingError."""
-        first = self._first
+        first = self._lost
         if first is not None:
             reason = f"nothing more is written through this handle, since: {first.strerror}"
             raise BackingError(first.errno, reason, first.filename) from first
 
-    @contextmanager
-    def required(self) -> Generator[None]:
-        """Required before the block, and lost if it raises UncertainError."""
-        self.require()
-        try:
-            yield
-        except UncertainError as error:
-            self._first = self._first or error
-            raise
+    def lose(self, error: UncertainError) -> None:
+        self._lost = self._lost or error
 
 
 class Writer:
@@ -58,6 +50,8 @@ class Writer:
         self._certainty: Final = certainty
         # The fields below are guarded by the writer's lock.
         self._is_holding = False
+        self._times_opened = 0
+        """The lock's, when the log was last seen to be the one at its path."""
         self._making: Making | None = None
         """Of a log that has no record yet."""
         self._appender: Appender | None = None
@@ -70,21 +64,33 @@ class Writer:
         view = self._views.get()
         return 0 if view is None else view.number
 
-    @contextmanager
-    def holding(self) -> Generator[Writer]:
-        """Hold the lock, and see all that was appended. What was made for nothing is removed."""
-        with self._certainty.required(), self._lock.held():
-            self._is_holding = True
-            try:
-                self._look()
-                yield self
-            except BaseException as error:
-                self._unmake(error)
-                raise
-            else:
-                self._unmake(None)
-            finally:
-                self._is_holding = False
+    def __enter__(self) -> Writer:
+        self._certainty.require()
+        self._lock.acquire()
+        self._is_holding = True
+        try:
+            self._look()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        try:
+            if isinstance(error, UncertainError):
+                self._certainty.lose(error)
+            self._unmake(error)
+        finally:
+            self._is_holding = False
+            self._lock.release()
 
     def append(self, payload: bytes) -> tuple[int, Position]:
         """Append a record, a line of JSON; its number, and what ``CommitLog.sync`` needs.
@@ -92,7 +98,8 @@ class Writer:
         It is there when this returns, for all processes to see; what may still fail should come
         before. Raises BackingError when nothing was appended, ValueError for what is not one line.
         """
-        with self._ready() as view:
+        view = self._ready()
+        with view.guard:
             self._add(view, frames.RECORD, payload)
             self._making = None
             return view.number, view.position
@@ -102,10 +109,10 @@ class Writer:
 
         All before is on the disk when this returns, under any durability.
         """
-        with self._ready() as view:
+        view = self._ready()
+        with view.guard:
             self._sync(view)
-            start = Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
-            logappend.make(self._files, start)
+            logappend.make(self._files, self._next(view, checkpoint))
             self._add(view, frames.END, jsonline.dump({"checkpoint": checkpoint}))
             view.file.sync(sure=True)
             self._begin_next(view)
@@ -117,22 +124,31 @@ class Writer:
         """
         if self._appender is None or not self._certainty.holds:
             return
-        with self.holding(), self._ready() as view:
-            if self._files.sync and view.last != frames.CLOSED:
-                self._sync(view)
-                self._add(view, frames.CLOSED, MARK)
-                self._sync(view)
-            self._appender_of(view).release(view.end)
+        with self:
+            view = self._ready()
+            with view.guard:
+                if self._files.sync and view.last != frames.CLOSED:
+                    self._sync(view)
+                    self._add(view, frames.CLOSED, MARK)
+                    self._sync(view)
+                self._appender_of(view).release(view.end)
         self._appender = None
 
     def _look(self) -> None:
         view = self._views.get()
         if view is None:
             return
-        if self._lock.made or not view.file.is_in_place():
-            reason = "the commit log was removed or replaced while it was in use"
-            raise BackingError(errno.ENOENT, reason, names.logs(self._files.root))
+        if self._times_opened != self._lock.times_opened:
+            self._check_in_place(view)
+            self._times_opened = self._lock.times_opened
         view.refresh_alone()
+
+    def _check_in_place(self, view: View) -> None:
+        if not view.file.is_in_place():
+            reason = "the commit log was removed or replaced while it was in use"
+            error = BackingError(errno.ENOENT, reason, names.logs(self._files.root))
+            self._lock.unmake(error)
+            raise error
 
     def _unmake(self, error: BaseException | None) -> None:
         if self._making is not None:
@@ -142,20 +158,16 @@ class Writer:
         if self._views.get() is None:
             self._lock.unmake(error)
 
-    @contextmanager
-    def _ready(self) -> Generator[View]:
-        """The view, its guard held, of a log to which a frame can be added right away."""
+    def _ready(self) -> View:
+        """The view of a log to which a frame can be added right away."""
         if not self._is_holding:
             raise TransactionError("the log is written to within CommitLog.writing only")
         view = self._views.get() or self._make()
-        self._finish_making(view)
-        with view.guard:
-            if view.last == frames.END:
-                self._mend_switch(view)
-            if view.tail is Tail.TORN:
-                self._appender_of(view).cut(view.end)
-                view.tail = Tail.CLEAN
-            yield view
+        if not self._is_whole:
+            self._finish_making(view)
+        if view.last == frames.END or view.tail is not Tail.CLEAN:
+            self._mend(view)
+        return view
 
     def _make(self) -> View:
         self._making = Making(self._files, self._lock)
@@ -170,9 +182,20 @@ class Writer:
 
     def _finish_making(self, view: View) -> None:
         """Do what a process that died in the making has left undone."""
-        if not self._is_whole and read_manifest(self._files) is None:
+        if read_manifest(self._files) is None:
             Making(self._files, self._lock).finish(view.file.store)
         self._is_whole = True
+
+    def _mend(self, view: View) -> None:
+        """Do what a process that died in a switch, or in an append, has left undone."""
+        with view.guard:
+            if view.last == frames.END:
+                checkpoint = jsonline.load_object(view.seal)["checkpoint"]
+                logappend.make(self._files, self._next(view, checkpoint))
+                self._begin_next(view)
+            if view.tail is Tail.TORN:
+                self._appender_of(view).cut(view.end)
+                view.tail = Tail.CLEAN
 
     # While the view's guard is held
 
@@ -187,6 +210,9 @@ class Writer:
             view.file.sync(sure=True)
             view.synced = view.end
 
+    def _next(self, view: View, checkpoint: JSON) -> Start:
+        return Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
+
     def _begin_next(self, view: View) -> None:
         """Go on to the file that was made, from one that has ended."""
         ended, end = self._appender_of(view), view.end
@@ -194,13 +220,6 @@ class Writer:
         view.follow()
         view.tail = Tail.CLEAN
         ended.release(end)
-
-    def _mend_switch(self, view: View) -> None:
-        """Make the file that a process which died in a switch did not."""
-        checkpoint = jsonline.load_object(view.seal)["checkpoint"]
-        start = Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
-        logappend.make(self._files, start)
-        self._begin_next(view)
 
     def _appender_of(self, view: View) -> Appender:
         if self._appender is None or self._appender.generation != view.file.generation:
