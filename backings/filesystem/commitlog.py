@@ -19,9 +19,10 @@ from objstore.errors import ClosedError, CorruptionError, KeyNotFoundError
 from objstore.values import JSON
 
 from . import frames, names
+from .groupsync import GroupSync
 from .io import Files, UncertainError
 from .logfile import LogFile, generations
-from .loglock import LogLock, ThreadLock
+from .loglock import LogLock
 from .logview import Position, View, Views
 from .logwriter import Certainty, Writer
 
@@ -52,8 +53,7 @@ class CommitLog:
         self._views: Final = Views(files, self._lock)
         self._certainty: Final = Certainty()
         self._writer: Final = Writer(files, self._lock, self._views, self._certainty)
-        self._turn: Final = ThreadLock()
-        """Held by the thread that syncs for all that wait for it."""
+        self._group: Final = GroupSync(self._sync)
         self._starts: Final[dict[int, int]] = {}
         self._is_closed = False
 
@@ -108,28 +108,13 @@ class CommitLog:
     def sync(self, position: Position) -> None:
         """Return once all up to ``position`` is on the disk.
 
-        Whoever comes while another thread syncs waits for it, and is then done or syncs for all
-        that came meanwhile. Raises BackingError where the disk does not confirm; then nothing is
-        known of it any more, and this handle appends nothing from then on.
+        Threads that wait at the same time share one sync. Raises BackingError where the disk does
+        not confirm; then nothing is known of it any more, and this handle appends no more.
         """
-        if not self._files.sync:
-            return
         view = self._view()
-        if view is None or view.is_synced(position):
-            return
-        with self._turn:
-            if not view.is_synced(position):
-                self._sync(view)
-
-    def _sync(self, view: View) -> None:
-        self._certainty.require()
-        file, reached = view.reached()
-        try:
-            file.sync()
-        except UncertainError as error:
-            self._certainty.lose(error)
-            raise
-        view.note_synced(reached)
+        while view is not None and self._files.sync and not view.is_synced(position):
+            self._certainty.require()
+            self._group.join()
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """The records behind the one numbered ``after``, up to the head as it is now.
@@ -159,6 +144,18 @@ class CommitLog:
             return
         self._is_closed = True
         self._writer.close()
+
+    def _sync(self) -> None:
+        view = self._views.get()
+        if view is None:
+            return
+        file, reached = view.reached()
+        try:
+            file.sync()
+        except UncertainError as error:
+            self._certainty.lose(error)
+            raise
+        view.note_synced(reached)
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -51,6 +51,7 @@ class Appender:
         self._files: Final = files
         self._opened: Final = opened
         self._step = _FIRST_STEP
+        self._size: int | None = None
         self.generation: Final = generation
 
     @classmethod
@@ -74,7 +75,9 @@ class Appender:
         of their own. Raises UncertainError where what was written could not be taken back.
         """
         end = offset + len(frame)
-        if end <= self._files.size(self._opened):
+        if self._size is None:
+            self._size = self._files.size(self._opened)
+        if end <= self._size:
             self._write(offset, frame)
             return
         try:
@@ -86,6 +89,10 @@ class Appender:
             # It may do without the space ahead.
             self._write(offset, frame, end)
 
+    def forget_size(self) -> None:
+        """The file may have been made longer or shorter by others."""
+        self._size = None
+
     def _write(self, offset: int, frame: bytes, upto: int = 0) -> None:
         try:
             if upto:
@@ -94,6 +101,7 @@ class Appender:
                 self._files.allocate(self._opened, offset, upto)
                 frame = frame.ljust(upto - offset, b"\0")
             self._files.write_at(self._opened, offset, frame)
+            self._size = max(self._size or 0, upto)
         except BaseException as error:
             try:
                 self.cut(offset)
@@ -107,7 +115,7 @@ class Appender:
 
         Were it left to the next sync, a crash could show some of it between frames to come.
         """
-        self._files.truncate(self._opened, offset)
+        self.release(offset)
         self._files.sync_data(self._opened, sure=True)
 
     def rewrite(self, start: int, end: int) -> None:
@@ -122,4 +130,5 @@ class Appender:
 
     def release(self, offset: int) -> None:
         """Give back the space behind ``offset``, in which nothing was written."""
+        self._size = None
         self._files.truncate(self._opened, offset)

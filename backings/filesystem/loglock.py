@@ -15,6 +15,10 @@ from . import names
 from .io import Files, Opened
 
 
+_HANDOVERS: Final = 64
+"""At 50 us each, other processes wait a few milliseconds longer."""
+
+
 class ThreadLock:
     """A lock of threads that is free in a forked child, whatever the parent's threads held."""
 
@@ -45,15 +49,27 @@ class ThreadLock:
 
 
 class LogLock:
-    """The writer's lock: flock(2) on a file in the engine's folder, let go when a process dies."""
+    """The writer's lock: flock(2) on a file in the engine's folder, let go when a process dies.
+
+    A thread that lets it go while another one of the process waits leaves the file locked for that
+    one, up to _HANDOVERS times in a row; then other processes have their chance.
+    """
 
     def __init__(self, files: Files) -> None:
         self._files: Final = files
         self._path: Final = names.lock(files.root)
         self._threads: Final = ThreadLock()
-        # The fields below are guarded by _threads.
-        self._opened: Opened | None = None
+        self._guard: Final = ThreadLock()
+        # Guarded by _guard.
+        self._waiting = 0
         self._process = os.getpid()
+        # Guarded by _threads.
+        self._opened: Opened | None = None
+        self._handovers = 0
+        self._is_kept = False
+        """Whether the file is still locked, by the thread that let go before."""
+        self.tenure = 0
+        """How often the file was locked: the same number as before, and nobody else was there."""
         self.made: list[str] = []
         """The folders that were made to have something to lock, outermost first."""
         self.times_opened = 0
@@ -64,19 +80,27 @@ class LogLock:
 
     def acquire(self) -> None:
         """Wait for the lock, and hold it; its file and folder are made if they are missing."""
-        self._threads.acquire()
+        self._wait_for_threads()
         try:
             self.made = []
-            self._wait()
+            if not self._is_kept:
+                self._wait_for_processes()
+                self.tenure += 1
         except BaseException as error:
             self.unmake(error)
-            self._threads.release()
+            self.release()
             raise
 
     def release(self) -> None:
+        with self._guard:
+            self._is_kept = self._waiting > 0 and self._handovers < _HANDOVERS
         try:
-            if self._opened is not None:
-                self._files.unlock_opened(self._opened)
+            if self._is_kept:
+                self._handovers += 1
+            else:
+                self._handovers = 0
+                if self._opened is not None:
+                    self._files.unlock_opened(self._opened)
         finally:
             self._threads.release()
 
@@ -86,19 +110,18 @@ class LogLock:
 
         Where there is no file to lock nobody writes, which is as good.
         """
+        self._renew()
         if not self._threads.acquire(wait=False):
             yield False
             return
         try:
             opened = self._reopened(make=False)
-            is_held = opened is not None and self._files.lock_opened(opened, wait=False)
-            try:
-                yield is_held or opened is None
-            finally:
-                if opened is not None and is_held:
-                    self._files.unlock_opened(opened)
+            is_held = self._is_kept or opened is None or self._files.lock_opened(opened, wait=False)
+            if not self._is_kept:
+                self.tenure += 1
+            yield is_held
         finally:
-            self._threads.release()
+            self.release()
 
     def unmake(self, error: BaseException | None) -> None:
         """While it is held: remove the lock's file and the folders, if they were made for it.
@@ -117,7 +140,25 @@ class LogLock:
                     error.add_note(str(failure))
                 return
 
-    def _wait(self) -> None:
+    def _wait_for_threads(self) -> None:
+        self._renew()
+        with self._guard:
+            self._waiting += 1
+        try:
+            self._threads.acquire()
+        except BaseException:
+            self._count_out()
+            if self._threads.acquire(wait=False):
+                # The file may have been left locked for this thread.
+                self.release()
+            raise
+        self._count_out()
+
+    def _count_out(self) -> None:
+        with self._guard:
+            self._waiting -= 1
+
+    def _wait_for_processes(self) -> None:
         while True:
             opened = self._reopened(make=True)
             if opened is None:
@@ -128,14 +169,17 @@ class LogLock:
                 self._close()
 
     def _reopened(self, *, make: bool) -> Opened | None:
-        if self._process != os.getpid():
-            # A forked child that shared the open file would share the lock as well.
-            self._process = os.getpid()
-            self._close()
         if self._opened is None:
             self._opened = self._files.lockable(self._path, make=make)
             self.times_opened += 1
         return self._opened
+
+    def _renew(self) -> None:
+        """In a forked child: forget the parent's threads, and share no lock with it."""
+        with self._guard:
+            if self._process != os.getpid():
+                self._process, self._waiting, self._is_kept = os.getpid(), 0, False
+                self._close()
 
     def _close(self) -> None:
         if self._opened is not None:

@@ -50,6 +50,8 @@ class Writer:
         self._certainty: Final = certainty
         # The fields below are guarded by the writer's lock.
         self._is_holding = False
+        self._tenure = 0
+        """The lock's, when this handle had seen all there was."""
         self._times_opened = 0
         """The lock's, when the log was last seen to be the one at its path."""
         self._making: Making | None = None
@@ -135,13 +137,17 @@ class Writer:
         self._appender = None
 
     def _look(self) -> None:
+        """See all that is there, which who kept the lock for this thread has."""
         view = self._views.get()
-        if view is None:
+        if view is None or self._tenure == self._lock.tenure:
             return
         if self._times_opened != self._lock.times_opened:
             self._check_in_place(view)
             self._times_opened = self._lock.times_opened
+        if self._appender is not None:
+            self._appender.forget_size()
         view.refresh_alone()
+        self._tenure = self._lock.tenure
 
     def _check_in_place(self, view: View) -> None:
         if not view.file.is_in_place():
