@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from .errors import DetachedError, Failure, ValidationError
 from .pointer import build
-from .values import JSON, MISSING, Missing
+from .values import JSON, MISSING, Missing, is_array, is_object
 
 if TYPE_CHECKING:
     from ._shapes import Shape
@@ -219,21 +219,19 @@ class View:
         self.root, self._origins = saved
 
     def rebase(self, merged: JSON | Missing, theirs: JSON | Missing) -> None:
-        """Go on from contents that others committed meanwhile, with both changes in ``merged``.
-
-        Elements of lists are found again by identity: a merge takes them as they are.
-        """
+        """Go on from contents that others committed meanwhile, with both changes in ``merged``."""
         lists = [(part, self.locate(part), origin) for part, origin in self._origins.values()]
         before, self.root, self.base = View(self.unit, theirs), merged, theirs
         self._owned = {}
         for part, ours, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
-            merged_list, their_list = self.locate(part), before.locate(part)
-            tokens = {id(element): token for token, element in enumerate(_elements(their_list))}
-            tokens.update((id(e), t) for e, t in zip(_elements(ours), origin, strict=False))
-            self._origins[id(part)] = (
-                part,
-                [tokens.get(id(e), next(fresh_tokens)) for e in _elements(merged_list)],
+            name = self.unit.shape.merge_key_at(build(path_of(part, self)))
+            tokens = _tokens(
+                _elements(self.locate(part)),
+                _elements(before.locate(part)),
+                zip(_elements(ours), origin, strict=False),
+                name,
             )
+            self._origins[id(part)] = (part, tokens)
 
     def publish_moves(self, others: list[View]) -> None:
         """Give elements that moved their committed tokens, in the Objects that follow them.
@@ -291,6 +289,37 @@ def _length(contents: JSON | Missing) -> int:
 
 def _elements(contents: JSON | Missing) -> list[Any]:
     return contents if isinstance(contents, list) else []
+
+
+def _tokens(
+    merged: list[Any], theirs: list[Any], ours: Iterable[tuple[Any, int]], name: str | None
+) -> list[int]:
+    """The tokens of a merged list's elements.
+
+    A merge takes elements as they are, so that identity tells where they come from, but for those
+    that both sides changed. Of these the key tells, where the list has one; lists without one only
+    grew, so that they stand in their order. Only containers count: no Object holds a scalar.
+    """
+    known = {id(element): token for token, element in enumerate(theirs)}
+    known.update((id(element), token) for element, token in ours)
+    there = set(map(id, merged))
+    new = [e for e in merged if id(e) not in known and _is_container(e)]
+    gone = [(e, t) for t, e in enumerate(theirs) if id(e) not in there and _is_container(e)]
+    if name is not None:
+        tokens = {_key(element, name): token for element, token in gone}
+        known.update((id(e), tokens[_key(e, name)]) for e in new if _key(e, name) in tokens)
+    elif len(new) == len(gone):
+        known.update((id(e), token) for e, (_, token) in zip(new, gone, strict=True))
+    return [known[id(e)] if id(e) in known else next(fresh_tokens) for e in merged]
+
+
+def _key(element: Any, name: str) -> tuple[type, Any]:
+    value: Any = element.get(name) if is_object(element) else None
+    return type(value), value if isinstance(value, str | int) else id(element)
+
+
+def _is_container(value: Any) -> bool:
+    return is_object(value) or is_array(value)
 
 
 def _depth(part: Part) -> int:

@@ -328,6 +328,34 @@ def test_held_elements_follow_through_a_merge(store: Store[Library]) -> None:
     assert bob.friends[3].street == "last"
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+def test_an_element_that_both_sides_changed_is_still_the_one_held(keyed: bool) -> None:
+    items: dict[str, Any] = {"items": {"type": "object"}, "type": "array"}
+    schema = {"properties": {"list": {**items, **({"mergeKey": "n"} if keyed else {})}}}
+    with objstore.open("memory://", schema) as store:
+        store["list"] = [{"n": 1}, {"n": 2}, {"n": 3}]
+        found: Any = store["list"]
+        held = list(found)
+
+        def others_commit() -> None:
+            held[1]["theirs"] = held[2]["theirs"] = True
+            found.append({"n": 5})
+            if keyed:
+                del found[0]
+
+        with store.transaction():
+            held[1]["ours"] = held[2]["ours"] = True
+            found.append({"n": 4})
+            last = found[3]
+            elsewhere(others_commit)
+        both = {"ours": True, "theirs": True}
+        assert (held[1], held[2], last) == ({"n": 2, **both}, {"n": 3, **both}, {"n": 4})
+        if not keyed:
+            assert held[0] == {"n": 1}
+        held[1]["more"] = 1
+        assert held[1] == {"n": 2, **both, "more": 1}
+
+
 def test_savepoints_and_merges_together(store: Store[Library]) -> None:
     bob: Any = store.root.people["bob"]
     with store.transaction():
