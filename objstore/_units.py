@@ -313,9 +313,9 @@ def _tokens(
     return [known[id(e)] if id(e) in known else next(fresh_tokens) for e in merged]
 
 
-def _key(element: Any, name: str) -> tuple[type, Any]:
+def _key(element: Any, name: str) -> tuple[str, str | int]:
     value: Any = element.get(name) if is_object(element) else None
-    return type(value), value if isinstance(value, str | int) else id(element)
+    return value.__class__.__name__, value if isinstance(value, str | int) else id(element)
 
 
 def _is_container(value: Any) -> bool:
