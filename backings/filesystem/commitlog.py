@@ -11,9 +11,11 @@ Format, guarantees and limits: docs/formats/commit-log.md. What a record says is
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+from weakref import WeakSet
 
 from objstore.errors import ClosedError, CorruptionError, KeyNotFoundError
 from objstore.values import JSON
@@ -49,13 +51,18 @@ class CommitLog:
 
     def __init__(self, files: Files) -> None:
         self._files: Final = files
-        self._lock: Final = LogLock(files)
-        self._views: Final = Views(files, self._lock)
         self._certainty: Final = Certainty()
-        self._writer: Final = Writer(files, self._lock, self._views, self._certainty)
-        self._group: Final = GroupSync(self._sync)
         self._starts: Final[dict[int, int]] = {}
         self._is_closed = False
+        self._set_up()
+        _handles.add(self)
+
+    def _set_up(self) -> None:
+        """Also in a forked child, as the parent's threads may have been amid anything."""
+        self._lock = LogLock(self._files)
+        self._views = Views(self._files, self._lock)
+        self._writer = Writer(self._files, self._lock, self._views, self._certainty)
+        self._group = GroupSync(self._sync)
 
     @classmethod
     def open(cls, files: Files) -> CommitLog:
@@ -191,6 +198,17 @@ class CommitLog:
             # One that is gone meanwhile had older records than all that are there.
             self._starts[generation] = -1 if file is None else file.start.after
         return self._starts[generation]
+
+
+_handles: Final[WeakSet[CommitLog]] = WeakSet()
+
+
+def _set_up_all() -> None:
+    for handle in list(_handles):
+        handle._set_up()
+
+
+os.register_at_fork(after_in_child=_set_up_all)
 
 
 def _records_of(file: LogFile, wanted: int, head: int) -> Iterator[Record]:

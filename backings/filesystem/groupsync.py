@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Lock
 from typing import Final
-
-from .loglock import ThreadLock
 
 
 class GroupSync:
@@ -18,12 +15,10 @@ class GroupSync:
 
     def __init__(self, sync: Callable[[], None]) -> None:
         self._sync: Final = sync
-        self._turn: Final = ThreadLock()
-        self._guard: Final = ThreadLock()
-        # Guarded by _guard.
-        self._next: Event | None = None
+        self._turn: Final = Lock()
+        self._guard: Final = Lock()
+        self._next: Event | None = None  # guarded by _guard
         """Set when the turn that nobody has begun yet is over; None while nobody waits for it."""
-        self._process = os.getpid()
 
     def join(self) -> None:
         """Return when a turn is over that began after this call, whether it went well or not.
@@ -31,9 +26,6 @@ class GroupSync:
         Whoever does the sync gets its errors; the others have to look.
         """
         with self._guard:
-            if self._process != os.getpid():
-                # The thread that was to do the next turn is in the parent process.
-                self._process, self._next = os.getpid(), None
             over, leads = self._next or Event(), self._next is None
             self._next = over
         if leads:

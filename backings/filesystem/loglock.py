@@ -6,7 +6,6 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
-from types import TracebackType
 from typing import Final
 
 from objstore.errors import BackingError
@@ -14,38 +13,8 @@ from objstore.errors import BackingError
 from . import names
 from .io import Files, Opened
 
-
 _HANDOVERS: Final = 64
 """At 50 us each, other processes wait a few milliseconds longer."""
-
-
-class ThreadLock:
-    """A lock of threads that is free in a forked child, whatever the parent's threads held."""
-
-    __slots__ = ("_lock", "_process")
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._process = os.getpid()
-
-    def acquire(self, *, wait: bool = True) -> bool:
-        if self._process != os.getpid():
-            self._lock, self._process = Lock(), os.getpid()
-        return self._lock.acquire(wait)
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class LogLock:
@@ -58,22 +27,20 @@ class LogLock:
     def __init__(self, files: Files) -> None:
         self._files: Final = files
         self._path: Final = names.lock(files.root)
-        self._threads: Final = ThreadLock()
-        self._guard: Final = ThreadLock()
-        # Guarded by _guard.
-        self._waiting = 0
-        self._process = os.getpid()
+        self._process: Final = os.getpid()
+        self._threads: Final = Lock()
+        self._guard: Final = Lock()
+        self._waiting = 0  # guarded by _guard
         # Guarded by _threads.
         self._opened: Opened | None = None
+        self._is_locked = False
         self._handovers = 0
-        self._is_kept = False
-        """Whether the file is still locked, by the thread that let go before."""
         self.tenure = 0
-        """How often the file was locked: the same number as before, and nobody else was there."""
+        """How often the file was locked: as long as it stays the same, nobody else was there."""
+        self.times_opened = 0
+        """How often the file was opened: as long as it stays the same, it is the same file."""
         self.made: list[str] = []
         """The folders that were made to have something to lock, outermost first."""
-        self.times_opened = 0
-        """Greater than before where the file that is locked may be another one."""
 
     def __del__(self) -> None:
         self._close()
@@ -83,9 +50,8 @@ class LogLock:
         self._wait_for_threads()
         try:
             self.made = []
-            if not self._is_kept:
+            if not self._is_locked:
                 self._wait_for_processes()
-                self.tenure += 1
         except BaseException as error:
             self.unmake(error)
             self.release()
@@ -93,14 +59,12 @@ class LogLock:
 
     def release(self) -> None:
         with self._guard:
-            self._is_kept = self._waiting > 0 and self._handovers < _HANDOVERS
+            hands_over = self._waiting > 0 and self._handovers < _HANDOVERS
         try:
-            if self._is_kept:
+            if hands_over and self._is_locked:
                 self._handovers += 1
             else:
-                self._handovers = 0
-                if self._opened is not None:
-                    self._files.unlock_opened(self._opened)
+                self._let_go()
         finally:
             self._threads.release()
 
@@ -110,16 +74,14 @@ class LogLock:
 
         Where there is no file to lock nobody writes, which is as good.
         """
-        self._renew()
-        if not self._threads.acquire(wait=False):
+        if not self._threads.acquire(blocking=False):
             yield False
             return
         try:
             opened = self._reopened(make=False)
-            is_held = self._is_kept or opened is None or self._files.lock_opened(opened, wait=False)
-            if not self._is_kept:
-                self.tenure += 1
-            yield is_held
+            if opened is not None and not self._is_locked:
+                self._locked(self._files.lock_opened(opened, wait=False))
+            yield self._is_locked or opened is None
         finally:
             self.release()
 
@@ -141,14 +103,13 @@ class LogLock:
                 return
 
     def _wait_for_threads(self) -> None:
-        self._renew()
         with self._guard:
             self._waiting += 1
         try:
             self._threads.acquire()
         except BaseException:
             self._count_out()
-            if self._threads.acquire(wait=False):
+            if self._threads.acquire(blocking=False):
                 # The file may have been left locked for this thread.
                 self.release()
             raise
@@ -159,14 +120,12 @@ class LogLock:
             self._waiting -= 1
 
     def _wait_for_processes(self) -> None:
-        while True:
+        while not self._is_locked:
             opened = self._reopened(make=True)
             if opened is None:
                 self._files.make_folders(os.path.dirname(self._path), self.made)
-            elif self._files.lock_opened(opened):
-                return
             else:
-                self._close()
+                self._locked(self._files.lock_opened(opened))
 
     def _reopened(self, *, make: bool) -> Opened | None:
         if self._opened is None:
@@ -174,12 +133,19 @@ class LogLock:
             self.times_opened += 1
         return self._opened
 
-    def _renew(self) -> None:
-        """In a forked child: forget the parent's threads, and share no lock with it."""
-        with self._guard:
-            if self._process != os.getpid():
-                self._process, self._waiting, self._is_kept = os.getpid(), 0, False
-                self._close()
+    def _locked(self, is_locked: bool) -> None:
+        self._is_locked = is_locked
+        if is_locked:
+            self.tenure += 1
+        else:
+            # It may be the wrong file by now.
+            self._close()
+
+    def _let_go(self) -> None:
+        self._is_locked, self._handovers = False, 0
+        # A child that was forked while its parent held the lock shares it, and must not end it.
+        if self._opened is not None and self._process == os.getpid():
+            self._files.unlock_opened(self._opened)
 
     def _close(self) -> None:
         if self._opened is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from threading import Lock
 from typing import Final, NamedTuple
 
 from objstore.errors import CorruptionError
@@ -11,7 +12,7 @@ from . import frames, names
 from .frames import HEADER_SIZE, Kind
 from .io import Files
 from .logfile import Frame, LogFile, generations
-from .loglock import LogLock, ThreadLock
+from .loglock import LogLock
 from .manifest import Manifest, parse
 
 _MAX_MANIFEST: Final = 1 << 20
@@ -40,7 +41,7 @@ class View:
     def __init__(self, files: Files, writers: LogLock, file: LogFile) -> None:
         self._files: Final = files
         self._writers: Final = writers
-        self.guard: Final = ThreadLock()
+        self.guard: Final = Lock()
         # All below is guarded by it. Who needs the writer's lock as well takes that first.
         self.file = file
         """The newest generation's."""
@@ -179,7 +180,7 @@ class Views:
     def __init__(self, files: Files, writers: LogLock) -> None:
         self._files: Final = files
         self._writers: Final = writers
-        self._guard: Final = ThreadLock()
+        self._guard: Final = Lock()
         self._view: View | None = None  # guarded by _guard when it is set
 
     def get(self) -> View | None:
