@@ -112,6 +112,8 @@ class Shape:
     def class_for(self, contents: JSON) -> type[Object]:
         """The class of the Object that a container here becomes."""
         kind: Kind = "list" if isinstance(contents, list) else "dict"
+        if not self.classes:
+            return BASES[kind]
         fitting = [cls for cls in self.classes if cls._kind == kind]
         if len(fitting) > 1:
             for cls in fitting:

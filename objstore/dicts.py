@@ -97,11 +97,12 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         """Every key with its value: contents are looked up once, and nothing is mirrored."""
         contents, _ = self._mapping()
         info = type(self)._info
-        for key in self._stored_keys():
-            raw = self._element(contents, key)
-            yield cast(K, key), read_value(self, key, raw, info.shape_for(key))
+        defaults = [pair for pair in info.defaults if pair[0] not in contents]
+        key: Any
+        for key, raw in (*contents.items(), *defaults):
+            yield key, read_value(self, key, raw, info.shape_for(key), contents)
         for key in self._defined:
-            yield cast(K, key), self._get(key)
+            yield key, self._get(key)
 
     # --- what Keyed asks for ----------------------------------------------------------------------
 
@@ -111,7 +112,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         raw = self._element(contents, key)
         if raw is MISSING:
             raise self._missing(key, self._where(view))
-        value = read_value(self, key, raw, info.shape_for(key))
+        value = read_value(self, key, raw, info.shape_for(key), contents)
         if view is None:
             self._mirror(key, value, contents)
         return value
@@ -164,8 +165,8 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         return self._unit.host.edit()
 
     def _mapping(self) -> tuple[dict[str, Any], View | None]:
-        contents, view = self._contents()
-        return cast("dict[str, Any]", contents), view
+        found: tuple[Any, View | None] = self._contents()
+        return found
 
     def _where(self, view: View | None) -> str:
         unit = self._unit

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, SupportsIndex, cas
 from ._shapes import BASES, Kind
 from ._units import Container, View, fresh_tokens
 from .objects import Part, read_value, unattached_copy
+from .values import is_array, is_object
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -78,7 +79,7 @@ class List(Part, MutableSequence[T]):
         token = index
         if view is not None and (type(raw) is dict or type(raw) is list):
             token = view.token(self, index)
-        return read_value(self, token, raw, type(self)._info.shape_at(index))
+        return read_value(self, token, raw, type(self)._info.shape_at(index), contents)
 
     def _mirror(self, index: int, value: Any, contents: Container) -> None:
         unit = self._unit
@@ -93,8 +94,8 @@ class List(Part, MutableSequence[T]):
         self._mirrored = None
 
     def _array(self) -> tuple[list[Any], View | None]:
-        contents, view = self._contents()
-        return cast("list[Any]", contents), view
+        found: tuple[Any, View | None] = self._contents()
+        return found
 
     def _position(self, index: SupportsIndex, length: int) -> int:
         position = index.__index__()
@@ -113,9 +114,14 @@ class List(Part, MutableSequence[T]):
         unit, index = self._unit, 0
         while True:
             contents, view = self._array()
-            root = unit.value
+            root, info = unit.value, type(self)._info
+            same_shape = None if info.prefix else info.items
             while index < len(contents):
-                yield self._value(contents, index, view)
+                raw = contents[index]
+                if same_shape is None or is_object(raw) or is_array(raw):
+                    yield self._value(contents, index, view)
+                else:
+                    yield raw if same_shape.decode is None else same_shape.decode(raw)
                 index += 1
                 if unit.value is not root or unit.host.busy:
                     break

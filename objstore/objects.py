@@ -22,7 +22,7 @@ from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, SchemaError, ValidationError
 from .transaction import Transaction, Unattached
-from .values import JSON, MISSING, Missing
+from .values import JSON, MISSING
 
 Extra = Literal["allow", "forbid"]
 
@@ -161,7 +161,7 @@ class Part(Object):
     @classmethod
     def _make(cls, unit: Unit, parent: Part | None = None, key: str | int | None = None) -> Self:
         """The Object of a place that exists."""
-        self = cls.__new__(cls)
+        self: Self = cls.__new__(cls)
         _set(self, "_unit", unit)
         _set(self, "_parent", parent)
         _set(self, "_key", key)
@@ -207,14 +207,13 @@ class Part(Object):
             return container
         with self._unit.host.lock:
             root = self._unit.root()
-            located = self._locate_committed(root)
+            located: Container = self._locate_committed(root)
             if not self._fits(located):
                 raise self._gone()
-            container = cast(Container, located)
-            _set(self, "_cache", (root, container))
-            return container
+            _set(self, "_cache", (root, located))
+            return located
 
-    def _locate_committed(self, root: JSON | Missing) -> JSON | Missing:
+    def _locate_committed(self, root: Any) -> Any:
         if self._parent is None:
             return root
         return committed_below(self._parent._locate_committed(root), self)
@@ -236,17 +235,22 @@ class Part(Object):
     def _snapshot(self) -> JSON:
         return self._contents()[0]
 
-    def _child(self, token: str | int, contents: JSON, shape: Shape) -> Part:
-        """The Object of an element: the same one as long as anyone holds it."""
-        cls = cast("type[Part]", shape.class_for(contents))
-        with self._unit.host.lock:
+    def _child(self, token: str | int, contents: Any, shape: Shape, within: Container) -> Part:
+        """The Object of an element of the container ``within``: the same one as long as anyone
+        holds it."""
+        cls: Any = shape.class_for(contents)
+        unit = self._unit
+        with unit.host.lock:
             kids = self._kids
             if kids is None:
-                kids = cast("_Kids", weakref.WeakValueDictionary())
+                kids = weakref.WeakValueDictionary[Any, Part]()
                 _set(self, "_kids", kids)
             kid = kids.get(token)
             if kid is None or type(kid) is not cls:
-                kid = kids[token] = cls._make(self._unit, self, token)
+                kid = kids[token] = cls._make(unit, self, token)
+                root, container = self._cache
+                if container is within:  # committed: what it will find is at hand already
+                    _set(kid, "_cache", (root, contents))
             return kid
 
     def _rename_kids(self, rename: Callable[[int], int]) -> None:
@@ -322,12 +326,14 @@ def unattached_copy(value: Any) -> Any:
     return cls._make(Unit(Unattached(cls.__name__), "", cls._info.shape, value.contents))
 
 
-def read_value(part: Part, token: str | int, raw: Any, shape: Shape | None) -> Any:
-    """What a stored value reads as: an Object, a typed value, or itself."""
+def read_value(
+    part: Part, token: str | int, raw: Any, shape: Shape | None, within: Container
+) -> Any:
+    """What an element of a container reads as: an Object, a typed value, or itself."""
     shape = shape or ANY
     kind = type(raw)  # pyright: ignore[reportUnknownVariableType]
     if kind is dict or kind is list:
-        return part._child(token, raw, shape)
+        return part._child(token, raw, shape, within)
     return raw if shape.decode is None else shape.decode(raw)
 
 
