@@ -332,7 +332,7 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
                         found[first] = None
                     elif not deeper:
                         found.pop(first, None)
-            return list(found)
+            return sorted(found)
 
     # --- what a Host is asked ---------------------------------------------------------------------
 
