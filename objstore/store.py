@@ -26,7 +26,7 @@ from .errors import (
 )
 from .lists import List
 from .objects import Object, Part
-from .pointer import build, join, split_pathname
+from .pointer import build, join, split, split_pathname
 from .transaction import Host, Savepoint, Transaction
 from .values import MISSING, show
 
@@ -327,7 +327,7 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             tx = self.current()
             for unit, view in () if tx is None else tx._views.items():
                 if unit.pointer.startswith(path + "/"):
-                    first, *deeper = split_pathname(unit.pointer[len(path) :])
+                    first, *deeper = split(unit.pointer[len(path) :])
                     if view.root is not MISSING:
                         found[first] = None
                     elif not deeper:
