@@ -37,8 +37,8 @@ def _imports() -> Work:
         "ZODB": "ZODB, ZODB.FileStorage, persistent.mapping",
     }
     contenders = [
-        _contender("objstore", _Code("import objstore"), kind="ours"),
-        *(_contender(name, _Code(f"import {what}")) for name, what in modules.items()),
+        _contender("objstore", _Code("import objstore"), "the core; no backing yet", "ours"),
+        *(_contender(name, _Code(f"import {what}"), f"`{what}`") for name, what in modules.items()),
     ]
     return Work(
         "import",
@@ -59,7 +59,10 @@ def _open() -> Work:
         MILLISECONDS,
         [
             _contender(
-                "objstore, untyped", _Code("objstore.open(FOLDER)", "import objstore"), kind="ours"
+                "objstore, untyped",
+                _Code("objstore.open(FOLDER)", "import objstore"),
+                "imports the backing",
+                "ours",
             ),
             _contender(
                 "objstore, typed",
@@ -67,7 +70,8 @@ def _open() -> Work:
                     "objstore.open(FOLDER, People)",
                     "import objstore; from benchmarks.models import People",
                 ),
-                kind="ours",
+                "and reads the layout off the class",
+                "ours",
             ),
         ],
         rounds=_ROUNDS,
@@ -120,14 +124,15 @@ def _value() -> Work:
     return Work(
         "first-value",
         "Import, open and read one value",
-        "All that a short program waits for, in a new process each, but the interpreter's start.",
+        "All that a short program waits for, in a new process each, but the interpreter's start. "
+        "Each reads one record in its own way: a file of its own, a row, a job, a key of a tree.",
         MILLISECONDS,
         [_contender(name, _Code(code), kind=kind) for name, (code, kind) in programs.items()],
         rounds=_ROUNDS,
     )
 
 
-def _contender(name: str, code: _Code, kind: Kind = "peer") -> Contender:
+def _contender(name: str, code: _Code, note: str = "", kind: Kind = "peer") -> Contender:
     def start(scene: Scene) -> Measure:
         folder = scene.once(_stores)
         program = "\n".join(
@@ -145,7 +150,7 @@ def _contender(name: str, code: _Code, kind: Kind = "peer") -> Contender:
         children.call(*run)  # which writes what Python compiled
         return lambda: float(children.call(*run))
 
-    return Contender(name, start, kind=kind)
+    return Contender(name, start, note, kind)
 
 
 def _stores(scene: Scene) -> str:
