@@ -41,8 +41,9 @@ class Measured:
         return self.work.targets.verdict(median, self.medians)
 
     def ahead(self) -> list[str]:
-        """The peers that are faster than any of ours."""
-        fastest = min((one.median for one in self.ours if one.median), default=0.0)
+        """The peers that are faster than any of ours that does the whole work."""
+        whole = [one.median for one in self.ours if one.contender.judged and one.median]
+        fastest = min(whole, default=0.0)
         return [
             one.contender.name
             for one in self.results

@@ -116,6 +116,15 @@ def test_verdicts(targets: Targets, verdict: str) -> None:
     assert targets.verdict(_MEDIANS["ours"], _MEDIANS) == verdict
 
 
+def test_a_peer_is_ahead_of_what_does_the_whole_work(tmp_path: Path) -> None:
+    work = _work(
+        _contender("ours", 0.003, kind="ours"),
+        replace(_contender("ours, less safe", 0.001, kind="ours"), judged=False),
+        _contender("peer", 0.002),
+    )
+    assert Measured(work, run(work, Scene(str(tmp_path), TINY))).ahead() == ["peer"]
+
+
 def test_what_is_lost_comes_first(tmp_path: Path) -> None:
     targets = Targets(times("limit", 1))
     work = _work(
