@@ -265,7 +265,7 @@ def test_every_bit_of_the_manifest_that_says_something_counts() -> None:
             assert (caught.value.file, caught.value.offset) == ("manifest.json", None)
 
 
-def is_json(data: bytes) -> bool:
+def is_json(data: bytes | bytearray) -> bool:
     try:
         json.loads(data)
     except ValueError:

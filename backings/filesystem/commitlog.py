@@ -213,17 +213,17 @@ os.register_at_fork(after_in_child=_set_up_all)
 
 def _records_of(file: LogFile, wanted: int, head: int) -> Iterator[Record]:
     """A file's records from the one numbered ``wanted`` to the last, or to ``head``."""
-    offset = file.near(wanted)
+    offset = file.place(wanted)
     for frame in file.frames(offset):
         kind, number = frame.header[:2]
-        offset = frame.end
         if kind == frames.END:
             return
-        if kind == frames.RECORD and number >= wanted:
-            if number > wanted:
-                raise file.corrupted(frame.offset, f"record {number} is here, {wanted} is missing")
+        if kind == frames.RECORD:
+            if number != wanted:
+                raise file.corrupted(frame.offset, f"record {wanted} is missing before {number}")
             yield Record(number, frame.payload, Position(file.generation, frame.end))
             wanted += 1
         if wanted > head:
             return
+        offset = frame.end
     raise file.corrupted(offset, f"no frame is here, and the log goes on to record {head}")

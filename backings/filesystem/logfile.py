@@ -21,6 +21,7 @@ GLANCE: Final = 4096
 """How much is read to see whether something is there."""
 
 _CHUNK: Final = 1 << 20
+_NEAR: Final = 1 << 10
 
 MARK: Final = b"{}"
 """The payload of the mark of a clean close."""
@@ -131,24 +132,35 @@ class LogFile:
                 return frame
         return None
 
-    def near(self, number: int) -> int:
-        """The offset of a frame that is before the record ``number``, and not far.
+    def place(self, number: int) -> int:
+        """The offset of the record of that number, or where it should be, or of the file's end.
 
-        As numbers only rise and frames are found from anywhere, no index is needed: half of what is
-        left is ruled out by each look.
+        As numbers only rise and frames are found from anywhere, no index is needed: each look rules
+        out half of what is left. Headers alone are looked at, so that no other record matters.
         """
         low, high = 0, self.size()
-        while high - low > GLANCE:
+        while high - low > _NEAR:
             middle = (low + high) // 2
             found = self._first_behind(middle, high)
             if found is None or found[1].number >= number:
                 high = middle
             else:
                 low = found[0]
-        return low
+        return self._place_behind(low, number)
+
+    def _place_behind(self, offset: int, number: int) -> int:
+        while (found := self._first_behind(offset, self.size())) is not None:
+            at, header = found
+            if header.number >= number:
+                is_it = header.kind == frames.RECORD and header.number == number
+                return at if is_it else offset
+            if header.kind == frames.END:
+                return at
+            offset = at + header.size
+        return offset
 
     def _first_behind(self, offset: int, end: int) -> tuple[int, Header] | None:
-        size = GLANCE
+        size = _NEAR
         while offset < end:
             found = self.codec.find(self.read(offset, size + HEADER_SIZE), 0)
             if found is not None:

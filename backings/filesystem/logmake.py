@@ -39,14 +39,14 @@ class Making:
             self._files.make_folders(names.logs(self._root), folders)
         finally:
             self._made.extend((self._files.remove_folder, folder) for folder in folders)
-        self._put(names.ignore(self._root), _IGNORE_ALL)
         self._noted(names.log(self._root, 1))
         logappend.make(self._files, Start(store, 1, 0, None))
         logappend.put(self._files, 1)
         self.finish(store)
 
     def finish(self, store: UUID) -> None:
-        """Do what is left where a log is and no manifest: the folders' names, and the manifest."""
+        """Do what is left where a log is and no manifest: that comes last."""
+        self._put(names.ignore(self._root), _IGNORE_ALL)
         made = (names.engine(self._root), self._root, *reversed(self._lock.made))
         above = map(os.path.dirname, made)
         for folder in dict.fromkeys((names.engine(self._root), *above)):

@@ -203,7 +203,9 @@ class Views:
         for generation in reversed(generations(self._files)):
             file = LogFile.open(self._files, generation, store)
             if file is not None:
-                return View(self._files, self._writers, file)
+                view = View(self._files, self._writers, file)
+                view.refresh()
+                return view
         if known is not None:
             folder = self._files.relative(names.logs(self._files.root))
             raise CorruptionError("the manifest is there, the log is not", file=folder)
