@@ -141,10 +141,15 @@ def test_keys_are_text(store: Store[Library]) -> None:
 
 
 def test_two_files_for_one_key(store: Store[Library], folder: Path) -> None:
-    (folder / "people" / "ada.json").write_text("{}")
-    (folder / "people" / "ada.yaml").write_text("{}")
-    with pytest.raises(objstore.LayoutError, match=r"ada\.json.*ada\.yaml"):
-        store.root.people["ada"]
+    (folder / "people" / "ada.json").write_text('{"name": "Ada", "born": 1}')
+    (folder / "people" / "ada.yaml").write_text("{name: Eve, born: 2}")
+    ada = store.root.people["ada"]
+    assert ada.name == "Ada"
+    for use in (lambda: list(store.root.people), lambda: ada.PUT("name", "x")):
+        with pytest.raises(objstore.LayoutError, match=r"ada\.json.*ada\.yaml"):
+            use()
+    assert [f.source for f in store.check()] == ["people"]
+    assert ada.name == "Ada"
 
 
 # --- what lies where ------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import objstore.backings.filesystem
 from objstore.backings.filesystem import open_documents
 from objstore.documents import DIRECTORY, Change, Documents
 from objstore.errors import (
+    ConflictError,
     FormatError,
     KeyNameError,
     LayoutError,
@@ -236,33 +237,38 @@ def test_an_ending_that_no_format_is_known_for(folder: Path) -> None:
 
 def test_two_files_for_one_key_are_named(folder: Path) -> None:
     write(folder / "people/ada.json", ADA)
-    (folder / "people/ada.yaml").write_text("name: Ada\n")
+    (folder / "people/ada.yaml").write_text("name: Eve\n")
     store = opened(folder)
+    value, stamp = store.load("/people/ada")
+    assert value == ADA  # the first in the order of formats.ENDINGS
     uses: list[Callable[[], object]] = [
-        lambda: store.load("/people/ada"),
-        lambda: store.look("/people/ada"),
         lambda: store.keys("/people"),
-        lambda: store.commit([Change("/people/ada", MISSING, BOB)], base=0),
+        lambda: store.commit([Change("/people/ada", value, BOB, stamp)], base=0),
+        lambda: store.commit([Change("/people/ada", value, MISSING, stamp)], base=0),
     ]
     for use in uses:
         with pytest.raises(LayoutError, match=r"people/ada.json and people/ada.yaml"):
             use()
     assert store.source("/people/ada") == "people/ada.json"
+    with pytest.raises(ConflictError):
+        store.commit([Change("/people/ada", MISSING, BOB)], base=0)
 
 
 def test_a_file_and_a_folder_for_one_key_are_named(folder: Path) -> None:
     write(folder / "ada.json", ADA)
     (folder / "ada").mkdir()
     store = opened(folder)
+    value, stamp = store.load("/ada")
+    assert value == ADA
     uses: list[Callable[[], object]] = [
-        lambda: store.load("/ada"),
-        lambda: store.look("/ada"),
         lambda: store.keys(""),
-        lambda: store.keys("/ada"),
+        lambda: store.commit([Change("/ada", value, BOB, stamp)], base=0),
     ]
     for use in uses:
         with pytest.raises(LayoutError, match=r"ada(.json)? and ada"):
             use()
+    with pytest.raises(LayoutError, match="is a file where a directory should be"):
+        store.keys("/ada")
 
 
 def test_a_folder_beside_a_file_is_nothing_where_only_files_are(folder: Path) -> None:

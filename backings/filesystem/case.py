@@ -14,6 +14,10 @@ from . import names
 from .io import Files, Signature
 from .stamps import settled
 
+# The folders of stores, with their devices, that were found to tell cases apart: a program that
+# opens a store again and again need not try each time.
+_exact_disks: set[tuple[str, int]] = set()
+
 
 class Spelling:
     """Whether files are spelled on the disk as asked for. Safe between threads."""
@@ -28,7 +32,7 @@ class Spelling:
     def holds(self, path: str, found: os.stat_result) -> bool:
         """Whether ``found``, which is what the disk answers for ``path``, is spelled like it."""
         if self._exact is None and stat.S_ISREG(found.st_mode):
-            self._exact = self._try(path, found)
+            self._exact = self._tried(path, found)
         return self._exact is not False or self._listed(path)
 
     def clash(self, path: str) -> str | None:
@@ -43,6 +47,15 @@ class Spelling:
                 return self._files.relative(os.path.join(folder, *there[:1] or [name]))
             path = folder
         return None
+
+    def _tried(self, path: str, found: os.stat_result) -> bool | None:
+        disk = (self._files.root, found.st_dev)
+        if disk in _exact_disks:
+            return True
+        exact = self._try(path, found)
+        if exact:
+            _exact_disks.add(disk)
+        return exact
 
     def _try(self, path: str, found: os.stat_result) -> bool | None:
         folder, name = os.path.split(path)

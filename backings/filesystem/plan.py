@@ -84,6 +84,7 @@ class Planner:
             path, target = self._new_file(change, place)
         else:
             path, target = content.path, content.target
+            self._tree.check_alone(path, place)
         return Step(change, place, path, content, target, self._render(change, path, content))
 
     def _is_as_read(self, change: Change, content: Content | None) -> bool:

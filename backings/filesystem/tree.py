@@ -57,24 +57,29 @@ class Tree:
         self._checked: Final[set[str]] = set()
 
     def find(self, place: Place) -> Found | None:
-        """The file or folder at a place, by as few stats as there are names that it may have.
+        """The file or folder at a place: the first that is there of the names that it may have.
 
-        Raises LayoutError where two are there, or one of the wrong kind; OutsideError.
+        That another is there as well (``ada.yaml`` beside ``ada.json``) is found by ``check_alone``
+        when it is written, and by a listing: to ask for names that are not there costs 6 us each
+        on a cold disk, twice the rest. Raises LayoutError for one of the wrong kind, OutsideError.
         """
         if place.parent not in self._checked:
             self.check_inside(place.parent)
-        there: list[Found] = []
         for number, path in enumerate(place.paths):
             # The first is looked at in any case, and tells why none could be.
             if number and not self._files.exists(path):
                 continue
             found = self._at(path, place)
             if found is not None:
-                there.append(found)
-        if len(there) > 1:
-            first, second = (self._files.relative(one.path) for one in there[:2])
-            raise LayoutError(errno.EEXIST, f"{first} and {second} are the same key", there[1].path)
-        return there[0] if there else None
+                return found
+        return None
+
+    def check_alone(self, path: str, place: Place) -> None:
+        """Raise LayoutError where another file or folder is there for the key of ``path``."""
+        for other in place.paths:
+            if other != path and self._files.exists(other) and self._at(other, place) is not None:
+                one, two = sorted(map(self._files.relative, (path, other)))
+                raise LayoutError(errno.EEXIST, f"{one} and {two} are the same key", other)
 
     def content(self, place: Place) -> Content | None:
         """The bytes of the file at a place; None where nothing is.
