@@ -3,7 +3,6 @@ contract and tests/faults for what goes wrong."""
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import stat
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import objstore.backings.filesystem
 from objstore.backings.filesystem import open_documents
 from objstore.documents import DIRECTORY, Change, Documents
 from objstore.errors import (
@@ -605,24 +603,3 @@ def test_no_key_leads_out_of_its_folder(folder: Path, token: str) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["people"]
     assert store.load(f"/people/{token}").value == ADA
     assert store.load(f"/people/sub/{token}/{token}").value == BOB
-
-
-# The seam
-
-
-def test_only_the_seam_touches_files() -> None:
-    """No module but io.py calls what opens or changes files; some parts of os only compute."""
-    pure = {"path", "getpid", "stat_result"}
-    pure_paths = {"basename", "dirname", "join", "samestat", "split", "splitext"}
-    package = Path(objstore.backings.filesystem.__file__).parent
-    for module in (*package.glob("*.py"), package.parent / "checks.py"):
-        if module.name == "io.py":
-            continue
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.Name):
-                assert node.id != "open", module
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                assert node.value.id != "os" or node.attr in pure, (module, node.attr)
-                assert node.value.id not in ("shutil", "fcntl", "tempfile"), module
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os.path":
-                assert node.attr in pure_paths, (module, node.attr)
