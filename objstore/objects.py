@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import FrameType
-from typing import Any, ClassVar, Final, Literal, Self, cast
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from . import _annotations
 from ._encode import encode
@@ -241,25 +241,40 @@ class Part(Object):
         cls: Any = shape.class_for(contents)
         unit = self._unit
         with unit.host.lock:
-            kids = self._kids
-            if kids is None:
-                kids = weakref.WeakValueDictionary[Any, Part]()
-                _set(self, "_kids", kids)
-            kid = kids.get(token)
+            kid = self._kid(token)
             if kid is None or type(kid) is not cls:
-                kid = kids[token] = cls._make(unit, self, token)
+                kid = cls._make(unit, self, token)
+                self._note_kid(token, kid)
                 root, container = self._cache
                 if container is within:  # committed: what it will find is at hand already
                     _set(kid, "_cache", (root, contents))
             return kid
 
+    def _kid(self, token: Any) -> Part | None:
+        """The Object of an element, if anyone holds it."""
+        reference = None if self._kids is None else self._kids.get(token)
+        return None if reference is None else reference()
+
+    def _note_kid(self, token: str | int, kid: Part) -> None:
+        kids = self._kids
+        if kids is None:
+            kids = {}
+            _set(self, "_kids", kids)
+        elif token not in kids and _is_power_of_two(len(kids)):
+            # Before it grows, the dead go. A WeakValueDictionary would do that at once, and take
+            # 600 bytes more in every container that was ever read.
+            for dead in [one for one, reference in kids.items() if reference() is None]:
+                del kids[dead]
+        kids[token] = weakref.ref(kid)
+
     def _rename_kids(self, rename: Callable[[int], int]) -> None:
         """Tell the Objects of elements that the elements have new tokens."""
-        kids = list((self._kids or {}).values())
-        renamed: _Kids = weakref.WeakValueDictionary()
-        for kid in kids:
-            _set(kid, "_key", rename(cast(int, kid._key)))
-            renamed[cast(int, kid._key)] = kid
+        renamed: _Kids = {}
+        for reference in (self._kids or {}).values():
+            kid = reference()
+            if kid is not None:
+                _set(kid, "_key", rename(cast(int, kid._key)))
+                renamed[cast(int, kid._key)] = reference
         _set(self, "_kids", renamed)
 
     @abstractmethod
@@ -268,7 +283,11 @@ class Part(Object):
 
     def _note_mirror(self) -> None:
         """Have the values that are mirrored from now on taken back in time."""
-        self._unit.mirrored.append(weakref.ref(self))
+        mirrored = self._unit.mirrored
+        if _is_power_of_two(len(mirrored)):
+            # Before it grows, the dead go: a loop over a large file makes and drops many Objects.
+            mirrored[:] = [reference for reference in mirrored if reference() is not None]
+        mirrored.append(weakref.ref(self))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -287,7 +306,7 @@ class Part(Object):
 
     def _is_own_child(self, key: str | int, value: object) -> bool:
         """Whether a value is what already stands there, as after ``obj.tags += ["x"]``."""
-        return isinstance(value, Part) and self._kids is not None and self._kids.get(key) is value
+        return isinstance(value, Part) and self._kid(key) is value
 
     def __repr__(self) -> str:
         unit = self._unit
@@ -302,10 +321,14 @@ class Part(Object):
             return f"<{name} {unit.pointer}, not as its schema wants it>"
 
 
-_Kids = weakref.WeakValueDictionary[str | int, Part]
+_Kids: TypeAlias = dict[str | int, weakref.ref[Part]]
 
 _set: Final = object.__setattr__
 # Objects take every attribute for a key; their own fields are set past that.
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def copy_of(contents: Any) -> Any:

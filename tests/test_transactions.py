@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -470,6 +471,22 @@ def test_clean_values_are_found_without_a_call(store: Store[Library]) -> None:
     assert "name" in vars(bob)
     elsewhere(lambda: setattr(bob, "name", "Rob"))
     assert bob.name == "Rob"
+
+
+def test_objects_that_nobody_holds_leave_nothing_behind() -> None:
+    with objstore.open("memory://") as store:
+        store["many"] = [{"n": number} for number in range(500)]
+        many: Any = store["many"]
+        unit = many._unit
+        sizes: list[tuple[int, int]] = []
+        for _ in range(6):
+            assert sum(part.n for part in many) == 499 * 250
+            gc.collect()
+            sizes.append((len(unit.mirrored), len(many._kids)))
+        assert max(sizes) == max(sizes[:2])
+        assert sizes[-1][0] < 100
+        first = many[0]
+        assert many[0] is first
 
 
 def test_keys_named_like_methods_are_items(store: Store[Library]) -> None:

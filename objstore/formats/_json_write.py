@@ -34,7 +34,9 @@ def dump(value: JSON, source: str, known: object = MISSING) -> bytes:
     except TypeError:
         check_contents(value, source)
         return _dump_exactly(value)
-    if (b"null" in data and _has_nonfinite(value, known)) or is_maybe_deep(data):
+    # Where little has changed, looking there is quicker than searching all that was written.
+    suspect = known is not MISSING or b"null" in data
+    if (suspect and _has_nonfinite(value, known)) or is_maybe_deep(data):
         check_contents(value, source)
     return data
 
