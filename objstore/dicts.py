@@ -10,7 +10,7 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, dataclass_transform
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
@@ -48,16 +48,8 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     ``Dict[str, T]`` takes any key, with values of type T.
     """
 
-    __slots__ = ("__dict__", "_mirrored")
-
-    _mirrored: dict[str, Any]
-
+    _mirrored: dict[str, Any] = _NOTHING
     _kind: ClassVar[Kind] = "dict"
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls)
-        object.__setattr__(self, "_mirrored", _NOTHING)
-        return self
 
     def __init__(self, contents: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
         given = {**(contents or {}), **keys}
@@ -125,13 +117,19 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         unit = self._unit
         with unit.host.lock:
             if unit.may_mirror() and self._committed() is contents and not hasattr(type(self), key):
-                if not self._mirrored:
-                    object.__setattr__(self, "_mirrored", self.__dict__)
+                if self._mirrored is _NOTHING:
+                    object.__setattr__(self, "_mirrored", {})
                     self._note_mirror()
-                self.__dict__[key] = value
+                self._mirrored[key] = value
+                # Not by way of __dict__: once that was asked for, attributes are read from it,
+                # which takes longer.
+                object.__setattr__(self, key, value)
 
     def _forget(self) -> None:
-        self.__dict__.clear()
+        mirrored = self._mirrored
+        object.__setattr__(self, "_mirrored", _NOTHING)
+        for key in mirrored:
+            object.__delattr__(self, key)
 
     def _write(self, key: str, value: Any) -> None:
         require_str(key)

@@ -37,7 +37,7 @@ class Directory(Keyed, MutableMapping[str, T]):
     directory lists it. Directories come from a store; what is assigned to one is plain dicts.
     """
 
-    __slots__ = ("__dict__", "_host", "_path")
+    __slots__ = ("__dict__", "__weakref__", "_host", "_path")
 
     _kind: ClassVar[Kind] = "directory"
     _host: Store[Any]

@@ -32,15 +32,8 @@ class List(Part, MutableSequence[T]):
     inserted, removed or sorted.
     """
 
-    __slots__ = ("_mirrored",)
-
     _kind: ClassVar[Kind] = "list"
-    _mirrored: list[Any] | None
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls)
-        self._mirrored = None
-        return self
+    _mirrored: list[Any] | None = None
 
     def __init__(self, elements: Iterable[Any] = (), /) -> None:
         with self._unattached_edit(list(elements)):
@@ -86,12 +79,19 @@ class List(Part, MutableSequence[T]):
         with unit.host.lock:
             if unit.may_mirror() and self._committed() is contents:
                 if self._mirrored is None:
-                    self._mirrored = [_UNREAD] * len(contents)
+                    object.__setattr__(self, "_mirrored", [_UNREAD] * len(contents))
                     self._note_mirror()
-                self._mirrored[index] = value
+                cast("list[Any]", self._mirrored)[index] = value
 
     def _forget(self) -> None:
-        self._mirrored = None
+        object.__setattr__(self, "_mirrored", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+            return
+        # It would be gone with this Object, while the elements stay.
+        raise AttributeError(f"a List has elements and no attributes such as {name!r}")
 
     def _array(self) -> tuple[list[Any], View | None]:
         found: tuple[Any, View | None] = self._contents()

@@ -465,6 +465,8 @@ def test_properties_of_a_class_are_no_keys() -> None:
     assert (circle.diameter, list(circle)) == (6.0, ["radius"])
     with pytest.raises(AttributeError, match="__slots__"):
         setattr(circle, "__slots__", 1)  # noqa: B010 - mypy knows what it is
+    with pytest.raises(AttributeError, match="no attributes such as 'note'"):
+        List([1]).note = "lost"
     assert List[int]([1]) == [1]
     assert Dict[str, int](a=1) == {"a": 1}
 
