@@ -284,12 +284,16 @@ def test_a_writer_sees_what_others_appended(tmp_path: Path) -> None:
 
 def test_a_close_disturbs_no_other_handle(tmp_path: Path) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
-    for n in range(1, 20, 2):
+    for n in range(1, 20, 3):
         append(one, payload(n))
         append(two, payload(n + 1))
         one.close()
+        assert log_file(tmp_path).stat().st_size < 3000
         one = opened(tmp_path)
-    assert payloads(one) == payloads(opened(tmp_path)) == [payload(n) for n in range(1, 21)]
+        append(two, payload(n + 2))
+        assert log_file(tmp_path).stat().st_size > 60_000, "it has space ahead again"
+    assert one.refresh() == 21
+    assert payloads(one) == payloads(opened(tmp_path)) == [payload(n) for n in range(1, 22)]
 
 
 def test_a_log_that_was_removed_takes_no_records(tmp_path: Path) -> None:
@@ -317,19 +321,22 @@ def test_a_lost_lock_file_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_reader_waits_for_no_writer(tmp_path: Path) -> None:
-    """Not even when it sees a frame that is half written."""
+    """What looks broken may be a frame that is being written, as long as somebody writes."""
     one = opened(tmp_path)
     append(one, payload(1))
     with one.writing() as writer:
         writer.append(payload(2))
         data = log_file(tmp_path).read_bytes()
-        end = len(data.rstrip(b"\0"))
-        log_file(tmp_path).write_bytes(data[: end - 10] + bytes(len(data) - end + 10))
+        for half in (data.replace(payload(2), b""), data.replace(b'"n":2', b"\0" * 5)):
+            log_file(tmp_path).write_bytes(half)
+            reader = opened(tmp_path)
+            assert (reader.head, reader.refresh()) == (1, 1)
+            log_file(tmp_path).write_bytes(data)
+            assert reader.refresh() == 2
+        log_file(tmp_path).write_bytes(half)
         reader = opened(tmp_path)
-        assert reader.head == 1
-        assert reader.refresh() == 1
-        log_file(tmp_path).write_bytes(data)
-        assert reader.refresh() == 2
+    with pytest.raises(CorruptionError, match="this is no frame"):
+        reader.refresh()
 
 
 # Switching

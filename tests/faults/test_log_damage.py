@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from objstore.backings.filesystem.commitlog import CommitLog
+from objstore.backings.filesystem.frames import CLOSED, Codec
 from objstore.errors import CorruptionError
 from tests.faults.crash_states import Quick
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped
@@ -65,6 +68,23 @@ def test_a_flipped_bit_in_free_space_changes_no_record(tmp_path: Path) -> None:
         assert append(log, payload(4)) == 4
         assert payloads(CommitLog.open(Quick(str(tmp_path)))) == [payload(n) for n in (1, 2, 3, 4)]
     assert found == 1, "where a header's last byte would be"
+
+
+def test_a_mark_that_does_not_say_that_all_was_synced_proves_nothing(tmp_path: Path) -> None:
+    data = stopped(tmp_path)
+    end = end_of(data)
+    broken = data.replace(b'"n":3', b'"n":4')[:end]
+    codec = Codec(UUID(json.loads(data[32:].split(b"\n")[0])["store"]), 1)
+    log_file(tmp_path).write_bytes(broken + codec.encode(CLOSED, 3, 125, b"{}"))
+    with pytest.raises(CorruptionError, match="this is no frame"):
+        CommitLog.open(Quick(str(tmp_path)))
+    log_file(tmp_path).write_bytes(broken + codec.encode(CLOSED, 3, end, b"{}"))
+    log = CommitLog.open(Quick(str(tmp_path)))
+    assert log.head == 3
+    with pytest.raises(CorruptionError, match="no frame is here"):
+        log.read(3)
+    with pytest.raises(CorruptionError, match="no frame is here"):
+        payloads(log)
 
 
 def test_a_damaged_log_takes_no_records(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
         append(log, payload(3))
         log.close()
 
-    ended_by, nth = signal.SIGKILL, 0
+    ended_by, nth = int(signal.SIGKILL), 0
     while ended_by:
         nth += 1
         folder = tmp_path / str(nth)
