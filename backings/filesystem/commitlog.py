@@ -62,7 +62,7 @@ class CommitLog:
         self._lock = LogLock(self._files)
         self._views = Views(self._files, self._lock)
         self._writer = Writer(self._files, self._lock, self._views, self._certainty)
-        self._group = GroupSync(self._sync)
+        self._group = GroupSync()
 
     @classmethod
     def open(cls, files: Files) -> CommitLog:
@@ -121,7 +121,7 @@ class CommitLog:
         view = self._view()
         while view is not None and self._files.sync and not view.is_synced(position):
             self._certainty.require()
-            self._group.join()
+            self._group.join(self._sync)
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """The records behind the one numbered ``after``, up to the head as it is now.

@@ -13,31 +13,30 @@ class GroupSync:
     They gather while the turn before is still being done; the slower the disk, the more.
     """
 
-    def __init__(self, sync: Callable[[], None]) -> None:
-        self._sync: Final = sync
+    def __init__(self) -> None:
         self._turn: Final = Lock()
         self._guard: Final = Lock()
         self._next: Event | None = None  # guarded by _guard
         """Set when the turn that nobody has begun yet is over; None while nobody waits for it."""
 
-    def join(self) -> None:
-        """Return when a turn is over that began after this call, whether it went well or not.
+    def join(self, sync: Callable[[], None]) -> None:
+        """Return when a ``sync`` is over that began after this call, whether it went well or not.
 
-        Whoever does the sync gets its errors; the others have to look.
+        Whoever does it gets its errors; the others have to look.
         """
         with self._guard:
             over, leads = self._next or Event(), self._next is None
             self._next = over
         if leads:
-            self._lead(over)
+            self._lead(over, sync)
         else:
             over.wait()
 
-    def _lead(self, over: Event) -> None:
+    def _lead(self, over: Event, sync: Callable[[], None]) -> None:
         try:
             with self._turn:
                 self._begin(over)
-                self._sync()
+                sync()
         finally:
             # Also when an interrupt came while it waited for its turn.
             self._begin(over)

@@ -387,21 +387,26 @@ class Files:
     def lockable(self, path: str, *, make: bool = True) -> Opened | None:
         """A file for ``lock_opened``; None where it is missing, and with ``make`` its folder."""
         try:
-            return Opened(self._lockable(path) if make else os.open(path, _READ), path)
+            return Opened(self._lockable(path, make), path)
         except FileNotFoundError:
             return None
         except OSError as error:
             self._refused("open", path, error)
 
-    def _lockable(self, path: str) -> int:
+    def _lockable(self, path: str, make: bool) -> int:
         try:
             return os.open(path, _WRITE)
         except FileNotFoundError:
-            self.reached("make", path)
+            if not make:
+                raise
+        except PermissionError:
+            # Who may not write may see whether somebody does.
+            return os.open(path, _READ)
+        self.reached("make", path)
         try:
             descriptor = os.open(path, _NEW, 0o666)
         except FileExistsError:
-            return self._lockable(path)
+            return self._lockable(path, make)
         self._dress(descriptor, None)
         return descriptor
 

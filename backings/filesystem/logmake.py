@@ -47,9 +47,9 @@ class Making:
     def finish(self, store: UUID) -> None:
         """Do what is left where a log is and no manifest: that comes last."""
         self._put(names.ignore(self._root), _IGNORE_ALL)
-        made = (names.engine(self._root), self._root, *reversed(self._lock.made))
-        above = map(os.path.dirname, made)
-        for folder in dict.fromkeys((names.engine(self._root), *above)):
+        made = (names.logs(self._root), names.engine(self._root), self._root)
+        above = map(os.path.dirname, (*made, *reversed(self._lock.made)))
+        for folder in dict.fromkeys((names.logs(self._root), *above)):
             self._files.sync_folder(folder, sure=True)
         self._put(names.manifest(self._root), Manifest(store, {}).encode())
 

@@ -116,7 +116,6 @@ class Writer:
             self._sync(view)
             logappend.make(self._files, self._next(view, checkpoint))
             self._add(view, frames.END, jsonline.dump({"checkpoint": checkpoint}))
-            view.file.sync(sure=True)
             self._begin_next(view)
 
     def close(self) -> None:
@@ -220,8 +219,9 @@ class Writer:
         return Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
 
     def _begin_next(self, view: View) -> None:
-        """Go on to the file that was made, from one that has ended."""
+        """Go on to the file that was made, from one that has ended, and is sure to have."""
         ended, end = self._appender_of(view), view.end
+        view.file.sync(sure=True)
         logappend.put(self._files, view.file.generation + 1)
         view.follow()
         view.tail = Tail.CLEAN
@@ -231,5 +231,12 @@ class Writer:
         if self._appender is None or self._appender.generation != view.file.generation:
             self._appender = Appender.open(self._files, view.file.generation)
             if self._files.sync:
-                self._appender.rewrite(view.synced, view.end)
+                self._take_over(view, self._appender)
         return self._appender
+
+    def _take_over(self, view: View, appender: Appender) -> None:
+        """Make sure that what others may have left undone is done by this handle's next sync."""
+        if view.synced <= view.file.begin:
+            # Nobody has synced a record in it, so who made it may have died before its name was.
+            self._files.sync_folder(names.logs(self._files.root))
+        appender.rewrite(view.synced, view.end)

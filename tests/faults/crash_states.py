@@ -81,12 +81,12 @@ class Recording(Quick):
         with self._lock:
             self.events.append(Event("note", 0, (what,)))
 
-    def crash_states(self, random: Random, each: int) -> Iterator[CrashState]:
-        """``each`` states for a crash after every number of events."""
+    def crash_states(self, random: Random, each: int, since: int = 0) -> Iterator[CrashState]:
+        """``each`` states for a crash after every number of events, from ``since`` on."""
         disk = self.start.copy()
         notes: list[Any] = []
         for happened in range(len(self.events) + 1):
-            for _ in range(each):
+            for _ in range(each if happened >= since else 0):
                 yield CrashState(happened, tuple(notes), self.root, disk.after_crash(random))
             if happened < len(self.events):
                 event = self.events[happened]

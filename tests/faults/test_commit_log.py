@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +30,10 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 class Workload:
     """Records that are appended, as a recorded disk sees it; what was reported is noted."""
 
-    def __init__(self, root: Path, seed: int = 0, *, sync: bool = True) -> None:
-        self.files = Recording(root, sync=sync)
+    def __init__(self, files: Recording, seed: int = 0) -> None:
+        self.files = files
         self.random = random.Random(seed)  # noqa: S311
-        self.appended: list[bytes] = payloads(CommitLog.open(self.files))
-        self.is_reporting = sync
+        self.appended: list[bytes] = payloads(CommitLog.open(files))
 
     def append(self, log: CommitLog, *, and_sync: bool = True) -> None:
         size = self.random.choice((0, 10, 100, 300, LONG))
@@ -47,7 +46,7 @@ class Workload:
             self.report(number)
 
     def report(self, number: int) -> None:
-        if self.is_reporting:
+        if self.files.sync:
             self.files.note(number)
 
     def run(self) -> None:
@@ -68,8 +67,8 @@ class Workload:
         two.close()
         self.append(CommitLog.open(self.files))
 
-    def states(self, each: int) -> Iterator[CrashState]:
-        return self.files.crash_states(self.random, each)
+    def states(self, each: int, since: int = 0) -> Iterator[CrashState]:
+        return self.files.crash_states(self.random, each, since)
 
 
 def check(state: CrashState, appended: list[bytes], folder: Path) -> int:
@@ -97,10 +96,10 @@ def log_is_tidy(root: Path) -> bool:
     return (root / ".objstore/.gitignore").exists() and manifest["format"] == 1
 
 
-def check_all(workload: Workload, folder: Path, each: int) -> int:
+def check_all(workload: Workload, folder: Path, each: int, since: int = 0) -> int:
     """How many states were checked."""
     checked = 0
-    for state in workload.states(each):
+    for state in workload.states(each, since):
         check(state, workload.appended, folder)
         shutil.rmtree(folder)
         checked += 1
@@ -109,26 +108,74 @@ def check_all(workload: Workload, folder: Path, each: int) -> int:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_a_crash_leaves_nothing_reported_is_lost(tmp_path: Path, seed: int) -> None:
-    workload = Workload(tmp_path / "store", seed)
+    workload = Workload(Recording(tmp_path / "store"), seed)
     workload.run()
     assert check_all(workload, tmp_path / "state", each=6) > 500
 
 
 def test_under_durability_os_what_a_crash_leaves_is_whole(tmp_path: Path) -> None:
-    workload = Workload(tmp_path / "store", sync=False)
+    workload = Workload(Recording(tmp_path / "store", sync=False))
     workload.run()
     assert check_all(workload, tmp_path / "state", each=6) > 400
 
 
+class Killed(BaseException):
+    """In the place of SIGKILL: nothing is cleaned up after it."""
+
+
+class Mortal(Recording):
+    """Its process dies at a fault point. The machine goes on."""
+
+    left = 10**9
+
+    def reached(self, point: str, path: str) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise Killed
+
+    def kills(self, nth: int, work: Callable[[], None]) -> bool:
+        """Whether the process died at the ``nth`` step of its work."""
+        self.left = nth
+        try:
+            work()
+        except Killed:
+            return True
+        finally:
+            self.left = 10**9
+        return False
+
+
+def crashes_after_kills(folder: Path, seed: int, every: int, each: int) -> int:
+    """The machine stops some time after a process was killed; how many states were checked."""
+    checked, died = 0, True
+    nth = 1 + seed % every
+    while died:
+        files = Mortal(folder / f"store-{nth}")
+        workload = Workload(files, seed)
+        died = files.kills(nth, workload.run)
+        since = len(files.events)
+        for _ in range(2):
+            log = CommitLog.open(files)
+            workload.append(log, and_sync=False)
+            workload.append(log)
+        checked += check_all(workload, folder / "state", each, since)
+        nth += every
+    return checked
+
+
+def test_a_crash_after_a_killed_process(tmp_path: Path) -> None:
+    assert crashes_after_kills(tmp_path, seed=0, every=5, each=2) > 300
+
+
 def crashes_twice(folder: Path, seed: int, each: int) -> int:
     """Crashes amid what is done after a crash; how many were checked."""
-    workload = Workload(folder / "store", seed)
+    workload = Workload(Recording(folder / "store"), seed)
     workload.run()
     states = list(workload.states(each=1))
     checked = 0
     for state in workload.random.sample(states, len(states) // 3):
         root = state.build(folder / "first")
-        again = Workload(root, seed)
+        again = Workload(Recording(root), seed)
         assert again.appended == workload.appended[: len(again.appended)]
         again.append(CommitLog.open(again.files))
         again.append(CommitLog.open(again.files))
@@ -144,10 +191,11 @@ def test_a_crash_after_a_crash(tmp_path: Path) -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_many_crashes(tmp_path: Path, seed: int) -> None:
-    workload = Workload(tmp_path / "store", seed, sync=seed % 5 > 0)
+    workload = Workload(Recording(tmp_path / "store", sync=seed % 5 > 0), seed)
     workload.run()
     assert check_all(workload, tmp_path / "state", each=20) > 1200
     assert crashes_twice(tmp_path / "twice", seed, each=2) > 600
+    assert crashes_after_kills(tmp_path / "kills", seed, every=3, each=2) > 600
 
 
 # Each bug of the original
