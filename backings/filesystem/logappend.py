@@ -12,7 +12,6 @@ from objstore.errors import BackingError
 
 from . import names
 from .io import Files, Opened, UncertainError
-from .logfile import Start
 
 _FIRST_STEP: Final = 1 << 16
 _LAST_STEP: Final = 1 << 22
@@ -31,17 +30,9 @@ def write_new(files: Files, path: str, data: bytes) -> None:
         files.close(opened)
 
 
-def make(files: Files, start: Start) -> None:
-    """Make a generation's file under its temporary name, on the disk when this returns."""
-    path = names.log(files.root, start.generation)
-    write_new(files, path, start.encode())
-
-
-def put(files: Files, generation: int) -> None:
-    """Give the file that was made its name, on the disk when this returns."""
-    path = names.log(files.root, generation)
+def put_new(files: Files, path: str) -> None:
+    """Give what was written its name."""
     files.rename(names.temporary_path(path), path)
-    files.sync_folder(names.logs(files.root), sure=True)
 
 
 class Appender:

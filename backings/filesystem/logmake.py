@@ -39,9 +39,7 @@ class Making:
             self._files.make_folders(names.logs(self._root), folders)
         finally:
             self._made.extend((self._files.remove_folder, folder) for folder in folders)
-        self._noted(names.log(self._root, 1))
-        logappend.make(self._files, Start(store, 1, 0, None))
-        logappend.put(self._files, 1)
+        self._put(names.log(self._root, 1), Start(store, 1, 0, None).encode())
         self.finish(store)
 
     def finish(self, store: UUID) -> None:
@@ -64,10 +62,7 @@ class Making:
                     error.add_note(str(failure))
 
     def _put(self, path: str, data: bytes) -> None:
-        self._noted(path)
-        logappend.write_new(self._files, path, data)
-        self._files.rename(names.temporary_path(path), path)
-
-    def _noted(self, path: str) -> None:
         self._made.append((self._files.unlink, path))
         self._made.append((self._files.unlink, names.temporary_path(path)))
+        logappend.write_new(self._files, path, data)
+        logappend.put_new(self._files, path)

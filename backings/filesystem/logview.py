@@ -143,12 +143,11 @@ class View:
         self.file = file
         mark = file.closed()
         if mark is not None:
-            self.end, self.number, self.last = mark.end, mark.header.number, mark.header.kind
-            self.tail = Tail.CLEAN
+            _, self.number, self.synced = mark.header[:3]
+            self.end, self.last, self.tail = mark.end, frames.CLOSED, Tail.CLEAN
         else:
-            self.end, self.number, self.last = file.begin, file.start.after, frames.START
-            self.tail = Tail.UNKNOWN
-        self.synced = self.end
+            self.number, self.synced = file.start.after, file.begin
+            self.end, self.last, self.tail = file.begin, frames.START, Tail.UNKNOWN
 
     def _advance(self) -> bool:
         """Take what is there; whether something that is no frame is behind it."""

@@ -59,6 +59,8 @@ class Writer:
         self._appender: Appender | None = None
         self._is_whole = False
         """Whether the manifest is there, and with it all that belongs to a log."""
+        self._named = 0
+        """The generation whose file's name this handle has synced."""
 
     @property
     def head(self) -> int:
@@ -114,7 +116,7 @@ class Writer:
         view = self._ready()
         with view.guard:
             self._sync(view)
-            logappend.make(self._files, self._next(view, checkpoint))
+            self._write_next(view, checkpoint)
             self._add(view, frames.END, jsonline.dump({"checkpoint": checkpoint}))
             self._begin_next(view)
 
@@ -177,7 +179,7 @@ class Writer:
     def _make(self) -> View:
         self._making = Making(self._files, self._lock)
         self._making.run()
-        self._is_whole = True
+        self._is_whole, self._named = True, 1
         view = self._views.get()
         if view is None:
             reason = "the commit log was removed while it was being made"
@@ -189,6 +191,7 @@ class Writer:
         """Do what a process that died in the making has left undone."""
         if read_manifest(self._files) is None:
             Making(self._files, self._lock).finish(view.file.store)
+            self._named = view.file.generation
         self._is_whole = True
 
     def _mend(self, view: View) -> None:
@@ -196,7 +199,7 @@ class Writer:
         with view.guard:
             if view.last == frames.END:
                 checkpoint = jsonline.load_object(view.seal)["checkpoint"]
-                logappend.make(self._files, self._next(view, checkpoint))
+                self._write_next(view, checkpoint)
                 self._begin_next(view)
             if view.tail is Tail.TORN:
                 self._appender_of(view).cut(view.end)
@@ -215,17 +218,23 @@ class Writer:
             view.file.sync(sure=True)
             view.synced = view.end
 
-    def _next(self, view: View, checkpoint: JSON) -> Start:
-        return Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
+    def _write_next(self, view: View, checkpoint: JSON) -> None:
+        start = Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
+        logappend.write_new(self._files, self._path_of_next(view), start.encode())
 
     def _begin_next(self, view: View) -> None:
-        """Go on to the file that was made, from one that has ended, and is sure to have."""
+        """Go on to the file that was written, from one that has ended, and is sure to have."""
         ended, end = self._appender_of(view), view.end
         view.file.sync(sure=True)
-        logappend.put(self._files, view.file.generation + 1)
+        logappend.put_new(self._files, self._path_of_next(view))
+        self._files.sync_folder(names.logs(self._files.root), sure=True)
+        self._named = view.file.generation + 1
         view.follow()
         view.tail = Tail.CLEAN
         ended.release(end)
+
+    def _path_of_next(self, view: View) -> str:
+        return names.log(self._files.root, view.file.generation + 1)
 
     def _appender_of(self, view: View) -> Appender:
         if self._appender is None or self._appender.generation != view.file.generation:
@@ -236,7 +245,7 @@ class Writer:
 
     def _take_over(self, view: View, appender: Appender) -> None:
         """Make sure that what others may have left undone is done by this handle's next sync."""
-        if view.synced <= view.file.begin:
-            # Nobody has synced a record in it, so who made it may have died before its name was.
+        if view.synced <= view.file.begin and self._named != appender.generation:
+            # Nobody has synced a record in it: who made it may have died before its name was.
             self._files.sync_folder(names.logs(self._files.root))
         appender.rewrite(view.synced, view.end)

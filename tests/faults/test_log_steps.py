@@ -40,9 +40,9 @@ def test_a_first_record_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [point for point, _ in every] == [
         # Only who makes the folder knows that there is no lock in it.
         *("make", "mkdir", "mkdir", "make", "mkdir"),
-        *("make", "write at", "sync data", "rename", "sync folder"),
         *("make", "write at", "sync data", "rename"),
-        *("sync folder", "sync folder", "sync folder"),
+        *("make", "write at", "sync data", "rename"),
+        *("sync folder", "sync folder", "sync folder", "sync folder"),
         *("make", "write at", "sync data", "rename"),
         *("allocate", "write at", "sync data"),
     ]
@@ -129,15 +129,17 @@ def test_a_refused_write_is_taken_back(tmp_path: Path) -> None:
 
 def test_what_cannot_be_taken_back_ends_the_handle(tmp_path: Path) -> None:
     class Half(Failing):
-        def write_at(self, opened: Opened, offset: int, data: bytes) -> None:
-            super().write_at(opened, offset, data[:40])
-            raise BackingError(errno.EIO, "half of it", opened.path)
+        is_half = False
 
-    log = CommitLog.open(Quick(str(tmp_path)))
-    append(log, payload(1))
-    log.close()
+        def write_at(self, opened: Opened, offset: int, data: bytes) -> None:
+            super().write_at(opened, offset, data[:40] if self.is_half else data)
+            if self.is_half:
+                raise BackingError(errno.EIO, "half of it", opened.path)
+
     files = Half(tmp_path)
     log = CommitLog.open(files)
+    append(log, payload(1))
+    files.is_half = True
     files.fail("truncate")
     with pytest.raises(BackingError, match=r"half of it.*could not be taken back"):
         append(log, payload(2))
