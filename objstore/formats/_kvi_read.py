@@ -144,6 +144,9 @@ class _Reader:
 
     def _value(self, line: _Line, following: _Line | None) -> JSON:
         if line.text.startswith("|"):
+            if line.text.endswith("\r"):
+                at = line.column + len(line.text) - 1
+                raise self._error(line.number, at, "a carriage return at the end of a string")
             return line.text[1:]
         text = line.text.rstrip()
         if text in ("{}", "{}:"):

@@ -261,6 +261,14 @@ def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     assert None not in place
 
 
+@pytest.mark.parametrize("text", ["|\r\r\n", "x |a\r\r\n", "|a\r\r"])
+def test_a_carriage_return_at_the_end_of_a_string_is_refused(text: str) -> None:
+    """It could not be written again: it would read as the end of the line."""
+    with pytest.raises(FormatError, match="carriage return") as caught:
+        read_kvi(text)
+    assert caught.value.column == text.index("\r") + 1
+
+
 # Writing
 
 
