@@ -373,7 +373,9 @@ def test_a_switch_goes_on_in_another_file(tmp_path: Path) -> None:
 def test_a_switch_of_an_empty_log(tmp_path: Path) -> None:
     log = opened(tmp_path)
     switch(log, 1)
+    assert (tmp_path / ".objstore/manifest.json").exists()
     switch(log, 2)
+    assert len(os.listdir(names.logs(str(tmp_path)))) == 3
     assert (log.head, log.generation, log.checkpoint) == (0, 3, 2)
     assert append(log, payload(1)) == 1
     assert payloads(opened(tmp_path)) == [payload(1)]

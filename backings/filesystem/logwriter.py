@@ -55,7 +55,7 @@ class Writer:
         self._times_opened = 0
         """The lock's, when the log was last seen to be the one at its path."""
         self._making: Making | None = None
-        """Of a log that has no record yet."""
+        """Of a log that this block has made, and put nothing into so far."""
         self._appender: Appender | None = None
         self._is_whole = False
         """Whether the manifest is there, and with it all that belongs to a log."""
@@ -118,6 +118,7 @@ class Writer:
             self._sync(view)
             self._write_next(view, checkpoint)
             self._add(view, frames.END, jsonline.dump({"checkpoint": checkpoint}))
+            self._making = None
             self._begin_next(view)
 
     def close(self) -> None:

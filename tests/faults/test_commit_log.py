@@ -189,13 +189,13 @@ def test_a_crash_after_a_crash(tmp_path: Path) -> None:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", range(100, 106))
 def test_many_crashes(tmp_path: Path, seed: int) -> None:
     workload = Workload(Recording(tmp_path / "store", sync=seed % 5 > 0), seed)
     workload.run()
     assert check_all(workload, tmp_path / "state", each=20) > 1200
     assert crashes_twice(tmp_path / "twice", seed, each=2) > 600
-    assert crashes_after_kills(tmp_path / "kills", seed, every=1, each=2) > 3000
+    assert crashes_after_kills(tmp_path / "kills", seed, every=1, each=2) > 2000
 
 
 # Each bug of the original
