@@ -12,6 +12,7 @@ import json
 import resource
 import sys
 import tracemalloc
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,13 +21,13 @@ from .data import key
 _LEAF: Final = key(1)
 
 
-class Way:
+class Way(ABC):
     """A way to have the document: what it needs imported, and the steps."""
 
     modules: tuple[str, ...] = ()
 
-    def load(self, folder: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def load(self, folder: str) -> Any: ...
 
     def leaf(self, held: Any) -> Any:
         return held["records"][_LEAF]["address"]["city"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -436,51 +435,6 @@ def test_contents_that_stay_the_same_are_not_written(folder: Path) -> None:
     after = path.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert store.look("/ada", commit.changes[0].stamp) is commit.changes[0].stamp
-
-
-@pytest.fixture
-def umask() -> Iterator[Callable[[int], None]]:
-    before = os.umask(0o22)
-
-    def set_to(mask: int) -> None:
-        os.umask(mask)
-
-    yield set_to
-    os.umask(before)
-
-
-def modes(folder: Path) -> list[int]:
-    paths = (folder / "people", folder / "people/ada.json")
-    return [stat.S_IMODE(path.stat().st_mode) for path in paths]
-
-
-@pytest.mark.parametrize(
-    ("process", "option", "expected"),
-    [
-        (0o022, None, [0o755, 0o644]),
-        (0o027, None, [0o750, 0o640]),
-        (0o077, 0o002, [0o775, 0o664]),
-        (0o000, 0o077, [0o700, 0o600]),
-    ],
-)
-def test_new_files_get_what_the_umask_leaves(
-    folder: Path,
-    umask: Callable[[int], None],
-    process: int,
-    option: int | None,
-    expected: list[int],
-) -> None:
-    umask(process)
-    put(opened(folder, umask=option), "/people/ada", ADA)
-    assert modes(folder) == expected
-
-
-def test_a_file_keeps_its_mode(folder: Path, umask: Callable[[int], None]) -> None:
-    umask(0o077)
-    path = write(folder / "people/ada.json", ADA)
-    path.chmod(0o666)
-    put(opened(folder, umask=0o077), "/people/ada", BOB)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666
 
 
 def test_folders_that_a_deletion_empties_go(folder: Path) -> None:
