@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -486,6 +487,32 @@ def test_threads_share_syncs_and_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [told[n] for n in range(1, 162)] == payloads(log) == payloads(opened(tmp_path))
+
+
+def test_threads_that_come_while_one_syncs_share_the_next_sync(tmp_path: Path) -> None:
+    class Slow(Quick):
+        syncs = 0
+        gate = threading.Event()
+
+        def sync_data(self, opened: Opened, *, sure: bool = False) -> None:
+            if not sure:
+                self.syncs += 1
+                self.gate.wait()
+
+    files = Slow(str(tmp_path))
+    log = CommitLog.open(files)
+    threads = [threading.Thread(target=append, args=(log, payload(n))) for n in range(9)]
+    threads[0].start()
+    while not files.syncs:
+        time.sleep(0.001)
+    for thread in threads[1:]:
+        thread.start()
+    while log.refresh() < 9:
+        time.sleep(0.001)
+    files.gate.set()
+    for thread in threads:
+        thread.join()
+    assert files.syncs in (2, 3), "all had appended before the second began"
 
 
 def test_a_sync_serves_all_that_came_before_it(tmp_path: Path) -> None:

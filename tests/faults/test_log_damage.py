@@ -12,6 +12,7 @@ import pytest
 
 from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.frames import CLOSED, Codec
+from objstore.backings.filesystem.logfile import Start
 from objstore.errors import CorruptionError
 from tests.faults.crash_states import Quick
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped
@@ -136,3 +137,16 @@ def test_a_file_of_another_store(tmp_path: Path) -> None:
     shutil.copy(log_file(tmp_path / "a"), log_file(tmp_path / "b"))
     with pytest.raises(CorruptionError, match="this file is of another store"):
         CommitLog.open(Quick(str(tmp_path / "b")))
+
+
+def test_a_file_that_does_not_go_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    log = CommitLog.open(Quick(str(tmp_path)))
+    append(log, payload(1))
+    other = CommitLog.open(Quick(str(tmp_path)))
+    with log.writing() as writer:
+        writer.switch()
+    store = UUID(json.loads(log_file(tmp_path).read_bytes()[32:].split(b"\n")[0])["store"])
+    for after in (0, 2):
+        log_file(tmp_path, 2).write_bytes(Start(store, 2, after, None).encode())
+        with pytest.raises(CorruptionError, match=f"begins after record {after}, not after 1"):
+            other.refresh()
