@@ -44,9 +44,9 @@ class Record(NamedTuple):
 class CommitLog:
     """A handle on the log of one store. Its methods may be called by any thread, and after a fork.
 
-    Durable is what ``sync`` was called for, and all before. With ``Files(sync=False)`` appends and
-    ``sync`` leave that to the operating system; making a log, ``Writer.switch`` and the cutting of
-    a torn tail do not, as the order of all else rests on them.
+    Durable is what ``sync`` was called for, and all before. With ``Files(sync=False)`` records are
+    left to the operating system. Making a log, ``Writer.switch`` and cutting a torn tail are not,
+    as the order of all else rests on them.
     """
 
     def __init__(self, files: Files) -> None:
@@ -83,7 +83,7 @@ class CommitLog:
 
     @property
     def generation(self) -> int:
-        """The number of the file that takes records, and of switches so far and one; 0 for none."""
+        """Which file takes records: 1 before the first ``Writer.switch``; 0 for no log."""
         view = self._view()
         return 0 if view is None else view.file.generation
 
@@ -113,7 +113,7 @@ class CommitLog:
         return self._writer
 
     def sync(self, position: Position) -> None:
-        """Return once all up to ``position`` is on the disk.
+        """Return once all up to ``position``, which ``Writer.append`` gave, is on the disk.
 
         Threads that wait at the same time share one sync. Raises BackingError where the disk does
         not confirm; then nothing is known of it any more, and this handle appends no more.
@@ -132,7 +132,7 @@ class CommitLog:
         view = self._view()
         if view is None or after >= view.number:
             return iter(())
-        return self._records(after, view.number)
+        return self._records(max(after, 0), view.number)
 
     def read(self, number: int) -> Record:
         """The record of that number. Raises as ``records`` does, KeyNotFoundError for none."""
