@@ -51,6 +51,7 @@ class Start(NamedTuple):
     """What the caller wanted kept."""
 
     def encode(self) -> bytes:
+        """The frame."""
         said = {
             "format": FORMAT,
             "store": str(self.store),

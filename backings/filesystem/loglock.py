@@ -58,6 +58,7 @@ class LogLock:
             raise
 
     def release(self) -> None:
+        """Let the next thread have it, of this process if one waits."""
         with self._guard:
             hands_over = self._waiting > 0 and self._handovers < _HANDOVERS
         try:

@@ -1,0 +1,153 @@
+"""The commit log shared by threads, by processes, and by both sides of a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from objstore.backings.filesystem.commitlog import CommitLog, Position
+from objstore.backings.filesystem.io import Opened
+
+from .faults.crash_states import Quick, Recording
+from .faults.logs import append, payload, payloads
+from .faults.machine import in_child, start_child
+
+
+def opened(folder: Path) -> CommitLog:
+    return CommitLog.open(Quick(str(folder)))
+
+
+def test_threads_share_syncs_and_lose_nothing(tmp_path: Path) -> None:
+    files = Recording(tmp_path)
+    log = CommitLog.open(files)
+    append(log, payload(0))
+    told: dict[int, bytes] = {1: payload(0)}
+
+    def work(who: int) -> None:
+        for n in range(20):
+            data = payload(100 * who + n)
+            told[append(log, data)] = data
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [told[n] for n in range(1, 162)] == payloads(log) == payloads(opened(tmp_path))
+
+
+def test_threads_that_come_while_one_syncs_share_the_next_sync(tmp_path: Path) -> None:
+    class Slow(Quick):
+        syncs = 0
+        gate = threading.Event()
+
+        def sync_data(self, opened: Opened, *, sure: bool = False) -> None:
+            if not sure:
+                self.syncs += 1
+                self.gate.wait()
+
+    files = Slow(str(tmp_path))
+    log = CommitLog.open(files)
+    threads = [threading.Thread(target=append, args=(log, payload(n))) for n in range(9)]
+    threads[0].start()
+    while not files.syncs:
+        time.sleep(0.001)
+    for thread in threads[1:]:
+        thread.start()
+    while log.refresh() < 9:
+        time.sleep(0.001)
+    files.gate.set()
+    for thread in threads:
+        thread.join()
+    assert files.syncs in (2, 3), "all had appended before the second began"
+
+
+def test_a_sync_serves_all_that_came_before_it(tmp_path: Path) -> None:
+    files = Recording(tmp_path)
+    log = CommitLog.open(files)
+    positions: list[Position] = []
+    for n in range(1, 6):
+        with log.writing() as writer:
+            positions.append(writer.append(payload(n))[1])
+    log.sync(positions[2])
+    before = len(files.events)
+    for position in positions:
+        log.sync(position)
+    assert files.events[before:] == []
+
+
+def test_what_another_handle_is_known_to_have_synced_is_not_synced_again(tmp_path: Path) -> None:
+    files = Recording(tmp_path)
+    one, two = CommitLog.open(files), CommitLog.open(files)
+    append(one, payload(0))
+    with one.writing() as writer:
+        _, position = writer.append(payload(1))
+    append(two, payload(2))
+    append(two, payload(3))
+    one.refresh()
+    before = len(files.events)
+    one.sync(position)
+    assert files.events[before:] == [], "the record of two says that all before it was synced"
+
+
+def append_some(folder: Path, who: int) -> None:
+    log = opened(folder)
+    for n in range(50):
+        append(log, b'{"who":%d,"n":%d}' % (who, n))
+        if n % 20 == who:
+            with log.writing() as writer:
+                writer.switch()
+    log.close()
+
+
+def test_processes_that_begin_and_append_at_once(tmp_path: Path) -> None:
+    store = tmp_path / "deep/store"
+    children = [start_child(lambda who=who: append_some(store, who)) for who in range(4)]  # type: ignore[misc]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert codes == [0] * 4
+    found = payloads(opened(store))
+    assert Counter(found) == Counter(
+        b'{"who":%d,"n":%d}' % (who, n) for who in range(4) for n in range(50)
+    )
+    for who in range(4):
+        mine = [data for data in found if data.startswith(b'{"who":%d' % who)]
+        assert mine == [b'{"who":%d,"n":%d}' % (who, n) for n in range(50)]
+
+
+def test_a_handle_works_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    append(log, payload(1))
+
+    def work() -> None:
+        for n in range(100, 120):
+            append(log, payload(n))
+
+    children = [start_child(work) for _ in range(2)]
+    for n in range(2, 30):
+        append(log, payload(n))
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    log.refresh()
+    assert Counter(payloads(log)) == Counter(
+        payload(n) for n in (*range(1, 30), *range(100, 120), *range(100, 120))
+    )
+
+
+def test_a_fork_while_the_lock_is_held(tmp_path: Path) -> None:
+    """The child gives up nothing of its parent's, and waits as everybody does."""
+    log = opened(tmp_path)
+    append(log, payload(1))
+    with log.writing() as writer:
+
+        def leave() -> None:
+            writer.__exit__(None, None, None)
+
+        assert in_child(leave) == 0
+        other = opened(tmp_path)
+        with other._lock.attempted() as alone:
+            assert not alone
+        writer.append(payload(2))
+    assert payloads(log) == [payload(1), payload(2)]
