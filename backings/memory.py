@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from objstore.documents import (
     DIRECTORY,
@@ -124,7 +124,7 @@ class MemoryDocuments(Documents):
         self._require_open()
         return self._contents.head
 
-    def load(self, unit: str) -> Loaded:
+    def load(self, unit: str, *, at: int | None = None) -> Loaded:
         self._require_open()
         self._require_file(unit)
         loaded = self._contents.units.get(unit)
@@ -144,7 +144,7 @@ class MemoryDocuments(Documents):
         self._member(path)
         return None
 
-    def keys(self, path: str) -> list[str]:
+    def keys(self, path: str, *, at: int | None = None) -> list[str]:
         self._require_open()
         self._member(path)
         if path in self._contents.units:
@@ -163,9 +163,10 @@ class MemoryDocuments(Documents):
         changes: Sequence[Change],
         *,
         base: int,
-        match: object = None,
+        match: Mapping[str, Any] | None = None,
         meta: Meta | None = None,
         scope: str | None = None,
+        tx: str | None = None,
     ) -> Commit:
         self._require_open()
         if self._readonly:

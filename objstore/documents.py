@@ -12,11 +12,14 @@ call may fail half-way, and an error says that nothing was committed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .values import JSON, Missing
+
+if TYPE_CHECKING:
+    from .retention import Retention
 
 Meta: TypeAlias = Mapping[str, Any]
 """What a commit says about itself, as JSON: author, reason."""
@@ -61,7 +64,23 @@ class Commit(NamedTuple):
     """When, in UTC."""
     meta: Meta
     scope: str | None
+    """The scope that was written to; None for the base, and "" is a scope like any other."""
     changes: tuple[Change, ...]
+    external: bool = False
+    """Whether it is an edit that somebody made to the files."""
+    tx: str | None = None
+    """The id of the transaction that it was given, so that a retry can find it."""
+
+
+class Overlay(NamedTuple):
+    """A unit in a scope."""
+
+    base: JSON | Missing
+    """The contents that it had outside when the scope first changed it."""
+    value: JSON | Missing
+    """Its contents in the scope."""
+    stamp: Stamp = None
+    """The version that ``value`` is."""
 
 
 class Loaded(NamedTuple):
@@ -79,11 +98,17 @@ class Documents(ABC):
         """The number of the newest commit; 0 before the first."""
 
     @abstractmethod
-    def load(self, unit: str) -> Loaded:
-        """The unit's newest contents and their stamp; (MISSING, None) where nothing is.
+    def load(self, unit: str, *, at: int | None = None) -> Loaded:
+        """The unit's contents and their stamp; (MISSING, None) where nothing is.
+
+        ``at`` is a commit's number: what the unit was after it; None is now, with what was changed
+        outside since the newest commit. A unit that nobody has committed to is now as it always
+        was. A stamp of contents that are not the newest is refused when a commit gives it.
 
         Raises FormatError for a file that does not parse, LayoutError where a directory lies in
-        the file's place, OutsideError for a link out of the store.
+        the file's place, OutsideError for a link out of the store; CommitNumberError for a negative
+        ``at``, CommitNotFoundError for one in the future, HistoryGone for one that was
+        removed, or from before the first that the store knows of a unit that was not its own then.
         """
 
     @abstractmethod
@@ -100,10 +125,11 @@ class Documents(ABC):
         """
 
     @abstractmethod
-    def keys(self, path: str) -> list[str]:
+    def keys(self, path: str, *, at: int | None = None) -> list[str]:
         """The keys of a directory's members, sorted; empty where there is no such directory.
 
-        Raises LayoutError where a file lies in the directory's place, or two files make one key.
+        Raises LayoutError where a file lies in the directory's place, or two files make one key;
+        for ``at`` what ``load`` raises.
         """
 
     @abstractmethod
@@ -116,16 +142,79 @@ class Documents(ABC):
         changes: Sequence[Change],
         *,
         base: int,
-        match: object = None,
+        match: Mapping[str, Stamp] | None = None,
         meta: Meta | None = None,
         scope: str | None = None,
+        tx: str | None = None,
     ) -> Commit:
         """Make all changes, or none, durable; return once they are.
 
-        ``base`` is the commit that the writer had seen when it began. Raises ConflictError where a
-        unit is no longer what its change's ``stamp`` says, BackingError where the medium refuses,
-        ReadOnlyError. After any error, everything is as it was.
+        ``base`` is the commit that the writer had seen when it began. ``match`` holds what the
+        changes rest on, judged under the same lock as they are made: units with the stamps that
+        they must still have, directories with the tuple of keys. In a ``scope`` a change's ``old``
+        and ``new`` are the unit's contents there, and its ``stamp`` is the overlay's: None for a
+        unit that the scope has not changed yet. ``tx`` is kept with the commit.
+
+        Raises ConflictError where a unit is no longer what its stamp says, BackingError where the
+        medium refuses, ReadOnlyError. After any error, everything is as it was.
         """
+
+    def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
+        """The commits numbered above ``after`` up to the head as it is now, oldest first.
+
+        Only those that touched ``path`` (a JSON Pointer, also one into a unit), something below it,
+        or something above it as a whole; in every scope. Raises what ``load`` raises for ``at``,
+        where ``after`` is no number that the next commit's could follow.
+        """
+        raise NotImplementedError  # TRANSITIONAL
+
+    def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
+        """Have ``hear`` called for every commit from now on, each once, in their order.
+
+        Also for those of other processes, when this handle learns of them. ``hear`` runs on the
+        thread that commits or learns, and must return soon, commit nothing and raise nothing. The
+        result ends it.
+        """
+        raise NotImplementedError  # TRANSITIONAL
+
+    def scopes(self) -> list[str]:
+        """The scopes that have been written to and not deleted, sorted."""
+        raise NotImplementedError  # TRANSITIONAL
+
+    def overlays(self, scope: str) -> Mapping[str, Overlay]:
+        """The units that a scope has changed; none for an unknown one."""
+        raise NotImplementedError  # TRANSITIONAL
+
+    def delete_scope(self, scope: str) -> Commit:
+        """Forget what a scope changed. Raises ScopeNotFoundError for an unknown one."""
+        raise NotImplementedError  # TRANSITIONAL
+
+    def switch_and_snapshot(self) -> int:
+        """Take a snapshot of the newest commit, and return that one's number.
+
+        Reads and writes go on meanwhile. Raises TransactionError if another one is running.
+        """
+        raise NotImplementedError  # TRANSITIONAL
+
+    def compact(self, retention: Retention) -> list[int]:
+        """Remove the commits that ``retention`` does not keep; the numbers of those removed.
+
+        The newest commit and pinned ones always stay. What stays is read as before; a change that
+        goes becomes part of the next commit that stays. Reads and writes go on meanwhile.
+        """
+        raise NotImplementedError  # TRANSITIONAL
+
+    def pin(self, number: int) -> None:
+        """Keep a commit from being compacted, until ``unpin``. Raises what ``load`` does."""
+        raise NotImplementedError  # TRANSITIONAL
+
+    def unpin(self, number: int) -> None:
+        """Let compaction remove a commit again; nothing happens if it is not pinned."""
+        raise NotImplementedError  # TRANSITIONAL
+
+    def pins(self) -> frozenset[int]:
+        """The commits that are pinned."""
+        raise NotImplementedError  # TRANSITIONAL
 
     @abstractmethod
     def flush(self) -> None:
@@ -136,10 +225,5 @@ class Documents(ABC):
         """Release what is held. Closing again does nothing; any other call raises ClosedError."""
 
     def read(self, unit: str, at: int | None = None) -> JSON | Missing:
-        """The unit's contents; ``at`` is a commit's number, None the newest.
-
-        Raises ValueError for a number that this backing has no history for.
-        """
-        if at is not None and at != self.head():
-            raise ValueError(f"commit {at} cannot be read: this backing keeps no history")
-        return self.load(unit).value
+        """The unit's contents; ``at`` is a commit's number, None the newest. Raises as ``load``."""
+        return self.load(unit, at=at).value

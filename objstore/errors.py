@@ -16,6 +16,10 @@
     ├── StoreNotFoundError (FileNotFoundError)    nothing to open, and create=False
     ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
     ├── ConflictError                         somebody else changed the same thing first
+    ├── CommitNumberError (ValueError)        a number that no commit can have
+    ├── CommitNotFoundError (KeyError)        a commit that is yet to come
+    ├── HistoryGone (KeyError)                a commit that compaction removed
+    ├── ScopeNotFoundError (KeyError)         no such scope
     ├── PatchError (ValueError)               a JSON Patch that is malformed, or does not fit
     ├── PathError (ValueError)                text that is neither a JSON Pointer nor a path
     ├── TransactionError (RuntimeError)       a transaction used out of its turn
@@ -36,12 +40,15 @@ __all__ = [
     "AttributeNotFoundError",
     "BackingError",
     "ClosedError",
+    "CommitNotFoundError",
+    "CommitNumberError",
     "ConflictError",
     "CorruptionError",
     "DefinedKeyError",
     "DetachedError",
     "Failure",
     "FormatError",
+    "HistoryGone",
     "KeyNameError",
     "KeyNotFoundError",
     "LayoutError",
@@ -51,6 +58,7 @@ __all__ = [
     "PathError",
     "ReadOnlyError",
     "SchemaError",
+    "ScopeNotFoundError",
     "StoreNotFoundError",
     "TransactionError",
     "UnknownSchemeError",
@@ -217,6 +225,22 @@ def _conflict_error(
     message: str, pointer: str, base: object, ours: object, theirs: object
 ) -> ConflictError:
     return ConflictError(message, pointer=pointer, base=base, ours=ours, theirs=theirs)
+
+
+class CommitNumberError(ObjstoreError, ValueError):
+    """A number that no commit can have: a negative one."""
+
+
+class CommitNotFoundError(_PlainMessage):
+    """A commit that is yet to come."""
+
+
+class HistoryGone(_PlainMessage):
+    """A past that is not kept: compaction removed the commit, or it is from before the first."""
+
+
+class ScopeNotFoundError(_PlainMessage):
+    """No such scope has been written to, or it was deleted."""
 
 
 class PatchError(ObjstoreError, ValueError):

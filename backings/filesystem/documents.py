@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from objstore.documents import (
@@ -118,7 +118,7 @@ class FilesystemDocuments(Documents):
         self._require_open()
         return self._head
 
-    def load(self, unit: str) -> Loaded:
+    def load(self, unit: str, *, at: int | None = None) -> Loaded:
         self._require_open()
         content = self._just_seen(unit) or self._content(unit)
         if content is None:
@@ -138,7 +138,7 @@ class FilesystemDocuments(Documents):
             return known
         return self._look(path, known)
 
-    def keys(self, path: str) -> list[str]:
+    def keys(self, path: str, *, at: int | None = None) -> list[str]:
         self._require_open()
         return self._listing.keys(path)
 
@@ -159,9 +159,10 @@ class FilesystemDocuments(Documents):
         changes: Sequence[Change],
         *,
         base: int,
-        match: object = None,
+        match: Mapping[str, Any] | None = None,
         meta: Meta | None = None,
         scope: str | None = None,
+        tx: str | None = None,
     ) -> Commit:
         """As the contract says. Read from top to bottom, this is the protocol.
 
