@@ -24,13 +24,17 @@ from .documents import Commit
 from .errors import (
     AttributeNotFoundError,
     BackingError,
+    BusyError,
     ClosedError,
     CommitNotFoundError,
     CommitNumberError,
     ConflictError,
+    ContainerNotFoundError,
     CorruptionError,
     DefinedKeyError,
     DetachedError,
+    DuplicateContainerError,
+    DuplicateStorageError,
     Failure,
     FormatError,
     HistoryGone,
@@ -44,6 +48,8 @@ from .errors import (
     ReadOnlyError,
     SchemaError,
     ScopeNotFoundError,
+    StorageError,
+    StorageNotFoundError,
     StoreNotFoundError,
     TransactionError,
     UnknownSchemeError,
@@ -52,6 +58,7 @@ from .errors import (
 from .lists import List
 from .objects import Object
 from .schema import file
+from .storage import Storage
 from .store import Store
 from .transaction import Transaction
 from .values import MISSING
@@ -59,16 +66,20 @@ from .values import MISSING
 __all__ = [
     "AttributeNotFoundError",
     "BackingError",
+    "BusyError",
     "ClosedError",
     "Commit",
     "CommitNotFoundError",
     "CommitNumberError",
     "ConflictError",
+    "ContainerNotFoundError",
     "CorruptionError",
     "DefinedKeyError",
     "DetachedError",
     "Dict",
     "Directory",
+    "DuplicateContainerError",
+    "DuplicateStorageError",
     "Failure",
     "FormatError",
     "HistoryGone",
@@ -85,6 +96,9 @@ __all__ = [
     "ReadOnlyError",
     "SchemaError",
     "ScopeNotFoundError",
+    "Storage",
+    "StorageError",
+    "StorageNotFoundError",
     "Store",
     "StoreNotFoundError",
     "Transaction",

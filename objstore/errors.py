@@ -11,20 +11,26 @@
     ├── KeyNameError (ValueError)             a key that can be no file's name
     ├── LayoutError (OSError)                 a file where a directory should be, or the reverse
     ├── OutsideError (PermissionError)        a symbolic link that leads out of the store
-    ├── ReadOnlyError (PermissionError)       a write to a store that was opened read-only
-    ├── ClosedError (ValueError)              use of a store after it was closed
     ├── StoreNotFoundError (FileNotFoundError)    nothing to open, and create=False
     ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
-    ├── ConflictError                         somebody else changed the same thing first
     ├── CommitNumberError (ValueError)        a number that no commit can have
     ├── CommitNotFoundError (KeyError)        a commit that is yet to come
     ├── HistoryGone (KeyError)                a commit that compaction removed
     ├── ScopeNotFoundError (KeyError)         no such scope
     ├── PatchError (ValueError)               a JSON Patch that is malformed, or does not fit
     ├── PathError (ValueError)                text that is neither a JSON Pointer nor a path
-    ├── TransactionError (RuntimeError)       a transaction used out of its turn
-    ├── CorruptionError                       bytes on the medium are not the ones that were written
-    └── BackingError (OSError)                the medium refused: full, read-only, broken
+    └── StorageError                          what keeps the data refused, or was used wrongly
+        ├── StorageNotFoundError (FileNotFoundError)    no storage there, and create=False
+        ├── DuplicateStorageError (FileExistsError)     something there already, and create=True
+        ├── ContainerNotFoundError (LookupError)        no container by that name
+        ├── DuplicateContainerError (ValueError)        a container by that name already
+        ├── BusyError (TimeoutError)          others wrote for longer than this writer would wait
+        ├── ReadOnlyError (PermissionError)   a write to a store that was opened read-only
+        ├── ClosedError (ValueError)          use of a store after it was closed
+        ├── ConflictError                     somebody else changed the same thing first
+        ├── TransactionError (RuntimeError)   a transaction used out of its turn
+        ├── CorruptionError                   bytes on the medium are not the ones that were written
+        └── BackingError (OSError)            the medium refused: full, read-only, broken
 
 Where Python has a convention, an error is also the built-in exception that it names. Errors of the
 libraries below (orjson, yaml, jsonschema, OSError itself) never reach a caller unmapped; they stay
@@ -39,13 +45,17 @@ from typing import NamedTuple
 __all__ = [
     "AttributeNotFoundError",
     "BackingError",
+    "BusyError",
     "ClosedError",
     "CommitNotFoundError",
     "CommitNumberError",
     "ConflictError",
+    "ContainerNotFoundError",
     "CorruptionError",
     "DefinedKeyError",
     "DetachedError",
+    "DuplicateContainerError",
+    "DuplicateStorageError",
     "Failure",
     "FormatError",
     "HistoryGone",
@@ -59,6 +69,8 @@ __all__ = [
     "ReadOnlyError",
     "SchemaError",
     "ScopeNotFoundError",
+    "StorageError",
+    "StorageNotFoundError",
     "StoreNotFoundError",
     "TransactionError",
     "UnknownSchemeError",
@@ -175,7 +187,37 @@ class KeyNameError(ObjstoreError, ValueError):
     """A key that can be no file's name: too long, empty, or clashing with another in case only."""
 
 
-class BackingError(ObjstoreError, OSError):
+class StorageError(ObjstoreError):
+    """What keeps the data refused, or was used wrongly: the base of all errors of a Storage.
+
+    Source: seed 002.
+    """
+
+
+class StorageNotFoundError(StorageError, FileNotFoundError):
+    """No storage is at that path, and ``create=False``. Source: seed 002."""
+
+
+class DuplicateStorageError(StorageError, FileExistsError):
+    """Something is at that path already, and ``create=True``. Source: seed 002."""
+
+
+class ContainerNotFoundError(StorageError, LookupError):
+    """No container by that name exists. Source: seed 002.
+
+    No KeyError: whoever catches that for a missing key wants to hear of a missing container.
+    """
+
+
+class DuplicateContainerError(StorageError, ValueError):
+    """A container by the same name already exists. Source: seed 002."""
+
+
+class BusyError(StorageError, TimeoutError):
+    """Others were writing for longer than this writer was told to wait; nothing was written."""
+
+
+class BackingError(StorageError, OSError):
     """The medium refused: it is full, read-only, broken. ``errno`` and ``filename`` say more."""
 
 
@@ -187,7 +229,7 @@ class OutsideError(ObjstoreError, PermissionError):
     """A symbolic link that leads out of the store's folder; it is not followed."""
 
 
-class ReadOnlyError(ObjstoreError, PermissionError):
+class ReadOnlyError(StorageError, PermissionError):
     """A write to a store that was opened with ``readonly=True``, or to a past state."""
 
 
@@ -199,11 +241,11 @@ class UnknownSchemeError(ObjstoreError, ValueError):
     """No backing for the URL's scheme is installed."""
 
 
-class ClosedError(ObjstoreError, ValueError):
+class ClosedError(StorageError, ValueError):
     """The store was closed."""
 
 
-class ConflictError(ObjstoreError):
+class ConflictError(StorageError):
     """Somebody else changed the same thing first; nothing of this transaction was written.
 
     ``pointer`` is the JSON Pointer of what both changed; ``base``, ``ours`` and ``theirs`` are its
@@ -283,11 +325,11 @@ class PathError(ObjstoreError, ValueError):
         return type(self), (self.reason, self.path, self.position)
 
 
-class TransactionError(ObjstoreError, RuntimeError):
+class TransactionError(StorageError, RuntimeError):
     """A transaction that was used out of its turn: ended already, or left in the wrong order."""
 
 
-class CorruptionError(ObjstoreError):
+class CorruptionError(StorageError):
     """Bytes on the medium are not the ones that were written. Nothing is read from there.
 
     ``file`` is relative to the store; ``offset`` counts its bytes from 0, and is None where the
