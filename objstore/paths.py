@@ -24,6 +24,19 @@ class Step(NamedTuple):
     """The key or the index, as in a JSON Pointer before escaping."""
 
 
+def address(path: str) -> str:
+    """The JSON Pointer of an address as a Store's calls take it: pointer, kinded path or pathname.
+
+    A pathname is a pointer whose first slash is missing, ``people/ada``. Text is one, and no kinded
+    path, that has a slash in front of every quote, or none of the characters that make a kinded
+    path more than one word. "/" is the root, as no file has an empty name. Raises PathError.
+    """
+    if _PATHNAME.match(path):
+        path = path.lstrip("/")
+        return f"/{path}" if path else ""
+    return to_pointer(path)
+
+
 def to_pointer(path: str) -> str:
     """The JSON Pointer of a kinded path; a pointer (empty, or starting with "/") is one already.
 
@@ -97,6 +110,7 @@ def _below(node: Any, token: str) -> Any:
 _BARE: Final = re.compile(r"""[^\s\x00-\x1f\x7f.\[\]{}()"'*/\\]+""")
 """Keys that stand without quotes. Wildcards and look-ups (``*``, ``(``) name no single place."""
 
+_PATHNAME: Final = re.compile(r"""[^"'/]*/|[^.\[\]{}()"'*\\]*\Z""")
 _PIECE: Final = re.compile(r"""[^\\"']+|["']|\\(?:(["'\\/bfnrt])|u([0-9a-fA-F]{4}))""")
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x1f\x7f]')

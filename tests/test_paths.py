@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.errors import ObjstoreError, PathError
-from objstore.paths import Step, build, parse, to_kinded, to_pointer
+from objstore.paths import Step, address, build, parse, to_kinded, to_pointer
 from objstore.pointer import build as build_pointer
 from objstore.values import MISSING
 
@@ -54,6 +54,45 @@ def test_a_kinded_path_is_a_pointer(path: str, pointer: str) -> None:
 @pytest.mark.parametrize("pointer", ["", "/", "/a", "/a/b~1c/0", "//", "/a b"])
 def test_a_pointer_is_taken_as_it_is(pointer: str) -> None:
     assert to_pointer(pointer) == pointer
+
+
+ADDRESSES = [
+    ("", ""),
+    ("/", ""),
+    ("//", ""),
+    ("/people/ada", "/people/ada"),
+    ("//people", "/people"),
+    ("/v1.0/a[0]", "/v1.0/a[0]"),
+    ("/doc/", "/doc/"),
+    ("people", "/people"),
+    ("odd key", "/odd key"),
+    ("people/ada/emails/0", "/people/ada/emails/0"),
+    ("people/", "/people/"),
+    ("v1.0/x", "/v1.0/x"),
+    ("a~1b/c", "/a~1b/c"),
+    ("people.ada.emails[0]", "/people/ada/emails/0"),
+    ("rows{3}", "/rows/3"),
+    ("v1.0", "/v1/0"),
+    ('doc.""', "/doc/"),
+    ('labels."app/name"', "/labels/app~1name"),
+    ("'a/b'", "/a~1b"),
+]
+
+
+@pytest.mark.parametrize(("text", "pointer"), ADDRESSES)
+def test_an_address_is_a_pointer_a_pathname_or_a_kinded_path(text: str, pointer: str) -> None:
+    assert address(text) == pointer
+
+
+@pytest.mark.parametrize("text", ["a[", "it's", 'labels."a/b', "a.*", "x(1)", "a..b", "."])
+def test_an_address_that_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(PathError):
+        address(text)
+
+
+@given(st.lists(TEXTS.filter(bool)))
+def test_a_pointer_is_its_own_address(tokens: list[str]) -> None:
+    assert address(build_pointer(tokens)) == build_pointer(tokens)
 
 
 WRONG = [
