@@ -31,11 +31,6 @@ def split(pointer: str) -> list[str]:
     return [unescape(token) for token in pointer[1:].split("/")]
 
 
-def split_pathname(path: str) -> list[str]:
-    """The tokens of a pathname: a pointer whose first slash may be missing, and "/" is the root."""
-    return split("/" + path.strip("/")) if path.strip("/") else []
-
-
 def build(tokens: Iterable[str | int]) -> str:
     """The pointer with these tokens."""
     return join("", *tokens)

@@ -26,7 +26,8 @@ from .errors import (
 )
 from .lists import List
 from .objects import Object, Part
-from .pointer import build, join, split, split_pathname
+from .paths import address
+from .pointer import build, join, split
 from .transaction import Host, Savepoint, Transaction
 from .values import MISSING, show
 
@@ -126,19 +127,37 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
 
     # --- pathnames --------------------------------------------------------------------------------
 
+    # A pathname is any of what ``paths.address`` takes: a pointer, with its first slash or without,
+    # or a kinded path.
+
     def GET(self, path: str) -> Any:
         """What is at a pathname: an Object, or a value within one.
 
-        Raises KeyNotFoundError, or IndexError for an index out of range.
+        Raises KeyNotFoundError, IndexError for an index out of range, PathError for text that is
+        no path.
         """
+        return self._find(self._pointer(path))
+
+    def _find(self, pointer: str) -> Any:
         found: Any = self.root
-        for token in split_pathname(path):
+        for token in split(pointer):
             found = _below(found, token)
         return found
 
+    def _pointer(self, path: str) -> str:
+        """The JSON Pointer of a pathname; a slash at the end is an empty key only within a file."""
+        pointer = address(path)
+        if pointer.endswith("/"):
+            folder = pointer.rstrip("/")
+            try:
+                return pointer if isinstance(self._find(folder), Part) else folder
+            except (KeyNotFoundError, IndexError):
+                return folder
+        return pointer
+
     def PUT(self, path: str, value: Any) -> None:
         """Set what is at a pathname; folders on the way are made."""
-        *above, last = split_pathname(path) or [""]
+        *above, last = split(self._pointer(path)) or [""]
         with self.edit():
             parent: Any = self.root
             for token in above:
@@ -147,8 +166,8 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
 
     def DELETE(self, path: str) -> None:
         """Delete what is at a pathname; a directory with everything in it."""
-        *above, last = split_pathname(path) or [""]
-        parent = self.GET(build(above))
+        *above, last = split(self._pointer(path)) or [""]
+        parent = self._find(build(above))
         del parent[_step(parent, last)]
 
     def HEAD(self, path: str) -> bool:

@@ -1,0 +1,107 @@
+"""Every way to write an address of a store, in the calls that take one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from objstore import Dict, Directory, KeyNotFoundError, PathError, Store
+
+from .library import ADA, BOB, Library, fill
+from .stores import Opener, reopen
+
+__all__ = ["reopen"]
+
+
+@pytest.fixture
+def store(reopen: Opener) -> Store[Library]:
+    found = reopen(Library)
+    fill(found)
+    return found
+
+
+@pytest.fixture
+def anything(reopen: Opener) -> Store[Directory[Any]]:
+    return reopen()
+
+
+@pytest.mark.parametrize("path", ["/people/bob/tags/1", "people/bob/tags/1", "people.bob.tags[1]"])
+def test_an_address_leads_to_the_same_place_however_it_is_written(
+    store: Store[Library], path: str
+) -> None:
+    assert store.GET(path) == store[path] == "b"
+    assert store.HEAD(path)
+    assert path in store
+    store.PUT(path, "c")
+    assert store.root.people["bob"].tags == ["a", "c"]
+    store[path] = "d"
+    assert store.root.people["bob"].tags == ["a", "d"]
+    store.DELETE(path)
+    assert store.root.people["bob"].tags == ["a"]
+    assert not store.HEAD(path)
+
+
+@pytest.mark.parametrize("path", ["people", "/people", "people/", "/people/", "//people//"])
+def test_slashes_at_the_ends_of_a_directory_count_for_nothing(
+    store: Store[Library], path: str
+) -> None:
+    assert store[path] is store.root.people
+    assert list(store[path]) == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("path", ["", "/", "//"])
+def test_the_root_is_an_address(store: Store[Library], path: str) -> None:
+    assert store[path] is store.root
+
+
+def test_within_a_file_an_empty_key_is_a_key(anything: Store[Directory[Any]]) -> None:
+    anything["doc"] = {"": {"": 1}, "a": {"": 2}}
+    assert anything["/doc/"] == {"": 1}
+    assert anything["/doc//"] == 1
+    assert anything["/doc/a/"] == anything['doc.a.""'] == 2
+    anything["/doc/a/"] = 3
+    assert anything["/doc"] == {"": {"": 1}, "a": {"": 3}}
+    del anything["/doc/"]
+    assert anything["doc"] == {"a": {"": 3}}
+
+
+def test_a_slash_at_the_end_of_what_is_not_there_yet_counts_for_nothing(
+    anything: Store[Directory[Any]],
+) -> None:
+    anything["/new/"] = {"x": 1}
+    assert anything["new"] == {"x": 1}
+    with pytest.raises(KeyNotFoundError):
+        anything["/nothing/"]
+
+
+def test_dots_make_a_path_unless_a_slash_or_quotes_say_otherwise(
+    anything: Store[Directory[Any]],
+) -> None:
+    anything["/v1.0"] = {"x": 1}
+    assert anything['"v1.0".x'] == anything["/v1.0/x"] == anything["v1.0/x"] == 1
+    assert "v1.0" not in anything
+    anything["v1"] = {"0": 2}
+    assert anything["v1.0"] == 2
+
+
+def test_a_sparse_array_is_an_object_with_numbers_for_keys(
+    anything: Store[Directory[Any]],
+) -> None:
+    anything["doc"] = {"rows": {}}
+    anything["doc.rows{3}"] = "three"
+    anything["doc.rows{17}"] = {"n": 17}
+    assert type(anything["doc.rows"]) is Dict
+    assert anything["doc"] == {"rows": {"3": "three", "17": {"n": 17}}}
+    assert anything["doc.rows{17}.n"] == 17
+    del anything["doc.rows{3}"]
+    assert anything["doc.rows"] == {"17": {"n": 17}}
+
+
+@pytest.mark.parametrize("path", ["people.", "people[", "a.*", "it's"])
+def test_what_is_no_path_is_refused(store: Store[Library], path: str) -> None:
+    calls = (store.GET, store.HEAD, store.DELETE, lambda text: store.PUT(text, 1))
+    for call in calls:
+        with pytest.raises(PathError, match="character"):
+            call(path)
+    assert store.root.people == {"ada": ADA, "bob": BOB}
