@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, cast
 
+from objstore._touched import touches
 from objstore.documents import (
     DIRECTORY,
     Change,
@@ -17,27 +18,33 @@ from objstore.documents import (
     Documents,
     Loaded,
     Meta,
+    Overlay,
     Stamp,
 )
 from objstore.errors import (
     ClosedError,
+    CommitNumberError,
     ConflictError,
     KeyNotFoundError,
     LayoutError,
     ReadOnlyError,
+    ScopeNotFoundError,
     StoreNotFoundError,
 )
 from objstore.layout import ANYTHING, Folder, Member
 from objstore.pointer import split, unescape
-from objstore.values import MISSING
+from objstore.retention import Retention
+from objstore.values import MISSING, show
 
 from .checks import check_options, check_request, check_top_level
+from .memory_contents import NOTHING, Contents, above
 
 _SCHEME: Final = "memory://"
-_NOTHING: Final = Loaded(MISSING, None)
+_UNTOUCHED: Final = Overlay(MISSING, MISSING)
+_NO_OVERLAYS: Final[Mapping[str, Overlay]] = MappingProxyType({})
 
 # Guarded by _shared_lock.
-_shared: Final[dict[str, _Contents]] = {}
+_shared: Final[dict[str, Contents]] = {}
 _shared_lock: Final = Lock()
 
 
@@ -67,70 +74,42 @@ def open_documents(
         if contents is None:
             if readonly or not create:
                 raise StoreNotFoundError(errno.ENOENT, "there is no store", url)
-            contents = _Contents()
+            contents = Contents()
             if name:
                 _shared[name] = contents
     return MemoryDocuments(contents, layout, readonly=readonly)
 
 
-class _Stamp:
-    """A version; compared by identity, hence empty."""
-
-    __slots__ = ()
-
-
-class _Contents:
-    """The units of one store, and how many commits made them."""
-
-    def __init__(self) -> None:
-        self.lock: Final = Lock()
-        # Guarded by lock for writing. Readers take none: each reads one entry, and entries are
-        # replaced whole.
-        self.head = 0
-        self.units: Final[dict[str, Loaded]] = {}
-        self.members: Final[dict[str, dict[str, None]]] = {}
-        """By directory, the pointers of what is in it: units and directories."""
-
-    def put(self, unit: str, loaded: Loaded) -> None:
-        self.units[unit] = loaded
-        below = unit
-        for above in _above(unit):
-            self.members.setdefault(above, {})[below] = None
-            below = above
-
-    def remove(self, unit: str) -> None:
-        """Remove a unit, and the directories that it leaves empty."""
-        self.units.pop(unit, None)
-        below = unit
-        for above in _above(unit):
-            self.members.get(above, {}).pop(below, None)
-            if self.members.get(above):
-                break
-            self.members.pop(above, None)
-            below = above
-
-
 class MemoryDocuments(Documents):
     """Documents in a dict. A unit's stamp is an object made by the commit that wrote it."""
 
-    def __init__(self, contents: _Contents, layout: Folder, *, readonly: bool = False) -> None:
+    def __init__(self, contents: Contents, layout: Folder, *, readonly: bool = False) -> None:
         self._contents: Final = contents
         self._layout: Final = layout
         self._readonly: Final = readonly
         self._member: Final = lru_cache(maxsize=1 << 15)(self._find_member)
         self._closed = False
+        self._ends: Final[list[Callable[[], None]]] = []  # of what listens through this handle
 
     def head(self) -> int:
         self._require_open()
         return self._contents.head
 
+    # --- units ------------------------------------------------------------------------------------
+
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
         self._require_open()
         self._require_file(unit)
-        loaded = self._contents.units.get(unit)
-        if loaded is None and unit in self._contents.members:
+        if at is None:
+            loaded = self._contents.units.get(unit, NOTHING)
+            directory = unit in self._contents.members
+        else:
+            self._contents.require_known(at)
+            loaded = self._contents.at(unit, at)
+            directory = loaded is NOTHING and bool(self._contents.keys_at(unit, at))
+        if directory and loaded is NOTHING:
             raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
-        return _NOTHING if loaded is None else loaded
+        return loaded
 
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True
@@ -147,11 +126,11 @@ class MemoryDocuments(Documents):
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         self._require_open()
         self._member(path)
-        if path in self._contents.units:
+        if at is not None:
+            self._contents.require_known(at)
+        if self._unit(path, at) is not MISSING:
             raise LayoutError(errno.ENOTDIR, f"{path} is a file where a directory should be", path)
-        with self._contents.lock:
-            below = [*self._contents.members.get(path, ())]
-        return sorted(unescape(one.rpartition("/")[2]) for one in below if self._fits(one))
+        return self._keys(path, at)
 
     def source(self, unit: str) -> str:
         """The unit's pointer: in memory it has no file."""
@@ -168,34 +147,133 @@ class MemoryDocuments(Documents):
         scope: str | None = None,
         tx: str | None = None,
     ) -> Commit:
-        self._require_open()
-        if self._readonly:
-            raise ReadOnlyError(errno.EROFS, "this store was opened with readonly=True")
-        check_request(changes, match, scope)
+        self._require_writable()
+        check_request(changes, None, None)
+        for change in changes:
+            self._require_file(change.unit)
+            check_top_level(change.new, self.source(change.unit))
         with self._contents.lock:
-            for change in changes:
-                self._check(change)
-            self._check_together(changes)
-            return self._apply(changes, meta)
+            for path, expected in (match or {}).items():
+                self._check_match(path, expected)
+            done = self._changed(changes) if scope is None else self._changed_in(scope, changes)
+            commit = self._contents.commit(done, meta, scope, tx)
+        self._contents.hearing.tell()
+        return commit
+
+    # --- history ----------------------------------------------------------------------------------
+
+    def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
+        self._require_open()
+        split(path)
+        self._contents.require_known(after)
+        found = self._contents.after(after)
+        return (commit for commit in found if not path or touches(commit, path))
+
+    def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
+        self._require_open()
+        with self._contents.lock:
+            end = self._contents.hearing.listen(self._contents.head, hear)
+        self._ends.append(end)
+        return end
+
+    def switch_and_snapshot(self) -> int:
+        """The newest commit's number: in memory every version is at hand without a snapshot."""
+        self._require_writable()
+        return self._contents.head
+
+    def compact(self, retention: Retention) -> list[int]:
+        self._require_writable()
+        with self._contents.lock:
+            return self._contents.compact(retention)
+
+    def pin(self, number: int) -> None:
+        self._require_writable()
+        with self._contents.lock:
+            self._contents.require_known(number)
+            if not number:
+                raise CommitNumberError("no commit has the number 0")
+            self._contents.pins |= {number}
+
+    def unpin(self, number: int) -> None:
+        self._require_writable()
+        with self._contents.lock:
+            self._contents.pins -= {number}
+
+    def pins(self) -> frozenset[int]:
+        self._require_open()
+        return self._contents.pins
+
+    # --- scopes -----------------------------------------------------------------------------------
+
+    def scopes(self) -> list[str]:
+        self._require_open()
+        return sorted(self._contents.scopes)
+
+    def overlays(self, scope: str) -> Mapping[str, Overlay]:
+        self._require_open()
+        return self._contents.scopes.get(scope, _NO_OVERLAYS)
+
+    def delete_scope(self, scope: str) -> Commit:
+        self._require_writable()
+        with self._contents.lock:
+            overlays = self._contents.scopes.pop(scope, None)
+            if overlays is None:
+                raise ScopeNotFoundError(f"there is no scope {show(scope)}")
+            done = [
+                Change(unit, overlay.value, self._contents.units.get(unit, NOTHING).value)
+                for unit, overlay in overlays.items()
+            ]
+            commit = self._contents.commit(done, None, scope, None)
+        self._contents.hearing.tell()
+        return commit
 
     def flush(self) -> None:
         self._require_open()
 
     def close(self) -> None:
         self._closed = True
+        while self._ends:
+            self._ends.pop()()
 
-    def _check(self, change: Change) -> None:
-        self._require_file(change.unit)
-        check_top_level(change.new, self.source(change.unit))
-        now = self._contents.units.get(change.unit, _NOTHING)
-        if now.stamp is not change.stamp:
-            raise ConflictError(
-                f"{change.unit} was changed by somebody else since it was read",
-                pointer=change.unit,
-                base=change.old,
-                ours=change.new,
-                theirs=now.value,
-            )
+    # --- a commit's steps, with the lock of the contents held -------------------------------------
+
+    def _check_match(self, path: str, expected: Any) -> None:
+        """Raise ConflictError where something is not what a commit rests on."""
+        if isinstance(expected, tuple):
+            known = list(cast("tuple[str, ...]", expected))
+            keys = self._keys(path, None)
+            if keys != known:
+                raise _conflict(Change(path, known, known), keys)
+        else:
+            now = self._contents.units.get(path, NOTHING)
+            if now.stamp is not expected:
+                raise _conflict(Change(path, MISSING, MISSING), now.value)
+
+    def _changed(self, changes: Sequence[Change]) -> list[Change]:
+        units = self._contents.units
+        for change in changes:
+            now = units.get(change.unit, NOTHING)
+            if now.stamp is not change.stamp:
+                raise _conflict(change, now.value)
+        self._check_together(changes)
+        old = [units.get(change.unit, NOTHING).value for change in changes]
+        stamps = [self._contents.put(change.unit, change.new).stamp for change in changes]
+        return [
+            Change(change.unit, before, change.new, stamp)
+            for change, before, stamp in zip(changes, old, stamps, strict=True)
+        ]
+
+    def _changed_in(self, scope: str, changes: Sequence[Change]) -> list[Change]:
+        overlays = self._contents.scopes.get(scope, _NO_OVERLAYS)
+        for change in changes:
+            now = overlays.get(change.unit, _UNTOUCHED)
+            if now.stamp is not change.stamp:
+                raise _conflict(change, now.value)
+        return [
+            change._replace(stamp=self._contents.put_in(scope, change.unit, change.new).stamp)
+            for change in changes
+            if change.new is not change.old
+        ]
 
     def _check_together(self, changes: Sequence[Change]) -> None:
         made = {change.unit for change in changes if change.new is not MISSING}
@@ -203,31 +281,33 @@ class MemoryDocuments(Documents):
             if unit in self._contents.members:
                 reason = f"{unit} is a directory where a file should be"
                 raise LayoutError(errno.EISDIR, reason, unit)
-            for above in _above(unit):
-                if above in made or above in self._contents.units:
-                    reason = f"{above} is a file where a directory should be"
+            for directory in above(unit):
+                if directory in made or directory in self._contents.units:
+                    reason = f"{directory} is a file where a directory should be"
                     raise LayoutError(errno.ENOTDIR, reason, unit)
 
-    def _apply(self, changes: Sequence[Change], meta: Meta | None) -> Commit:
-        done: list[Change] = []
-        for change in changes:
-            if change.new is MISSING:
-                self._contents.remove(change.unit)
-                done.append(change._replace(stamp=None))
-            else:
-                loaded = Loaded(change.new, _Stamp())
-                self._contents.put(change.unit, loaded)
-                done.append(change._replace(stamp=loaded.stamp))
-        self._contents.head += 1
-        return Commit(self._contents.head, datetime.now(UTC), dict(meta or {}), None, tuple(done))
+    # --- layout -----------------------------------------------------------------------------------
 
-    def _fits(self, pointer: str) -> bool:
+    def _unit(self, path: str, at: int | None) -> Any:
+        if at is None:
+            return self._contents.units.get(path, NOTHING).value
+        return self._contents.at(path, at).value
+
+    def _keys(self, path: str, at: int | None) -> list[str]:
+        if at is not None:
+            below = list(self._contents.keys_at(path, at))
+        else:
+            below = list(self._contents.members.get(path, ()))
+        fitting = (one for one in below if self._fits(one, self._unit(one, at) is not MISSING))
+        return sorted(unescape(one.rpartition("/")[2]) for one in fitting)
+
+    def _fits(self, pointer: str, is_unit: bool) -> bool:
         """Whether the layout has a place for what was committed, perhaps by another layout."""
         try:
             kind = self._member(pointer).kind
         except KeyNotFoundError:
             return False
-        return kind in ("any", "file" if pointer in self._contents.units else "directory")
+        return kind in ("any", "file" if is_unit else "directory")
 
     def _find_member(self, pointer: str) -> Member:
         """How a pointer lies by the layout. Raises KeyNotFoundError where it has no place."""
@@ -250,9 +330,17 @@ class MemoryDocuments(Documents):
         if self._closed:
             raise ClosedError("this store was closed")
 
+    def _require_writable(self) -> None:
+        self._require_open()
+        if self._readonly:
+            raise ReadOnlyError(errno.EROFS, "this store was opened with readonly=True")
 
-def _above(pointer: str) -> Iterator[str]:
-    """The directories that a pointer lies in, up to the root."""
-    while pointer:
-        pointer = pointer.rpartition("/")[0]
-        yield pointer
+
+def _conflict(change: Change, theirs: Any) -> ConflictError:
+    return ConflictError(
+        f"{change.unit} was changed by somebody else since it was read",
+        pointer=change.unit,
+        base=change.old,
+        ours=change.new,
+        theirs=theirs,
+    )

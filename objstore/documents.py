@@ -76,7 +76,7 @@ class Overlay(NamedTuple):
     """A unit in a scope."""
 
     base: JSON | Missing
-    """The contents that it had outside when the scope first changed it."""
+    """The contents that it had outside when the scope last changed it."""
     value: JSON | Missing
     """Its contents in the scope."""
     stamp: Stamp = None
@@ -153,7 +153,10 @@ class Documents(ABC):
         changes rest on, judged under the same lock as they are made: units with the stamps that
         they must still have, directories with the tuple of keys. In a ``scope`` a change's ``old``
         and ``new`` are the unit's contents there, and its ``stamp`` is the overlay's: None for a
-        unit that the scope has not changed yet. ``tx`` is kept with the commit.
+        unit that the scope has not changed yet. What such a commit leaves in a scope has a stamp
+        even where it is MISSING; a change there whose ``new`` is its ``old`` changes nothing, is no
+        part of the commit, and only asks for its stamp. ``match`` is about the base, in a scope as
+        well. ``tx`` is kept with the commit.
 
         Raises ConflictError where a unit is no longer what its stamp says, BackingError where the
         medium refuses, ReadOnlyError. After any error, everything is as it was.
@@ -186,7 +189,10 @@ class Documents(ABC):
         raise NotImplementedError  # TRANSITIONAL
 
     def delete_scope(self, scope: str) -> Commit:
-        """Forget what a scope changed. Raises ScopeNotFoundError for an unknown one."""
+        """Forget what a scope changed: a commit in it, of its units from there back to the base.
+
+        Raises ScopeNotFoundError for an unknown one.
+        """
         raise NotImplementedError  # TRANSITIONAL
 
     def switch_and_snapshot(self) -> int:

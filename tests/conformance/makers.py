@@ -60,3 +60,6 @@ MAKERS = [
     Maker("filesystem", objstore.backings.filesystem.open_documents, _file_url, _file),
     Maker("memory", objstore.backings.memory.open_documents, _memory_url, _shared),
 ]
+
+LOGGED = [maker for maker in MAKERS if maker.name in ("memory",)]
+"""Those that keep a history, scopes, and what the rest of the contract is about."""

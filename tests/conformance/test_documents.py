@@ -181,13 +181,6 @@ def test_contents_are_there_after_reopening(maker: Maker, url: str, documents: D
     assert again.load("/ada").value == ADA
 
 
-def test_a_past_commit_that_is_not_kept_is_a_value_error(documents: Documents) -> None:
-    put(documents, ada=ADA)
-    assert documents.read("/ada", at=1) == ADA
-    with pytest.raises(ValueError, match="commit 7 cannot be read"):
-        documents.read("/ada", at=7)
-
-
 # Deletion
 
 
@@ -454,15 +447,6 @@ def test_a_commit_changes_a_unit_once(documents: Documents) -> None:
     twice = [Change("/ada", MISSING, ADA), Change("/ada", MISSING, BOB)]
     with pytest.raises(ValueError, match="each unit once"):
         documents.commit(twice, base=0)
-    assert documents.keys("") == []
-
-
-@pytest.mark.parametrize("option", [{"match": {"a": 1}}, {"scope": "mine"}])
-def test_what_needs_a_log_is_refused_without_one(
-    documents: Documents, option: dict[str, Any]
-) -> None:
-    with pytest.raises(ValueError, match="must be None"):
-        documents.commit([Change("/ada", MISSING, ADA)], base=0, **option)
     assert documents.keys("") == []
 
 
