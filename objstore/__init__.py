@@ -34,7 +34,9 @@ from .errors import (
     DefinedKeyError,
     DetachedError,
     DuplicateContainerError,
+    DuplicateEventError,
     DuplicateStorageError,
+    EventNotFoundError,
     Failure,
     FormatError,
     HistoryGone,
@@ -54,9 +56,11 @@ from .errors import (
     TransactionError,
     UnknownSchemeError,
     ValidationError,
+    VerificationError,
 )
 from .lists import List
 from .objects import Object
+from .retention import Retention
 from .schema import file
 from .storage import Storage
 from .store import Store
@@ -79,7 +83,9 @@ __all__ = [
     "Dict",
     "Directory",
     "DuplicateContainerError",
+    "DuplicateEventError",
     "DuplicateStorageError",
+    "EventNotFoundError",
     "Failure",
     "FormatError",
     "HistoryGone",
@@ -94,6 +100,7 @@ __all__ = [
     "PatchError",
     "PathError",
     "ReadOnlyError",
+    "Retention",
     "SchemaError",
     "ScopeNotFoundError",
     "Storage",
@@ -105,6 +112,7 @@ __all__ = [
     "TransactionError",
     "UnknownSchemeError",
     "ValidationError",
+    "VerificationError",
     "file",
     "open",
     "schema",

@@ -19,6 +19,9 @@
     ├── ScopeNotFoundError (KeyError)         no such scope
     ├── PatchError (ValueError)               a JSON Patch that is malformed, or does not fit
     ├── PathError (ValueError)                text that is neither a JSON Pointer nor a path
+    ├── EventNotFoundError (ValueError)       no event with that UUID
+    ├── DuplicateEventError (ValueError)      an event with that UUID, and of other content
+    ├── VerificationError                     an event that does not fit the ones before it
     └── StorageError                          what keeps the data refused, or was used wrongly
         ├── StorageNotFoundError (FileNotFoundError)    no storage there, and create=False
         ├── DuplicateStorageError (FileExistsError)     something there already, and create=True
@@ -40,7 +43,10 @@ visible as ``__cause__``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = [
     "AttributeNotFoundError",
@@ -55,7 +61,9 @@ __all__ = [
     "DefinedKeyError",
     "DetachedError",
     "DuplicateContainerError",
+    "DuplicateEventError",
     "DuplicateStorageError",
+    "EventNotFoundError",
     "Failure",
     "FormatError",
     "HistoryGone",
@@ -75,6 +83,7 @@ __all__ = [
     "TransactionError",
     "UnknownSchemeError",
     "ValidationError",
+    "VerificationError",
 ]
 
 
@@ -349,3 +358,32 @@ class CorruptionError(StorageError):
 
 def _corruption_error(reason: str, file: str, offset: int | None) -> CorruptionError:
     return CorruptionError(reason, file=file, offset=offset)
+
+
+class EventNotFoundError(ObjstoreError, ValueError):
+    """The log has no event with that UUID."""
+
+
+class DuplicateEventError(ObjstoreError, ValueError):
+    """The log has an event with that UUID already, and it says something else."""
+
+
+class VerificationError(ObjstoreError):
+    """An event does not fit the ones before it: it was forged, changed, moved, or some are missing.
+
+    ``position`` is its place in the log, from 1; ``uuid`` is None where nothing can be read there.
+    """
+
+    def __init__(self, reason: str, *, position: int, uuid: UUID | None = None) -> None:
+        self.reason = reason
+        self.position = position
+        self.uuid = uuid
+        what = f"event {position}" if uuid is None else f"event {position}, {uuid}"
+        super().__init__(f"{what}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _verification_error, (self.reason, self.position, self.uuid)
+
+
+def _verification_error(reason: str, position: int, uuid: UUID | None) -> VerificationError:
+    return VerificationError(reason, position=position, uuid=uuid)
