@@ -1,0 +1,375 @@
+"""Storage in memory: for tests, for scratch work, and for what need not outlive its process."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock, RLock, local
+from typing import Any, Final
+
+from objstore.errors import CorruptionError
+from objstore.storage import Items, Storage, Value, as_pairs, as_text, as_value
+
+from . import storages
+
+# Guarded by _shared_lock.
+_shared: Final[dict[str, _Contents]] = {}
+_shared_lock: Final = Lock()
+
+
+class _Box:
+    """A container's items, and how many transactions and savepoints may still look at them."""
+
+    __slots__ = ("_keys", "items", "pins")
+
+    def __init__(self, items: dict[str, Value]) -> None:
+        self.items: Final = items
+        self.pins = 0
+        self._keys: list[str] | None = None
+
+    def keys(self) -> list[str]:
+        """All keys in order."""
+        if self._keys is None:
+            self._keys = sorted(self.items)
+        return self._keys
+
+    def set(self, pairs: dict[str, Value]) -> None:
+        size = len(self.items)
+        self.items.update(pairs)
+        if len(self.items) != size:
+            self._keys = None
+
+    def delete(self, keys: Iterable[str]) -> bool:
+        """Whether any of them was there."""
+        size = len(self.items)
+        for key in keys:
+            self.items.pop(key, None)
+        if len(self.items) == size:
+            return False
+        self._keys = None
+        return True
+
+
+_Boxes = dict[str, _Box]
+
+
+class _Contents:
+    """What all Storages of one name share."""
+
+    def __init__(self) -> None:
+        self.turn: Final = Lock()
+        """Held by the one writer, from its first write to its end."""
+        self.lock: Final = RLock()
+        # The fields below, and the pins of all boxes, are guarded by lock.
+        self.boxes: _Boxes = {}
+        self.head = 0
+        """How often anything was committed."""
+
+
+class _Transaction:
+    """A thread's transaction: its own boxes, which it may look at, and change where none is
+    pinned. It pins what it began with, hence a box is copied before it is first written to."""
+
+    def __init__(self, contents: _Contents) -> None:
+        self._contents: Final = contents
+        self.writes = False
+        self.has_read = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Take everything as it is now."""
+        with self._contents.lock:
+            self.boxes: _Boxes = dict(self._contents.boxes)
+            self._began = _pinned(self.boxes)
+            self.head = self._contents.head
+
+    def end(self, *, commit: bool) -> None:
+        with self._contents.lock:
+            self.unpin(self._began)
+            self._began = []
+            if commit and self.writes:
+                self._contents.boxes = self.boxes
+                self._contents.head += 1
+        if self.writes:
+            self._contents.turn.release()
+            self.writes = False
+
+    def pin(self) -> list[_Box]:
+        with self._contents.lock:
+            return _pinned(self.boxes)
+
+    def unpin(self, boxes: list[_Box]) -> None:
+        with self._contents.lock:
+            for box in boxes:
+                box.pins -= 1
+
+    def __del__(self) -> None:
+        # The thread ended in the middle of its transaction.
+        self.end(commit=False)
+
+
+def _pinned(boxes: _Boxes) -> list[_Box]:
+    pinned = list(boxes.values())
+    for box in pinned:
+        box.pins += 1
+    return pinned
+
+
+class _Threads(local):
+    """What each thread has of its own."""
+
+    transaction: _Transaction | None = None
+
+
+class MemoryStorage(Storage):
+    """Containers in dicts. ``path`` is a name by which Storages of one process share them.
+
+    What has a name stays until the process ends; the empty name is new each time. A transaction
+    copies a container, without its values, before it first writes to it. ``wait`` is how many
+    seconds a writer waits for others.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        create: bool = False,
+        readonly: bool = False,
+        *,
+        wait: float = storages.WAIT,
+    ) -> None:
+        super().__init__(path, create, readonly)
+        self._wait: Final = wait
+        self._threads: Final = _Threads()
+        self._closed = False
+        self._contents: Final = self._found(create)
+
+    def _found(self, create: bool) -> _Contents:
+        with _shared_lock:
+            if create:
+                if self.path in _shared:
+                    raise storages.duplicate_storage(self.path)
+                contents = _Contents()
+                if self.path:
+                    _shared[self.path] = contents
+            elif self.path not in _shared:
+                raise storages.no_storage(self.path)
+            else:
+                contents = _shared[self.path]
+            return contents
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        self._require_open()
+        return self._threads.transaction is not None
+
+    def begin(self) -> None:
+        if self.in_transaction:
+            raise storages.running()
+        self._threads.transaction = _Transaction(self._contents)
+
+    def commit(self) -> None:
+        self._end(commit=True)
+
+    def rollback(self) -> None:
+        self._end(commit=False)
+
+    def _end(self, *, commit: bool) -> None:
+        transaction = self._running()
+        self._threads.transaction = None
+        transaction.end(commit=commit)
+
+    def _running(self) -> _Transaction:
+        self._require_open()
+        transaction = self._threads.transaction
+        if transaction is None:
+            raise storages.not_running()
+        return transaction
+
+    def _reserve(self) -> None:
+        transaction = self._running()
+        if transaction.writes:
+            return
+        self._take_turn()
+        transaction.writes = True
+        if transaction.head != self._contents.head:
+            read = transaction.has_read
+            if read:
+                self.rollback()
+                raise storages.overtaken(self.path)
+            transaction.unpin(transaction._began)
+            transaction.begin()
+
+    def _take_turn(self) -> None:
+        if self.readonly:
+            raise storages.readonly(self.path)
+        if not self._contents.turn.acquire(timeout=self._wait):
+            if self._threads.transaction is not None:
+                self.rollback()
+            raise storages.busy(self.path, self._wait)
+
+    def _nested(self) -> Any:
+        return self.savepoint() if self.in_transaction else None
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        transaction = self._running()
+        boxes, pinned = dict(transaction.boxes), transaction.pin()
+        try:
+            yield
+        except BaseException:
+            if self._threads.transaction is transaction:
+                transaction.boxes = boxes
+            raise
+        finally:
+            transaction.unpin(pinned)
+
+    @contextmanager
+    def _writing(self) -> Generator[_Boxes]:
+        """The containers, to be changed by this thread: all of a call's checks come first."""
+        transaction = self._threads.transaction
+        self._require_open()
+        if transaction is not None:
+            self._reserve()
+            yield transaction.boxes
+            return
+        self._take_turn()
+        try:
+            with self._contents.lock:
+                yield self._contents.boxes
+                self._contents.head += 1
+        finally:
+            self._contents.turn.release()
+
+    @contextmanager
+    def _reading(self) -> Generator[_Boxes]:
+        self._require_open()
+        transaction = self._threads.transaction
+        if transaction is not None:
+            transaction.has_read = True
+            yield transaction.boxes
+            return
+        with self._contents.lock:
+            yield self._contents.boxes
+
+    def close(self) -> None:
+        if not self._closed:
+            if self._threads.transaction is not None:
+                self.rollback()
+            self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise storages.closed(self.path)
+
+    # --- containers -------------------------------------------------------------------------------
+
+    def add_container(self, c_id: str) -> None:
+        name = as_text(c_id, "container")
+        with self._writing() as boxes:
+            if name in boxes:
+                raise storages.duplicate_container(name)
+            boxes[name] = _Box({})
+
+    def clear(self) -> None:
+        with self._writing() as boxes:
+            boxes.clear()
+
+    def clear_container(self, c_id: str) -> None:
+        with self._writing() as boxes:
+            _box(boxes, c_id)
+            boxes[str(c_id)] = _Box({})
+
+    def delete_container(self, c_id: str) -> None:
+        with self._writing() as boxes:
+            _box(boxes, c_id)
+            del boxes[str(c_id)]
+
+    def get_container_len(self, c_id: str) -> int:
+        with self._reading() as boxes:
+            return len(_box(boxes, c_id).items)
+
+    def get_containers(self) -> Iterator[str]:
+        with self._reading() as boxes:
+            return iter(sorted(boxes))
+
+    # --- items ------------------------------------------------------------------------------------
+
+    def get_container_item(self, c_id: str, key: Any) -> Value:
+        with self._reading() as boxes:
+            value = _box(boxes, c_id).items.get(str(key))
+        if value is None:
+            raise storages.no_key(str(c_id), str(key))
+        return value
+
+    def get_container_items(
+        self, c_id: str, keys: Iterable[Any] | None = None
+    ) -> Iterator[tuple[str, Value | None]]:
+        if keys is None:
+            return self.scan(c_id)
+        wanted = [str(key) for key in keys]
+        with self._reading() as boxes:
+            items = _box(boxes, c_id).items
+            return iter([(key, items.get(key)) for key in wanted])
+
+    def get_container_keys(self, c_id: str) -> Iterator[str]:
+        with self._reading() as boxes:
+            return iter([*_box(boxes, c_id).keys()])
+
+    def scan(
+        self,
+        c_id: str,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+    ) -> Iterator[tuple[str, Value]]:
+        low, high = storages.bounds(prefix, start, stop)
+        with self._reading() as boxes:
+            box = _box(boxes, c_id)
+            keys = box.keys()
+            end = len(keys) if high is None else bisect_left(keys, high)
+            found = [(key, box.items[key]) for key in keys[bisect_left(keys, low) : end]]
+        return reversed(found) if reverse else iter(found)
+
+    def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
+        self.set_container_items(c_id, [(key, value)])
+
+    def set_container_items(self, c_id: str, items: Items) -> None:
+        pairs = {as_text(key): as_value(value) for key, value in as_pairs(items)}
+        with self._writing() as boxes:
+            _writable(boxes, c_id).set(pairs)
+
+    def delete_container_item(self, c_id: str, key: Any) -> bool:
+        return self._delete(c_id, [key])
+
+    def delete_container_items(self, c_id: str, keys: Iterable[Any]) -> None:
+        self._delete(c_id, keys)
+
+    def _delete(self, c_id: str, keys: Iterable[Any]) -> bool:
+        names = [str(key) for key in keys]
+        with self._writing() as boxes:
+            return _writable(boxes, c_id).delete(names)
+
+    def check(self) -> list[CorruptionError]:
+        """Nothing: there is no medium."""
+        self._require_open()
+        return []
+
+
+def _box(boxes: _Boxes, c_id: str) -> _Box:
+    box = boxes.get(str(c_id))
+    if box is None:
+        raise storages.no_container(str(c_id))
+    return box
+
+
+def _writable(boxes: _Boxes, c_id: str) -> _Box:
+    """The container, copied first if anybody else may look at it."""
+    box = _box(boxes, c_id)
+    if box.pins:
+        box = boxes[str(c_id)] = _Box(dict(box.items))
+    return box
