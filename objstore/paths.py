@@ -57,7 +57,7 @@ def to_kinded(pointer: str, value: JSON | Missing = MISSING) -> str:
     node: Any = value
     for token in pointers.split(pointer):
         steps.append(Step(_kind(node, token), token))
-        node = _below(node, token)
+        node = below(node, token)
     return build(steps)
 
 
@@ -97,7 +97,8 @@ def _kind(node: Any, token: str) -> Literal["key", "index", "sparse"]:
     return "index"
 
 
-def _below(node: Any, token: str) -> Any:
+def below(node: Any, token: str) -> Any:
+    """What a JSON Pointer's token leads to in a value; MISSING where it leads nowhere."""
     if is_object(node):
         return node.get(token, MISSING)
     if is_array(node) and _NUMBER.fullmatch(token) and len(token) < 19 and int(token) < len(node):
