@@ -57,6 +57,7 @@ class Unit:
         "object",
         "pointer",
         "shape",
+        "since",
         "stamp",
         "value",
     )
@@ -72,6 +73,9 @@ class Unit:
         self.stamp: Stamp = None
         self.failures: list[Failure] = []
         """Where the contents as found do not fit the schema; such contents are not handed out."""
+        self.since = 0
+        """The newest commit when the contents were taken: a transaction that began before it may
+        have to see older ones. 0 where none was running."""
         self.checked = 0
         """The era (``Host.era``) in which the medium was last asked for changes made outside."""
         self.drafts = 0

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
 from ._encode import encode
-from ._shapes import Shape
+from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View
 from .directories import Directory
 from .documents import DIRECTORY, Change, Commit, Documents
@@ -29,7 +29,7 @@ from .objects import Object, Part
 from .paths import address
 from .pointer import build, join, split
 from .transaction import Host, Savepoint, Transaction
-from .values import MISSING, show
+from .values import MISSING, same, show
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -235,7 +235,7 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             tx = self.current()
             unit = self._by_path.get(path)
             if tx is None or unit is None or unit not in tx._views:
-                seen = self._documents.look(path, None if unit is None else unit.stamp)
+                seen = self._look(path, shape, unit, tx)
                 if seen is DIRECTORY:
                     return self.directory(path, _directory_class(self, path, shape))
                 unit = self._noticed(path, shape, unit, seen, tx)
@@ -248,10 +248,44 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             tx, unit = self.current(), self._by_path.get(path)
             if tx is not None and unit is not None and unit in tx._views:
                 return tx._views[unit].root is not MISSING
-            seen = self._documents.look(path, None if unit is None else unit.stamp)
+            seen = self._look(path, shape, unit, tx)
             if unit is not None and seen is not DIRECTORY:
                 self._noticed(path, shape, unit, seen, tx)
             return seen is not None
+
+    def _look(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
+        """What is at ``path``, as ``Documents.look`` says it; within a transaction as of its start.
+
+        Edits made outside that nobody has committed are seen. A past that differs from what is
+        there now is pinned, and its contents are the answer.
+        """
+        seen = self._documents.look(path, None if unit is None else unit.stamp)
+        if tx is None or tx._single:
+            return seen
+        if unit is not None and unit.value is not UNLOADED:
+            if seen is not unit.stamp and tx.has_seen(unit):
+                tx._pin(unit, unit.value)
+                return None if unit.value is MISSING else unit.value
+            if seen is not None and seen is unit.stamp and unit.since <= tx.base:
+                return seen
+        head = self._documents.head()
+        if head == tx.base:
+            return seen
+        past, latest = self._past(path, shape, tx.base), self._past(path, shape, head)
+        if past is DIRECTORY or same(past, latest):
+            return seen if past is not DIRECTORY else DIRECTORY
+        tx._pin(self._unit(path, shape), past)
+        return None if past is MISSING else past
+
+    def _past(self, path: str, shape: Shape, number: int) -> Any:
+        """What a commit left at ``path``: contents, MISSING or DIRECTORY."""
+        try:
+            value = self._documents.load(path, at=number).value
+        except LayoutError:
+            return DIRECTORY
+        if value is MISSING and shape.directory is not None:
+            return DIRECTORY if self._documents.keys(path, at=number) else MISSING
+        return value
 
     def _noticed(
         self, path: str, shape: Shape, unit: Unit | None, seen: Any, tx: Transaction | None
@@ -260,10 +294,13 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         there = MISSING if seen is None else UNLOADED
         if unit is None:
             unit = self._unit(path, shape, there)
-        elif unit.value is not there and (seen is None or seen is not unit.stamp):
+        if tx is not None and unit in tx._views:
+            return unit
+        if unit.value is not there and (seen is None or seen is not unit.stamp):
             self._publish(unit, there, None, by=tx)
+            unit.since = self._newest()
         unit.checked = self._era
-        if tx is not None:
+        if tx is not None and unit.value is not UNLOADED:
             tx._read.add(unit)
         return unit
 
@@ -309,7 +346,14 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
     def is_directory(self, path: str) -> bool:
         """Whether a directory is at ``path`` now."""
         with self.lock:
+            tx = self.current()
+            if tx is not None and self._moved_on(tx):
+                return self._past(path, ANY, tx.base) is DIRECTORY
             return self._documents.look(path) is DIRECTORY
+
+    def _moved_on(self, tx: Transaction) -> bool:
+        """Whether anything was committed since a transaction began."""
+        return not tx._single and self._documents.head() != tx.base
 
     def source_of(self, path: str) -> str:
         """The name of the file at ``path``, or of the one that would be made."""
@@ -320,7 +364,7 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         cls = shape.directory
         if cls is None:
             return None
-        if shape.anything and self._documents.look(path) is not DIRECTORY:
+        if shape.anything and not self.is_directory(path):
             return None
         return self.directory(path, cls)
 
@@ -342,8 +386,11 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         """The keys of a directory's members that exist, as this thread or task sees them."""
         with self.lock:
             self._require_open()
-            found = dict.fromkeys(self._documents.keys(path))
             tx = self.current()
+            keys = self._documents.keys(path)
+            if tx is not None and self._moved_on(tx):
+                keys = self._documents.keys(path, at=tx.base)
+            found = dict.fromkeys(keys)
             for unit, view in () if tx is None else tx._views.items():
                 if unit.pointer.startswith(path + "/"):
                     first, *deeper = split(unit.pointer[len(path) :])
@@ -362,14 +409,21 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         if value is not MISSING and not unit.shape.anything:
             failures = self.located(unit.shape.validator.failures(value, ""), unit)
         unit.value, unit.stamp, unit.failures = value, stamp, failures
+        unit.since = self._newest()
 
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         self._require_open()
+        if unit.value is not UNLOADED:
+            seen = self._documents.look(unit.pointer, unit.stamp, sure=sure)
+            if seen is not unit.stamp:
+                self._publish(unit, UNLOADED, None, by=by)
         unit.checked = self._era
-        if unit.value is UNLOADED:
-            return
-        if self._documents.look(unit.pointer, unit.stamp, sure=sure) is not unit.stamp:
-            self._publish(unit, UNLOADED, None, by=by)
+
+    def see_past(self, unit: Unit, tx: Transaction) -> None:
+        past = self._past(unit.pointer, unit.shape, tx.base)
+        if not same(past, self._past(unit.pointer, unit.shape, unit.since)):
+            tx._pin(unit, MISSING if past is DIRECTORY else past)
+            unit.clear_mirrors()
 
     def source(self, unit: Unit) -> str:
         return self._documents.source(unit.pointer)

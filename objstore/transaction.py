@@ -100,10 +100,9 @@ class Transaction:
             view = self._views.get(unit)
             if view is None:
                 host._require_writable()
-                base = self.contents(unit)
-                view = self._views[unit] = View(unit, base)
-                unit.drafts += 1
+                self._pin(unit, self.contents(unit))
                 unit.clear_mirrors()
+                view = self._views[unit]
             return view
 
     def contents(self, unit: Unit) -> JSON | Missing:
@@ -114,17 +113,38 @@ class Transaction:
             if view is not None:
                 return view.root
             self.notice(unit)
+            view = self._views.get(unit)  # noticing may have found a past to go on seeing
+            if view is not None:
+                return view.root
             if unit.value is UNLOADED:
                 host.load(unit)
             return unit.value  # type: ignore[return-value]
 
     def notice(self, unit: Unit) -> None:
-        """Before the unit is first used here: see what was changed outside until now."""
-        with self._host.lock:
-            if unit not in self._views and (self._single or unit.checked < self._era):
-                # A change for itself alone is committed at once, which makes sure.
-                self._host.recheck(unit, self, sure=not self._single)
+        """Before the unit is first used here: see what was changed outside until now.
+
+        What was committed since the transaction began is no part of it.
+        """
+        if unit in self._read:
+            return
+        host = self._host
+        with host.lock:
+            if unit not in self._views:
+                if self._single:
+                    # A change for itself alone is committed at once, which makes sure.
+                    host.recheck(unit, self, sure=False)
+                    return
+                if unit.checked < self._era:
+                    host.recheck(unit, self)
+                if unit.value is UNLOADED:
+                    host.load(unit)
+                if unit.since > self.base:
+                    host.see_past(unit, self)
             self._read.add(unit)
+
+    def has_seen(self, unit: Unit) -> bool:
+        """Whether the unit's committed contents may have been read here, and are right here."""
+        return unit in self._read or (unit.checked >= self._era and unit.since <= self.base)
 
     def _require_running(self) -> None:
         if self._state != "running":
@@ -197,6 +217,9 @@ class Host(ABC):
         ``sure=False`` may pass over what the commit of the same transaction finds.
         """
 
+    def see_past(self, unit: Unit, tx: Transaction) -> None:  # noqa: B027 - most have no past
+        """Have ``tx`` see what the unit was when it began; called with ``lock`` held."""
+
     @abstractmethod
     def source(self, unit: Unit) -> str:
         """What error messages call the unit."""
@@ -261,7 +284,11 @@ class Host(ABC):
     def quiet(self, unit: Unit) -> bool:
         """Whether no running transaction has yet to look at the medium before it uses the unit."""
         running = self._running
-        return not running or all(tx._single or unit.checked >= tx._era for tx in running)
+        return not running or all(tx._single or tx.has_seen(unit) for tx in running)
+
+    def _newest(self) -> int:
+        """The newest commit, where a running transaction may have to see an older state; or 0."""
+        return 0 if all(tx._single for tx in self._running) else self._head()
 
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
@@ -289,8 +316,10 @@ class Host(ABC):
                 return None
             self._require_writable()
             commit, stamps = self._reconcile_and_save(tx, views)
+            number = 0 if commit is None else commit.number
             for view, stamp in zip(views, stamps, strict=True):
                 self._publish(view.unit, view.root, stamp, by=tx, view=view)
+                view.unit.since = number
             return commit
 
     def _reconcile_and_save(
@@ -327,12 +356,13 @@ class Host(ABC):
         """Show everybody the unit's new contents, but for transactions that began before.
 
         Their views are made before the value changes: whoever reads without the lock then finds
-        either the old value or a view.
+        either the old value or a view. To one that began before the old value was there as well,
+        neither matters: it looks for its own when it first uses the unit.
         """
         others: list[View] = []
         for tx in self._running:
             if tx is not by and unit.value is not UNLOADED:
-                if view is not None or unit.checked >= tx._era or unit in tx._read:
+                if tx.has_seen(unit) or (view is not None and unit.since <= tx.base):
                     tx._pin(unit, unit.value)
                 if unit in tx._views:
                     others.append(tx._views[unit])
