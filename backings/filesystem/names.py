@@ -10,6 +10,7 @@ import os.path
 import re
 from hashlib import blake2b
 from typing import Final
+from uuid import UUID
 
 from objstore.errors import KeyNameError
 from objstore.values import show
@@ -33,7 +34,21 @@ _ENCODED: Final = re.compile(r"(?:%[0-9A-F]{2})+")
 
 _TEMPORARY: Final = ".objstore-tmp"
 
+_ENGINE: Final = ".objstore"
+_RUN: Final = re.compile(r"([0-9]{12,})-([0-9]{12,})\.run")
+_TARGET: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9a-f]+)")
+
 _LOG: Final = re.compile(r"([0-9]{8,})-([ab])\.log")
+
+_VALUE_FILE: Final = re.compile(
+    r"([0-9a-f]{8})/([0-9a-f]{4})/([0-9a-f]{4})/([0-9a-f]{4})/([0-9a-f]{12})"
+)
+
+_BLOB: Final = re.compile(
+    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(0|[1-9][0-9]{0,17})(|\.wr|\.json|\.ranges)"
+)
+_DIGITS: Final = 3
+"""How many folders deep a tree of blobs is: one for each first digit of the UUID (seed 000)."""
 
 
 def encode(key: str, room: int = 0) -> str:
@@ -103,8 +118,81 @@ def temporary_path(path: str) -> str:
 
 
 def engine(root: str) -> str:
-    """The folder for all that the engine adds to the store at ``root``."""
-    return f"{root.rstrip('/')}/.objstore"
+    """The folder for all that the engine adds to the store at ``root``.
+
+    A folder in there has a log of its own, and no user's files beside it: it is its own.
+    """
+    root = root.rstrip("/")
+    if os.path.basename(os.path.dirname(root)) == _ENGINE:
+        return root
+    return f"{root}/{_ENGINE}"
+
+
+def events(root: str) -> str:
+    """The folder of the event log of the store at ``root``."""
+    return f"{engine(root)}/events"
+
+
+def event_index(root: str) -> str:
+    """The folder of the index of the event log at ``root``."""
+    return f"{root}/index"
+
+
+def event_run(root: str, first: int, last: int) -> str:
+    """The part of the index that has the events from ``first`` to ``last``."""
+    return f"{event_index(root)}/{first:012}-{last:012}.run"
+
+
+def event_run_range(name: str) -> tuple[int, int] | None:
+    """The first and the last event of the run with this name; None where it is none's."""
+    found = _RUN.fullmatch(name)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def records(parent: str) -> str:
+    """The folder of the record keeper in ``parent``."""
+    return f"{parent.rstrip('/')}/rk"
+
+
+def record_head(root: str) -> str:
+    """The link to the first event."""
+    return f"{root}/head"
+
+
+def record_tail(root: str) -> str:
+    """The link to an event near the last one."""
+    return f"{root}/tail"
+
+
+def record_folder(root: str, uuid: UUID) -> str:
+    """The folder of an event, by the first three digits of its UUID: events/9/6/f."""
+    return f"{root}/events/{'/'.join(str(uuid)[:3])}"
+
+
+def record(root: str, uuid: UUID) -> str:
+    """The file of an event."""
+    return f"{record_folder(root, uuid)}/{uuid}"
+
+
+def record_next(root: str, uuid: UUID | None) -> str:
+    """The link from an event to the one behind it; without one, the link to the first."""
+    return record_head(root) if uuid is None else f"{record(root, uuid)}.next"
+
+
+def record_attempt(root: str, uuid: UUID, token: str) -> str:
+    """The file of an event until it is one."""
+    return f"{record(root, uuid)}.{token}"
+
+
+def record_target(uuid: UUID, token: str) -> str:
+    """Where a link to an event leads."""
+    return f"{uuid}.{token}"
+
+
+def record_targeted(target: str) -> tuple[UUID, str] | None:
+    """The event and the token of a link's target; None for what is none."""
+    found = _TARGET.fullmatch(target)
+    return None if found is None else (UUID(found[1]), found[2])
 
 
 def ignore(root: str) -> str:
@@ -119,6 +207,21 @@ def lock(root: str) -> str:
 
 def manifest(root: str) -> str:
     return f"{engine(root)}/manifest.json"
+
+
+def index(root: str) -> str:
+    """The file of the heads."""
+    return f"{engine(root)}/index"
+
+
+def lost_and_found(root: str) -> str:
+    """The folder for what recovery would not throw away."""
+    return f"{engine(root)}/lost+found"
+
+
+def boot(root: str) -> str:
+    """The file that says in which run of the machine the store was last written."""
+    return f"{engine(root)}/boot"
 
 
 def logs(root: str) -> str:
@@ -139,8 +242,79 @@ def generation(name: str) -> int | None:
     return int(found[1])
 
 
+def value_file(base: str, file_id: UUID) -> str:
+    """A value file, in a folder for each of its id's parts but the last (seed 003)."""
+    return f"{base.rstrip('/')}/{str(file_id).replace('-', '/')}"
+
+
+def value_list(root: str) -> str:
+    """The list of the files of a value log."""
+    return f"{root}/valuelog.json"
+
+
+def values(root: str) -> str:
+    """The folder of a value log's files."""
+    return f"{root}/values"
+
+
+def value_id(root: str, path: str) -> UUID | None:
+    """The id of a value log's file; None where no file of it has this path."""
+    found = _VALUE_FILE.fullmatch(path.removeprefix(f"{values(root)}/"))
+    return None if found is None else UUID("".join(found.groups()))
+
+
+def hints(root: str) -> str:
+    """The folder of a value log's hints."""
+    return f"{root}/hints"
+
+
+def hint(root: str, file_id: UUID) -> str:
+    """What spares reading the frames of a value log's file."""
+    return f"{hints(root)}/{file_id}"
+
+
+def values_lock(root: str) -> str:
+    """The file that the writer of a value log locks."""
+    return f"{root}/lock"
+
+
+def compaction_lock(root: str) -> str:
+    """The file that is locked while a value log is compacted."""
+    return f"{root}/lock-compaction"
+
+
 def _log(generation: int) -> str:
     return f"{generation:08}-{'a' if generation % 2 else 'b'}.log"
+
+
+def depot(parent: str) -> str:
+    """The folder of the blobs of a depot in ``parent``."""
+    return f"{parent.rstrip('/')}/depot"
+
+
+def blob_folders(parent: str, uuid: str) -> list[str]:
+    """The folders that a blob is in, from the depot's own down to that of its file."""
+    folders = [depot(parent)]
+    for digit in uuid[:_DIGITS]:
+        folders.append(f"{folders[-1]}/{digit}")
+    return folders
+
+
+def blob(folder: str, uuid: str, version: int, ending: str = "") -> str:
+    """A file of a blob in its folder; the one with its bytes has no ending, or ``.wr``."""
+    return f"{folder}/{uuid}.{version}{ending}"
+
+
+def parse_blob(name: str) -> tuple[str, int, str] | None:
+    """The UUID, version and ending of a blob's file; None where the name is none of a blob."""
+    found = _BLOB.fullmatch(name)
+    return None if found is None else (found[1], int(found[2]), found[3])
+
+
+def own_temporary_path(path: str, token: str) -> str:
+    """As ``temporary_path``, where others may write to the same path at the same time."""
+    folder, name = os.path.split(path)
+    return f"{folder}/{temporary(f'{name}-{token}')}"
 
 
 def other_case(name: str) -> str:
