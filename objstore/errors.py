@@ -19,6 +19,7 @@
     ├── ScopeNotFoundError (KeyError)         no such scope
     ├── PatchError (ValueError)               a JSON Patch that is malformed, or does not fit
     ├── PathError (ValueError)                text that is neither a JSON Pointer nor a path
+    ├── SlowConsumerError (RuntimeError)      more commits came than wait for one to take them
     ├── EventNotFoundError (ValueError)       no event with that UUID
     ├── DuplicateEventError (ValueError)      an event with that UUID, and of other content
     ├── VerificationError                     an event that does not fit the ones before it
@@ -77,6 +78,7 @@ __all__ = [
     "ReadOnlyError",
     "SchemaError",
     "ScopeNotFoundError",
+    "SlowConsumerError",
     "StorageError",
     "StorageNotFoundError",
     "StoreNotFoundError",
@@ -292,6 +294,24 @@ class HistoryGone(_PlainMessage):
 
 class ScopeNotFoundError(_PlainMessage):
     """No such scope has been written to, or it was deleted."""
+
+
+class SlowConsumerError(ObjstoreError, RuntimeError):
+    """More commits came than wait to be taken; the one who was to take them hears of no more.
+
+    ``after`` is the number of the last commit that was taken: one may begin again behind it.
+    """
+
+    def __init__(self, message: str, *, after: int) -> None:
+        super().__init__(message)
+        self.after = after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _slow_consumer_error, (str(self), self.after)
+
+
+def _slow_consumer_error(message: str, after: int) -> SlowConsumerError:
+    return SlowConsumerError(message, after=after)
 
 
 class PatchError(ObjstoreError, ValueError):

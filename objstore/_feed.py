@@ -1,0 +1,196 @@
+"""A feed of commits: those of the past, then each as it is made, without a gap and none twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Condition, Lock
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+from ._touched import touches
+from .documents import Commit, Documents
+from .errors import SlowConsumerError
+from .pointer import split
+
+
+class Feed(Iterator[Commit]):
+    """The commits of a store that touch a path, in their order, as an iterator that waits for more.
+
+    With ``after``, a commit's number, it begins with the one that follows; otherwise with the next
+    that is made. It ends when it is closed, from whichever thread. Any number of threads and tasks
+    may take from it; each commit goes to one of them.
+
+    At most ``limit`` commits wait to be taken. When more come, the feed is dropped: those that wait
+    can still be taken, and then it raises SlowConsumerError. No commit ever waits for a feed.
+
+    Raises, here or with the first commit taken, what ``Documents.commits`` does.
+    """
+
+    def __init__(
+        self, documents: Documents, *, after: int | None = None, path: str = "", limit: int = 1024
+    ) -> None:
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
+        split(path)  # raises for text that is no pointer
+        self._documents: Final = documents
+        self._path: Final = path
+        self._limit: Final = limit
+        self._replaying: Final = Lock()
+        # Guarded by _replaying; once there is no replay any more, _last is guarded by _changed.
+        self._last = -1 if after is None else after
+        self._replay: Iterator[Commit] | None = None
+        self._changed: Final = Condition()
+        # Guarded by _changed.
+        self._waiting: Final[deque[Commit]] = deque()
+        self._wakers: Final[set[Callable[[], None]]] = set()
+        self._dropped_at = 0
+        self._closed = False
+        self._end: Callable[[], None] | None = None
+        if after is None:
+            self._listen()
+        else:
+            self._replay = self._replayed(after)
+
+    def take(self, timeout: float | None = None) -> Commit | None:
+        """The next commit; None once the feed is closed.
+
+        Raises TimeoutError when none comes within ``timeout`` seconds, SlowConsumerError.
+        """
+        until = None if timeout is None else monotonic() + timeout
+        with self._replaying:
+            commit = self._replayed_one()
+        return self._take_live(until) if commit is None else commit
+
+    def close(self) -> None:
+        """End the feed, for whoever waits as well. Closing again does nothing."""
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._wake()
+        self._stop()
+
+    def __next__(self) -> Commit:
+        commit = self.take()
+        if commit is None:
+            raise StopIteration
+        return commit
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Commit:
+        import asyncio  # only who runs a loop has paid for it
+
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # a loop that was closed has nobody who waits
+                loop.call_soon_threadsafe(arrived.set)
+
+        with self._changed:
+            self._wakers.add(wake)
+        try:
+            while True:
+                arrived.clear()
+                try:
+                    commit = self.take(0)
+                except TimeoutError:
+                    await arrived.wait()
+                    continue
+                if commit is None:
+                    raise StopAsyncIteration
+                return commit
+        finally:
+            with self._changed:
+                self._wakers.discard(wake)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- the past, with _replaying held -----------------------------------------------------------
+
+    def _replayed_one(self) -> Commit | None:
+        if self._replay is None or self._closed:
+            return None
+        commit = next(self._replay, None)
+        if commit is None:
+            self._replay = None
+        else:
+            self._last = commit.number
+        return commit
+
+    def _replayed(self, after: int) -> Iterator[Commit]:
+        """The commits up to now, and then those made while they were taken.
+
+        Only the last of them wait in the queue as well, so that a long past does not fill it.
+        """
+        head = self._documents.head()
+        yield from self._documents.commits(after, self._path)
+        self._last = max(self._last, head)
+        self._listen()
+        yield from self._documents.commits(self._last, self._path)
+
+    # --- what is made from now on -----------------------------------------------------------------
+
+    def _listen(self) -> None:
+        end = self._documents.listen(self._hear)
+        with self._changed:
+            self._end = end
+            stopped = self._closed
+        if stopped:
+            end()
+
+    def _hear(self, commit: Commit) -> None:
+        if self._path and not touches(commit, self._path):
+            return
+        with self._changed:
+            if self._closed or self._dropped_at:
+                return
+            if len(self._waiting) < self._limit:
+                self._waiting.append(commit)
+            else:
+                self._dropped_at = commit.number
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        for wake in self._wakers:
+            wake()
+
+    def _take_live(self, until: float | None) -> Commit | None:
+        with self._changed:
+            while not self._closed:
+                while self._waiting:
+                    commit = self._waiting.popleft()
+                    if commit.number > self._last:
+                        self._last = commit.number
+                        return commit
+                if self._dropped_at:
+                    break
+                if not self._changed.wait(None if until is None else max(until - monotonic(), 0)):
+                    raise TimeoutError
+            if self._closed:
+                return None
+        self._stop()
+        raise SlowConsumerError(
+            f"commit {self._dropped_at} came when {self._limit} others waited to be taken",
+            after=self._last,
+        )
+
+    def _stop(self) -> None:
+        with self._changed:
+            end, self._end = self._end, None
+        if end is not None:
+            end()

@@ -1,0 +1,179 @@
+"""Feeds of commits (objstore/_feed.py): conformance, "Documents and the commit log", line 22."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from objstore._feed import Feed
+from objstore.documents import Documents
+from objstore.errors import CommitNotFoundError, CommitNumberError, SlowConsumerError
+from objstore.layout import ANYTHING
+from objstore.values import MISSING
+from tests.conformance.documents import (
+    ADA,
+    BOB,
+    count_up,
+    put,
+)
+from tests.conformance.makers import Maker
+
+
+def taken(feed: Feed, count: int) -> list[int]:
+    commits = [feed.take(5) for _ in range(count)]
+    return [commit.number for commit in commits if commit is not None]
+
+
+def test_a_feed_replays_and_then_follows(documents: Documents) -> None:
+    count_up(documents, 3)
+    with Feed(documents, after=1) as feed:
+        assert taken(feed, 2) == [2, 3]
+        count_up(documents, 2)
+        assert taken(feed, 2) == [4, 5]
+        with pytest.raises(TimeoutError):
+            feed.take(0)
+
+
+def test_a_feed_from_now_on_has_nothing_of_the_past(documents: Documents) -> None:
+    count_up(documents, 3)
+    with Feed(documents) as feed:
+        with pytest.raises(TimeoutError):
+            feed.take(0.01)
+        count_up(documents, 1)
+        commit = feed.take(5)
+        assert commit is not None
+        assert (commit.number, commit.changes[0].new) == (4, [4])
+
+
+def test_a_feed_hears_of_the_commits_of_other_handles(
+    maker: Maker, url: str, documents: Documents
+) -> None:
+    with Feed(documents, after=0) as feed:
+        count_up(maker.open(url, layout=ANYTHING), 3)
+        assert taken(feed, 3) == [1, 2, 3]
+
+
+def test_a_feed_of_a_path_hears_of_it_its_children_and_its_ancestors(documents: Documents) -> None:
+    put(documents, {"/people/ada": ADA, "/people/bob": BOB})
+    with Feed(documents, path="/people/ada/born") as feed:
+        put(documents, {"/people/ada": {**ADA, "name": "A."}})  # beside it
+        put(documents, {"/people/bob": MISSING})
+        put(documents, {"/people/ada": {**ADA, "born": [1815, 12, 10]}})
+        put(documents, {"/people/ada": {**ADA, "born": [1815, 12, 11]}})
+        put(documents, {"/people/ada": MISSING})
+        put(documents, {"/people/ad": ADA})
+        assert taken(feed, 3) == [4, 5, 6]
+        with pytest.raises(TimeoutError):
+            feed.take(0)
+
+
+def test_no_gap_and_no_double_while_others_commit(maker: Maker, url: str) -> None:
+    """Feeds begin at any moment of a run of commits."""
+    documents = maker.open(url, layout=ANYTHING, durability="os")
+    count_up(documents, 20)
+    stop = threading.Event()
+
+    def write() -> None:
+        writer = maker.open(url, layout=ANYTHING, durability="os")
+        while not stop.is_set():
+            count_up(writer, 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            for _ in range(20):
+                after = documents.head() - 20
+                with Feed(documents, after=after, limit=1_000_000) as feed:
+                    assert taken(feed, 60) == list(range(after + 1, after + 61))
+        finally:
+            stop.set()
+        writing.result()
+
+
+def test_a_long_past_needs_no_room_in_the_queue(documents: Documents) -> None:
+    count_up(documents, 20)
+    with Feed(documents, after=0, limit=1) as feed:
+        assert taken(feed, 10) == list(range(1, 11))
+        count_up(documents, 5)
+        assert taken(feed, 15) == list(range(11, 26))
+
+
+def test_a_slow_consumer_is_dropped_with_an_error_that_it_sees(documents: Documents) -> None:
+    with Feed(documents, limit=3) as feed, Feed(documents, limit=5) as other:
+        count_up(documents, 5)  # returns: no commit waits for a feed
+        assert taken(feed, 3) == [1, 2, 3]
+        for _ in range(2):
+            with pytest.raises(SlowConsumerError, match="commit 4 came when 3 others") as caught:
+                feed.take(5)
+            assert caught.value.after == 3
+        assert taken(other, 5) == [1, 2, 3, 4, 5]
+    with Feed(documents, after=3) as again:
+        assert taken(again, 2) == [4, 5]
+
+
+def test_closing_a_feed_ends_it_for_those_who_wait(documents: Documents) -> None:
+    feed = Feed(documents)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(list, feed)
+        count_up(documents, 2)
+        threading.Timer(0.05, feed.close).start()
+        assert [commit.number for commit in waiting.result(5)] in ([], [1], [1, 2])
+    feed.close()
+    count_up(documents, 1)
+    assert feed.take(0) is None
+    assert list(feed) == []
+
+
+def test_threads_share_a_feed(documents: Documents) -> None:
+    with Feed(documents, after=0) as feed, ThreadPoolExecutor(4) as pool:
+        count_up(documents, 10)
+        takers = [pool.submit(taken, feed, 5) for _ in range(4)]
+        count_up(documents, 10)
+        found = [taker.result(5) for taker in takers]
+    assert sorted(number for numbers in found for number in numbers) == list(range(1, 21))
+    assert all(numbers == sorted(numbers) for numbers in found)
+
+
+def test_tasks_wait_for_a_feed(documents: Documents) -> None:
+    async def follow() -> list[int]:
+        found: list[int] = []
+        with Feed(documents, after=0) as feed:
+            asyncio.get_running_loop().run_in_executor(None, count_up, documents, 5)
+            async for commit in feed:
+                found.append(commit.number)
+                if commit.number == 7:
+                    return found
+        return []
+
+    count_up(documents, 2)
+    assert asyncio.run(asyncio.wait_for(follow(), 5)) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_task_that_gives_up_takes_nothing(documents: Documents) -> None:
+    async def follow() -> int:
+        with Feed(documents) as feed:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(feed), 0.01)
+            count_up(documents, 1)
+            return (await asyncio.wait_for(anext(feed), 5)).number
+
+    assert asyncio.run(follow()) == 1
+
+
+@pytest.mark.parametrize(("after", "error"), [(-1, CommitNumberError), (3, CommitNotFoundError)])
+def test_a_feed_begins_behind_a_commit_that_is(
+    documents: Documents, after: int, error: type[Exception]
+) -> None:
+    count_up(documents, 2)
+    with pytest.raises(error), Feed(documents, after=after) as feed:
+        feed.take(0)
+
+
+def test_a_feed_has_room_and_a_path(documents: Documents) -> None:
+    with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
+        Feed(documents, limit=0)
+    with pytest.raises(ValueError, match="JSON Pointer"):
+        Feed(documents, path="people")
