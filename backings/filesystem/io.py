@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import stat
 from typing import Final, NamedTuple, NoReturn
@@ -30,6 +31,10 @@ _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 # What macOS has not, nor some file systems, which then take the space as it is written.
 _ALLOCATE: Final = getattr(os, "posix_fallocate", None)
 _CANNOT_ALLOCATE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
+
+# What macOS has not, nor two file systems between each other.
+_COPY: Final = getattr(os, "copy_file_range", None)
+_CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
 
 class UncertainError(BackingError):
@@ -165,9 +170,15 @@ class Files:
     # Writing
 
     def write(
-        self, path: str, data: bytes, becomes: str, like: os.stat_result | None = None
+        self,
+        path: str,
+        data: bytes,
+        becomes: str,
+        like: os.stat_result | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
-        """Make a new file with these bytes, on the disk when this returns.
+        """Make a new file with these bytes, with ``sync`` on the disk when this returns.
 
         ``becomes`` is what it is to be renamed to: the file that errors and fault points name.
         It gets the permission bits and, as far as the process may, the owner of ``like``; without
@@ -182,7 +193,7 @@ class Files:
         try:
             self._dress(descriptor, like)
             self._fill(descriptor, data)
-            if self.sync:
+            if self.sync and sync:
                 self._sync("sync file", becomes, descriptor)
         except OSError as error:
             self._refused("write", becomes, error)
@@ -218,6 +229,51 @@ class Files:
             os.rename(path, target)
         except OSError as error:
             self._refused("replace", target, error)
+
+    def exchange(self, path: str, target: str) -> bool:
+        """Give two files each other's name in one step; False where that cannot be done.
+
+        What was at ``target`` is not lost whatever it was, unlike by ``rename``, which also makes
+        ext4 write the new file out at once, for five times the cost. Raises BackingError, with
+        ENOENT where one of them is gone.
+        """
+        from .exchange import CANNOT, exchange  # ctypes takes 5 ms to import
+
+        try:
+            self.reached("exchange", target)
+            exchange(path, target)
+            return True
+        except OSError as error:
+            if error.errno in CANNOT:
+                return False
+            self._refused("replace", target, error)
+
+    def place(self, path: str, target: str) -> bool:
+        """Rename a file to a name that nothing has; False where something has it."""
+        from .exchange import CANNOT, place
+
+        try:
+            self.reached("place", target)
+            try:
+                place(path, target)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in CANNOT:
+                    raise
+                return self._link_to(path, target)
+            return True
+        except OSError as error:
+            self._refused("make", target, error)
+
+    def _link_to(self, path: str, target: str) -> bool:
+        """``place`` in two steps, for systems that have it not in one."""
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return False
+        os.unlink(path)
+        return True
 
     def unlink(self, path: str) -> None:
         """Remove a file; one that is gone already is no error."""
@@ -267,6 +323,17 @@ class Files:
         except OSError as error:
             self._refused("remove the folder", path, error)
 
+    def sync_file(self, path: str) -> None:
+        """Return once a file is on the disk, whoever wrote it; one that is gone is no error."""
+        if not self.sync:
+            return
+        opened = self.open(path)
+        if opened is not None:
+            try:
+                self._sync("sync file", path, opened.descriptor)
+            finally:
+                self.close(opened)
+
     def sync_folder(self, path: str, *, sure: bool = False) -> None:
         """Return once the names in a folder are on the disk.
 
@@ -297,10 +364,14 @@ class Files:
 
     # Files that stay open
 
-    def open(self, path: str, *, write: bool = False) -> Opened | None:
-        """A file that is there already, to be read, and written with ``write``; None for none."""
+    def open(self, path: str, *, write: bool = False, append: bool = False) -> Opened | None:
+        """A file that is there already, to be read, and written with ``write``; None for none.
+
+        With ``append`` it is for ``append`` too, and every write goes behind the end.
+        """
+        flags = _WRITE if write or append else _READ | os.O_NOFOLLOW
         try:
-            return Opened(os.open(path, _WRITE if write else _READ | os.O_NOFOLLOW), path)
+            return Opened(os.open(path, flags | (os.O_APPEND if append else 0)), path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -345,7 +416,46 @@ class Files:
         except OSError as error:
             self._refused("read", opened.path, error)
 
-    def write_at(self, opened: Opened, offset: int, data: bytes) -> None:
+    def read_into(self, opened: Opened, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer from ``offset`` on; returns how much, less only where the file ends."""
+        done = 0
+        try:
+            while done < len(buffer):
+                count = os.preadv(opened.descriptor, [buffer[done:]], offset + done)
+                if not count:
+                    break
+                done += count
+        except OSError as error:
+            self._refused("read", opened.path, error)
+        return done
+
+    def copy_range(self, source: Opened, target: Opened, offset: int, size: int) -> int | None:
+        """Copy bytes within the kernel, to the same place; None where it cannot.
+
+        Returns how many, which is 0 where the source ends.
+        """
+        if _COPY is None:
+            return None
+        try:
+            self.reached("copy", target.path)
+            return int(_COPY(source.descriptor, target.descriptor, size, offset, offset))
+        except OSError as error:
+            if error.errno in _CANNOT_COPY:
+                return None
+            self._refused("write", target.path, error)
+
+    def append(self, opened: Opened, data: bytes) -> None:
+        """Write behind the end in one piece, whoever else does so. After an error a part may be."""
+        try:
+            self.reached("append", opened.path)
+            if os.write(opened.descriptor, data) == len(data):
+                return
+        except OSError as error:
+            self._refused("write", opened.path, error)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._refused("write", opened.path, full)
+
+    def write_at(self, opened: Opened, offset: int, data: bytes | memoryview) -> None:
         """Write over what is there, and on behind the end. After an error a part may be done."""
         try:
             self.reached("write at", opened.path)
@@ -410,13 +520,15 @@ class Files:
         self._dress(descriptor, None)
         return descriptor
 
-    def lock_opened(self, opened: Opened, *, wait: bool = True) -> bool:
+    def lock_opened(self, opened: Opened, *, wait: bool = True, shared: bool = False) -> bool:
         """Wait for the lock on an open file, as on a folder; False where its path leads elsewhere.
 
-        Without ``wait`` it is False as well where the lock is held by somebody else.
+        Without ``wait`` it is False as well where the lock is held by somebody else; with
+        ``shared`` others may hold it so too.
         """
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(opened.descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(opened.descriptor, how | (0 if wait else fcntl.LOCK_NB))
             if _is_at(opened.descriptor, opened.path):
                 return True
             fcntl.flock(opened.descriptor, fcntl.LOCK_UN)
@@ -475,6 +587,15 @@ class Files:
     def _reason(self, action: str, path: str, error: OSError) -> tuple[int | None, str, str]:
         reason = error.strerror or str(error)
         return error.errno, f"cannot {action} {self.relative(path)}: {reason}", path
+
+
+def boot_id() -> str | None:
+    """Which run of the machine this is; None where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip().replace("-", "")
+    except OSError:
+        return None
 
 
 def _give(descriptor: int, like: os.stat_result) -> None:
