@@ -28,6 +28,7 @@
         ├── DuplicateStorageError (FileExistsError)     something there already, and create=True
         ├── ContainerNotFoundError (LookupError)        no container by that name
         ├── DuplicateContainerError (ValueError)        a container by that name already
+        ├── CapacityExceeded                  a value that does not fit into its file
         ├── BusyError (TimeoutError)          others wrote for longer than this writer would wait
         ├── ReadOnlyError (PermissionError)   a write to a store that was opened read-only
         ├── ClosedError (ValueError)          use of a store after it was closed
@@ -53,6 +54,7 @@ __all__ = [
     "AttributeNotFoundError",
     "BackingError",
     "BusyError",
+    "CapacityExceeded",
     "ClosedError",
     "CommitNotFoundError",
     "CommitNumberError",
@@ -226,6 +228,13 @@ class DuplicateContainerError(StorageError, ValueError):
 
 class BusyError(StorageError, TimeoutError):
     """Others were writing for longer than this writer was told to wait; nothing was written."""
+
+
+class CapacityExceeded(StorageError):  # noqa: N818 - the name is the seed's
+    """A value does not fit into its file any more, or into any; nothing was written.
+
+    Source: seed 003.
+    """
 
 
 class BackingError(StorageError, OSError):
