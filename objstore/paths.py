@@ -97,13 +97,14 @@ def _kind(node: Any, token: str) -> Literal["key", "index", "sparse"]:
     return "index"
 
 
-def below(node: Any, token: str) -> Any:
+def below(node: Any, token: str) -> JSON | Missing:
     """What a JSON Pointer's token leads to in a value; MISSING where it leads nowhere."""
+    found: JSON | Missing = MISSING
     if is_object(node):
-        return node.get(token, MISSING)
-    if is_array(node) and _NUMBER.fullmatch(token) and len(token) < 19 and int(token) < len(node):
-        return node[int(token)]
-    return MISSING
+        found = node.get(token, MISSING)
+    elif is_array(node) and _NUMBER.fullmatch(token) and len(token) < 19 and int(token) < len(node):
+        found = node[int(token)]
+    return found
 
 
 # --- text -----------------------------------------------------------------------------------------

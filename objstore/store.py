@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
 from ._encode import encode
+from ._past import refusal
 from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View
 from .directories import Directory
@@ -24,11 +25,12 @@ from .errors import (
     ReadOnlyError,
     ValidationError,
 )
+from .history import History
 from .lists import List
 from .objects import Object, Part
 from .paths import address
 from .pointer import build, join, split
-from .transaction import Host, Savepoint, Transaction
+from .transaction import Savepoint, Transaction
 from .values import MISSING, same, show
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ _RECENT: Final = 32
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
 
 
-class Store(Host, MutableMapping[str, Any], Generic[R]):
+class Store(History, Transacting, MutableMapping[str, Any], Generic[R]):
     """A tree of typed Objects that is one JSON document, spread over files.
 
     Made by ``objstore.open``; ``root`` is the tree. A Store is also a mapping from pathnames to
@@ -57,13 +59,20 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
     """
 
     def __init__(
-        self, documents: Documents, root: type[Object], *, url: str, readonly: bool = False
+        self,
+        documents: Documents,
+        root: type[Object],
+        *,
+        url: str,
+        readonly: bool = False,
+        at: int | None = None,
     ) -> None:
         super().__init__()
         self.url = url
         """What the store was opened with."""
         self.readonly = readonly
         self._documents = documents
+        self._at: Final = at  # the commit whose state this is, if it is not the present one
         self._closed = False
         # Guarded by lock.
         self._by_path: weakref.WeakValueDictionary[str, Unit] = weakref.WeakValueDictionary()
@@ -79,25 +88,25 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         self._require_open()
         return cast(R, self._root)
 
-    @property
-    def head(self) -> int:
-        """The number of the newest commit; 0 before the first."""
-        self._require_open()
-        return self._documents.head()
-
     # --- transactions -----------------------------------------------------------------------------
 
-    def transaction(self, meta: Mapping[str, Any] | None = None) -> Transaction | Savepoint:
+    def transaction(
+        self, meta: Mapping[str, Any] | None = None, *, serializable: bool = False
+    ) -> Transaction | Savepoint:
         """Changes that are committed together or not at all, as a context manager.
 
         ``meta`` says about the commit what is to be known later. Within a transaction this makes a
         savepoint: an exception that leaves it takes back only what was done since. Leaving the
         outermost block raises ValidationError, ConflictError or BackingError where the commit
-        cannot be made; then nothing was written, and Objects are as before.
+        cannot be made; then nothing was written, and Objects are as before. A ``serializable`` one
+        raises ConflictError as well where a file that it used, or the keys of a directory that it
+        listed, are no longer what it saw.
         """
         self._require_open()
         outer = self.current()
-        return Transaction(self, meta) if outer is None else Savepoint(outer, meta)
+        if outer is not None:
+            return Savepoint(outer, meta, serializable=serializable)
+        return Transaction(self, meta, serializable=serializable)
 
     def flush(self) -> None:
         """Return once all that was committed is in its files."""
@@ -249,7 +258,8 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             if tx is not None and unit is not None and unit in tx._views:
                 return tx._views[unit].root is not MISSING
             seen = self._look(path, shape, unit, tx)
-            if unit is not None and seen is not DIRECTORY:
+            used = unit is not None or (tx is not None and tx.serializable)
+            if used and seen is not DIRECTORY:
                 self._noticed(path, shape, unit, seen, tx)
             return seen is not None
 
@@ -274,7 +284,9 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         past, latest = self._past(path, shape, tx.base), self._past(path, shape, head)
         if past is DIRECTORY or same(past, latest):
             return seen if past is not DIRECTORY else DIRECTORY
-        tx._pin(self._unit(path, shape), past)
+        unit = self._unit(path, shape)
+        tx._pin(unit, past)
+        tx._read.add(unit)
         return None if past is MISSING else past
 
     def _past(self, path: str, shape: Shape, number: int) -> Any:
@@ -300,7 +312,9 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             self._publish(unit, there, None, by=tx)
             unit.since = self._newest()
         unit.checked = self._era
-        if tx is not None and unit.value is not UNLOADED:
+        if tx is not None and tx.serializable:
+            tx.notice(unit)
+        elif tx is not None and unit.value is not UNLOADED:
             tx._read.add(unit)
         return unit
 
@@ -390,6 +404,8 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
             keys = self._documents.keys(path)
             if tx is not None and self._moved_on(tx):
                 keys = self._documents.keys(path, at=tx.base)
+            if tx is not None and tx.serializable:
+                tx._listed.setdefault(path, tuple(keys))
             found = dict.fromkeys(keys)
             for unit, view in () if tx is None else tx._views.items():
                 if unit.pointer.startswith(path + "/"):
@@ -406,7 +422,8 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
         self._require_open()
         value, stamp = self._documents.load(unit.pointer)
         failures: list[Failure] = []
-        if value is not MISSING and not unit.shape.anything:
+        # The past stays readable where the schema has changed since.
+        if value is not MISSING and not unit.shape.anything and self._at is None:
             failures = self.located(unit.shape.validator.failures(value, ""), unit)
         unit.value, unit.stamp, unit.failures = value, stamp, failures
         unit.since = self._newest()
@@ -428,10 +445,35 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
     def source(self, unit: Unit) -> str:
         return self._documents.source(unit.pointer)
 
+    # --- what History asks ------------------------------------------------------------------------
+
+    def _as_of(self, documents: Documents, number: int) -> Self:
+        root = type(self._root)
+        return type(self)(documents, root, url=self.url, readonly=True, at=number)
+
+    def _unit_at(self, pointer: str) -> Unit:
+        *above, key = split(pointer)
+        directory = self._root
+        for token in above:
+            found = directory._subdirectory(token)
+            if found is None:
+                raise KeyNotFoundError(f"there is no place for {pointer} in this store's schema")
+            directory = found
+        with self.lock:
+            return self._unit(pointer, directory._require_shape(key))
+
     def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
         changes = [Change(v.unit.pointer, v.base, v.root, v.unit.stamp) for v in views]
-        commit = self._documents.commit(changes, base=tx.base, meta=tx.meta or None)
+        commit = self._documents.commit(
+            changes,
+            base=tx.base,
+            match=_rests_on(tx, views) if tx.serializable else None,
+            meta=tx.meta or None,
+        )
         return commit, [change.stamp for change in commit.changes]
+
+    def _keys_now(self, path: str) -> tuple[str, ...]:
+        return tuple(self._documents.keys(path))
 
     def _units(self) -> list[Unit]:
         return list(self._by_path.values())
@@ -445,17 +487,27 @@ class Store(Host, MutableMapping[str, Any], Generic[R]):
 
     def _require_writable(self) -> None:
         self._require_open()
+        if self._at is not None:
+            raise refusal(self._at)
         if self.readonly:
             raise ReadOnlyError(f"the store {self.url} was opened with readonly=True")
 
     def __repr__(self) -> str:
-        return f"<Store {self.url}{', closed' if self._closed else ''}>"
+        at = "" if self._at is None else f" as of commit {self._at}"
+        return f"<Store {self.url}{at}{', closed' if self._closed else ''}>"
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:
+    """What a serializable transaction read and does not change."""
+    changed = {view.unit for view in views}
+    units: dict[str, Any] = {u.pointer: u.stamp for u in tx._read if u not in changed}
+    return units | tx._listed
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -100,8 +101,17 @@ def test_a_sparse_array_is_an_object_with_numbers_for_keys(
 
 @pytest.mark.parametrize("path", ["people.", "people[", "a.*", "it's"])
 def test_what_is_no_path_is_refused(store: Store[Library], path: str) -> None:
-    calls = (store.GET, store.HEAD, store.DELETE, lambda text: store.PUT(text, 1))
+    calls: list[Callable[[], object]] = [
+        lambda: store.GET(path),
+        lambda: store.HEAD(path),
+        lambda: store.DELETE(path),
+        lambda: store.PUT(path, 1),
+        lambda: store.read_at(path, 0),
+        lambda: store.log(path),
+        lambda: store.diff(0, 0, path),
+        lambda: store.blame(path),
+    ]
     for call in calls:
         with pytest.raises(PathError, match="character"):
-            call(path)
+            call()
     assert store.root.people == {"ada": ADA, "bob": BOB}

@@ -1,0 +1,277 @@
+"""The past of a Store: read it, compare it, take parts of it back, say how much of it to keep."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Self
+
+from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
+from ._deltas import Delta, gather, patch_of, turned
+from ._past import PastDocuments, contents_at, require_commit, require_known, unit_at, units_below
+from .documents import Change, Commit, Documents
+from .errors import (
+    CommitNotFoundError,
+    CommitNumberError,
+    ConflictError,
+    HistoryGone,
+    KeyNotFoundError,
+)
+from .objects import copy_of
+from .patch import Operation, merge
+from .pointer import split
+from .transaction import Host, Savepoint, Transaction
+from .values import MISSING, show
+
+if TYPE_CHECKING:
+    from ._units import Unit
+    from .retention import Retention
+
+
+class History(Host):
+    """What a Store tells of its past.
+
+    A commit is given as its number, or as the Commit itself. A negative number raises
+    CommitNumberError, one that is yet to come CommitNotFoundError, one that ``compact`` removed
+    HistoryGone. Paths are pointers, pathnames or kinded paths, as in ``store[path]``. What was
+    changed in the files by other programs counts from the commit that took it in.
+    """
+
+    _documents: Documents
+
+    @property
+    def head(self) -> int:
+        """The number of the newest commit; 0 before the first."""
+        self._require_open()
+        return self._documents.head()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def at(self, commit: int | Commit) -> Self:
+        """The store as it was after a commit, to be read like the store itself.
+
+        Every change of it raises ReadOnlyError. Contents read as they are, whether or not they fit
+        what the schema is today. It needs this store to be open; closing it does nothing to this.
+        """
+        self._require_open()
+        number = _number(commit)
+        require_known(self._documents, number)
+        return self._as_of(PastDocuments(self._documents, number), number)
+
+    def read_at(self, path: str, commit: int | Commit) -> Any:
+        """The plain JSON value that was at a path after a commit; a copy.
+
+        A directory is an object of all that was in it. Raises KeyNotFoundError where nothing was.
+        """
+        self._require_open()
+        number, pointer = _number(commit), self._pointer(path)
+        found = contents_at(self._documents, pointer, number)
+        if found is MISSING:
+            raise KeyNotFoundError(f"nothing was at {pointer} after commit {number}")
+        return copy_of(found)
+
+    # --- commits ----------------------------------------------------------------------------------
+
+    def log(self, path: str = "", after: int | Commit = 0) -> Iterator[Commit]:
+        """The commits that touched a path, oldest first, from the one after ``after``.
+
+        A commit touches a path that it changed, that something below was changed of, or that was
+        made or deleted with what it stood in. Commits made while the log is read are left out.
+        """
+        self._require_open()
+        number, pointer = _number(after), self._pointer(path)
+        require_commit(self._documents, number)
+        return self._commits(number, pointer)
+
+    def diff(self, a: int | Commit, b: int | Commit, path: str = "") -> list[Operation]:
+        """The JSON Patch (RFC 6902) that leads from the state after ``a`` to the one after ``b``.
+
+        Either may be the later one. Pointers are those of the whole store; with a ``path``, only
+        what is there and below counts. Takes as long as the commits between are many.
+        """
+        self._require_open()
+        start, end = _number(a), _number(b)
+        older, newer = min(start, end), max(start, end)
+        require_known(self._documents, newer)
+        pointer = self._pointer(path)
+        between = takewhile(lambda one: one.number <= newer, self._commits(older, pointer))
+        deltas = gather(between, pointer)
+        if start > end:
+            deltas = turned(deltas)
+        return patch_of(deltas, pointer, self._documents, newer)
+
+    def patch_of(self, commit: int | Commit) -> list[Operation]:
+        """The JSON Patch (RFC 6902) that a commit is, with pointers of the whole store."""
+        found = self._commit_of(commit)
+        deltas = {change.unit: Delta(change.old, change.new) for change in found.changes}
+        return patch_of(deltas, "", self._documents, found.number)
+
+    def undo(self, commit: int | Commit, meta: Mapping[str, Any] | None = None) -> Commit | None:
+        """Take back what a commit changed, in a new commit whose ``meta`` has ``"undoes"``.
+
+        What later commits changed elsewhere stays. Within a transaction the change is part of that,
+        and None is returned. Raises ConflictError where a later commit changed the same place, and
+        ValidationError where the contents of then do not fit today's schema; then nothing changes.
+        """
+        found = self._commit_of(commit)
+        self._require_writable()
+        with self.transaction({**(meta or {}), "undoes": found.number}) as transaction:
+            for change in found.changes:
+                self._take_back(change, found.number)
+        return transaction.commit
+
+    def blame(self, path: str = "") -> dict[str, Commit | None]:
+        """Which commit set each value at a path and below, by the value's JSON Pointer.
+
+        Values are scalars, and objects and arrays that are empty. None stands for what is older
+        than the log. An element of an array keeps its commit when others move it. Goes back in the
+        log until every value's commit is found. Raises KeyNotFoundError where nothing is.
+        """
+        self._require_open()
+        pointer, head = self._pointer(path), self._documents.head()
+        place, trees = self._leaves(pointer, head)
+        search = Blame(trees)
+        for commit in backwards(lambda after: self._commits(after, place), head):
+            search.go_back(commit)
+            if search.done:
+                break
+        return {leaf: search.found.get(leaf) for tree in trees.values() for leaf in flat(tree)}
+
+    # --- keeping it -------------------------------------------------------------------------------
+
+    def switch_and_snapshot(self) -> int:
+        """Take a snapshot of the newest commit, from which later reads of the past start.
+
+        Returns that commit's number. Reads and writes go on meanwhile. A store does this by itself
+        from time to time. Raises TransactionError if another snapshot is being taken.
+        """
+        self._require_open()
+        return self._documents.switch_and_snapshot()
+
+    def compact(self, retention: Retention) -> list[int]:
+        """Remove the commits that ``retention`` does not keep; returns their numbers.
+
+        The newest commit and pinned ones stay, and read as before. What a removed commit changed
+        becomes part of the next one that stays. Reads and writes go on meanwhile.
+        """
+        self._require_open()
+        return self._documents.compact(retention)
+
+    def pin(self, commit: int | Commit) -> None:
+        """Keep a commit whatever ``compact`` is told, until ``unpin``."""
+        self._require_open()
+        self._documents.pin(_number(commit))
+
+    def unpin(self, commit: int | Commit) -> None:
+        """Let ``compact`` remove a commit again; nothing happens if it was not pinned."""
+        self._require_open()
+        self._documents.unpin(_number(commit))
+
+    def pins(self) -> frozenset[int]:
+        """The numbers of the commits that are pinned."""
+        self._require_open()
+        return self._documents.pins()
+
+    # --- the names of seed 001 --------------------------------------------------------------------
+
+    def get_current_commit(self) -> int:
+        """``head``, as seed 001 calls it."""
+        return self.head
+
+    read_state_at = read_at
+
+    # --- what a Store brings ----------------------------------------------------------------------
+
+    @abstractmethod
+    def transaction(self, meta: Mapping[str, Any] | None = None) -> Transaction | Savepoint:
+        """Changes that are committed together or not at all."""
+
+    @abstractmethod
+    def _as_of(self, documents: Documents, number: int) -> Self:
+        """A Store of the same schema over documents of the past."""
+
+    @abstractmethod
+    def _pointer(self, path: str) -> str:
+        """The JSON Pointer of a pathname."""
+
+    @abstractmethod
+    def _unit_at(self, pointer: str) -> Unit:
+        """The unit that is, or would be, at a pointer."""
+
+    @abstractmethod
+    def _require_open(self) -> None:
+        """Raise ClosedError for a store that was closed."""
+
+    # --- steps ------------------------------------------------------------------------------------
+
+    def _commits(self, after: int, pointer: str) -> Iterator[Commit]:
+        found = self._documents.commits(after, pointer)
+        return (commit for commit in found if commit.scope is None)
+
+    def _commit_of(self, commit: int | Commit) -> Commit:
+        self._require_open()
+        if isinstance(commit, Commit):
+            found = commit
+        else:
+            number = _number(commit)
+            if not number:
+                raise CommitNumberError("no commit has the number 0: it is the state before all")
+            require_commit(self._documents, number)
+            found = _find(self._documents, number)
+        if found.scope is not None:
+            raise CommitNotFoundError(
+                f"commit {found.number} changed the scope {show(found.scope)}, not this store"
+            )
+        return found
+
+    def _take_back(self, change: Change, number: int) -> None:
+        unit = self._unit_at(change.unit)
+        with self.edit() as tx:
+            now = tx.contents(unit)
+            merged = merge(
+                change.new, change.old, now, agree=False, schema_keys=unit.shape.merge_key_at
+            )
+            if merged.conflicts:
+                first = merged.conflicts[0]
+                place = f" at {first.pointer}" if first.pointer else ""
+                raise ConflictError(
+                    f"{self.source(unit)}{place} was changed again after commit {number}",
+                    pointer=unit.pointer + first.pointer,
+                    base=first.base,
+                    ours=first.ours,
+                    theirs=first.theirs,
+                )
+            tx.view(unit).replace(merged.value)
+
+    def _leaves(self, pointer: str, at: int) -> tuple[str, dict[str, Tree]]:
+        """The leaves at a pointer, by unit; and what commits have to touch to have set them."""
+        found = unit_at(self._documents, pointer, at)
+        if found is not None:
+            unit, value = found
+            tree = tree_at(value, unit, split(pointer[len(unit) :]))
+            if tree is not None:
+                return unit, {unit: tree}
+        else:
+            units = dict(units_below(self._documents, pointer, at))
+            if units or not pointer:
+                return pointer, {unit: leaves(value, unit) for unit, value in units.items()}
+        raise KeyNotFoundError(f"nothing is at {pointer}")
+
+
+def _number(commit: object) -> int:
+    if isinstance(commit, Commit):
+        return commit.number
+    if not isinstance(commit, int) or isinstance(commit, bool):
+        raise TypeError(f"a commit is its number or a Commit, not {show(commit)}")
+    return commit
+
+
+def _find(documents: Documents, number: int) -> Commit:
+    try:
+        found = next(documents.commits(number - 1), None)
+    except HistoryGone:  # the one before it was removed; which one is left, nothing says
+        found = next((one for one in documents.commits() if one.number >= number), None)
+    if found is None or found.number != number:
+        raise HistoryGone(f"commit {number} was removed by compaction")
+    return found
