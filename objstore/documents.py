@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from .values import JSON, Missing
+from .values import JSON, MISSING, Missing, show
 
 if TYPE_CHECKING:
     from .retention import Retention
@@ -37,6 +37,9 @@ class Directory:
         return "DIRECTORY"
 
 
+_TOLD: Final = 3
+"""How many units the text of a Commit names."""
+
 DIRECTORY: Final = Directory()
 """What ``Documents.look`` answers where a directory is."""
 
@@ -54,6 +57,10 @@ class Change(NamedTuple):
     """In a request, the version that ``old`` was read at; in a Commit, the one that it left. None
     where the unit was or is missing."""
 
+    def __str__(self) -> str:
+        what = "made" if self.old is MISSING else "deleted" if self.new is MISSING else "changed"
+        return f"{self.unit} {what}"
+
 
 class Commit(NamedTuple):
     """What was committed together."""
@@ -70,6 +77,23 @@ class Commit(NamedTuple):
     """Whether it is an edit that somebody made to the files."""
     tx: str | None = None
     """The id of the transaction that it was given, so that a retry can find it."""
+
+    def __str__(self) -> str:
+        """One line: number, time, what it did to which units, what it says about itself."""
+        told = [str(change) for change in self.changes[:_TOLD]]
+        if len(self.changes) > _TOLD:
+            told.append(f"{len(self.changes) - _TOLD} more")
+        about = [f"{key}: {show(value)}" for key, value in self.meta.items()]
+        scope = [] if self.scope is None else [f"scope: {show(self.scope)}"]
+        outside = ["made outside"] if self.external else []
+        notes = "; ".join([*scope, *outside, *about])
+        return (
+            f"commit {self.number}, {self.time:%Y-%m-%d %H:%M:%S}: {', '.join(told) or 'nothing'}"
+            f"{f' ({notes})' if notes else ''}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 class Overlay(NamedTuple):
