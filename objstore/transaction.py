@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self, cast
 
 from ._units import UNLOADED, Unit, View
 from .documents import Commit
-from .errors import ConflictError, Failure, TransactionError, ValidationError
+from .errors import ConflictError, Failure, ReadOnlyError, TransactionError, ValidationError
 from .patch import merge
 from .values import JSON, MISSING, Missing, same
 
@@ -52,7 +52,12 @@ class Transaction:
     """
 
     def __init__(
-        self, host: Host, meta: Mapping[str, Any] | None = None, *, single: bool = False
+        self,
+        host: Host,
+        meta: Mapping[str, Any] | None = None,
+        *,
+        single: bool = False,
+        serializable: bool = False,
     ) -> None:
         self.meta: dict[str, Any] = dict(meta or {})
         """What the commit will say about itself; may be changed until then."""
@@ -60,10 +65,14 @@ class Transaction:
         """The newest commit when the transaction began."""
         self.commit: Commit | None = None
         """The commit, once there is one; None where nothing was changed."""
+        self.serializable: Final = serializable
+        """Whether the commit also fails where something that was read has changed."""
         self._host = host
         self._single = single
+        self._frozen = 0  # how many blocks that only read this thread is in
         self._views: dict[Unit, View] = {}  # guarded by host.lock for all but this thread's reads
         self._read: set[Unit] = set()  # keeps what was read once, so that it reads the same again
+        self._listed: dict[str, tuple[str, ...]] = {}  # by directory, the keys; if serializable
         self._era = 0
         self._owner: Owner = (0, None)
         self._state: Literal["new", "running", "ended"] = "new"
@@ -98,7 +107,8 @@ class Transaction:
         with host.lock:
             self._require_running()
             view = self._views.get(unit)
-            if view is None:
+            if view is None or self._frozen:
+                self._require_thawed()
                 host._require_writable()
                 self._pin(unit, self.contents(unit))
                 unit.clear_mirrors()
@@ -143,8 +153,26 @@ class Transaction:
             self._read.add(unit)
 
     def has_seen(self, unit: Unit) -> bool:
-        """Whether the unit's committed contents may have been read here, and are right here."""
-        return unit in self._read or (unit.checked >= self._era and unit.since <= self.base)
+        """Whether the unit's committed contents may have been read here, and are right here.
+
+        What attributes find in an Object is read without a word; not so if we have to know of it.
+        """
+        if unit in self._read:
+            return True
+        return not self.serializable and unit.checked >= self._era and unit.since <= self.base
+
+    @contextmanager
+    def frozen(self) -> Generator[None]:
+        """Nothing can be changed within the block."""
+        self._frozen += 1
+        try:
+            yield
+        finally:
+            self._frozen -= 1
+
+    def _require_thawed(self) -> None:
+        if self._frozen:
+            raise ReadOnlyError("nothing can be changed in a snapshot view")
 
     def _require_running(self) -> None:
         if self._state != "running":
@@ -160,7 +188,13 @@ class Transaction:
 class Savepoint:
     """A transaction within a transaction: an exception takes back what was done since its start."""
 
-    def __init__(self, outer: Transaction, meta: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, outer: Transaction, meta: Mapping[str, Any] | None, *, serializable: bool = False
+    ) -> None:
+        if serializable and not outer.serializable:
+            raise TransactionError(
+                "a transaction within another one is as serializable as that one is"
+            )
         self._outer = outer
         self._meta = meta
         self._saved: dict[Unit, Any] = {}
@@ -249,6 +283,10 @@ class Host(ABC):
         source = self.source(unit) if failures else ""
         return [failure._replace(source=source) for failure in failures]
 
+    def _keys_now(self, path: str) -> tuple[str, ...]:
+        """The keys of a directory as everybody sees them."""
+        return ()
+
     def _head(self) -> int:
         return 0
 
@@ -313,6 +351,8 @@ class Host(ABC):
         with self.lock:
             views = [v for v in tx._views.values() if not same(v.root, v.base)]
             if not views:
+                if tx.serializable:
+                    self._require_unchanged(tx)
                 return None
             self._require_writable()
             commit, stamps = self._reconcile_and_save(tx, views)
@@ -332,6 +372,8 @@ class Host(ABC):
         """
         attempt = 0
         while True:
+            if tx.serializable:
+                self._require_unchanged(tx)
             for view in views:
                 if attempt or not tx._single:  # a single change has looked just now
                     self.recheck(view.unit, tx)
@@ -343,6 +385,29 @@ class Host(ABC):
                 attempt += 1
                 if attempt == _ATTEMPTS:
                     raise
+
+    def _require_unchanged(self, tx: Transaction) -> None:
+        """Raise ConflictError where something that a transaction read is no longer as it read it.
+
+        What passes was all there at the moment of the first look, as nothing passes that was
+        changed between a transaction's start and the look at it.
+        """
+        for unit in tx._read:
+            self.recheck(unit, None)
+            if unit.value is UNLOADED:
+                self.load(unit)
+            view, now = tx._views.get(unit), cast("JSON | Missing", unit.value)
+            if view is not None and not same(view.base, now):
+                raise _read_conflict(
+                    self.source(unit), unit.pointer, view.base, ours=view.root, theirs=now
+                )
+        for path, keys in tx._listed.items():
+            found = self._keys_now(path)
+            if found != keys:
+                before = list(keys)
+                raise _read_conflict(
+                    f"the directory {path or '/'}", path, before, ours=before, theirs=list(found)
+                )
 
     def _publish(
         self,
@@ -429,6 +494,18 @@ def _reconcile(view: View) -> None:
         base=first.base,
         ours=first.ours,
         theirs=first.theirs,
+    )
+
+
+def _read_conflict(
+    what: str, pointer: str, base: object, *, ours: object, theirs: object
+) -> ConflictError:
+    return ConflictError(
+        f"{what} was changed by somebody else since this serializable transaction read it",
+        pointer=pointer,
+        base=base,
+        ours=ours,
+        theirs=theirs,
     )
 
 

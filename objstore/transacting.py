@@ -1,0 +1,88 @@
+"""Ways to use transactions: again after a conflict, or only to read."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final, TypeVar
+
+from .errors import ConflictError
+from .transaction import Host, Savepoint, Transaction
+
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 0.064
+
+
+class Transacting(Host):
+    """What a Store offers around ``transaction``."""
+
+    def run(
+        self,
+        fn: Callable[[Transaction], T],
+        *,
+        retries: int = 10,
+        meta: Mapping[str, Any] | None = None,
+        serializable: bool = False,
+    ) -> T:
+        """Call ``fn`` with a transaction around it, again if that ends in a conflict; its result.
+
+        ``fn`` is given the Transaction, and is called up to ``retries`` times more, after pauses
+        of up to 64 ms; what it does beside the store it does each time. Within a transaction it
+        is called once, in a savepoint, with the transaction around: a conflict shows when that
+        ends. Raises the last ConflictError, TypeError for a coroutine function, which would run
+        after the transaction, and whatever ``fn`` raises.
+        """
+        self._require_open()
+        outer = self.current()
+        if outer is not None:
+            with Savepoint(outer, meta, serializable=serializable):
+                return _result(fn, outer)
+        for attempt in range(retries):
+            try:
+                with Transaction(self, meta, serializable=serializable) as tx:
+                    return _result(fn, tx)
+            except ConflictError:
+                pause(attempt)
+        with Transaction(self, meta, serializable=serializable) as tx:
+            return _result(fn, tx)
+
+    @contextmanager
+    def snapshot_view(self) -> Generator[int]:
+        """Only read: in the block, this thread or task sees the store as of the block's start.
+
+        The block gets the number of the commit that it sees. Changing anything in it raises
+        ReadOnlyError. Within a transaction it sees what that one does.
+        """
+        self._require_open()
+        outer = self.current()
+        with Transaction(self) if outer is None else nullcontext(outer) as tx, tx.frozen():
+            yield tx.base
+
+    @abstractmethod
+    def _require_open(self) -> None:
+        """Raise ClosedError for a store that was closed."""
+
+
+def pause(attempt: int) -> None:
+    """Wait a random while, longer after more attempts, so that rivals get out of step."""
+    import random  # 1 ms, which programs without conflicts save
+
+    limit = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
+    time.sleep(random.uniform(0, limit))  # noqa: S311 - nothing depends on its being secret
+
+
+def _result(fn: Callable[[Transaction], T], tx: Transaction) -> T:
+    result = fn(tx)
+    kind = type(result)
+    if hasattr(kind, "__await__") or hasattr(kind, "__aiter__"):
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()  # or Python warns that it was never awaited
+        raise TypeError(
+            "store.run takes a plain function: a coroutine would run when its transaction is over"
+        )
+    return result
