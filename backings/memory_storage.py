@@ -171,6 +171,11 @@ class MemoryStorage(Storage):
             raise storages.running()
         self._threads.transaction = _Transaction(self._contents)
 
+    def _begin(self, *, write: bool) -> None:
+        self.begin()
+        if write:
+            self._reserve()
+
     def commit(self) -> None:
         self._end(commit=True)
 

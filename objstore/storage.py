@@ -147,8 +147,9 @@ class Storage(ABC):
 
     # --- on top of these --------------------------------------------------------------------------
 
-    def _reserve(self) -> None:  # noqa: B027 - a maker without waiting writers has nothing to do
-        """Wait until the running transaction may write, as its first write would."""
+    def _begin(self, *, write: bool) -> None:
+        """``begin``, and for writing wait for the turn; makers whose writers wait override it."""
+        self.begin()
 
     def _nested(self) -> AbstractContextManager[None] | None:
         """A savepoint, where this thread has a transaction and the maker has savepoints."""
@@ -167,10 +168,8 @@ class Storage(ABC):
             with nested:
                 yield self
             return
-        self.begin()
+        self._begin(write=write)
         try:
-            if write:
-                self._reserve()
             yield self
         except BaseException as error:
             self._abandon(error)
