@@ -30,6 +30,7 @@ from .lists import List
 from .objects import Object, Part
 from .paths import address
 from .pointer import build, join, split
+from .transacting import Transacting
 from .transaction import Savepoint, Transaction
 from .values import MISSING, same, show
 
