@@ -28,9 +28,13 @@ _WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 # On macOS fsync leaves the data in the drive's cache; this is what flushes that too.
 _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+
 # What macOS has not, nor some file systems, which then take the space as it is written.
 _ALLOCATE: Final = getattr(os, "posix_fallocate", None)
 _CANNOT_ALLOCATE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
+
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 # What macOS has not, nor two file systems between each other.
 _COPY: Final = getattr(os, "copy_file_range", None)
@@ -166,6 +170,17 @@ class Files:
             return []
         except OSError as error:
             self._refused("list", folder, error)
+
+    def run(self) -> bytes | None:
+        """What tells this run of the machine from others; None where the system does not say."""
+        try:
+            descriptor = os.open(_BOOT_ID, _READ)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(descriptor, 64)
+        finally:
+            os.close(descriptor)
 
     # Writing
 
@@ -399,6 +414,10 @@ class Files:
         # next write, and a sync then takes 70 us longer.
         return os.lseek(opened.descriptor, 0, os.SEEK_END)
 
+    def rewind(self, opened: Opened) -> None:
+        """Put the file's own position at its first byte, for who is given the descriptor."""
+        os.lseek(opened.descriptor, 0, os.SEEK_SET)
+
     def is_at(self, opened: Opened) -> bool:
         """Whether the file is still the one at its path."""
         return _is_at(opened.descriptor, opened.path)
@@ -454,6 +473,17 @@ class Files:
             self._refused("write", opened.path, error)
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._refused("write", opened.path, full)
+
+    def map(self, opened: Opened) -> mmap.mmap:
+        """The file as it is now, to be read like bytes; what is written to it shows.
+
+        Whoever reads where it was cut short since ends with SIGBUS.
+        """
+        try:
+            return mmap.mmap(opened.descriptor, 0, prot=mmap.PROT_READ)
+        except (OSError, ValueError) as error:
+            reason = error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
+            self._refused("map", opened.path, reason)
 
     def write_at(self, opened: Opened, offset: int, data: bytes | memoryview) -> None:
         """Write over what is there, and on behind the end. After an error a part may be done."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Final
 
-from objstore.errors import BackingError
+from objstore.errors import BackingError, BusyError
 
 from . import names
 from .io import Files, Opened
+
+_POLL: Final = 0.0005
+"""How many seconds pass between two looks at a lock, where one waits for so long and no longer."""
 
 _HANDOVERS: Final = 64
 """At 50 us each, other processes wait a few milliseconds longer."""
@@ -24,9 +28,9 @@ class LogLock:
     one, up to _HANDOVERS times in a row; then other processes have their chance.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, path: str | None = None) -> None:
         self._files: Final = files
-        self._path: Final = names.lock(files.root)
+        self._path: Final = names.lock(files.root) if path is None else path
         self._process: Final = os.getpid()
         self._threads: Final = Lock()
         self._guard: Final = Lock()
@@ -45,13 +49,17 @@ class LogLock:
     def __del__(self) -> None:
         self._close()
 
-    def acquire(self) -> None:
-        """Wait for the lock, and hold it; its file and folder are made if they are missing."""
-        self._wait_for_threads()
+    def acquire(self, limit: float | None = None) -> None:
+        """Wait for the lock, and hold it; its file and folder are made if they are missing.
+
+        Raises BusyError after ``limit`` seconds, None for as long as it takes.
+        """
+        until = None if limit is None else time.monotonic() + limit
+        self._wait_for_threads(until)
         try:
             self.made = []
             if not self._is_locked:
-                self._wait_for_processes()
+                self._wait_for_processes(until)
         except BaseException as error:
             self.unmake(error)
             self.release()
@@ -103,11 +111,11 @@ class LogLock:
                     error.add_note(str(failure))
                 return
 
-    def _wait_for_threads(self) -> None:
+    def _wait_for_threads(self, until: float | None) -> None:
         with self._guard:
             self._waiting += 1
         try:
-            self._threads.acquire()
+            self._take_turn(until)
         except BaseException:
             self._count_out()
             if self._threads.acquire(blocking=False):
@@ -116,17 +124,30 @@ class LogLock:
             raise
         self._count_out()
 
+    def _take_turn(self, until: float | None) -> None:
+        if not self._threads.acquire(timeout=_left(until)):
+            raise BusyError("another thread was writing for longer than this one waits")
+
     def _count_out(self) -> None:
         with self._guard:
             self._waiting -= 1
 
-    def _wait_for_processes(self) -> None:
+    def _wait_for_processes(self, until: float | None) -> None:
         while not self._is_locked:
             opened = self._reopened(make=True)
             if opened is None:
                 self._files.make_folders(os.path.dirname(self._path), self.made)
-            else:
+            elif until is None:
                 self._locked(self._files.lock_opened(opened))
+            elif self._files.lock_opened(opened, wait=False):
+                self._locked(True)
+            elif not self._files.is_at(opened):
+                self._locked(False)
+            else:
+                # flock(2) knows no limit.
+                if time.monotonic() > until:
+                    raise BusyError("another process was writing for longer than this one waits")
+                time.sleep(_POLL)
 
     def _reopened(self, *, make: bool) -> Opened | None:
         if self._opened is None:
@@ -152,3 +173,8 @@ class LogLock:
         if self._opened is not None:
             self._files.close(self._opened)
             self._opened = None
+
+
+def _left(until: float | None) -> float:
+    """The seconds until then, as a lock takes them: -1 for no limit."""
+    return -1 if until is None else max(until - time.monotonic(), 0)
