@@ -1,4 +1,7 @@
-"""A feed of commits: those of the past, then each as it is made, without a gap and none twice."""
+"""A feed of commits: those of the past, then each as it is made, without a gap and none twice.
+
+Between commits it has what a store tells of files that somebody broke or mended (``tell``).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,25 @@ from contextlib import suppress
 from threading import Condition, Lock
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
+from ._news import Invalid, Mended, News, concerns
 from ._touched import touches
 from .documents import Commit, Documents
 from .errors import SlowConsumerError
 from .pointer import split
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Feed(Iterator[Commit]):
+    N = TypeVar("N", bound=News, default=Commit)
+else:
+    from typing import TypeVar
+
+    N = TypeVar("N")
+
+
+class Feed(Iterator[N]):
     """The commits of a store that touch a path, in their order, as an iterator that waits for more.
 
     With ``after``, a commit's number, it begins with the one that follows; otherwise with the next
@@ -44,9 +57,9 @@ class Feed(Iterator[Commit]):
         self._replay: Iterator[Commit] | None = None
         self._changed: Final = Condition()
         # Guarded by _changed.
-        self._waiting: Final[deque[Commit]] = deque()
+        self._waiting: Final[deque[News]] = deque()
         self._wakers: Final[set[Callable[[], None]]] = set()
-        self._dropped_at = 0
+        self._dropped_at = ""
         self._closed = False
         self._end: Callable[[], None] | None = None
         if after is None:
@@ -54,15 +67,20 @@ class Feed(Iterator[Commit]):
         else:
             self._replay = self._replayed(after)
 
-    def take(self, timeout: float | None = None) -> Commit | None:
-        """The next commit; None once the feed is closed.
+    def take(self, timeout: float | None = None) -> N | None:
+        """The next commit or other news; None once the feed is closed.
 
         Raises TimeoutError when none comes within ``timeout`` seconds, SlowConsumerError.
         """
         until = None if timeout is None else monotonic() + timeout
         with self._replaying:
             commit = self._replayed_one()
-        return self._take_live(until) if commit is None else commit
+        return cast("N | None", self._take_live(until) if commit is None else commit)
+
+    def tell(self, news: Invalid | Mended) -> None:
+        """Have the feed say something of a unit, if it is near its path."""
+        if concerns(news.unit, self._path):
+            self._put(news, f"news of {news.source}")
 
     def close(self) -> None:
         """End the feed, for whoever waits as well. Closing again does nothing."""
@@ -72,16 +90,16 @@ class Feed(Iterator[Commit]):
             self._wake()
         self._stop()
 
-    def __next__(self) -> Commit:
-        commit = self.take()
-        if commit is None:
+    def __next__(self) -> N:
+        news = self.take()
+        if news is None:
             raise StopIteration
-        return commit
+        return news
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Commit:
+    async def __anext__(self) -> N:
         import asyncio  # only who runs a loop has paid for it
 
         loop = asyncio.get_running_loop()
@@ -153,15 +171,17 @@ class Feed(Iterator[Commit]):
             end()
 
     def _hear(self, commit: Commit) -> None:
-        if self._path and not touches(commit, self._path):
-            return
+        if not self._path or touches(commit, self._path):
+            self._put(commit, f"commit {commit.number}")
+
+    def _put(self, news: News, name: str) -> None:
         with self._changed:
             if self._closed or self._dropped_at:
                 return
             if len(self._waiting) < self._limit:
-                self._waiting.append(commit)
+                self._waiting.append(news)
             else:
-                self._dropped_at = commit.number
+                self._dropped_at = name
             self._wake()
 
     def _wake(self) -> None:
@@ -169,14 +189,16 @@ class Feed(Iterator[Commit]):
         for wake in self._wakers:
             wake()
 
-    def _take_live(self, until: float | None) -> Commit | None:
+    def _take_live(self, until: float | None) -> News | None:
         with self._changed:
             while not self._closed:
                 while self._waiting:
-                    commit = self._waiting.popleft()
-                    if commit.number > self._last:
-                        self._last = commit.number
-                        return commit
+                    news = self._waiting.popleft()
+                    if not isinstance(news, Commit):
+                        return news
+                    if news.number > self._last:
+                        self._last = news.number
+                        return news
                 if self._dropped_at:
                     break
                 if not self._changed.wait(None if until is None else max(until - monotonic(), 0)):
@@ -185,7 +207,7 @@ class Feed(Iterator[Commit]):
                 return None
         self._stop()
         raise SlowConsumerError(
-            f"commit {self._dropped_at} came when {self._limit} others waited to be taken",
+            f"{self._dropped_at} came when {self._limit} others waited to be taken",
             after=self._last,
         )
 
