@@ -47,7 +47,7 @@ _VALUE_FILE: Final = re.compile(
 _BLOB: Final = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(0|[1-9][0-9]{0,17})(|\.wr|\.json|\.ranges)"
 )
-_DIGITS: Final = 3
+BLOB_DEPTH: Final = 3
 """How many folders deep a tree of blobs is: one for each first digit of the UUID (seed 000)."""
 
 
@@ -295,9 +295,14 @@ def depot(parent: str) -> str:
 def blob_folders(parent: str, uuid: str) -> list[str]:
     """The folders that a blob is in, from the depot's own down to that of its file."""
     folders = [depot(parent)]
-    for digit in uuid[:_DIGITS]:
+    for digit in uuid[:BLOB_DEPTH]:
         folders.append(f"{folders[-1]}/{digit}")
     return folders
+
+
+def is_digit(name: str) -> bool:
+    """Whether a folder of the tree of blobs has this name."""
+    return len(name) == 1 and name in "0123456789abcdef"
 
 
 def blob(folder: str, uuid: str, version: int, ending: str = "") -> str:

@@ -1,0 +1,209 @@
+"""A Depot in memory: for tests, and for blobs that need not outlive their process."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
+
+from objstore._depot_checks import check_identifier
+from objstore._digests import digest_of
+from objstore._identifiers import BlobInfo, Identifier, ObjectStateT
+from objstore._moving import reading
+from objstore._ranges import Range, Ranges
+from objstore._seeking import sought
+from objstore._writer import Writer
+from objstore.depot import Depot
+from objstore.errors import StorageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class _Contents:
+    """One blob."""
+
+    def __init__(
+        self, size: int | None, sha256: str | None, meta: dict[str, Any], part_size: int
+    ) -> None:
+        self.promised_size: Final = size
+        self.promised_sha256: Final = sha256
+        self.meta: Final = meta
+        self.part_size: Final = part_size
+        # Guarded by the depot's lock.
+        self.data: Final = bytearray(size or 0)
+        self.written: Final = Ranges()
+        self.writers = 0
+        """How many have written to it, or will."""
+        self.state = ObjectStateT.WRITABLE
+        self.sha256 = sha256
+        self.changed = datetime.now(UTC)
+
+    def size(self) -> int:
+        return len(self.data) if self.promised_size is None else self.promised_size
+
+
+class MemoryDepot(Depot):
+    """Blobs in a dict, gone with the object."""
+
+    def __init__(self) -> None:
+        self._lock: Final = RLock()
+        self._blobs: Final[dict[Identifier, _Contents]] = {}  # Guarded by _lock.
+
+    def identifiers(self) -> Iterator[Identifier]:
+        with self._lock:
+            found = sorted(self._blobs)
+        return iter(found)
+
+    def purge(self, identifier: Identifier) -> None:
+        with self._lock:
+            self._require(identifier)
+            self._blobs.pop(identifier).state = ObjectStateT.NONEXISTENT
+
+    def _find(self, identifier: Identifier) -> BlobInfo | None:
+        check_identifier(identifier)
+        with self._lock:
+            found = self._blobs.get(identifier)
+            if found is None:
+                return None
+            return BlobInfo(
+                identifier,
+                found.state,
+                found.size(),
+                found.promised_size,
+                found.sha256,
+                found.part_size,
+                found.meta,
+                found.changed,
+            )
+
+    def _reserve(
+        self,
+        identifier: Identifier,
+        size: int | None,
+        sha256: str | None,
+        meta: dict[str, Any],
+        part_size: int,
+    ) -> bool:
+        check_identifier(identifier)
+        with self._lock:
+            if identifier in self._blobs:
+                return False
+            self._blobs[identifier] = _Contents(size, sha256, meta, part_size)
+            return True
+
+    def _writer(self, identifier: Identifier) -> _MemoryWriter | None:
+        found = self._in_state(identifier, ObjectStateT.WRITABLE)
+        return None if found is None else _MemoryWriter(identifier, found, self._lock)
+
+    def _reader(self, identifier: Identifier) -> _MemoryReader | None:
+        found = self._in_state(identifier, ObjectStateT.READABLE)
+        return None if found is None else _MemoryReader(memoryview(found.data).toreadonly())
+
+    def _in_state(self, identifier: Identifier, state: ObjectStateT) -> _Contents | None:
+        check_identifier(identifier)
+        with self._lock:
+            found = self._blobs.get(identifier)
+            return found if found is not None and found.state is state else None
+
+    def _export(self, source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> None:
+        from .filesystem.export import export
+
+        export(source, path, tell)
+
+
+class _MemoryWriter(Writer):
+    def __init__(self, identifier: Identifier, contents: _Contents, lock: RLock) -> None:
+        super().__init__(identifier, contents.promised_size, contents.part_size)
+        self._contents: Final = contents
+        self._lock: Final = lock
+        self._has_written = False
+
+    def _write(self, offset: int, data: memoryview) -> None:
+        with self._lock:
+            self._begin()
+            contents, end = self._contents, offset + len(data)
+            contents.data.extend(bytes(max(end - len(contents.data), 0)))
+            contents.data[offset:end] = data
+            contents.written.add(offset, end)
+
+    def _truncate(self, size: int) -> None:
+        with self._lock:
+            self._begin()
+            before = len(self._contents.data)
+            del self._contents.data[size:]
+            self._contents.data.extend(bytes(max(size - before, 0)))
+            self._contents.written.cut(size)
+            self._contents.written.add(before, size)
+
+    def _begin(self) -> None:
+        self._require_writable()
+        if not self._has_written:
+            self._has_written = True
+            self._contents.writers += 1
+        self._contents.changed = datetime.now(UTC)
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        with self._lock:
+            data = self._contents.data[offset : offset + len(buffer)]
+        buffer[: len(data)] = data
+        return len(data)
+
+    def length(self) -> int:
+        return self._contents.size()
+
+    def missing(self) -> list[Range]:
+        with self._lock:
+            return self._contents.written.missing(self.length())
+
+    def sync(self) -> None:
+        """Nothing survives the machine."""
+
+    def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
+        with self._lock:
+            self._require_writable()
+            self._require_all(self.missing(), zeroes)
+            if sha256 is None or self._contents.writers != self._has_written:
+                with memoryview(self._contents.data) as view, _MemoryReader(view) as source:
+                    sha256 = digest_of(reading(source), lambda done: None)
+            self._require_promised(sha256, self._contents.promised_sha256)
+            self._contents.sha256 = sha256
+            self._contents.state = ObjectStateT.READABLE
+            self._contents.changed = datetime.now(UTC)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _require_writable(self) -> None:
+        state = self._contents.state
+        if state is not ObjectStateT.WRITABLE:
+            what = "purged" if state is ObjectStateT.NONEXISTENT else "finalized already"
+            raise StorageError(f"the blob {self.identifier} was {what}")
+
+
+class _MemoryReader(io.RawIOBase):
+    """Reads a blob; what is purged meanwhile stays as long as it is read."""
+
+    def __init__(self, data: memoryview) -> None:
+        super().__init__()
+        self._data: Final = data
+        self._at = 0
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        part = self._data[self._at : self._at + len(view)]
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = sought(offset, whence, self._at, lambda: len(self._data))
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True

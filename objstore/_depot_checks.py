@@ -1,0 +1,40 @@
+"""What every Depot checks of its arguments, in the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ._encode import encode
+from ._identifiers import Identifier
+from ._shapes import ANY
+from .errors import Failure, ValidationError
+from .values import show
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def check_identifier(identifier: Identifier) -> None:
+    if not isinstance(identifier, Identifier):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"expected an Identifier, found {show(identifier)}; see Identifier.parse")
+
+
+def check_number(name: str, number: int) -> None:
+    if type(number) is not int:
+        raise TypeError(f"{name} must be an int, not {show(number)}")
+    if number < 0:
+        raise ValueError(f"{name} must be 0 or more, not {number}")
+
+
+def check_digest(sha256: str | None) -> None:
+    if sha256 is not None and _SHA256.fullmatch(sha256) is None:
+        raise ValueError(f"sha256 must be 64 hexadecimal digits in lower case, not {show(sha256)}")
+
+
+def check_meta(meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The metadata as JSON. Raises ValidationError where it is none."""
+    contents = encode({} if meta is None else meta, ANY, source="meta")
+    if not isinstance(contents, dict):
+        raise ValidationError([Failure("meta", "", "an object", show(contents), "type")])
+    return contents

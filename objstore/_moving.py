@@ -1,0 +1,177 @@
+"""Bytes on their way into a depot, out of it, and past it: put, get_to, scrub."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+
+from ._digests import CHUNK, digest_of
+from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
+from .errors import ObjstoreError, StorageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from .blobs import BlobWriter
+    from .depot import Depot
+
+Progress: TypeAlias = Callable[[int, int | None], object]
+"""Called with the bytes that are done, and how many there are in all; None where unknown."""
+
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | Buffer"
+Stream: TypeAlias = "BinaryIO | io.RawIOBase | memoryview"
+
+
+@contextmanager
+def opened(source: Source) -> Generator[tuple[Stream, int | None]]:
+    """What bytes come from, and how many they are to be; None where that is not known."""
+    if isinstance(source, str | os.PathLike):
+        # Unbuffered: it is read in chunks that are larger than a buffer.
+        with open(source, "rb", buffering=0) as file:
+            found = os.fstat(file.fileno())
+            # What is no regular file, or lies in /proc, tells no size.
+            yield file, (found.st_size or None) if stat.S_ISREG(found.st_mode) else None
+    elif hasattr(source, "read"):
+        yield cast("BinaryIO", source), None
+    else:
+        view = memoryview(source).cast("B")
+        yield view, len(view)
+
+
+def fill(
+    blob: BlobWriter,
+    source: Stream,
+    size: int | None,
+    progress: Progress | None,
+) -> None:
+    """Write all of a source into a new blob."""
+    done = 0
+    for chunk in _chunks(source):
+        # Past the buffer, which would copy them, and without waiting for the digest.
+        blob.feed(chunk)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, size)
+
+
+def _chunks(source: Stream) -> Iterator[memoryview]:
+    """The bytes of a source. Each chunk stays as it is until the next but one is asked for."""
+    if isinstance(source, memoryview):
+        for at in range(0, len(source), CHUNK):
+            yield source[at : at + CHUNK]
+        return
+    read_into = reading(source)
+    for buffer in cycle((memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))):
+        count = read_into(buffer)
+        if not count:
+            return
+        yield buffer[:count]
+
+
+def reading(source: BinaryIO | io.RawIOBase) -> Callable[[memoryview], int]:
+    """How to read the next bytes into a buffer; 0 is the end."""
+    readinto: Callable[[memoryview], int | None] | None = getattr(source, "readinto", None)
+
+    def read_into(buffer: memoryview) -> int:
+        if readinto is not None:
+            count = readinto(buffer)
+        else:
+            data = source.read(len(buffer))
+            count = None if data is None else len(data)
+            buffer[: count or 0] = data or b""
+        if count is None:
+            raise BlockingIOError("the source has no bytes yet; it must block until it has")
+        return count
+
+    return read_into
+
+
+def copy(source: io.RawIOBase, target: BinaryIO, tell: Callable[[int], object]) -> None:
+    """Copy the rest of a source into a file that is open for writing."""
+    read_into, buffer, done = reading(source), memoryview(bytearray(CHUNK)), 0
+    while count := read_into(buffer):
+        chunk = buffer[:count]
+        while chunk:
+            # A raw file may take less than it is given.
+            chunk = chunk[target.write(chunk) :]
+        done += count
+        tell(done)
+
+
+def read_exactly(source: io.RawIOBase, size: int) -> bytes:
+    """The next bytes; fewer only where the source ends."""
+    parts: list[bytes] = []
+    while size > 0:
+        # Not all at once: a size beyond the end may be more than there is memory for.
+        part = source.read(min(size, CHUNK))
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+class Scrub:
+    """One pass over all blobs."""
+
+    def __init__(self, depot: Depot, progress: Progress | None) -> None:
+        self._depot = depot
+        self._progress = progress
+        self._done = 0
+        self._total: int | None = None
+        self._sound = 0
+        self._damaged: list[Damage] = []
+        self._unknown: list[Identifier] = []
+
+    def run(self) -> Scrubbed:
+        if self._progress is not None:
+            self._total = sum(self._size(one) for one in self._depot.identifiers())
+        for identifier in self._depot.identifiers():
+            try:
+                self._look(identifier)
+            except ObjstoreError as error:
+                # What was purged meanwhile is no damage.
+                if self._depot.exists(identifier):
+                    self._damaged.append(Damage(identifier, str(error)))
+        return Scrubbed(self._sound, tuple(self._damaged), tuple(self._unknown))
+
+    def _size(self, identifier: Identifier) -> int:
+        try:
+            info = self._depot.info(identifier)
+        except ObjstoreError:  # the second pass tells
+            return 0
+        return info.size if info.state is ObjectStateT.READABLE else 0
+
+    def _look(self, identifier: Identifier) -> None:
+        info = self._depot.info(identifier)
+        if info.state is not ObjectStateT.READABLE:
+            return
+        if info.sha256 is None:
+            self._unknown.append(identifier)
+            self._count(info.size)
+            return
+        self._compare(info, info.sha256)
+
+    def _compare(self, info: BlobInfo, expected: str) -> None:
+        base = self._done
+        with self._depot.open(info.identifier) as blob:
+            found = digest_of(
+                reading(cast("io.RawIOBase", blob.raw)),
+                lambda done: self._count(base + done - self._done),
+            )
+        if found != expected:
+            raise StorageError(
+                f"the blob {info.identifier} has the SHA-256 {found}, and had {expected} when it"
+                " was finalized"
+            )
+        self._sound += 1
+
+    def _count(self, size: int) -> None:
+        self._done += size
+        if self._progress is not None:
+            self._progress(self._done, self._total)
