@@ -167,7 +167,7 @@ class MemoryDocuments(Documents):
         split(path)
         self._contents.require_known(after)
         found = self._contents.after(after)
-        return (commit for commit in found if not path or touches(commit, path))
+        return (commit for commit in found if touches(commit, path))
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         self._require_open()

@@ -14,12 +14,12 @@ def touches(commit: Commit, path: str) -> bool:
     path does not count: neither other keys of the same object, nor elements behind one that stays
     the same.
     """
-    return any(_touches(change, path) for change in commit.changes)
+    return not path or any(_touches(change, path) for change in commit.changes)
 
 
 def _touches(change: Change, path: str) -> bool:
     unit = change.unit
-    if not path or unit == path or unit.startswith(path + "/"):
+    if unit == path or unit.startswith(path + "/"):
         return True
     if unit and not path.startswith(unit + "/"):
         return False

@@ -39,6 +39,7 @@ class History(Host):
     """
 
     _documents: Documents
+    _scope: str | None
 
     @property
     def head(self) -> int:
@@ -207,7 +208,7 @@ class History(Host):
 
     def _commits(self, after: int, pointer: str) -> Iterator[Commit]:
         found = self._documents.commits(after, pointer)
-        return (commit for commit in found if commit.scope is None)
+        return (commit for commit in found if commit.scope in (None, self._scope))
 
     def _commit_of(self, commit: int | Commit) -> Commit:
         self._require_open()
@@ -219,7 +220,7 @@ class History(Host):
                 raise CommitNumberError("no commit has the number 0: it is the state before all")
             require_commit(self._documents, number)
             found = _find(self._documents, number)
-        if found.scope is not None:
+        if found.scope not in (None, self._scope):
             raise CommitNotFoundError(
                 f"commit {found.number} changed the scope {show(found.scope)}, not this store"
             )

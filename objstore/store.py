@@ -30,6 +30,7 @@ from .lists import List
 from .objects import Object, Part
 from .paths import address
 from .pointer import build, join, split
+from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Savepoint, Transaction
 from .values import MISSING, same, show
@@ -51,7 +52,7 @@ _RECENT: Final = 32
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
 
 
-class Store(History, Transacting, MutableMapping[str, Any], Generic[R]):
+class Store(History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
     """A tree of typed Objects that is one JSON document, spread over files.
 
     Made by ``objstore.open``; ``root`` is the tree. A Store is also a mapping from pathnames to
@@ -67,6 +68,7 @@ class Store(History, Transacting, MutableMapping[str, Any], Generic[R]):
         url: str,
         readonly: bool = False,
         at: int | None = None,
+        scope: str | None = None,
     ) -> None:
         super().__init__()
         self.url = url
@@ -74,6 +76,7 @@ class Store(History, Transacting, MutableMapping[str, Any], Generic[R]):
         self.readonly = readonly
         self._documents = documents
         self._at: Final = at  # the commit whose state this is, if it is not the present one
+        self._scope = scope  # the scope that this is, if it is one
         self._closed = False
         # Guarded by lock.
         self._by_path: weakref.WeakValueDictionary[str, Unit] = weakref.WeakValueDictionary()
@@ -446,11 +449,23 @@ class Store(History, Transacting, MutableMapping[str, Any], Generic[R]):
     def source(self, unit: Unit) -> str:
         return self._documents.source(unit.pointer)
 
-    # --- what History asks ------------------------------------------------------------------------
+    # --- what History and Scopes ask --------------------------------------------------------------
 
     def _as_of(self, documents: Documents, number: int) -> Self:
-        root = type(self._root)
-        return type(self)(documents, root, url=self.url, readonly=True, at=number)
+        root = self._root_class()
+        return type(self)(
+            documents, root, url=self.url, readonly=True, at=number, scope=self._scope
+        )
+
+    def _in_scope(self, documents: Documents, name: str) -> Self:
+        root = self._root_class()
+        return type(self)(documents, root, url=self.url, readonly=self.readonly, scope=name)
+
+    def _root_class(self) -> type[Object]:
+        return type(self._root)
+
+    def _is_readonly(self) -> bool:
+        return self.readonly or self._at is not None
 
     def _unit_at(self, pointer: str) -> Unit:
         *above, key = split(pointer)
@@ -495,7 +510,8 @@ class Store(History, Transacting, MutableMapping[str, Any], Generic[R]):
 
     def __repr__(self) -> str:
         at = "" if self._at is None else f" as of commit {self._at}"
-        return f"<Store {self.url}{at}{', closed' if self._closed else ''}>"
+        scope = "" if self._scope is None else f", scope {show(self._scope)}"
+        return f"<Store {self.url}{scope}{at}{', closed' if self._closed else ''}>"
 
     def __eq__(self, other: object) -> bool:
         return self is other

@@ -1,0 +1,390 @@
+"""A scope of a store, as Documents: what the scope changed, laid over the base as it is now.
+
+A scope's units are kept whole (``Overlay``), each with what the base had when the scope last wrote
+it. So a unit is read by merging two changes of that: the scope's, and the base's since. Where both
+changed the same, the scope has its own.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from ._overlays import Overlays, aboves
+from ._touched import touches
+from .documents import (
+    DIRECTORY,
+    Change,
+    Commit,
+    Directory,
+    Documents,
+    Loaded,
+    Meta,
+    Overlay,
+    Stamp,
+)
+from .errors import (
+    ClosedError,
+    ConflictError,
+    HistoryGone,
+    KeyNotFoundError,
+    LayoutError,
+    ScopeNotFoundError,
+)
+from .patch import merge
+from .pointer import split, unescape
+from .values import JSON, MISSING, Missing, same, show
+
+if TYPE_CHECKING:
+    from ._merge import KeyOf
+    from .retention import Retention
+
+_NOTHING: Final = Loaded(MISSING, None)
+
+
+class _Stamp:
+    """The version of a unit in a scope: that of its base and that of its overlay."""
+
+    __slots__ = ("base", "overlay")
+
+    def __init__(self, base: Stamp, overlay: Stamp) -> None:
+        self.base: Final = base
+        self.overlay: Final = overlay
+
+
+class ScopedDocuments(Documents):
+    """One scope. Its commits are numbered with those of the base; closing it leaves the base."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        scope: str,
+        keys_of: Callable[[str], KeyOf] = lambda _: lambda _: None,
+    ) -> None:
+        """``keys_of`` tells a unit's lists that merge by a key, as ``patch.merge`` wants it."""
+        self._documents: Final = documents
+        self._scope: Final = scope
+        self._keys_of: Final = keys_of
+        self._closed = False
+        self._indexed = Overlays({})  # replaced whole
+        self._recent: Final = lru_cache(maxsize=8)(self._past)
+
+    def head(self) -> int:
+        self._require_open()
+        return self._documents.head()
+
+    # --- units ------------------------------------------------------------------------------------
+
+    def load(self, unit: str, *, at: int | None = None) -> Loaded:
+        overlays = self._overlays(at)
+        overlay = overlays.by_unit.get(unit)
+        if overlay is None:
+            if unit in overlays.directories:
+                reason = f"{unit} is a directory where a file should be"
+                raise LayoutError(errno.EISDIR, reason, unit)
+            hidden = overlays.hides(unit)
+            return _NOTHING if hidden else self._documents.load(unit, at=at)
+        base = self._base(unit, overlay, at)
+        value = self._laid(unit, overlay, base.value)
+        return Loaded(value, None if value is MISSING else _Stamp(base.stamp, overlay.stamp))
+
+    def _base(self, unit: str, overlay: Overlay, at: int | None) -> Loaded:
+        try:
+            return self._documents.load(unit, at=at)
+        except LayoutError:
+            if overlay.value is MISSING:
+                raise
+            return _NOTHING  # a directory of the base, behind a file of the scope
+
+    def _laid(self, unit: str, overlay: Overlay, base: JSON | Missing) -> JSON | Missing:
+        # Where both changed the same, merge has "theirs": what the scope has.
+        keys = self._keys_of(unit)
+        return merge(overlay.base, base, overlay.value, schema_keys=keys).value
+
+    def look(
+        self, path: str, known: Stamp = None, *, sure: bool = True
+    ) -> Stamp | Directory | None:
+        overlays = self._overlays()
+        if path in overlays.directories:
+            return DIRECTORY
+        if overlays.hides(path):
+            return None
+        base, layer = known, None
+        if isinstance(known, _Stamp):
+            base, layer = known.base, known.overlay
+        seen = self._documents.look(path, base, sure=sure)
+        overlay = overlays.by_unit.get(path)
+        if overlay is None or (seen is DIRECTORY and overlay.value is MISSING):
+            emptied = seen is DIRECTORY and path in overlays.touched and not self.keys(path)
+            return None if emptied and path else seen
+        if seen is DIRECTORY:
+            seen = None
+        if isinstance(known, _Stamp) and seen is base and overlay.stamp is layer:
+            return known
+        return self.load(path).stamp
+
+    def keys(self, path: str, *, at: int | None = None) -> list[str]:
+        overlays = self._overlays(at)
+        if path in overlays.made or overlays.hides(path):
+            raise LayoutError(errno.ENOTDIR, f"{path} is a file where a directory should be", path)
+        try:
+            found = set(self._documents.keys(path, at=at))
+        except LayoutError:
+            if path not in overlays.directories:
+                raise
+            found = set[str]()  # a file of the base, behind a directory of the scope
+        for pointer in overlays.touched.get(path, ()):
+            key = unescape(pointer.rpartition("/")[2])
+            if self._is_there(pointer, at):
+                found.add(key)
+            else:
+                found.discard(key)
+        return sorted(found)
+
+    def _is_there(self, pointer: str, at: int | None) -> bool:
+        try:
+            return self.load(pointer, at=at).value is not MISSING
+        except KeyNotFoundError:
+            return False  # another schema's
+        except LayoutError:
+            return bool(self.keys(pointer, at=at))
+
+    def source(self, unit: str) -> str:
+        return self._documents.source(unit)
+
+    # --- commits ----------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        changes: Sequence[Change],
+        *,
+        base: int,
+        match: Mapping[str, Any] | None = None,
+        meta: Meta | None = None,
+        scope: str | None = None,
+        tx: str | None = None,
+    ) -> Commit:
+        """As the contract says. What the base has of the changed units is part of what it rests on.
+
+        Which members of a directory in ``match`` the scope itself made or deleted is looked up
+        before the commit: of two writers of one scope, both may find the directory as they read it.
+        """
+        self._require_open()
+        if scope is not None:
+            raise ValueError("scope must be None: a scope has no scopes of its own")
+        self._check_places(changes)
+        given = {change.unit: self._stamp(change) for change in changes}
+        rests = {unit: stamp.base for unit, stamp in given.items()}
+        asked = [change._replace(stamp=given[change.unit].overlay) for change in changes]
+        for path, expected in (match or {}).items():
+            if isinstance(expected, tuple):
+                rests[path] = self._base_keys(path, cast("tuple[str, ...]", expected))
+            elif path not in given:
+                stamp = self._stamp(Change(path, MISSING, MISSING, expected))
+                rests[path] = stamp.base
+                asked.append(Change(path, MISSING, MISSING, stamp.overlay))
+        done = self._documents.commit(
+            asked, base=base, match=rests, meta=meta, scope=self._scope, tx=tx
+        )
+        left = {change.unit: change.stamp for change in done.changes}
+        return done._replace(changes=tuple(_left(change, given, left) for change in changes))
+
+    def _check_places(self, changes: Sequence[Change]) -> None:
+        """Raise LayoutError where a unit would be a directory, or the reverse."""
+        made = {change.unit for change in changes if change.new is not MISSING}
+        for unit in made:
+            if self.look(unit) is DIRECTORY:
+                raise LayoutError(errno.EISDIR, f"{unit} is a directory", unit)
+            for above in aboves(unit):
+                if above in made or (above and self.look(above) not in (None, DIRECTORY)):
+                    reason = f"{above} is a file where a directory should be"
+                    raise LayoutError(errno.ENOTDIR, reason, unit)
+
+    def _stamp(self, change: Change) -> _Stamp:
+        """What a change's stamp is of the base and of the scope."""
+        if isinstance(change.stamp, _Stamp):
+            return change.stamp
+        if change.stamp is not None:
+            return _Stamp(change.stamp, None)
+        overlay = self._overlays().by_unit.get(change.unit)
+        now = self.load(change.unit).value
+        if now is not MISSING:
+            raise _conflict(change, now)
+        base = _NOTHING if overlay is None else self._base(change.unit, overlay, None)
+        return _Stamp(base.stamp, None if overlay is None else overlay.stamp)
+
+    def _base_keys(self, path: str, expected: tuple[str, ...]) -> tuple[str, ...]:
+        """The keys of a directory in the base, if in the scope it has those that are expected."""
+        base = tuple(self._documents.keys(path))
+        keys = self.keys(path)
+        if keys != [*expected]:
+            raise _conflict(Change(path, [*expected], [*expected]), [*keys])
+        return base
+
+    def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
+        """The commits of the base and of this scope, as they were seen in the scope."""
+        self._require_open()
+        split(path)
+        found = self._documents.commits(after)
+        overlays = dict(self._overlays(after).by_unit) if after else {}
+        seen = (self._seen(commit, overlays) for commit in found)
+        return (commit for commit in seen if commit is not None and touches(commit, path))
+
+    def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
+        self._require_open()
+        overlays: dict[str, Overlay] | None = None
+
+        def hear_as_seen(commit: Commit) -> None:
+            nonlocal overlays
+            if overlays is None:
+                overlays = self._before(commit.number)
+            seen = self._seen(commit, overlays)
+            if seen is not None:
+                hear(seen)
+
+        return self._documents.listen(hear_as_seen)
+
+    def _before(self, number: int) -> dict[str, Overlay]:
+        try:
+            return dict(self._overlays(number - 1).by_unit)
+        except HistoryGone:  # compacted meanwhile: what the scope is now is as near as can be told
+            return dict(self._overlays().by_unit)
+
+    def _seen(self, commit: Commit, overlays: dict[str, Overlay]) -> Commit | None:
+        """A commit as it was seen in the scope; None if it was not. Keeps the overlays up."""
+        if commit.scope == self._scope:
+            for change in commit.changes:
+                base = self._base_at(change.unit, commit.number)
+                overlays[change.unit] = Overlay(base, change.new)
+            return commit
+        if commit.scope is not None:
+            return None
+        changes = [self._seen_change(change, overlays) for change in commit.changes]
+        left = tuple(change for change in changes if change.old is not change.new)
+        return commit._replace(changes=left) if left else None
+
+    def _seen_change(self, change: Change, overlays: Mapping[str, Overlay]) -> Change:
+        overlay = overlays.get(change.unit)
+        if overlay is None:
+            return change
+        old, new = (self._laid(change.unit, overlay, value) for value in (change.old, change.new))
+        return change._replace(old=old, new=old if same(old, new) else new)
+
+    # --- what the scope has changed ---------------------------------------------------------------
+
+    def _overlays(self, at: int | None = None) -> Overlays:
+        self._require_open()
+        if at is not None:
+            return self._recent(at)
+        now = self._documents.overlays(self._scope)
+        if self._indexed.by_unit is not now:
+            self._indexed = Overlays(now)
+        return self._indexed
+
+    def _past(self, number: int) -> Overlays:
+        """What the scope had changed at a commit. Raises as ``Documents.load``."""
+        now = self._overlays()
+        later = [*self._documents.commits(number)]
+        if any(commit.scope == self._scope for commit in later):
+            return self._replayed(number)
+        if not now.by_unit and later and len(later) < later[-1].number - number:
+            # A commit that is gone may be the one that deleted the scope.
+            raise self._gone(number)
+        return now
+
+    def _replayed(self, number: int) -> Overlays:
+        """The same, from the commits up to there."""
+        found: dict[str, Overlay] = {}
+        last = missing = 0
+        for commit in self._documents.commits():
+            if commit.number > number:
+                break
+            missing += commit.number - last - 1
+            last = commit.number
+            if commit.scope == self._scope:
+                missing = 0
+                for change in commit.changes:
+                    base = self._base_at(change.unit, commit.number)
+                    found[change.unit] = Overlay(base, change.new, object())
+        if missing or last < number:
+            # What a commit changed that is gone is in a later one, if it was one of this scope.
+            raise self._gone(number)
+        return Overlays(found)
+
+    def _base_at(self, unit: str, number: int) -> JSON | Missing:
+        try:
+            return self._documents.load(unit, at=number).value
+        except LayoutError:
+            return MISSING
+
+    def _gone(self, number: int) -> HistoryGone:
+        return HistoryGone(
+            f"what the scope {show(self._scope)} was at commit {number} is not known any more: "
+            "compaction removed commits that may be its own"
+        )
+
+    # --- of the base, or none of a scope's business -----------------------------------------------
+
+    def scopes(self) -> list[str]:
+        """None: a scope has no scopes of its own."""
+        self._require_open()
+        return []
+
+    def overlays(self, scope: str) -> Mapping[str, Overlay]:
+        self._require_open()
+        return {}
+
+    def delete_scope(self, scope: str) -> Commit:
+        self._require_open()
+        raise ScopeNotFoundError("a scope has no scopes of its own")
+
+    def switch_and_snapshot(self) -> int:
+        self._require_open()
+        return self._documents.switch_and_snapshot()
+
+    def compact(self, retention: Retention) -> list[int]:
+        self._require_open()
+        return self._documents.compact(retention)
+
+    def pin(self, number: int) -> None:
+        self._require_open()
+        self._documents.pin(number)
+
+    def unpin(self, number: int) -> None:
+        self._require_open()
+        self._documents.unpin(number)
+
+    def pins(self) -> frozenset[int]:
+        self._require_open()
+        return self._documents.pins()
+
+    def flush(self) -> None:
+        self._require_open()
+        self._documents.flush()
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"this store of the scope {show(self._scope)} was closed")
+
+
+def _left(change: Change, given: Mapping[str, _Stamp], left: Mapping[str, Stamp]) -> Change:
+    """A change as it was made, with the stamp of what it left."""
+    stamp = given[change.unit]
+    if change.new is MISSING:
+        return change._replace(stamp=None)
+    return change._replace(stamp=_Stamp(stamp.base, left.get(change.unit, stamp.overlay)))
+
+
+def _conflict(change: Change, theirs: JSON | Missing) -> ConflictError:
+    return ConflictError(
+        f"{change.unit} was changed by somebody else since it was read",
+        pointer=change.unit,
+        base=change.old,
+        ours=change.new,
+        theirs=theirs,
+    )
