@@ -24,7 +24,7 @@ class Manifest(NamedTuple):
 
     def encode(self) -> bytes:
         said = {"format": self.format, "store": str(self.store), "options": self.options}
-        return json.dumps({**said, "crc32c": _check(said)}, indent=2).encode() + b"\n"
+        return json.dumps({**said, "crc32c": check_of(said)}, indent=2).encode() + b"\n"
 
 
 def parse(data: bytes, file: str) -> Manifest:
@@ -36,7 +36,7 @@ def parse(data: bytes, file: str) -> Manifest:
         said = jsonline.load_object(data)
     except ValueError as error:
         raise CorruptionError("this is no manifest", file=file) from error
-    if said.pop("crc32c", None) != _check(said):
+    if said.pop("crc32c", None) != check_of(said):
         raise CorruptionError("the manifest does not fit its checksum", file=file)
     check_format(said["format"], file)
     return Manifest(UUID(said["store"]), said["options"])
@@ -49,6 +49,7 @@ def check_format(version: object, file: str) -> None:
         raise FormatError(reason, source=file)
 
 
-def _check(said: dict[str, Any]) -> str:
+def check_of(said: dict[str, Any]) -> str:
+    """The checksum of what a file in JSON says, as it is written in it."""
     text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return f"{crc32c(text.encode()):08x}"
