@@ -1,0 +1,336 @@
+"""The event log in segments: a RecordKeeper on the commit log's files. See docs/formats/events.md.
+
+One call of ``extend`` is one record, so that it is there as a whole or not at all, and one sync.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from threading import RLock
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+from weakref import WeakSet
+
+from objstore import event as events
+from objstore import sealing
+from objstore.errors import CorruptionError, ReadOnlyError
+from objstore.event import Event
+from objstore.eventlog import EventLog
+from objstore.keeper import Place, RecordKeeper, merge, missing
+from objstore.sealing import EMPTY, Head, Signer
+
+from . import frames, names
+from .commitlog import CommitLog
+from .eventindex import EventIndex, Proof, Run
+from .io import Files
+from .logfile import Frame, LogFile
+from .logview import Position, View
+
+SEGMENT_SIZE: Final = 1 << 30
+"""How long a file gets before the next one is begun, in bytes."""
+
+_NEAR: Final = 1 << 20
+
+_MARKS: Final = 64
+
+
+class Tail(NamedTuple):
+    """How far a record keeper has seen."""
+
+    end: Position
+    """Of the log."""
+    head: Head
+    uuid: UUID | None
+
+
+_NOTHING: Final = Tail(Position(0, 0), EMPTY, None)
+
+
+def open_events(
+    root: str,
+    *,
+    readonly: bool = False,
+    sync: bool = True,
+    umask: int | None = None,
+    signer: Signer | None = None,
+) -> EventLog:
+    """The event log of the folder ``root``; nothing is written before the first event."""
+    files = Files(names.events(Files(root).root), sync=sync, umask=umask)
+    return EventLog(SegmentRecordKeeper(files, readonly=readonly), signer=signer)
+
+
+class SegmentRecordKeeper(RecordKeeper):
+    """The event log in a folder of its own, ``files.root``.
+
+    Threads that append at the same time share one sync. With ``Files(sync=False)`` events are left
+    to the operating system.
+    """
+
+    def __init__(self, files: Files, *, readonly: bool = False) -> None:
+        self._files: Final = files
+        self._readonly: Final = readonly
+        self._log: Final = CommitLog.open(files)
+        self._set_up()
+        _keepers.add(self)
+
+    def _set_up(self) -> None:
+        """Also in a forked child, as the parent's threads may have been amid anything."""
+        self._guard = RLock()
+        # Guarded by _guard. Who needs the log's lock as well takes that first.
+        self._tail = _NOTHING
+        self._marks: dict[int, Position] = {}
+        """By how many events there were: the end of the log then. Who follows it goes on there."""
+        self._index: EventIndex | None = None
+        self._segments: dict[int, LogFile] = {}
+        self._last: tuple[Position, bytes] | None = None
+        """The batch that was read last, as the next one asked for is mostly in it."""
+
+    def extend(
+        self,
+        added: Sequence[Event],
+        *,
+        expect: UUID | int | None = None,
+        signer: Signer | None = None,
+    ) -> list[Event]:
+        if self._readonly:
+            raise ReadOnlyError("this event log was opened with readonly=True")
+        with self._log.writing() as writer:
+            tail = self._seen()
+            batch = sealing.batch(added, tail.head, self._find, signer)
+            end = tail.end
+            if batch.lines:
+                sealing.check_expected(expect, tail.head, tail.uuid)
+                payload = events.join(batch.lines)
+                _, end = writer.append(payload)
+                self._note(tail, Tail(end, batch.head, _uuid(batch.lines[-1])), payload)
+                if end.offset >= SEGMENT_SIZE:
+                    writer.switch(_checkpoint(self._tail))
+        # Those that were there already as well, as who added them may have died before its sync.
+        self._log.sync(end)
+        with self._guard:
+            if self._index is not None:
+                self._roll(self._index)
+        return merge(batch.stored, batch.lines)
+
+    def read(self, uuid_: UUID) -> Event:
+        found = self._find(uuid_)
+        if found is None:
+            raise missing(uuid_)
+        return found
+
+    def next(self, uuid_: UUID | None = None) -> UUID | None:
+        after = self.locate(uuid_)
+        return next((_uuid(some[0]) for some in self.lines(after)), None)
+
+    def tail(self) -> UUID | None:
+        return self._refresh().uuid
+
+    def head(self) -> Head:
+        return self._refresh().head
+
+    def lines(self, after: Place = None) -> Iterator[list[bytes]]:
+        tail = self._refresh()
+        position = self.locate(after)
+        if position >= tail.head.position:
+            return iter(())
+        return self._lines(position, tail)
+
+    def locate(self, place: Place) -> int:
+        if not isinstance(place, UUID):
+            return place or 0
+        line = self._find_line(place)
+        if line is None:
+            raise missing(place)
+        return events.position_in(line)
+
+    def close(self) -> None:
+        self._log.close()
+
+    # The end of the log
+
+    def _view(self) -> View | None:
+        return self._log._view()
+
+    def _refresh(self) -> Tail:
+        self._log.refresh()
+        return self._seen()
+
+    def _seen(self) -> Tail:
+        """The end of what the log's view has come to."""
+        with self._guard:
+            view = self._view()
+            if view is None:
+                return _NOTHING
+            with view.guard:
+                number, end = view.number, view.position
+            if end != self._tail.end:
+                self._move(self._read_tail(number, end))
+            return self._tail
+
+    def _move(self, tail: Tail) -> None:
+        self._tail = tail
+        self._marks[tail.head.position] = tail.end
+        if len(self._marks) > _MARKS:
+            del self._marks[next(iter(self._marks))]
+
+    def _read_tail(self, number: int, end: Position) -> Tail:
+        known = self._tail
+        if known.end.generation == end.generation and 0 <= end.offset - known.end.offset < _NEAR:
+            payload = b""
+            for _, frame in self._records(known.end, end):
+                payload = frame.payload
+        else:
+            payload = self._log.read(number).payload if number else b""
+        if not payload:
+            return known._replace(end=end)
+        line = events.split(payload)[-1]
+        hash = events.hash_in(line, events.text_end(line)).decode()
+        return Tail(end, Head(events.position_in(line), hash), _uuid(line))
+
+    def _note(self, before: Tail, after: Tail, payload: bytes) -> None:
+        """Go over what was just appended."""
+        with self._guard:
+            self._move(after)
+            index = self._index
+            if index is not None and index.count == before.head.position:
+                generation, end = after.end
+                start = end - frames.HEADER_SIZE - len(payload) - 1
+                # What is made of it now is never written before this is on the disk.
+                index.add(Position(generation, start), after.end, payload)
+
+    # Reading
+
+    def _find(self, uuid: UUID) -> Event | None:
+        line = self._find_line(uuid)
+        return None if line is None else events.decode(line)
+
+    def _find_line(self, uuid: UUID) -> bytes | None:
+        text = events.text_of(uuid)
+        with self._guard:
+            index = self._indexed()
+            for start in () if index is None else index.find(text):
+                line = events.find(self._payload(start), text)
+                if line is not None:
+                    return line
+        return None
+
+    def _payload(self, start: Position) -> bytes:
+        if self._last is None or self._last[0] != start:
+            frame = next(self._segment(start.generation).frames(start.offset), None)
+            if frame is None:
+                raise self._segment(start.generation).corrupted(start.offset, "no frame is here")
+            self._last = start, frame.payload
+        return self._last[1]
+
+    def _lines(self, after: int, tail: Tail) -> Iterator[list[bytes]]:
+        """Those behind ``after``, which there are."""
+        with self._guard:
+            place, start = self._start(after)
+        for _, frame in self._records(start, tail.end):
+            some = events.split(frame.payload)
+            if place + len(some) > after + 1:
+                yield some[max(after + 1 - place, 0) :]
+            place += len(some)
+
+    def _start(self, after: int) -> tuple[int, Position]:
+        """An event not behind the one after ``after``, and where a record begins with it."""
+        if after == 0:
+            return 1, self._begin()
+        mark = self._marks.get(after)
+        if mark is not None:
+            return after + 1, mark
+        index = self._indexed()
+        return (1, self._begin()) if index is None else index.before(after + 1)
+
+    def _records(self, start: Position, end: Position) -> Iterator[tuple[int, Frame]]:
+        """The records between two places, with their files' generations."""
+        generation, offset = start
+        while generation <= end.generation:
+            file = self._segment(generation)
+            last = None
+            for frame in file.frames(offset or file.begin):
+                if generation == end.generation and frame.end > end.offset:
+                    return
+                offset, last = frame.end, frame.header.kind
+                if last == frames.RECORD:
+                    yield generation, frame
+                elif last == frames.END:
+                    break
+            if last != frames.END and Position(generation, offset) < end:
+                raise file.corrupted(offset, "no frame is here, and the log goes on behind")
+            generation, offset = generation + 1, 0
+
+    def _segment(self, generation: int) -> LogFile:
+        with self._guard:
+            if generation not in self._segments:
+                file = LogFile.open(self._files, generation)
+                if file is None:
+                    path = self._files.relative(names.log(self._files.root, generation))
+                    raise CorruptionError("this file of the event log is missing", file=path)
+                self._segments[generation] = file
+            return self._segments[generation]
+
+    def _begin(self) -> Position:
+        return Position(1, self._segment(1).begin)
+
+    # The index
+
+    def _indexed(self) -> EventIndex | None:
+        """The index with all that was seen; None while there is no log."""
+        tail = self._seen()
+        if tail.end == _NOTHING.end:
+            return None
+        index = self._index
+        if index is None:
+            index = self._index = self._load()
+        for generation, frame in self._records(index.end, tail.end):
+            start = Position(generation, frame.offset)
+            index.add(start, Position(generation, frame.end), frame.payload)
+            self._roll(index)
+        self._roll(index)
+        return index
+
+    def _roll(self, index: EventIndex) -> None:
+        if index.is_full:
+            self._log.sync(index.end)
+            index.roll()
+
+    def _load(self) -> EventIndex:
+        begin = self._begin()
+        store = self._segment(1).store
+        index = EventIndex(self._files, store, begin, keep=not self._readonly)
+        index.take(self._sound(index.runs_on_disk()))
+        return index
+
+    def _sound(self, runs: list[Run]) -> list[Run]:
+        """The runs that are of this log: the last frame of one has a hash of all before."""
+        while runs and not self._is_sound(runs[-1]):
+            runs.pop()
+        return runs
+
+    def _is_sound(self, run: Run) -> bool:
+        generation, offset = run.proof.start
+        if run.end > self._tail.end:
+            return False
+        frame = next(self._segment(generation).frames(offset), None)
+        return frame is not None and Proof.of(run.proof.start, frame.payload) == run.proof
+
+
+_keepers: Final[WeakSet[SegmentRecordKeeper]] = WeakSet()
+
+
+def _set_up_all() -> None:
+    for keeper in list(_keepers):
+        keeper._set_up()
+
+
+os.register_at_fork(after_in_child=_set_up_all)
+
+
+def _uuid(line: bytes) -> UUID:
+    return UUID(events.uuid_in(line).decode())
+
+
+def _checkpoint(tail: Tail) -> dict[str, Any]:
+    return {"events": tail.head.position, "hash": tail.head.hash}

@@ -1,0 +1,120 @@
+"""What an event log knows of types: schemas, versions, who validates and who consumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+
+from . import validation
+from .errors import SchemaError, ValidationError
+from .event import Event
+from .values import JSON
+
+Upcast = TypeVar("Upcast", bound=Callable[[Any], Any])
+
+
+@runtime_checkable
+class Validator(Protocol):
+    """Refuses events."""
+
+    def validate(self, event: Event, /) -> object:
+        """Raise an error, such as ValueError, where the event must not be stored."""
+        ...
+
+
+@runtime_checkable
+class Consumer(Protocol):
+    """Does something when an event has been appended."""
+
+    def consume(self, event: Event, /) -> object:
+        """Called when the event is durable. An error of it goes to who appended."""
+        ...
+
+
+class Step(NamedTuple):
+    """From one version to the next."""
+
+    convert: Callable[[Any], Any]
+    to: str
+
+
+class Types:
+    """To be filled before it is used by several threads."""
+
+    def __init__(self) -> None:
+        self._schemas: Final[dict[tuple[str, int], validation.Validator]] = {}
+        self._steps: Final[dict[tuple[str, int], Step]] = {}
+        self._versions: Final[dict[str, int]] = {}
+        self._validators: Final[list[tuple[Validator, tuple[str, ...]]]] = []
+        self._consumers: Final[list[tuple[Consumer, tuple[str, ...]]]] = []
+
+    def register(self, one: Validator | Consumer, types: tuple[str, ...]) -> None:
+        given: object = one
+        if isinstance(given, Validator):
+            self._validators.append((given, types))
+        if isinstance(given, Consumer):
+            self._consumers.append((given, types))
+        elif not isinstance(given, Validator):
+            kind = type(given).__name__
+            raise TypeError(f"expected an object with a method validate or consume, not {kind}")
+
+    def schema(self, type: str, schema: JSON | type[Any], version: int | None) -> None:
+        found = getattr(schema, "__schema__", schema)
+        if not isinstance(found, dict | bool):
+            kind = found.__class__.__name__
+            raise SchemaError(f"event {type!r}: expected a JSON Schema or a class, not {kind}")
+        made = validation.Validator(cast("JSON", found), source=f"event {type}")
+        self._schemas[type, version or self.version(type)] = made
+
+    def upcaster(self, type: str, version: int, to: str | None) -> Callable[[Upcast], Upcast]:
+        if (type, version) in self._steps:
+            raise ValueError(f"event {type!r} of version {version} has an upcaster already")
+        name = to or type
+
+        def keep(convert: Upcast) -> Upcast:
+            self._steps[type, version] = Step(convert, name)
+            newest = max(version + 1, self.version(name))
+            self._versions[name] = self._versions[type] = newest
+            return convert
+
+        return keep
+
+    def version(self, type: str) -> int:
+        """The newest version of a type."""
+        return self._versions.get(type, 1)
+
+    def upcast(self, event: Event) -> Event:
+        """The event as the newest version of its type says it."""
+        if not self._steps:
+            return event
+        while (step := self._steps.get((event.type, event.version))) is not None:
+            data = step.convert(event.data)
+            event = event.evolve(data=data, version=event.version + 1, type=step.to)
+        return event
+
+    def validate(self, event: Event) -> None:
+        if self._schemas:
+            schema = self._schemas.get((event.type, event.version))
+            failures = schema.failures(event.data, f"event {event.type}") if schema else []
+            if failures:
+                raise ValidationError(failures)
+        for one, types in self._validators:
+            if not types or event.type in types:
+                one.validate(event)
+
+    def consume(self, stored: Sequence[Event]) -> None:
+        """Tell all consumers of all events, and then raise what the first to fail has raised."""
+        if not self._consumers:
+            return
+        failed: BaseException | None = None
+        for event in stored:
+            for one, types in self._consumers:
+                if types and event.type not in types:
+                    continue
+                try:
+                    one.consume(event)
+                except Exception as error:  # noqa: BLE001 - it is raised when all were told
+                    error.add_note(f"the event {event.uuid} was appended; its consumer failed")
+                    failed = failed or error
+        if failed is not None:
+            raise failed

@@ -1,0 +1,306 @@
+"""Events: what happened, as the lines of JSON that every record keeper stores.
+
+Grammar and schema: docs/formats/events.md. A line's text before ``integrity`` is what its hash is
+of; two lines that mean the same event have the same text there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, cast
+from uuid import UUID, uuid4
+
+import orjson
+
+from .errors import CorruptionError, FormatError
+from .values import JSON, show
+
+__all__ = ["Event", "Integrity"]
+
+SEPARATOR: Final = b",\t"
+"""Between the events of a batch. JSON writes a tab in a string as an escape, so that it is found
+nowhere else."""
+
+_INTEGRITY: Final = b',"integrity":{"hash":"'
+_HASH_SIZE: Final = 64
+_POSITION: Final = b'","position":'
+_UUID: Final = b'"uuid":"'
+_UUID_SIZE: Final = 36
+
+
+class Integrity(NamedTuple):
+    """What binds an event to its place in the log. See ``EventLog.verify``."""
+
+    position: int
+    """1 for the first event of a log, then one more each."""
+    hash: str
+    """SHA-256 of the predecessor's hash and of this event, in hexadecimal."""
+    key: str | None = None
+    """The Ed25519 public key of the signer, in hexadecimal; None where the event is not signed."""
+    signature: str | None = None
+    """Of the hash, in hexadecimal."""
+
+
+class Event:
+    """Something that happened. Immutable; ``data`` is any JSON value, and not to be changed.
+
+    ``uuid`` and ``time`` are made up where they are not given. ``version`` is the version of what
+    ``data`` looks like, for the type. Raises TypeError and ValueError for fields that cannot be.
+    """
+
+    __slots__ = ("_is_new", "_said")
+
+    _said: dict[str, Any]
+    _is_new: bool
+    """Whether the UUID was just made up and nobody else has seen it."""
+
+    def __init__(
+        self,
+        type: str,
+        data: JSON = None,
+        *,
+        uuid: UUID | None = None,
+        time: datetime | None = None,
+        author: str | None = None,
+        version: int = 1,
+    ) -> None:
+        _check_text("type", type)
+        if author is not None:
+            _check_text("author", author)
+        said: dict[str, Any] = {} if author is None else {"author": author}
+        said["data"] = data
+        said["time"] = _stamp(time)
+        said["type"] = type
+        said["uuid"] = str(uuid4() if uuid is None else _check_uuid(uuid))
+        if _check_version(version) != 1:
+            said["version"] = version
+        self._said = said
+        self._is_new = False
+
+    @property
+    def uuid(self) -> UUID:
+        return UUID(self._said["uuid"])
+
+    @property
+    def type(self) -> str:
+        return cast("str", self._said["type"])
+
+    @property
+    def version(self) -> int:
+        return cast("int", self._said.get("version", 1))
+
+    @property
+    def data(self) -> Any:
+        return self._said["data"]
+
+    @property
+    def time(self) -> datetime:
+        """When, in UTC."""
+        return datetime.fromisoformat(self._said["time"])
+
+    @property
+    def author(self) -> str | None:
+        return self._said.get("author")
+
+    @property
+    def integrity(self) -> Integrity | None:
+        """None for an event that is in no log."""
+        said = self._said.get("integrity")
+        if said is None:
+            return None
+        return Integrity(said["position"], said["hash"], said.get("key"), said.get("signature"))
+
+    @property
+    def position(self) -> int:
+        """The place in the log, from 1; 0 for an event that is in none."""
+        said = self._said.get("integrity")
+        return 0 if said is None else cast("int", said["position"])
+
+    def evolve(self, *, data: JSON, version: int, type: str | None = None) -> Event:
+        """The same event as a later version of its type says it, or another type."""
+        said = dict(self._said)
+        said["data"], said["version"] = data, _check_version(version)
+        if type is not None:
+            _check_text("type", type)
+            said["type"] = type
+        return _of(said)
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as a JSON object: schemas/event.json."""
+        return dict(self._said)
+
+    def says_as(self, other: Event) -> bool:
+        """Whether both have the same content: type, version, data and author. Times may differ."""
+        return _content(self) == _content(other)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        return _core(self._said) == _core(other._said)
+
+    def __hash__(self) -> int:
+        return hash(self._said["uuid"])
+
+    def __repr__(self) -> str:
+        place = f" at {self.position}" if self.position else ""
+        return f"<Event {self.type!r} {self._said['uuid']}{place}>"
+
+
+def _of(said: dict[str, Any]) -> Event:
+    event = object.__new__(Event)
+    event._said = said  # pyright: ignore[reportPrivateUsage]
+    event._is_new = False
+    return event
+
+
+def new(type: str, data: JSON, author: str | None, version: int) -> Event:
+    """An event whose UUID no log can have, so that none needs to look for it."""
+    event = Event(type, data, author=author, version=version)
+    event._is_new = True
+    return event
+
+
+def is_new(event: Event) -> bool:
+    return event._is_new
+
+
+def text_of(uuid: UUID) -> bytes:
+    """As lines have it."""
+    return str(uuid).encode()
+
+
+# Lines
+
+
+def encode(event: Event) -> bytes:
+    """The line of an event, as it was stored."""
+    return orjson.dumps(event._said)
+
+
+def decode(line: bytes, file: str = "event") -> Event:
+    """The event of a line. Raises CorruptionError, which names ``file``, for what is none."""
+    return decode_all(line, file)[0]
+
+
+def decode_all(payload: bytes, file: str = "event") -> list[Event]:
+    """The events of one line, or of a batch. Raises as ``decode`` does."""
+    try:
+        said = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise CorruptionError(f"this is no event: {error}", file=file) from error
+    found: list[dict[str, Any]] = said if type(said) is list else [said]
+    for one in found:
+        if type(one) is not dict or "uuid" not in one or "integrity" not in one:
+            raise CorruptionError("this is JSON, and no event", file=file)
+    return [*map(_of, found)]
+
+
+def join(lines: Iterable[bytes]) -> bytes:
+    """A batch of at least two, or a single line as it is."""
+    kept = list(lines)
+    return kept[0] if len(kept) == 1 else b"[" + SEPARATOR.join(kept) + b"]"
+
+
+def split(payload: bytes) -> list[bytes]:
+    """The lines of a batch, or of a single line."""
+    return payload[1:-1].split(SEPARATOR) if payload.startswith(b"[") else [payload]
+
+
+def sealed_text(text: bytes, hash: str, position: int, more: bytes) -> bytes:
+    """A line, of the event's text and what binds it to its place."""
+    return b'%b,"integrity":{"hash":"%b","position":%d%b}}' % (
+        text[:-1],
+        hash.encode(),
+        position,
+        more,
+    )
+
+
+def text_end(line: bytes) -> int:
+    """Where in a line ``integrity`` begins; -1 where none does."""
+    return line.rfind(_INTEGRITY)
+
+
+def hash_in(line: bytes, end: int) -> bytes:
+    """The hash that a line has, in hexadecimal; ``end`` is what ``text_end`` said."""
+    start = end + len(_INTEGRITY)
+    return line[start : start + _HASH_SIZE]
+
+
+def position_in(line: bytes) -> int:
+    """The position that a line has. Raises ValueError for what is no line."""
+    start = text_end(line) + len(_INTEGRITY) + _HASH_SIZE + len(_POSITION)
+    stop = start
+    while line[stop : stop + 1].isdigit():
+        stop += 1
+    return int(line[start:stop])
+
+
+def uuid_in(line: bytes) -> bytes:
+    """The UUID's text in a line, which comes last or before the version."""
+    end = text_end(line)
+    if line[end - 1 : end] != b'"':
+        end = line.rfind(_UUID, 0, end) + len(_UUID) + _UUID_SIZE + 1
+    return line[end - 1 - _UUID_SIZE : end - 1]
+
+
+def find(payload: bytes, uuid: bytes) -> bytes | None:
+    """The line of the event with that UUID in a batch; None where none has it."""
+    needle = _UUID + uuid
+    at = payload.find(needle)
+    while at >= 0:
+        start = payload.rfind(SEPARATOR, 0, at)
+        stop = payload.find(SEPARATOR, at)
+        is_batch = payload.startswith(b"[")
+        first = (1 if is_batch else 0) if start < 0 else start + len(SEPARATOR)
+        last = len(payload) - (1 if is_batch else 0) if stop < 0 else stop
+        line = payload[first:last]
+        if uuid_in(line) == uuid:
+            return line
+        at = payload.find(needle, at + 1)
+    return None
+
+
+# Fields
+
+
+def _core(said: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if key != "integrity"}
+
+
+def _content(event: Event) -> tuple[Any, ...]:
+    data = orjson.dumps(event._said["data"], option=orjson.OPT_SORT_KEYS)
+    return event.type, event.version, event.author, data
+
+
+def _check_text(name: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"an event's {name} is a str, not {type(text).__name__}")
+    if not text:
+        raise ValueError(f"an event's {name} is not empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        reason = f"expected text that UTF-8 can hold, found {show(text)}"
+        raise FormatError(reason, source=f"an event's {name}") from None
+
+
+def _check_uuid(uuid: object) -> UUID:
+    if not isinstance(uuid, UUID):
+        raise TypeError(f"an event's uuid is a uuid.UUID, not {type(uuid).__name__}")
+    return uuid
+
+
+def _check_version(version: object) -> int:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"an event's version is an integer from 1 on, not {show(version)}")
+    return version
+
+
+def _stamp(time: datetime | None) -> str:
+    if time is None:
+        time = datetime.now(UTC)
+    elif time.tzinfo is None:
+        raise ValueError("an event's time has a time zone; datetime.now(UTC) has")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

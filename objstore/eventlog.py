@@ -1,0 +1,311 @@
+"""The event log: what happened, in order, for anybody to replay, follow and verify.
+
+log.append("person-added", {"id": "bob"})
+for event in log: ...                       # all; log[41:], log.since(uuid)
+for event in log.subscribe(): ...           # all, and then each as it comes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Condition
+from typing import Any, Final, Self, overload
+from uuid import UUID
+
+from . import event as events
+from ._event_types import Consumer, Types, Upcast, Validator
+from .documents import Commit
+from .errors import CorruptionError, VerificationError
+from .event import Event
+from .keeper import Place, Progress, RecordKeeper
+from .sealing import Chain, Head, PublicKey, Signer
+from .subscription import Subscription
+from .values import JSON
+
+__all__ = ["EventLog"]
+
+
+class EventLog:
+    """A log of events on a RecordKeeper; safe between threads.
+
+    Positions count from 1, indices, as those of a list, from 0: ``log[0]`` is at position 1. With a
+    ``signer`` every event that is appended is signed. Calls raise as those of RecordKeeper do.
+    """
+
+    def __init__(self, keeper: RecordKeeper, *, signer: Signer | None = None) -> None:
+        self.keeper: Final = keeper
+        self._signer: Final = signer
+        self._types: Final = Types()
+        self._grown: Final = Condition()
+        """Notified when this handle has appended."""
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def append(
+        self,
+        type: str,
+        data: JSON = None,
+        *,
+        uuid: UUID | None = None,
+        expect: UUID | int | None = None,
+        author: str | None = None,
+    ) -> Event:
+        """Append an event and return it as it is stored: durable, and with its place.
+
+        A ``uuid`` makes it safe to append again: if the log has that event, it is returned. With
+        ``expect``, the UUID of the tail or how many events there are, nobody else's event comes in
+        between. Raises DuplicateEventError for a UUID under which the log has another content,
+        ConflictError where the log has gone on, ValidationError where the type's schema refuses the
+        data, FormatError for data that JSON cannot hold, and what validators raise.
+        """
+        version = self._types.version(type)
+        if uuid is None:
+            event = events.new(type, data, author, version)
+        else:
+            event = Event(type, data, uuid=uuid, author=author, version=version)
+        return self._extend([event], expect)[0]
+
+    def extend(
+        self, added: Iterable[Event | tuple[str, JSON]], *, expect: UUID | int | None = None
+    ) -> list[Event]:
+        """Append events, or pairs of type and data, in order and with one sync: all or none.
+
+        Raises as ``append`` does.
+        """
+        return self._extend([self._as_event(one) for one in added], expect)
+
+    def _as_event(self, one: Event | tuple[str, JSON]) -> Event:
+        if isinstance(one, Event):
+            return one
+        type, data = one
+        return events.new(type, data, None, self._types.version(type))
+
+    def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> list[Event]:
+        for event in added:
+            self._types.validate(event)
+        if not added:
+            return []
+        stored = self.keeper.extend(added, expect=expect, signer=self._signer)
+        with self._grown:
+            self._grown.notify_all()
+        self._types.consume(stored)
+        return stored
+
+    def follow_commits(self, commits: Iterable[Commit], *, source: UUID) -> int:
+        """Append an event of type ``commit`` for each commit of a store; how many were new.
+
+        Its data: number, meta, scope and the units changed. ``source`` says which store; the same
+        commit again, by this process or another, is the same event. ``followed`` tells where to go
+        on.
+        """
+        count = 0
+        for commit in commits:
+            count += self._follow(commit, source)
+        return count
+
+    def _follow(self, commit: Commit, source: UUID) -> bool:
+        data = {
+            "number": commit.number,
+            "meta": dict(commit.meta),
+            "scope": commit.scope,
+            "units": [change.unit for change in commit.changes],
+        }
+        uuid = _commit_uuid(source, commit.number)
+        if self.exists(uuid):
+            return False
+        self._extend([Event("commit", data, uuid=uuid, time=commit.time)], None)
+        return True
+
+    def followed(self, source: UUID) -> int:
+        """The number of the last commit that ``follow_commits`` has appended; 0 for none.
+
+        Commits are to be followed without a gap.
+        """
+        known, unknown = 0, 1
+        while self.exists(_commit_uuid(source, unknown)):
+            known, unknown = unknown, 2 * unknown
+        while unknown - known > 1:
+            middle = (known + unknown) // 2
+            if self.exists(_commit_uuid(source, middle)):
+                known = middle
+            else:
+                unknown = middle
+        return known
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.head().position
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Event]:
+        """All events up to the tail as it is now, upcast."""
+        return self.since()
+
+    def since(self, after: Event | Place = None) -> Iterator[Event]:
+        """The events behind an event, a UUID or a position, up to the tail as it is now.
+
+        Raises EventNotFoundError for a UUID that the log does not have.
+        """
+        upcast = self._types.upcast
+        for some in self.keeper.lines(_place(after)):
+            for event in events.decode_all(events.join(some)):
+                yield upcast(event)
+
+    @overload
+    def __getitem__(self, key: int | UUID) -> Event: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Event]: ...
+    def __getitem__(self, key: int | UUID | slice) -> Event | list[Event]:
+        """The event of a UUID, or as a list has it: by its index, or those of a slice.
+
+        A slice may also begin and end with events or UUIDs; it holds the first, and not the last.
+        Raises EventNotFoundError (a ValueError), IndexError.
+        """
+        if isinstance(key, UUID):
+            return self._types.upcast(self.read(key))
+        if isinstance(key, slice):
+            return self._slice(key)
+        size = len(self)
+        index = key + size if key < 0 else key
+        if not 0 <= index < size:
+            raise IndexError(f"the log has {size} events, and none at index {key}")
+        return next(self.since(index))
+
+    def _slice(self, key: slice) -> list[Event]:
+        bounds = slice(self._index(key.start), self._index(key.stop), key.step)
+        wanted = range(len(self))[bounds]
+        if not wanted:
+            return []
+        low, high = min(wanted), max(wanted)
+        found = [event for event, _ in zip(self.since(low), range(low, high + 1), strict=False)]
+        return found[:: wanted.step] if wanted.step > 0 else found[::-1][:: -wanted.step]
+
+    def _index(self, bound: Any) -> Any:
+        place = bound.uuid if isinstance(bound, Event) else bound
+        return self.keeper.locate(place) - 1 if isinstance(place, UUID) else place
+
+    def __contains__(self, event: object) -> bool:
+        """Whether the log has an event, or a UUID."""
+        uuid = event.uuid if isinstance(event, Event) else event
+        return isinstance(uuid, UUID) and self.exists(uuid)
+
+    def read(self, uuid_: UUID) -> Event:
+        """The event of a UUID, as it was stored. Raises EventNotFoundError (a ValueError)."""
+        return self.keeper.read(uuid_)
+
+    def exists(self, uuid_: UUID) -> bool:
+        """Whether the log has an event with that UUID."""
+        return self.keeper.exists(uuid_)
+
+    def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """The UUID of the event behind that one, None for the tail; without one, of the first."""
+        return self.keeper.next(uuid_)
+
+    def tail(self) -> UUID | None:
+        """The UUID of the last event; None where there is none."""
+        return self.keeper.tail()
+
+    def head(self) -> Head:
+        """How many events there are, and the last one's hash: to be kept for ``verify``."""
+        return self.keeper.head()
+
+    def subscribe(
+        self, after: Event | Place = None, *, timeout: float | None = None
+    ) -> Subscription:
+        """All events behind a place, and then each that anybody appends: no gap, and none twice.
+
+        To be iterated over with ``for`` or ``async for``. It ends when it is closed, or when for
+        ``timeout`` seconds nothing came. Events of other processes come within 50 ms.
+        """
+        place = _place(after)
+        position = self.keeper.locate(place)
+        return Subscription(self.since, self._grown, position, timeout)
+
+    # --- what types are ---------------------------------------------------------------------------
+
+    def register(self, one: Validator | Consumer, *types: str) -> None:
+        """Have events of these types, or of all, validated or consumed by this handle.
+
+        ``one.validate(event)`` is called before an event is stored, and refuses it by raising.
+        ``one.consume(event)`` is called when it is durable, once for each call that appended it.
+        """
+        self._types.register(one, types)
+
+    def schema(self, type: str, schema: JSON | type[Any], *, version: int | None = None) -> None:
+        """Check the data of a type's events against a JSON Schema, or a class that has one.
+
+        ``version`` is the newest one unless given. Raises SchemaError.
+        """
+        self._types.schema(type, schema, version)
+
+    def upcaster(
+        self, type: str, version: int = 1, *, to: str | None = None
+    ) -> Callable[[Upcast], Upcast]:
+        """Decorates a function from the data of a type's ``version`` to that of the next.
+
+        Events are read as the newest version says them; what is stored never changes. New ones are
+        appended as the newest. With ``to`` the type has another name from then on.
+        """
+        return self._types.upcaster(type, version, to)
+
+    # --- integrity --------------------------------------------------------------------------------
+
+    def verify(
+        self,
+        *,
+        head: Head | None = None,
+        keys: Iterable[PublicKey] | None = None,
+        progress: Progress | None = None,
+    ) -> Head:
+        """Go over all events; the head that they lead to.
+
+        ``head`` is one that this log had earlier, as told by ``head`` or ``verify``: everything up
+        to there has to be as it was then. With ``keys``, each event has to be signed by one of
+        them. Raises VerificationError, which names the first bad event.
+        """
+        chain = Chain(keys=keys)
+        size = self.head().position
+        try:
+            for some in self.keeper.lines():
+                before = chain.head.position
+                chain.take(some, events.decode_all(events.join(some)))
+                if head is not None and before < head.position <= chain.head.position:
+                    _check_head(head, some[head.position - before - 1])
+                if progress is not None:
+                    progress(chain.head.position, max(size, chain.head.position))
+        except CorruptionError as error:
+            raise VerificationError(str(error), position=chain.head.position + 1) from error
+        if head is not None and head.position > chain.head.position:
+            reason = f"it is missing, as the log had {head.position} events"
+            raise VerificationError(reason, position=chain.head.position + 1)
+        return chain.head
+
+    def close(self) -> None:
+        """Close the record keeper. Closing again does nothing; other calls raise ClosedError."""
+        self.keeper.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _place(after: Event | Place) -> Place:
+    return after.uuid if isinstance(after, Event) else after
+
+
+def _check_head(head: Head, line: bytes) -> None:
+    if events.hash_in(line, events.text_end(line)).decode() != head.hash:
+        uuid = UUID(events.uuid_in(line).decode())
+        reason = "the events up to here are others than those of the head given"
+        raise VerificationError(reason, position=head.position, uuid=uuid)
+
+
+def _commit_uuid(source: UUID, number: int) -> UUID:
+    from uuid import uuid5
+
+    return uuid5(source, f"commit {number}")

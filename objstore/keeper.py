@@ -1,0 +1,114 @@
+"""The contract of RecordKeeper: events one behind the other. Names and rules: seed 000."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+from . import event as events
+from .errors import EventNotFoundError
+from .event import Event
+from .sealing import EMPTY, Head, Signer
+
+__all__ = ["RecordKeeper"]
+
+Place = UUID | int | None
+"""An event by its UUID, or by its position, from 1; 0 and None are the place before the first."""
+
+
+class RecordKeeper(ABC):
+    """A log of events; safe between threads, and between processes where its medium is shared.
+
+    A new event follows the last one that anybody has added, and stays where it is. It is durable
+    when the call that adds it returns. Every call may raise BackingError, CorruptionError and
+    ClosedError.
+    """
+
+    @abstractmethod
+    def extend(
+        self,
+        added: Sequence[Event],
+        *,
+        expect: UUID | int | None = None,
+        signer: Signer | None = None,
+    ) -> list[Event]:
+        """Add events in their order, all or none; they come back as they are stored.
+
+        One that the log has already, by its UUID, is not added again, and comes back as it is
+        there. ``expect`` is the UUID of the tail, or how many events there are: unless it is so
+        when the first new one is added, ConflictError is raised, and nothing is added. Raises
+        DuplicateEventError for another content under the same UUID, FormatError for data that JSON
+        cannot hold.
+        """
+
+    @abstractmethod
+    def read(self, uuid_: UUID) -> Event:
+        """The event with that UUID. Raises EventNotFoundError (a ValueError)."""
+
+    @abstractmethod
+    def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """The UUID of the event behind that one; None for the tail. Without one: of the first.
+
+        Raises EventNotFoundError (a ValueError).
+        """
+
+    @abstractmethod
+    def tail(self) -> UUID | None:
+        """The UUID of the last event; None where there is none."""
+
+    # --- on top of these; a maker may know faster ways --------------------------------------------
+
+    def add(self, event: Event) -> None:
+        """Add an event behind the last one. Adding the same event again does nothing.
+
+        Raises as ``extend`` does.
+        """
+        self.extend([event])
+
+    def exists(self, uuid_: UUID) -> bool:
+        """Whether there is an event with that UUID."""
+        try:
+            self.read(uuid_)
+        except EventNotFoundError:
+            return False
+        return True
+
+    def head(self) -> Head:
+        """How many events there are, and the last one's hash."""
+        tail = self.tail()
+        last = None if tail is None else self.read(tail).integrity
+        return EMPTY if last is None else Head(last.position, last.hash)
+
+    def lines(self, after: Place = None) -> Iterator[list[bytes]]:
+        """The events behind a place as they are stored, some at a time, up to the tail as it is.
+
+        Raises EventNotFoundError.
+        """
+        place = self.next(after if isinstance(after, UUID) else None)
+        for _ in range(after if isinstance(after, int) else 0):
+            place = None if place is None else self.next(place)
+        while place is not None:
+            yield [events.encode(self.read(place))]
+            place = self.next(place)
+
+    def locate(self, place: Place) -> int:
+        """The position of a place. Raises EventNotFoundError for a UUID that there is not."""
+        return self.read(place).position if isinstance(place, UUID) else place or 0
+
+    def close(self) -> None:  # noqa: B027 - a maker that holds nothing has nothing to do
+        """Release what is held; closing again does nothing, any other call raises ClosedError."""
+
+
+def missing(uuid: UUID) -> EventNotFoundError:
+    return EventNotFoundError(f"there is no event {uuid}")
+
+
+def merge(stored: Sequence[Event | None], lines: Sequence[bytes]) -> list[Event]:
+    """The events that were given, as they are stored now: new ones from their lines."""
+    fresh = map(events.decode, lines)
+    return [next(fresh) if one is None else one for one in stored]
+
+
+Progress = Callable[[int, int], object]
+"""Told how many events are done, and of how many."""

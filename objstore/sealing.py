@@ -1,0 +1,280 @@
+"""Integrity of events: a chain of SHA-256 over canonical JSON (RFC 8785), and Ed25519 signatures.
+
+    hash of event n  =  SHA-256(hash of event n-1, as 32 bytes, + the event's canonical text)
+
+The text is the event without its ``integrity``. Nothing before event n can be changed, moved, added
+or removed without its hash becoming another one. Rules: docs/formats/events.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from math import isfinite
+from typing import Any, Final, NamedTuple, Protocol
+from uuid import UUID
+
+import orjson
+
+from . import event as events
+from .errors import ConflictError, DuplicateEventError, FormatError, VerificationError
+from .event import Event
+from .values import show
+
+__all__ = ["EMPTY", "Head", "PublicKey", "Signer"]
+
+_SIGNED: Final = b"objstore event\n"
+"""What a signature is of, before the hash, so that it is good for nothing else."""
+
+_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_MAX_INT: Final = 2**53 - 1
+_NOT_CANONICAL: Final = b',"canonical":false'
+
+
+class Head(NamedTuple):
+    """The end of a log, in short: who has it can tell later that nothing up to there was changed.
+
+    Two of the same position and hash are of the same events.
+    """
+
+    position: int
+    """How many events."""
+    hash: str
+    """The last one's, in hexadecimal; of an empty log zeros."""
+
+
+EMPTY: Final = Head(0, "0" * 64)
+
+
+class Signer(Protocol):
+    """Signs events: an ``Ed25519PrivateKey`` of the package cryptography."""
+
+    def sign(self, data: bytes, /) -> bytes: ...
+
+    def public_key(self) -> PublicKey: ...
+
+
+class PublicKey(Protocol):
+    """Checks signatures: an ``Ed25519PublicKey`` of the package cryptography."""
+
+    def verify(self, signature: bytes, data: bytes, /) -> None: ...
+
+    def public_bytes_raw(self) -> bytes: ...
+
+
+class Sealed(NamedTuple):
+    """An event with its place in the log."""
+
+    line: bytes
+    head: Head
+    """The log's when it is in."""
+
+
+class Batch(NamedTuple):
+    """What is to be appended."""
+
+    stored: list[Event | None]
+    """For each event that was given, the one that is there already; None for a new one."""
+    lines: list[bytes]
+    head: Head
+
+
+def seal(event: Event, head: Head, signer: Signer | None = None) -> Sealed:
+    """The line of an event that follows ``head``. Raises FormatError for data that JSON, or
+    RFC 8785, cannot hold."""
+    text, canonical = _texts(event)
+    digest = sha256(bytes.fromhex(head.hash) + canonical)
+    more = b"" if text == canonical else _NOT_CANONICAL
+    if signer is not None:
+        more += _signature(signer, digest.digest())
+    after = Head(head.position + 1, digest.hexdigest())
+    return Sealed(events.sealed_text(text, after.hash, after.position, more), after)
+
+
+def batch(
+    given: Sequence[Event],
+    head: Head,
+    find: Callable[[UUID], Event | None],
+    signer: Signer | None = None,
+) -> Batch:
+    """Seal what is new of ``given``; ``find`` gives the event that the log has.
+
+    Raises DuplicateEventError where an event of other content has the UUID, FormatError as
+    ``seal`` does.
+    """
+    stored: list[Event | None] = []
+    lines: list[bytes] = []
+    added: dict[UUID, Event] = {}
+    for event in given:
+        found = None if events.is_new(event) else added.get(event.uuid) or find(event.uuid)
+        if found is None:
+            line, head = seal(event, head, signer)
+            lines.append(line)
+            if len(given) > 1 and not events.is_new(event):
+                added[event.uuid] = event
+        else:
+            check_same(event, found)
+        stored.append(found)
+    return Batch(stored, lines, head)
+
+
+def check_same(event: Event, stored: Event) -> None:
+    """Raises DuplicateEventError where two events of one UUID differ in content."""
+    if not event.says_as(stored):
+        reason = f"there is an event {stored.uuid} of other content"
+        raise DuplicateEventError(f"{reason}, of type {show(stored.type)}")
+
+
+def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> None:
+    """Raises ConflictError where the log does not end with what is expected."""
+    if expect is None:
+        return
+    found: object = head.position if isinstance(expect, int) else tail
+    if found != expect:
+        expected = f"{expect} events" if isinstance(expect, int) else f"its tail to be {expect}"
+        there = f"{head.position} events, and its tail is {tail}"
+        message = f"expected the log to have {expected}; it has {there}"
+        if not isinstance(expect, int):
+            message = f"expected {expected}; the log has {there}"
+        raise ConflictError(message, pointer="", base=expect, ours=expect, theirs=found)
+
+
+# Canonical text
+
+
+def _texts(event: Event) -> tuple[bytes, bytes]:
+    """What is stored of an event, and its canonical form: mostly the same object."""
+    data = _dump(event.data, event)
+    said = event._said
+    before = b'"author":%b,' % orjson.dumps(said["author"]) if "author" in said else b""
+    after = b'"time":"%b","type":%b,"uuid":"%b"' % (
+        said["time"].encode(),
+        orjson.dumps(said["type"]),
+        said["uuid"].encode(),
+    )
+    if "version" in said:
+        after += b',"version":%d' % said["version"]
+    text = b'{%b"data":%b,%b}' % (before, data, after)
+    if is_canonical(data):
+        return text, text
+    return text, b'{%b"data":%b,%b}' % (before, _canonical(data, event), after)
+
+
+def _dump(data: Any, event: Event) -> bytes:
+    """The data as it is stored: compact, keys sorted, in UTF-8."""
+    try:
+        dumped = orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except TypeError as error:
+        raise _unfit(event, str(error)) from error
+    if b"null" in dumped and (pointer := _find_nan(data, "")) is not None:
+        raise _unfit(event, "expected JSON, found a number that is none (NaN or infinity)", pointer)
+    return dumped
+
+
+def is_canonical(dumped: bytes) -> bool:
+    """Whether what orjson made of a value is surely the form of RFC 8785 as well.
+
+    They differ in numbers only (1.0 and 1, 1e16 and 10000000000000000), and in the order of keys
+    that have characters outside of the basic plane. False may be wrong, and costs time only.
+    """
+    digits = dumped.translate(_ZEROS)
+    if b"0." in digits or b"0e" in digits or b"0000000000000000" in digits:
+        return False
+    return dumped.isascii() or max(dumped) < 0xF0
+
+
+def _canonical(dumped: bytes, event: Event) -> bytes:
+    import rfc8785  # on few events' way only
+
+    try:
+        return rfc8785.dumps(orjson.loads(dumped))
+    except rfc8785.IntegerDomainError as error:
+        reason = f"expected integers up to {_MAX_INT}, as RFC 8785 has them; use a string: {error}"
+        raise _unfit(event, reason) from error
+
+
+def _unfit(event: Event, reason: str, pointer: str = "") -> FormatError:
+    return FormatError(reason, source=f"the data of an event {show(event.type)}", pointer=pointer)
+
+
+def _find_nan(value: Any, pointer: str) -> str | None:
+    if isinstance(value, float):
+        return None if isfinite(value) else pointer
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    found = (_find_nan(part, f"{pointer}/{key}") for key, part in parts)
+    return next((one for one in found if one is not None), None)
+
+
+# Verification
+
+
+class Chain:
+    """Walks along events and holds each against its predecessor."""
+
+    def __init__(self, head: Head = EMPTY, keys: Iterable[PublicKey] | None = None) -> None:
+        self.head = head
+        """The last event that was found good."""
+        self._keys: Final = None if keys is None else {k.public_bytes_raw().hex(): k for k in keys}
+
+    def take(self, lines: Sequence[bytes], found: Sequence[Event]) -> None:
+        """Go over events that follow. Raises VerificationError, which names the first bad one."""
+        position, hash = self.head
+        digest = bytes.fromhex(hash)
+        for line, event in zip(lines, found, strict=True):
+            end = events.text_end(line)
+            text = line[:end] + b"}"
+            said = event._said["integrity"]
+            if "canonical" in said:
+                text = self._recanonical(text, event, position + 1)
+            made = sha256(digest + text)
+            if made.hexdigest() != said["hash"] or said["position"] != position + 1:
+                raise self._bad(event, position + 1, said)
+            digest = made.digest()
+            if self._keys is not None:
+                self._check_signature(event, digest)
+            position += 1
+            self.head = Head(position, said["hash"])
+
+    def _recanonical(self, text: bytes, event: Event, position: int) -> bytes:
+        try:
+            return _texts(event)[1]
+        except FormatError as error:
+            raise VerificationError(str(error), position=position, uuid=event.uuid) from error
+
+    def _bad(self, event: Event, position: int, said: dict[str, Any]) -> VerificationError:
+        reason = "it does not follow from the event before it, or was changed: its hash differs"
+        if said["position"] != position:
+            reason = f"it says that it is event {said['position']}"
+        return VerificationError(reason, position=position, uuid=event.uuid)
+
+    def _check_signature(self, event: Event, digest: bytes) -> None:
+        said = event.integrity
+        reason = "it is not signed"
+        if said is not None and said.key is not None and said.signature is not None:
+            key = None if self._keys is None else self._keys.get(said.key)
+            if key is not None and _is_signed(key, said.signature, digest):
+                return
+            reason = "its signature is wrong"
+            if key is None:
+                reason = "it is signed with a key that is not among those given"
+        raise VerificationError(reason, position=self.head.position + 1, uuid=event.uuid)
+
+
+def _is_signed(key: PublicKey, signature: str, digest: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature  # who has a key has the package
+
+    try:
+        key.verify(bytes.fromhex(signature), _SIGNED + digest)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _signature(signer: Signer, digest: bytes) -> bytes:
+    key = signer.public_key().public_bytes_raw().hex()
+    signature = signer.sign(_SIGNED + digest).hex()
+    return b',"key":"%b","signature":"%b"' % (key.encode(), signature.encode())

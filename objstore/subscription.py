@@ -1,0 +1,115 @@
+"""Following an event log: what is there, and then what comes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from threading import Condition, Lock
+from typing import Final, Self
+
+from .event import Event
+
+__all__ = ["Subscription"]
+
+_SOME: Final = 256
+_FIRST_WAIT: Final = 0.001
+_LAST_WAIT: Final = 0.05
+"""In seconds: how soon it is looked again, at first and after a while, for what others append."""
+
+
+class Subscription:
+    """Events from a place on, as an iterator and as an async iterator; see ``EventLog.subscribe``.
+
+    Several threads or tasks that iterate over one subscription share its events.
+    """
+
+    def __init__(
+        self,
+        since: Callable[[int], Iterator[Event]],
+        grown: Condition,
+        position: int,
+        timeout: float | None,
+    ) -> None:
+        self._since: Final = since
+        self._grown: Final = grown
+        self._timeout: Final = timeout
+        self._guard: Final = Lock()
+        # Guarded by _guard.
+        self._position = position
+        """Of the last event in _ready, or that was given away."""
+        self._ready: Final[deque[Event]] = deque()
+        self._is_closed = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        """Wait for the next event. Raises StopIteration when the subscription has ended."""
+        pace = _Pace(self._timeout)
+        while not self._is_closed:
+            event = self._take()
+            if event is not None:
+                return event
+            with self._grown:
+                wait = pace.next()
+                if wait is None:
+                    break
+                self._grown.wait(wait)
+        raise StopIteration
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The same without holding up other tasks, but for reading what is there."""
+        import asyncio
+
+        pace = _Pace(self._timeout)
+        while not self._is_closed:
+            event = self._take()
+            if event is not None:
+                return event
+            wait = pace.next()
+            if wait is None:
+                break
+            await asyncio.sleep(wait)
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """End it, also for who is waiting; closing again does nothing."""
+        self._is_closed = True
+        with self._grown:
+            self._grown.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(self) -> Event | None:
+        with self._guard:
+            if not self._ready:
+                self._ready.extend(islice(self._since(self._position), _SOME))
+                if not self._ready:
+                    return None
+                self._position = self._ready[-1].position
+            return self._ready.popleft()
+
+
+class _Pace:
+    """How long to wait before looking again."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._until: Final = None if timeout is None else time.monotonic() + timeout
+        self._wait = _FIRST_WAIT
+
+    def next(self) -> float | None:
+        """Seconds; None when there is no more time."""
+        left = None if self._until is None else self._until - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        wait, self._wait = self._wait, min(2 * self._wait, _LAST_WAIT)
+        return wait if left is None else min(wait, left)
