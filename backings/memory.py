@@ -37,6 +37,7 @@ from objstore.retention import Retention
 from objstore.values import MISSING, show
 
 from .checks import check_options, check_request, check_top_level
+from .meetings import MemoryMeetings
 from .memory_contents import NOTHING, Contents, above
 
 _SCHEME: Final = "memory://"
@@ -226,6 +227,10 @@ class MemoryDocuments(Documents):
             commit = self._contents.commit(done, None, scope, None)
         self._contents.hearing.tell()
         return commit
+
+    def meetings(self) -> MemoryMeetings:
+        self._require_open()
+        return self._contents.meetings
 
     def flush(self) -> None:
         self._require_open()

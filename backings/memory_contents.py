@@ -16,6 +16,7 @@ from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing
 
 from .compaction import squashed, staying
+from .meetings import MemoryMeetings
 
 _log: Final = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Contents:
         self.scopes: Final[dict[str, Mapping[str, Overlay]]] = {}
         self.pins: frozenset[int] = frozenset()
         self.hearing: Final = Hearing()
+        self.meetings: Final = MemoryMeetings()
 
     def put(self, unit: str, value: JSON | Missing) -> Loaded:
         """Give a unit contents by the commit that comes next."""

@@ -41,6 +41,7 @@ from .contents import parse
 from .io import Files, UncertainError, signature
 from .listing import Listing
 from .lock import WriterLock
+from .meeting import FileMeetings
 from .places import Place, Places
 from .plan import Planner, Step
 from .stamps import Stamp, digest, settled
@@ -183,6 +184,10 @@ class FilesystemDocuments(Documents):
                 raise
             self._remove_empty_folders(steps)
             return self._committed(steps, meta)
+
+    def meetings(self) -> FileMeetings:
+        self._require_open()
+        return FileMeetings(Files(self._files.root, sync=False, umask=self._files.umask))
 
     def flush(self) -> None:
         """Nothing is left to do: files are in place when ``commit`` returns."""

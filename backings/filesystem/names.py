@@ -32,6 +32,8 @@ _SPECIAL: Final = re.compile(
 )
 _ENCODED: Final = re.compile(r"(?:%[0-9A-F]{2})+")
 
+_PLAIN: Final = re.compile("[0-9a-z-]{1,64}")
+
 _TEMPORARY: Final = ".objstore-tmp"
 
 _ENGINE: Final = ".objstore"
@@ -195,6 +197,39 @@ def record_targeted(target: str) -> tuple[UUID, str] | None:
     return None if found is None else (UUID(found[1]), found[2])
 
 
+def meetings(root: str) -> str:
+    """The folder of the joint transactions that are under way."""
+    return f"{engine(root)}/tx"
+
+
+def is_meeting(name: str) -> bool:
+    """Whether this may be the id of a joint transaction, or the name of a note."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def meeting(root: str, id: str) -> str:
+    """The folder of one joint transaction. Raises KeyNameError for an id that is none."""
+    if not is_meeting(id):
+        raise KeyNameError(f"{show(id)} is no joint transaction's id")
+    return f"{meetings(root)}/{id}"
+
+
+def meeting_note(root: str, id: str, name: str) -> str:
+    """The file of a note."""
+    return f"{meeting(root, id)}/{name}.json"
+
+
+def meeting_note_name(file: str) -> str | None:
+    """The name of the note in a file; None for a file that is no note's."""
+    name, dot, ending = file.partition(".")
+    return name if dot and ending == "json" and is_meeting(name) else None
+
+
+def meeting_draft(root: str, id: str, uuid: UUID) -> str:
+    """The file of a note that is being written."""
+    return f"{meeting(root, id)}/{temporary(str(uuid))}"
+
+
 def ignore(root: str) -> str:
     """The file that keeps git out of the engine's folder."""
     return f"{engine(root)}/.gitignore"
@@ -217,6 +252,12 @@ def index(root: str) -> str:
 def lost_and_found(root: str) -> str:
     """The folder for what recovery would not throw away."""
     return f"{engine(root)}/lost+found"
+
+
+def lost(root: str, path: str, data: bytes) -> str:
+    """Where bytes go that were found in a file of the store and are not to be thrown away."""
+    name = encode(path.replace("/", "-"), 40)[: MAX_BYTES - 40]
+    return f"{lost_and_found(root)}/{name}.{blake2b(data, digest_size=8).hexdigest()}"
 
 
 def boot(root: str) -> str:

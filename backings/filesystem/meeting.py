@@ -1,0 +1,115 @@
+"""Meetings in files, between processes: a folder for each below ``.objstore/tx``, a file for each
+note. Grammar: docs/formats/meetings.md.
+
+Nothing is synced: a machine that stops ends every participant, and what they did is in the log.
+"""
+
+from __future__ import annotations
+
+import errno
+import os.path
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+from uuid import uuid4
+
+from objstore.errors import BackingError
+from objstore.meetings import Meetings, Note
+
+from . import names
+from .io import Files
+from .jsonline import dump, load_object
+
+_SOON: Final = 0.0005
+_LATE: Final = 0.01
+_MAX_BYTES: Final = 1 << 30
+
+
+class FileMeetings(Meetings):
+    """The meetings below one store's folder. ``files`` need not sync."""
+
+    def __init__(self, files: Files) -> None:
+        self._files: Final = files
+        self._root: Final = files.root
+
+    def put(self, id: str, name: str, note: Note) -> Note:
+        self._files.make_folders(names.meeting(self._root, id), [])
+        self._place(id, names.ignore(self._root), b"*\n")
+        path = names.meeting_note(self._root, id, name)
+        if self._place(id, path, dump(note)):
+            return note
+        found = self._read(path)
+        # What is there and cannot be read is from before a stop of the machine, like its meeting.
+        return note if found is None else found
+
+    def _place(self, id: str, path: str, data: bytes) -> bool:
+        """Make a file with these bytes, whole at any moment, unless there is one."""
+        if self._files.exists(path):
+            return False
+        draft = names.meeting_draft(self._root, id, uuid4())
+        self._files.write(draft, data, path)
+        placed = self._files.place(draft, path)
+        if not placed:
+            self._files.unlink(draft)
+        return placed
+
+    def notes(self, id: str) -> Mapping[str, Note]:
+        folder = names.meeting(self._root, id)
+        found: dict[str, Note] = {}
+        for entry in self._files.entries(folder):
+            name = names.meeting_note_name(entry.name)
+            note = None if name is None else self._read(os.path.join(folder, entry.name))
+            if name is not None and note is not None:
+                found[name] = note
+        return found
+
+    def wait(self, id: str, seen: int, seconds: float | None) -> None:
+        end = None if seconds is None else time.monotonic() + seconds
+        pause = _SOON
+        while self._count(id) == seen:
+            left = pause if end is None else end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LATE)
+
+    @contextmanager
+    def turn(self, id: str) -> Iterator[None]:
+        descriptor = self._files.lock(names.meeting(self._root, id))
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                self._files.unlock(descriptor)
+
+    def remove(self, id: str) -> None:
+        folder = names.meeting(self._root, id)
+        for entry in self._files.entries(folder):
+            self._files.unlink(os.path.join(folder, entry.name))
+        try:
+            self._files.remove_folder(folder)
+        except BackingError as error:
+            # Somebody else removed it as well, or has just come too late to it.
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+
+    def sweep(self, seconds: float) -> None:
+        now = time.time()
+        for entry in self._files.entries(names.meetings(self._root)):
+            if not names.is_meeting(entry.name):
+                continue
+            found = self._files.lstat(names.meeting(self._root, entry.name))
+            if found is not None and now - found.st_mtime > seconds:
+                self.remove(entry.name)
+
+    def _read(self, path: str) -> Note | None:
+        snapshot = self._files.read(path, _MAX_BYTES)
+        try:
+            return None if snapshot is None else load_object(snapshot.data)
+        except ValueError:
+            return None
+
+    def _count(self, id: str) -> int:
+        entries = self._files.entries(names.meeting(self._root, id))
+        return sum(names.meeting_note_name(entry.name) is not None for entry in entries)
