@@ -1,4 +1,4 @@
-"""Bytes on their way into a depot, out of it, and past it: put, get_to, scrub."""
+"""Bytes on their way into a depot and out of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from ._digests import CHUNK, digest_of
-from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
-from .errors import ObjstoreError, StorageError
+from ._digests import CHUNK
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from .blobs import BlobWriter
-    from .depot import Depot
 
 Progress: TypeAlias = Callable[[int, int | None], object]
 """Called with the bytes that are done, and how many there are in all; None where unknown."""
@@ -39,7 +36,7 @@ def opened(source: Source) -> Generator[tuple[Stream, int | None]]:
     elif hasattr(source, "read"):
         yield cast("BinaryIO", source), None
     else:
-        view = memoryview(source).cast("B")
+        view = memoryview(cast("Buffer", source)).cast("B")
         yield view, len(view)
 
 
@@ -114,64 +111,3 @@ def read_exactly(source: io.RawIOBase, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-
-
-class Scrub:
-    """One pass over all blobs."""
-
-    def __init__(self, depot: Depot, progress: Progress | None) -> None:
-        self._depot = depot
-        self._progress = progress
-        self._done = 0
-        self._total: int | None = None
-        self._sound = 0
-        self._damaged: list[Damage] = []
-        self._unknown: list[Identifier] = []
-
-    def run(self) -> Scrubbed:
-        if self._progress is not None:
-            self._total = sum(self._size(one) for one in self._depot.identifiers())
-        for identifier in self._depot.identifiers():
-            try:
-                self._look(identifier)
-            except ObjstoreError as error:
-                # What was purged meanwhile is no damage.
-                if self._depot.exists(identifier):
-                    self._damaged.append(Damage(identifier, str(error)))
-        return Scrubbed(self._sound, tuple(self._damaged), tuple(self._unknown))
-
-    def _size(self, identifier: Identifier) -> int:
-        try:
-            info = self._depot.info(identifier)
-        except ObjstoreError:  # the second pass tells
-            return 0
-        return info.size if info.state is ObjectStateT.READABLE else 0
-
-    def _look(self, identifier: Identifier) -> None:
-        info = self._depot.info(identifier)
-        if info.state is not ObjectStateT.READABLE:
-            return
-        if info.sha256 is None:
-            self._unknown.append(identifier)
-            self._count(info.size)
-            return
-        self._compare(info, info.sha256)
-
-    def _compare(self, info: BlobInfo, expected: str) -> None:
-        base = self._done
-        with self._depot.open(info.identifier) as blob:
-            found = digest_of(
-                reading(cast("io.RawIOBase", blob.raw)),
-                lambda done: self._count(base + done - self._done),
-            )
-        if found != expected:
-            raise StorageError(
-                f"the blob {info.identifier} has the SHA-256 {found}, and had {expected} when it"
-                " was finalized"
-            )
-        self._sound += 1
-
-    def _count(self, size: int) -> None:
-        self._done += size
-        if self._progress is not None:
-            self._progress(self._done, self._total)

@@ -22,6 +22,7 @@ from ._depot_checks import check_digest, check_meta, check_number
 from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
 from ._moving import Progress
 from ._ranges import Grid, Range, choose_part_size
+from ._scrub import Scrub
 from ._writer import Writer
 from .blobs import Blob, BlobWriter
 from .errors import StorageError
@@ -288,7 +289,7 @@ class Depot(ABC):
 
         What cannot be read is told as damage too. ``progress`` hears of bytes.
         """
-        return _moving.Scrub(self, progress).run()
+        return Scrub(self, progress).run()
 
     def sweep(self, older_than: timedelta = _DAY) -> list[Identifier]:
         """Delete the writable blobs that nobody has written to for so long; return which."""
