@@ -16,7 +16,11 @@ with objstore.open("data/", Library) as store:
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from . import schema
+from ._news import Invalid, Mended
 from ._open import open
 from .dicts import Dict
 from .directories import Directory
@@ -69,6 +73,9 @@ from .store import Store
 from .transaction import Transaction
 from .values import MISSING
 
+if TYPE_CHECKING:
+    from .events import Event, EventLog, RecordKeeper
+
 __all__ = [
     "AttributeNotFoundError",
     "BackingError",
@@ -88,14 +95,18 @@ __all__ = [
     "DuplicateContainerError",
     "DuplicateEventError",
     "DuplicateStorageError",
+    "Event",
+    "EventLog",
     "EventNotFoundError",
     "Failure",
     "FormatError",
     "HistoryGone",
+    "Invalid",
     "KeyNameError",
     "KeyNotFoundError",
     "LayoutError",
     "List",
+    "Mended",
     "MISSING",
     "Object",
     "ObjstoreError",
@@ -103,6 +114,7 @@ __all__ = [
     "PatchError",
     "PathError",
     "ReadOnlyError",
+    "RecordKeeper",
     "Retention",
     "SchemaError",
     "ScopeNotFoundError",
@@ -121,3 +133,16 @@ __all__ = [
     "open",
     "schema",
 ]
+
+# Loaded when first asked for: a program need not wait for what it does not use.
+_LATER: Final = {
+    "Event": ".events",
+    "EventLog": ".events",
+    "RecordKeeper": ".events",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name], __name__), name)

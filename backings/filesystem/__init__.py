@@ -9,11 +9,13 @@ from .documents import open_documents
 
 if TYPE_CHECKING:
     from .depot import Depot
+    from .eventlog import open_events
+    from .records import RecordKeeper
 
-__all__ = ["Depot", "open_documents"]
+__all__ = ["Depot", "RecordKeeper", "open_documents", "open_events"]
 
 # Loaded when first asked for: a program that opens a store need not wait for what it does not use.
-_LATER: Final = {"Depot": ".depot"}
+_LATER: Final = {"Depot": ".depot", "RecordKeeper": ".records", "open_events": ".eventlog"}
 
 
 def __getattr__(name: str) -> Any:
