@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from objstore.documents import Change, Commit, Documents
@@ -30,6 +31,13 @@ def change(documents: Documents, unit: str, new: Any, scope: str | None = None) 
 def reopened(maker: Maker, url: str, documents: Documents) -> Documents:
     documents.close()
     return maker.open(url, layout=ANYTHING, create=False)
+
+
+def before_and_after_reopening(maker: Maker, url: str, documents: Documents) -> Iterator[Documents]:
+    yield documents
+    again = reopened(maker, url, documents)
+    yield again
+    again.close()
 
 
 def numbers(documents: Documents, after: int = 0, path: str = "") -> list[int]:
