@@ -34,6 +34,7 @@ from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Savepoint, Transaction
 from .values import MISSING, same, show
+from .watching import Watching
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -52,7 +53,7 @@ _RECENT: Final = 32
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
 
 
-class Store(History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
+class Store(Watching, History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
     """A tree of typed Objects that is one JSON document, spread over files.
 
     Made by ``objstore.open``; ``root`` is the tree. A Store is also a mapping from pathnames to
@@ -119,6 +120,7 @@ class Store(History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
 
     def close(self) -> None:
         """Release what the store holds. Closing twice is fine; using it afterwards is an error."""
+        self._stop_telling()
         with self.lock:
             if not self._closed:
                 self._closed = True
@@ -229,6 +231,7 @@ class Store(History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
 
     def _failures_of_file(self, directory: Directory[Any], key: str) -> list[Failure]:
         try:
+            self._require_whole(join(directory._path, key))
             if key in directory:
                 directory._read(key)._snapshot()
         except ValidationError as error:
@@ -331,7 +334,7 @@ class Store(History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
         if held is not None and (value is UNLOADED or value is MISSING or held._fits(value)):
             return held
         cls = unit.shape.only_class
-        if cls is None:  # only the contents can tell whether this is a Dict or a List
+        if cls is None or self._at is not None:  # the contents tell: a Dict or a List
             contents = unit.root() if view is None else view._visible_root()
             cls = unit.shape.class_for(cast(Any, contents))
         made = cast("type[Part]", cls)._make(unit)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,16 +12,27 @@ import pytest
 import objstore
 from objstore import Store
 
-from .makers import MAKERS, Maker
+from .makers import LOGGED, MAKERS
 
 Opener: TypeAlias = Callable[..., Store[Any]]
 
 
 @pytest.fixture(params=MAKERS, ids=lambda maker: maker.name)
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Opens the same store with a schema; all are closed, and the last one's schema is kept to."""
-    maker: Maker = request.param
-    url = maker.url(tmp_path)
+    """Opens the same store again and again, with a schema or without."""
+    with _opener(request.param.url(tmp_path)) as opener:
+        yield opener
+
+
+@pytest.fixture(params=LOGGED, ids=lambda maker: maker.name)
+def reopen_logged(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    """The same, on makers that keep a history."""
+    with _opener(request.param.url(tmp_path)) as opener:
+        yield opener
+
+
+@contextmanager
+def _opener(url: str) -> Generator[Opener]:
     opened: list[Store[Any]] = []
 
     def opener(schema: Any = None, **options: Any) -> Store[Any]:

@@ -1,0 +1,554 @@
+"""The past of a store (objstore/history.py), on every maker that keeps one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Annotated, Any
+
+import pytest
+
+import objstore
+from objstore import (
+    ClosedError,
+    Commit,
+    CommitNotFoundError,
+    CommitNumberError,
+    ConflictError,
+    Dict,
+    Directory,
+    HistoryGone,
+    KeyNotFoundError,
+    List,
+    ReadOnlyError,
+    Retention,
+    Store,
+    ValidationError,
+)
+
+from .library import ADA, BOB, Library, fill
+from .stores import Opener, reopen_logged
+
+__all__ = ["reopen_logged"]
+
+NEWEST_ONLY = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
+
+
+@pytest.fixture
+def store(reopen_logged: Opener) -> Store[Library]:
+    """Commits: 1 fills, 2 and 3 change Ada, 4 deletes Bob, 5 changes the settings."""
+    store: Store[Library] = reopen_logged(Library)
+    fill(store)
+    store.root.people["ada"].email = "ada@example.org"
+    with store.transaction(meta={"author": "me"}):
+        store.root.people["ada"].name = "Ada King"
+    del store.root.people["bob"]
+    store.root.settings.size = 14
+    return store
+
+
+@pytest.fixture
+def anything(reopen_logged: Opener) -> Store[Directory[Any]]:
+    return reopen_logged()
+
+
+def numbers(blamed: dict[str, Commit | None]) -> dict[str, int | None]:
+    return {leaf: commit and commit.number for leaf, commit in blamed.items()}
+
+
+# --- as of a commit -------------------------------------------------------------------------------
+
+
+def test_a_store_as_of_a_commit_has_objects(store: Store[Library]) -> None:
+    past = store.at(2)
+    assert past.head == 2
+    assert past.root.people["ada"].name == "Ada"
+    assert past.root.people["ada"].email == "ada@example.org"
+    assert past.root.people["ada"].age == 211
+    assert past.root.people["bob"] == BOB
+    assert list(past.root.people) == ["ada", "bob"]
+    assert past["people.bob.tags[1]"] == "b"
+    assert past.root.settings == {"theme": "dark"}
+    assert past.root.settings.size == 12
+    assert sorted(past) == ["/people/ada", "/people/bob", "/reading", "/settings"]
+    assert store.root.people["ada"].name == "Ada King"
+
+
+def test_before_the_first_commit_nothing_is_there(store: Store[Library]) -> None:
+    past = store.at(0)
+    assert list(past) == []
+    assert list(past.root.people) == []
+    assert "settings" not in past.root
+    assert past.read_at("", 0) == {}
+
+
+def test_the_past_stays_whatever_is_committed(store: Store[Library]) -> None:
+    past = store.at(3)
+    held = past.root.people["ada"]
+    seen = (held.contents, list(past.root.people))
+    store.root.people["ada"].name = "A"
+    store.root.people["eve"] = {"name": "Eve", "born": 2000}
+    assert (held.contents, list(past.root.people)) == seen
+    assert past.root.people["ada"] is held
+    assert past.head == 3
+    with past.transaction():
+        assert past.root.people["ada"].name == "Ada King"
+
+
+def test_the_past_cannot_be_changed(store: Store[Library]) -> None:
+    past = store.at(4)
+    ada = past.root.people["ada"]
+    changes: list[Callable[[], object]] = [
+        lambda: setattr(ada, "name", "x"),
+        lambda: ada.update(email=None),
+        lambda: ada.tags.append("x"),
+        lambda: past.PUT("people/eve", ADA),
+        lambda: past.DELETE("people.ada"),
+        lambda: past.root.people.clear(),
+        lambda: past.undo(2),
+        lambda: past.switch_and_snapshot(),
+        lambda: past.compact(NEWEST_ONLY),
+        lambda: past.pin(1),
+        lambda: past.unpin(1),
+    ]
+    for change in changes:
+        with pytest.raises(ReadOnlyError, match="the store as it was at commit 4"):
+            change()
+    assert ada == {"name": "Ada King", "born": 1815, "email": "ada@example.org"}
+    assert past.readonly
+    assert store.head == 5
+
+
+def test_closing_the_past_leaves_the_store(store: Store[Library]) -> None:
+    with store.at(1) as past:
+        assert past.root.people["bob"].name == "Bob"
+    with pytest.raises(ClosedError):
+        past.root.people["bob"]
+    past.close()
+    assert store.root.people["ada"].name == "Ada King"
+    other = store.at(1)
+    store.close()
+    with pytest.raises(ClosedError):
+        other.root.people["bob"].name
+    with pytest.raises(ClosedError):
+        store.at(1)
+
+
+def test_the_past_has_a_past(store: Store[Library]) -> None:
+    past = store.at(4)
+    assert [one.number for one in past.log()] == [1, 2, 3, 4]
+    assert past.at(2).root.people["ada"].name == "Ada"
+    assert past.read_at("people/bob/name", 3) == "Bob"
+    assert past.diff(3, 4) == [{"op": "remove", "path": "/people/bob"}]
+    assert numbers(past.blame("settings")) == {"/settings/theme": 1}
+    calls: list[Callable[[], object]] = [
+        lambda: past.at(5),
+        lambda: past.read_at("", 5),
+        lambda: past.diff(0, 5),
+        lambda: past.patch_of(5),
+        lambda: past.log(after=5),
+    ]
+    for call in calls:
+        with pytest.raises(CommitNotFoundError):
+            call()
+
+
+def test_a_store_says_which_past_it_is(store: Store[Library]) -> None:
+    assert repr(store.at(2)) == f"<Store {store.url} as of commit 2>"
+
+
+def test_contents_that_do_not_fit_todays_schema_read_as_they_are(reopen_logged: Opener) -> None:
+    then = reopen_logged(Library)
+    fill(then)
+    with then.transaction():
+        for path in list(then):
+            del then[path]
+
+    class Person(Dict):
+        name: int
+        email: str
+
+    class Today(Directory):
+        people: Directory[Person]
+        settings: List[str]
+        reading: Dict = objstore.file("reading.yaml")
+
+    today = reopen_logged(Today)
+    past = today.at(1)
+    ada: Any = past.root.people["ada"]
+    assert (ada.name, ada.born, ada["name"]) == ("Ada", 1815, "Ada")
+    assert ada == ADA
+    assert "email" not in ada
+    with pytest.raises(KeyNotFoundError):
+        ada["email"]
+    assert past["settings"] == {"theme": "dark"}
+    assert past["settings/theme"] == "dark"
+    assert past["reading"] == [{"title": "Emma"}, {"title": "Ulysses"}]
+    assert past["reading[1].title"] == "Ulysses"
+    assert past.check() == []
+
+
+# --- errors of commit numbers (14) ----------------------------------------------------------------
+
+
+def test_14_each_wrong_number_has_its_error(store: Store[Library]) -> None:
+    store.compact(NEWEST_ONLY)
+    calls: list[Callable[[Any], object]] = [
+        lambda number: store.read_at("people/ada", number),
+        lambda number: store.at(number),
+        lambda number: store.diff(number, 5),
+        lambda number: store.diff(5, number),
+        lambda number: store.diff(number, number, "people.ada"),
+        lambda number: list(store.log(after=number)),
+    ]
+    by_number: list[Callable[[Any], object]] = [store.undo, store.patch_of]
+    for call in [*calls, *by_number]:
+        with pytest.raises(CommitNumberError):
+            call(-1)
+        with pytest.raises(CommitNotFoundError):
+            call(6)
+        with pytest.raises(HistoryGone):
+            call(3)
+        for wrong in (True, 1.0, "1", None):
+            with pytest.raises(TypeError, match="a commit is its number or a Commit"):
+                call(wrong)
+    for call in by_number:
+        with pytest.raises(CommitNumberError):
+            call(0)
+
+
+def test_14_read_at_gives_the_node_and_not_the_document_around_it(store: Store[Library]) -> None:
+    assert store.read_at("/people/ada/name", 1) == "Ada"
+    assert store.read_at("people.bob.tags[0]", 3) == "a"
+    assert store.read_at("people/bob", 3) == BOB
+    assert store.read_at("/people", 2) == {"ada": {**ADA, "email": "ada@example.org"}, "bob": BOB}
+    assert store.read_at("people/", 5) == store.root.people.contents
+    assert store.read_at("", 5) == store.root.contents
+
+
+@pytest.mark.parametrize("path", ["people/eve", "people.ada.name.x", "reading[2]", "anything"])
+def test_14_what_is_missing_is_a_key_error(store: Store[Library], path: str) -> None:
+    with pytest.raises(KeyNotFoundError):
+        store.read_at(path, 5)
+    with pytest.raises(KeyError):
+        store.read_at("people/bob", 4)
+
+
+def test_14_what_is_read_is_the_callers_to_change(store: Store[Library]) -> None:
+    store.read_at("", 1)["people"]["bob"]["tags"].append("x")
+    store.diff(0, 1)[0]["value"]["bob"]["tags"].append("x")
+    assert store.read_at("people.bob.tags", 1) == ["a", "b"]
+
+
+# --- log ------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_a_path_is_oldest_first(store: Store[Library]) -> None:
+    def log(path: str, after: int = 0) -> list[int]:
+        return [commit.number for commit in store.log(path, after)]
+
+    assert log("") == log("/") == [1, 2, 3, 4, 5]
+    assert log("", 3) == [4, 5]
+    assert log("people") == log("/people/") == [1, 2, 3, 4]
+    assert log("/people/ada") == log("people.ada") == [1, 2, 3]
+    assert log("people.ada.name") == [1, 3]
+    assert log("people.bob.tags[0]") == [1, 4]
+    assert log("people/eve") == []
+
+
+def test_the_log_takes_commits_for_numbers(store: Store[Library]) -> None:
+    *_, third, _, _ = store.log()
+    assert [commit.number for commit in store.log(after=third)] == [4, 5]
+    assert store.at(third).head == 3
+    assert store.read_at("people/ada/name", third) == "Ada King"
+    assert store.diff(third, third) == []
+    assert store.patch_of(third) == store.diff(2, third)
+
+
+def test_a_commit_prints_as_a_line(store: Store[Library]) -> None:
+    commits = list(store.log())
+    when = f"{commits[3].time:%Y-%m-%d %H:%M:%S}"
+    assert str(commits[3]) == f"commit 4, {when}: /people/bob deleted"
+    assert repr(commits[3]) == f"<{commits[3]}>"
+    assert str(commits[2]).endswith('/people/ada changed (author: "me")')
+    assert re.search(r": /\S+ made, /\S+ made, /\S+ made, 1 more$", str(commits[0]))
+
+
+# --- diff -----------------------------------------------------------------------------------------
+
+
+def test_a_diff_is_a_patch_over_the_whole_store(store: Store[Library]) -> None:
+    name = {"op": "replace", "path": "/people/ada/name", "value": "Ada King"}
+    assert store.diff(2, 5) == [
+        {"op": "remove", "path": "/people/bob"},
+        name,
+        {"op": "add", "path": "/settings/size", "value": 14},
+    ]
+    assert store.diff(2, 5, "people.ada") == [name]
+    assert store.diff(2, 5, "people.ada.name") == [name]
+    assert store.diff(2, 5, "people.ada.born") == []
+    assert store.diff(5, 2, "people/ada") == [{**name, "value": "Ada"}]
+    assert store.diff(5, 2, "people/bob") == [{"op": "add", "path": "/people/bob", "value": BOB}]
+
+
+def test_a_diff_makes_and_removes_directories(anything: Store[Directory[Any]]) -> None:
+    anything["a/b/c"] = {"x": 1}
+    anything["a/b/d"] = [1]
+    del anything["a"]
+    anything["a"] = {"b": 2}
+    assert anything.diff(0, 2) == [
+        {"op": "add", "path": "/a", "value": {"b": {"c": {"x": 1}, "d": [1]}}}
+    ]
+    assert anything.diff(1, 2) == [{"op": "add", "path": "/a/b/d", "value": [1]}]
+    assert anything.diff(2, 3) == [{"op": "remove", "path": "/a"}]
+    assert anything.diff(2, 3, "a/b") == [{"op": "remove", "path": "/a/b"}]
+    assert anything.diff(2, 4) == [
+        {"op": "remove", "path": "/a"},
+        {"op": "add", "path": "/a", "value": {"b": 2}},
+    ]
+    assert anything.diff(0, 3) == []
+
+
+def test_a_diff_of_what_went_back_is_empty(store: Store[Library]) -> None:
+    store.root.people["bob"] = BOB
+    store.root.people["ada"].name = "Ada"
+    assert store.diff(2, 7, "people") == []
+    assert [one.number for one in store.log("people", 2)] == [3, 4, 6, 7]
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+
+def test_undo_takes_back_a_change_and_keeps_later_ones(store: Store[Library]) -> None:
+    ada = store.root.people["ada"]
+    commit = store.undo(2, meta={"author": "me"})
+    assert commit is not None
+    assert commit.number == store.head == 6
+    assert commit.meta == {"author": "me", "undoes": 2}
+    assert ada == {"name": "Ada King", "born": 1815}
+    assert ada.email is None
+
+
+def test_undo_brings_back_what_was_deleted(store: Store[Library]) -> None:
+    store.undo(4)
+    assert store.root.people["bob"] == BOB
+    store.undo(6)
+    assert "bob" not in store.root.people
+    assert [change.meta for change in store.log(after=5)] == [{"undoes": 4}, {"undoes": 6}]
+
+
+def test_undo_deletes_what_was_made(store: Store[Library], reopen_logged: Opener) -> None:
+    store.root.people["eve"] = {"name": "Eve", "born": 2000}
+    store.undo(store.head)
+    assert "eve" not in store.root.people
+    assert "eve" not in reopen_logged(Library).root.people
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_undo_is_refused_where_the_same_was_changed_later(
+    store: Store[Library], number: int
+) -> None:
+    if number > 1:
+        with store.transaction():
+            store.root.people["ada"].update(name="A", email="a")
+            store.root.people["eve"] = {"name": "Eve", "born": 2000}
+    before, head = store.root.contents, store.head
+    with pytest.raises(ConflictError, match=f"was changed again after commit {number}") as conflict:
+        store.undo(number)
+    assert conflict.value.pointer.startswith("/people/")
+    assert (store.root.contents, store.head) == (before, head)
+
+
+def test_undo_twice_is_refused(store: Store[Library]) -> None:
+    store.undo(2)
+    with pytest.raises(ConflictError) as conflict:
+        store.undo(2)
+    assert conflict.value.pointer == "/people/ada/email"
+
+
+def test_undo_in_lists_that_a_key_tells_apart(reopen_logged: Opener) -> None:
+    class Task(Dict):
+        id: int
+        done: bool = False
+
+    class Plan(Directory):
+        tasks: Annotated[List[Task], {"mergeKey": "id"}]
+
+    store = reopen_logged(Plan)
+    store["tasks"] = [{"id": 1}, {"id": 2}]
+    store["tasks"].insert(0, {"id": 0})
+    store["tasks"].append({"id": 3})
+    store.undo(2)
+    assert store["tasks"] == [{"id": 1}, {"id": 2}, {"id": 3}]
+
+
+def test_undo_within_a_transaction_is_part_of_it(store: Store[Library]) -> None:
+    with store.transaction() as transaction:
+        store.root.settings.theme = "light"
+        assert store.undo(4) is None
+        assert store.root.people["bob"] == BOB
+        with pytest.raises(ConflictError):
+            store.undo(1)
+    assert transaction.commit is not None
+    assert transaction.commit.number == store.head == 6
+    assert transaction.commit.meta == {"undoes": 4}
+    assert {change.unit for change in transaction.commit.changes} == {"/people/bob", "/settings"}
+
+
+def test_undo_of_what_does_not_fit_todays_schema_is_refused(reopen_logged: Opener) -> None:
+    then = reopen_logged()
+    then["settings"] = {"theme": 1}
+    then["settings"] = {"theme": "dark"}
+    today = reopen_logged(Library)
+    with pytest.raises(ValidationError, match="/theme: expected a string, found 1"):
+        today.undo(2)
+    assert today.root.settings == {"theme": "dark"}
+    assert today.head == 2
+
+
+def test_undo_where_a_directory_lies_by_now_is_refused(anything: Store[Directory[Any]]) -> None:
+    anything["a"] = {"x": 1}
+    del anything["a"]
+    anything["a/b"] = {"y": 2}
+    with pytest.raises(objstore.LayoutError):
+        anything.undo(2)
+    assert anything.root.contents == {"a": {"b": {"y": 2}}}
+
+
+def test_undo_needs_a_store_that_may_be_changed(
+    store: Store[Library], reopen_logged: Opener
+) -> None:
+    with pytest.raises(ReadOnlyError):
+        reopen_logged(Library, readonly=True).undo(2)
+    assert store.head == 5
+
+
+# --- blame ----------------------------------------------------------------------------------------
+
+
+def test_blame_tells_who_set_each_leaf(store: Store[Library]) -> None:
+    assert numbers(store.blame()) == {
+        "/people/ada/born": 1,
+        "/people/ada/email": 2,
+        "/people/ada/name": 3,
+        "/reading/0/title": 1,
+        "/reading/1/title": 1,
+        "/settings/theme": 1,
+        "/settings/size": 5,
+    }
+    assert numbers(store.blame("people.ada.email")) == {"/people/ada/email": 2}
+    assert numbers(store.at(1).blame("people/bob/tags")) == {
+        "/people/bob/tags/0": 1,
+        "/people/bob/tags/1": 1,
+    }
+    (commit,) = store.blame("people/ada/name").values()
+    assert commit is not None
+    assert commit.meta == {"author": "me"}
+
+
+def test_blame_follows_elements_that_move(anything: Store[Directory[Any]]) -> None:
+    anything["doc"] = {"rows": [{"n": 1}, {"n": 2}]}
+    anything["doc.rows"].insert(0, {"n": 0})
+    anything["doc.rows[2].n"] = 22
+    del anything["doc.rows[0]"]
+    anything["doc.rows[0].more"] = []
+    assert numbers(anything.blame("doc")) == {
+        "/doc/rows/0/n": 1,
+        "/doc/rows/0/more": 5,
+        "/doc/rows/1/n": 3,
+    }
+    assert numbers(anything.blame("doc.rows[1]")) == {"/doc/rows/1/n": 3}
+
+
+def test_blame_of_nothing_is_a_key_error(store: Store[Library]) -> None:
+    for path in ("people/bob", "people.ada.tags", "reading[2]"):
+        with pytest.raises(KeyNotFoundError):
+            store.blame(path)
+    assert store.at(0).blame() == {}
+
+
+def test_blame_reads_no_further_back_than_it_has_to(
+    anything: Store[Directory[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anything["doc"] = {"a": 0}
+    for number in range(200):
+        anything["doc"] = {"a": number, "b": -number}
+    asked: list[int] = []
+    commits = anything._documents.commits
+
+    def noting(after: int, path: str) -> Iterator[Commit]:
+        asked.append(after)
+        return commits(after, path)
+
+    monkeypatch.setattr(anything._documents, "commits", noting)
+    assert numbers(anything.blame()) == {"/doc/a": 201, "/doc/b": 201}
+    assert asked
+    assert min(asked) > 150
+
+
+# --- keeping less ---------------------------------------------------------------------------------
+
+
+def test_15_pinned_commits_stay(store: Store[Library]) -> None:
+    two = next(store.log(after=1))
+    store.pin(two)
+    store.pin(3)
+    store.unpin(3)
+    assert store.pins() == {2}
+    assert store.compact(NEWEST_ONLY) == [1, 3, 4]
+    assert [commit.number for commit in store.log()] == [2, 5]
+    assert store.at(2).root.people["ada"].name == "Ada"
+    with pytest.raises(HistoryGone):
+        store.at(3)
+
+
+def test_what_compaction_left_can_be_compared_undone_and_blamed(store: Store[Library]) -> None:
+    store.pin(2)
+    store.compact(NEWEST_ONLY)
+    assert store.diff(2, 5) == store.patch_of(5)
+    assert {one["path"] for one in store.diff(0, 2)} == {"/people", "/reading", "/settings"}
+    assert numbers(store.blame("people")) == {
+        "/people/ada/born": 2,
+        "/people/ada/email": 2,
+        "/people/ada/name": 5,
+    }
+    store.undo(5)
+    assert store.root.people["bob"] == BOB
+    assert store.root.people["ada"].name == "Ada"
+    assert store.root.settings == {"theme": "dark"}
+
+
+def test_blame_over_more_commits_than_are_read_at_once(anything: Store[Directory[Any]]) -> None:
+    anything["doc"] = {"a": 0}
+    for number in range(100):
+        anything["other"] = {"n": number}
+        anything["doc.b"] = number
+    for number in (2, 60, 100):
+        anything.pin(number)
+    anything.compact(NEWEST_ONLY)
+    assert numbers(anything.blame("doc")) == {"/doc/a": 2, "/doc/b": 201}
+
+
+def test_13_a_snapshot_changes_nothing(store: Store[Library]) -> None:
+    before = [store.read_at("", number) for number in range(6)]
+    assert store.switch_and_snapshot() == 5
+    store.root.settings.size = 15
+    assert store.switch_and_snapshot() == 6
+    assert [store.read_at("", number) for number in range(6)] == before
+    assert store.at(5).root.settings.size == 14
+
+
+# --- seed 001 -------------------------------------------------------------------------------------
+
+SEED_001 = ["close", "get_current_commit", "read_state_at", "switch_and_snapshot"]
+
+
+@pytest.mark.parametrize("name", SEED_001)
+def test_the_names_of_seed_001(store: Store[Library], name: str) -> None:
+    assert callable(getattr(store, name))
+
+
+def test_the_calls_of_seed_001(store: Store[Library]) -> None:
+    assert store.get_current_commit() == store.head == 5
+    assert store.read_state_at("people.ada.name", 2) == "Ada"
