@@ -79,13 +79,12 @@ def open(
     hold a commit when it returns, or may follow within a second. ``umask`` overrides the process's
     for new files.
 
+    ``watch`` follows edits made outside, until the store is closed: what fits the schema becomes a
+    commit, which Objects and ``Store.on_change`` hear of.
+
     Raises SchemaError, StoreNotFoundError, LayoutError where the path is a file, ValueError for
-    options that do not exist.
+    options that do not exist or go together, BackingError where the system cannot watch so much.
     """
-    if watch:
-        raise ValueError(
-            "watch=True is not available yet; a store notices changes when it navigates"
-        )
     root = root_class(schema)
     text = os.fspath(url)
     documents = _maker(text)(
@@ -97,7 +96,14 @@ def open(
         apply=apply,
         umask=umask,
     )
-    return Store(documents, root, url=text, readonly=readonly)
+    store = Store(documents, root, url=text, readonly=readonly)
+    if watch:
+        try:
+            store._watch()
+        except BaseException:
+            store.close()
+            raise
+    return store
 
 
 def _maker(url: str) -> Callable[..., Documents]:

@@ -54,7 +54,7 @@ class Listing:
         self._tree.check_inside(folder)
         by_key: dict[str, str] = {}
         for entry in self._files.entries(folder):
-            key = _key_of(entry, layout, declared)
+            key = key_of(entry, layout, declared)
             if key is None:
                 continue
             if key in by_key:
@@ -68,7 +68,7 @@ class Listing:
         return LayoutError(errno.EEXIST, reason, other)
 
 
-def _key_of(entry: Entry, layout: Folder, declared: Declared) -> str | None:
+def key_of(entry: Entry, layout: Folder, declared: Declared) -> str | None:
     """The key whose file or folder this is; None for what is no key's."""
     stem, ending = (entry.name, "") if entry.is_folder else _split(entry)
     key = declared.names.get(entry.name) or names.decode(stem)

@@ -1,0 +1,50 @@
+"""Whether git is changing the files around a store: a checkout is one change, however long."""
+
+from __future__ import annotations
+
+import os.path
+import stat
+import time
+from typing import Final
+
+from objstore.errors import BackingError
+
+from .io import Files
+
+_ABANDONED: Final = 60.0
+"""A lock so many seconds old was left behind, or its owner is at something else by now."""
+
+_LINK: Final = b"gitdir: "
+
+
+def is_at_work(files: Files) -> bool:
+    """Whether git holds the index of the work tree that the store lies in."""
+    try:
+        index = _index_of(files)
+        found = None if index is None else files.lstat(f"{index}/index.lock")
+    except BackingError:  # who may not look cannot wait
+        return False
+    return found is not None and abs(time.time() - found.st_mtime) < _ABANDONED
+
+
+def _index_of(files: Files) -> str | None:
+    """The folder of the index: ``.git`` in the store's folder or the nearest above."""
+    folder = files.root
+    while not files.exists(path := f"{folder.rstrip('/')}/.git"):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+    return _led(files, path)
+
+
+def _led(files: Files, path: str) -> str:
+    """Where ``.git`` leads if it is a file, as in work trees beside the first and in submodules."""
+    found = files.lstat(path)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return path
+    snapshot = files.read(path, 1 << 12)
+    if snapshot is None or not snapshot.data.startswith(_LINK):
+        return path
+    named = snapshot.data.removeprefix(_LINK).strip().decode("utf-8", "surrogateescape")
+    return os.path.join(os.path.dirname(path), named)

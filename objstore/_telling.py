@@ -1,0 +1,119 @@
+"""Telling: callbacks hear of changes, on one thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from threading import Lock, Thread, current_thread
+from typing import Final, NamedTuple
+
+from ._feed import Feed
+from ._news import News, concerns
+from ._touched import touches
+from .documents import Commit
+from .errors import HistoryGone, ObjstoreError, SlowConsumerError
+
+_logger: Final = logging.getLogger(__name__)
+
+Callback = Callable[[News], object]
+
+
+class _Listener(NamedTuple):
+    path: str
+    callback: Callback
+    after: int
+    """The head when it was made: what waits to be told from before is not for it."""
+
+
+class Teller:
+    """Calls callbacks with the news of a store, one after another, as they were added.
+
+    ``make_feed`` makes a feed of all that happens behind a commit, or from now on; ``head`` is the
+    newest commit.
+    """
+
+    def __init__(self, make_feed: Callable[[int | None], Feed[News]], head: int, name: str) -> None:
+        self._make_feed: Final = make_feed
+        self._told = head  # of the thread's own: the last commit that there is no more to say of
+        self._process: Final = os.getpid()
+        self._lock: Final = Lock()
+        # Guarded by _lock.
+        self._listeners: list[_Listener] = []
+        self._feed = make_feed(None)
+        self._ended = False
+        self._thread: Final = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it tells: not in a forked child, which has the parent's threads no more."""
+        return self._process == os.getpid()
+
+    def add(self, path: str, callback: Callback, head: int) -> Callable[[], None]:
+        """Tell ``callback`` what touches ``path`` from now on; the result ends it."""
+        listener = _Listener(path, callback, head)
+        with self._lock:
+            self._listeners.append(listener)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = [one for one in self._listeners if one is not listener]
+
+        return end
+
+    def end(self) -> None:
+        """Tell nothing any more. When this returns, no callback runs but the one that called it."""
+        if not self.is_alive:
+            return
+        with self._lock:
+            self._ended = True
+            feed = self._feed
+        feed.close()
+        if current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                for news in self._feed:
+                    self._tell(news)
+                return
+            except SlowConsumerError:
+                # Callbacks that take their time miss nothing: it is in the log.
+                again = self._begin_again(self._told)
+            except HistoryGone as error:
+                _logger.warning("callbacks missed changes: %s", error)
+                again = self._begin_again(None)
+            except ObjstoreError:
+                _logger.exception("callbacks hear of no more changes")
+                return
+            if not again:
+                return
+
+    def _begin_again(self, after: int | None) -> bool:
+        feed = self._make_feed(after)
+        with self._lock:
+            if self._ended:
+                feed.close()
+                return False
+            self._feed = feed
+        return True
+
+    def _tell(self, news: News) -> None:
+        if isinstance(news, Commit):
+            self._told = news.number
+        with self._lock:
+            listeners = self._listeners
+        for listener in listeners:
+            if _is_for(news, listener):
+                try:
+                    listener.callback(news)
+                except Exception:  # it is the caller's, and others want to hear as well
+                    _logger.exception("a callback for changes of %r failed", listener.path)
+
+
+def _is_for(news: News, listener: _Listener) -> bool:
+    if isinstance(news, Commit):
+        return news.number > listener.after and touches(news, listener.path)
+    return concerns(news.unit, listener.path)

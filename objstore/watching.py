@@ -1,0 +1,389 @@
+"""Watching: a Store hears of commits, and follows what is edited by hand.
+
+A backing that can tell what changes outside (``Watchable``) does so in bursts. Of each burst, what
+parses and fits the schema becomes one commit; what does not is told as Invalid, and Objects go on
+showing what was there before. Commits of other processes are heard of through the backing's log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    cast,
+    runtime_checkable,
+)
+
+from ._feed import Feed
+from ._news import Invalid, Mended, News, invalid
+from ._telling import Teller
+from ._units import UNLOADED, Unit, View
+from .documents import Change, Commit, Documents, Loaded
+from .errors import (
+    ClosedError,
+    Failure,
+    FormatError,
+    KeyNameError,
+    LayoutError,
+    ObjstoreError,
+    OutsideError,
+    ValidationError,
+)
+from .paths import address
+from .pointer import split
+from .transaction import Host, Transaction
+from .values import JSON, MISSING, Missing
+
+if TYPE_CHECKING:
+    from ._shapes import Shape
+    from .objects import Object
+
+_logger: Final = logging.getLogger(__name__)
+
+_UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError, ValidationError)
+
+
+class Burst(NamedTuple):
+    """What happened together outside."""
+
+    units: Sequence[str]
+    """The pointers of the units that may have changed; each once."""
+    appended: bool = False
+    """Whether others may have committed."""
+
+
+Judge: TypeAlias = Callable[[str, "Loaded | ObjstoreError"], bool]
+"""Told of a unit, and of what was found in its place or why it could not be read; whether that may
+be committed. Takes no lock, so that it may be asked under any."""
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """Documents that others can change, by other means than committing."""
+
+    def watch(self, hear: Callable[[Burst], None]) -> Callable[[], None]:
+        """Have ``hear`` called with every burst from now on, on one thread, until the result is.
+
+        Once that returns, ``hear`` is not running and is called no more, unless it is ``hear``
+        that ends it. A burst says what may have changed, own writes included. Raises BackingError
+        where the system cannot watch so much.
+        """
+        ...
+
+    def commit_external(self, units: Sequence[str], judge: Judge) -> Commit | None:
+        """Enter what is there of these units and is not as the newest commit left it, as one
+        commit with ``external`` set; None where nothing of it is to be entered.
+
+        ``judge`` is asked about every unit that is not as it was left. Those that it refuses, and
+        those that change meanwhile, are left out.
+        """
+        ...
+
+    def refresh(self) -> None:
+        """See what others have committed; those who ``listen`` hear of it."""
+        ...
+
+
+class Watching(Host):
+    """What a Store tells of changes, as they come."""
+
+    url: str
+    readonly: bool
+    _documents: Documents
+    _by_path: weakref.WeakValueDictionary[str, Unit]
+
+    @abstractmethod
+    def _root_class(self) -> type[Object]:
+        """The class of the root."""
+
+    @abstractmethod
+    def _require_open(self) -> None:
+        """Raise ClosedError for a store that was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._broken: dict[str, Invalid] = {}  # guarded by lock
+        self._end_watch: Callable[[], None] | None = None
+        # What happens between two bursts; appended to by any thread, taken from by the watch's.
+        self._heard: deque[Commit] = deque()
+        self._feeds: weakref.WeakSet[Feed[News]] = weakref.WeakSet()  # guarded by _feeds_lock
+        self._teller: Teller | None = None  # guarded by _feeds_lock
+        self._feeds_lock: Final = threading.RLock()
+        self._busy: Final = threading.Lock()
+        """Held while a burst is worked on."""
+
+    # --- for users --------------------------------------------------------------------------------
+
+    def on_change(self, path: str, callback: Callable[[News], object]) -> Callable[[], None]:
+        """Have ``callback`` called with every change of ``path`` from now on; the result ends it.
+
+        A change is a Commit, whoever made it: ``external`` is set where somebody edited the files.
+        It concerns a path if it changed that, something below it, or what it is in as a whole. In
+        a store that watches its files, Invalid says that a file was edited so that it cannot be
+        read, and Mended that it can again. Every callback of a store runs on one thread, which
+        holds no lock; what a callback raises is logged. Objects are as of the change or newer.
+
+        Without ``watch=True``, edits made outside are heard of when the store meets them.
+        """
+        self._require_open()
+        pointer = address(path)
+        with self._feeds_lock:
+            if self._teller is None or not self._teller.is_alive:
+                head = self._documents.head()
+                self._teller = Teller(self._feed_of_all, head, f"changes of {self.url}")
+            return self._teller.add(pointer, callback, self._documents.head())
+
+    def changes(self, path: str = "", *, after: int | None = None, limit: int = 1024) -> Feed[News]:
+        """Iterate over the changes of ``path``, and wait for more: what ``on_change`` tells.
+
+        With ``after``, a commit's number, it begins with the one that follows; otherwise with the
+        next. Ends when it is closed, or the store: it is a context manager. ``take(timeout)`` waits
+        so long for one; ``async for`` works as well. A consumer who lets ``limit`` changes wait is
+        dropped, and gets SlowConsumerError behind them. Raises what ``read_at`` does for ``after``.
+        """
+        self._require_open()
+        feed: Feed[News] = Feed(self._documents, after=after, path=address(path), limit=limit)
+        with self._feeds_lock:
+            self._feeds.add(feed)
+        return feed
+
+    def _feed_of_all(self, after: int | None) -> Feed[News]:
+        feed: Feed[News] = Feed(self._documents, after=after)
+        with self._feeds_lock:
+            self._feeds.add(feed)
+        return feed
+
+    def _tell(self, news: Invalid | Mended) -> None:
+        with self._feeds_lock:
+            feeds = list(self._feeds)
+        for feed in feeds:
+            feed.tell(news)
+
+    # --- beginning and end ------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Follow what is edited outside, until the store is closed.
+
+        Raises ValueError where that is not to be had, BackingError where the system cannot.
+        """
+        documents = self._documents
+        if not isinstance(documents, Watchable):
+            raise ValueError(  # noqa: TRY004 - it is the option that does not fit
+                f"{self.url} cannot be watched: its backing keeps no files that others edit; "
+                "on_change and changes tell of its commits without watch=True"
+            )
+        if self.readonly:
+            raise ValueError("watch=True enters edits into the log, and readonly=True forbids it")
+        stop_listening = documents.listen(self._heard.append)
+        try:
+            stop_watching = documents.watch(self._follow)
+        except BaseException:
+            stop_listening()
+            raise
+
+        def end() -> None:
+            stop_watching()
+            stop_listening()
+
+        self._end_watch = end
+        _watching.add(self)
+
+    def _stop_telling(self) -> None:
+        """End the watch, callbacks and iterators. Call without ``lock``: their threads take it."""
+        end, self._end_watch = self._end_watch, None
+        if end is not None:
+            end()
+        with self._feeds_lock:
+            teller, feeds = self._teller, list(self._feeds)
+        if teller is not None:
+            teller.end()
+        for feed in feeds:
+            feed.close()
+
+    # --- on the watch's thread --------------------------------------------------------------------
+
+    def _follow(self, burst: Burst) -> None:
+        """Take in what happened outside."""
+        with self._busy:
+            documents = cast("Watchable", self._documents)
+            try:
+                if burst.appended:
+                    documents.refresh()
+                if burst.units:
+                    self._enter(documents, burst.units)
+                while self._heard:
+                    self._take_in(self._heard.popleft())
+            except ClosedError:
+                return
+            except ObjstoreError:  # told, as nobody waits for it; what comes next is followed
+                _logger.exception("edits of %s could not be taken in", self.url)
+
+    def _enter(self, documents: Watchable, units: Sequence[str]) -> None:
+        """Make what was edited, and is valid, a commit; tell of the rest."""
+        shapes = {unit: self._shape_at(unit) for unit in units}
+        judge = _Judgement({unit: shape for unit, shape in shapes.items() if shape is not None})
+        documents.commit_external([*judge.shapes], judge)
+        for unit in judge.shapes:
+            refusal = judge.refused.get(unit)
+            if refusal is not None:
+                self._break(unit, self._error(unit, refusal))
+            elif unit in self._broken:
+                self._whole(unit, judge.shapes[unit])
+
+    def _take_in(self, commit: Commit) -> None:
+        """Show what others have committed."""
+        if commit.scope is not None:
+            return
+        with self.lock:
+            for change in commit.changes:
+                unit = self._by_path.get(change.unit)
+                if unit is not None and unit.value is not UNLOADED:
+                    self._show(unit, change)
+
+    def _show(self, unit: Unit, change: Change) -> None:
+        if change.new is unit.value or (change.stamp is not None and change.stamp is unit.stamp):
+            return
+        if self._documents.look(unit.pointer, change.stamp) is not change.stamp:
+            # It goes on from there, or its stamp is another handle's.
+            self.recheck(unit, None)
+            return
+        self._publish(unit, change.new, change.stamp, by=None)
+        unit.failures = self.located(_misfits(unit.shape, change.new), unit)
+        unit.since = self._newest()
+
+    def _shape_at(self, pointer: str) -> Shape | None:
+        """What the schema says of a unit; None where it has no place for it."""
+        *above, key = split(pointer)
+        cls = self._root_class()
+        for token in above:
+            shape = cls._info.shape_for(token)
+            below = None if shape is None else shape.directory
+            if below is None:
+                return None
+            cls = below
+        return cls._info.shape_for(key)
+
+    # --- what is broken ---------------------------------------------------------------------------
+
+    def _whole(self, unit: str, shape: Shape) -> Loaded | None:
+        """What is there of a unit; None, and all are told, where it is broken."""
+        try:
+            loaded = self._documents.load(unit)
+        except _UNREADABLE as error:
+            self._break(unit, error)
+            return None
+        misfits = _misfits(shape, loaded.value)
+        if misfits:
+            self._break(unit, self._error(unit, misfits))
+            return None
+        with self.lock:
+            mended = self._broken.pop(unit, None)
+        if mended is not None:
+            self._tell(Mended(unit, mended.source))
+        return loaded
+
+    def _break(self, unit: str, error: ObjstoreError) -> None:
+        news = invalid(unit, self._documents.source(unit), error)
+        with self.lock:
+            known = self._broken.get(unit)
+            self._broken[unit] = news
+        if known is None or known.reason != news.reason:
+            self._tell(news)
+
+    def _error(self, unit: str, refusal: ObjstoreError | Sequence[Failure]) -> ObjstoreError:
+        if isinstance(refusal, ObjstoreError):
+            return refusal
+        source = self._documents.source(unit)
+        return ValidationError([failure._replace(source=source) for failure in refusal])
+
+    def _publish(
+        self,
+        unit: Unit,
+        value: Any,
+        stamp: Any,
+        *,
+        by: Transaction | None,
+        view: View | None = None,
+    ) -> None:
+        """As Host does; but what was shown and is broken now goes on being shown in a watch."""
+        if value is UNLOADED and self._end_watch is not None and _is_shown(unit):
+            found = self._whole(unit.pointer, unit.shape)
+            if found is None:
+                return
+            value, stamp = found
+        super()._publish(unit, value, stamp, by=by, view=view)
+
+    def failures_of(self, view: View) -> list[Failure]:
+        """As Host does; raises what is wrong with a file that is broken, as it is not replaced."""
+        self._require_whole(view.unit.pointer)
+        return super().failures_of(view)
+
+    def _require_whole(self, unit: str) -> None:
+        """Raise what is wrong with a unit whose Objects show what it was before."""
+        if unit in self._broken:
+            shape = self._shape_at(unit)
+            if shape is not None and self._whole(unit, shape) is None:
+                raise self._broken[unit].error
+
+
+class _Judgement:
+    """Says of what was found whether it is valid, and keeps why it is not."""
+
+    def __init__(self, shapes: Mapping[str, Shape]) -> None:
+        self.shapes: Final = shapes
+        self.refused: Final[dict[str, ObjstoreError | Sequence[Failure]]] = {}
+
+    def __call__(self, unit: str, found: Loaded | ObjstoreError) -> bool:
+        refusal = found if isinstance(found, ObjstoreError) else self._misfits(unit, found)
+        if refusal:
+            self.refused[unit] = refusal
+        else:
+            self.refused.pop(unit, None)  # it was asked about before
+        return not refusal
+
+    def _misfits(self, unit: str, found: Loaded) -> list[Failure]:
+        return _misfits(self.shapes[unit], found.value)
+
+
+def _misfits(shape: Shape, value: JSON | Missing) -> list[Failure]:
+    if value is MISSING or shape.anything:
+        return []
+    return shape.validator.failures(value, "")
+
+
+def _is_shown(unit: Unit) -> bool:
+    return unit.value is not UNLOADED and unit.value is not MISSING and not unit.failures
+
+
+# A fork copies locks as they are, and no thread but its own. So that none is held in the child by a
+# thread that is not there, the watches' threads are between two bursts when it happens.
+_watching: Final[weakref.WeakSet[Watching]] = weakref.WeakSet()
+_forking: Final = threading.local()
+_PATIENCE: Final = 1.0
+"""How long a fork waits for a watch that may be waiting for the thread that forks, in seconds."""
+
+
+def _rest() -> None:
+    held: list[Any] = []
+    _forking.held = held
+    for store in sorted(_watching, key=id):
+        held += [lock for lock in (store._busy, store.lock) if lock.acquire(timeout=_PATIENCE)]
+
+
+def _go_on() -> None:
+    while _forking.held:
+        _forking.held.pop().release()
+
+
+os.register_at_fork(before=_rest, after_in_parent=_go_on, after_in_child=_go_on)
