@@ -93,3 +93,12 @@ def _behind(prefix: str) -> str | None:
         return None
     following = ord(prefix[-1]) + 1
     return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)
+
+
+def is_storable(text: str) -> bool:
+    """Whether UTF-8 can hold it. What cannot be stored is not there, to be read or deleted."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

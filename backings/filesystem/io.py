@@ -34,8 +34,6 @@ _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _ALLOCATE: Final = getattr(os, "posix_fallocate", None)
 _CANNOT_ALLOCATE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
-_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
-
 # What macOS has not, nor two file systems between each other.
 _COPY: Final = getattr(os, "copy_file_range", None)
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
@@ -128,6 +126,13 @@ class Files:
             return os.path.realpath(path)
         except OSError as error:
             self._refused("follow", path, error)
+
+    def is_readonly_medium(self, path: str) -> bool:
+        """Whether what ``path`` is on is mounted so that nobody writes to it."""
+        try:
+            return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        except OSError as error:
+            self._refused("look at", path, error)
 
     def read_link(self, path: str) -> str:
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from objstore.backings.memory_storage import MemoryStorage
+from objstore.backings.sqlite import SqliteStorage
 from objstore.storage import Backups, Checks, Lists, Savepoints, Scans, Storage
 
 
@@ -34,6 +35,7 @@ class StorageMaker(NamedTuple):
 
 STORAGES = [
     StorageMaker("memory", MemoryStorage, on_disk=False),
+    StorageMaker("sqlite", SqliteStorage),
 ]
 
 ON_DISK = [maker for maker in STORAGES if maker.on_disk]

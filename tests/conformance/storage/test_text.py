@@ -82,24 +82,31 @@ def scans(storage: Storage) -> Scans:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("prefix", ["", *NAMES])
-def test_scans_by_prefix(scans: Scans, prefix: str, reverse: bool) -> None:
-    expected = [(name, name) for name in NAMES if name.startswith(prefix)]
-    found = list(scans.scan("c", prefix=prefix, reverse=reverse))
-    assert found == (expected[::-1] if reverse else expected)
+def test_scans_by_prefix(scans: Scans, reverse: bool) -> None:
+    for prefix in ("", *NAMES):
+        expected = [(name, name) for name in NAMES if name.startswith(prefix)]
+        found = list(scans.scan("c", prefix=prefix, reverse=reverse))
+        assert found == (expected[::-1] if reverse else expected), prefix
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("start", [None, *NAMES[::3]])
-@pytest.mark.parametrize("stop", [None, *NAMES[1::4]])
-def test_scans_by_range(scans: Scans, start: str | None, stop: str | None, reverse: bool) -> None:
-    expected = [
-        (name, name)
-        for name in NAMES
-        if (start is None or name >= start) and (stop is None or name < stop)
-    ]
-    found = list(scans.scan("c", start=start, stop=stop, reverse=reverse))
-    assert found == (expected[::-1] if reverse else expected)
+def test_scans_by_range(scans: Scans, reverse: bool) -> None:
+    for start in (None, *NAMES):
+        for stop in (None, *NAMES[::3]):
+            expected = [
+                (name, name)
+                for name in NAMES
+                if (start is None or name >= start) and (stop is None or name < stop)
+            ]
+            found = list(scans.scan("c", start=start, stop=stop, reverse=reverse))
+            assert found == (expected[::-1] if reverse else expected), (start, stop)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scans_in_a_transaction(storage: Storage, scans: Scans, reverse: bool) -> None:
+    with storage.transaction():
+        test_scans_by_prefix(scans, reverse)
+        test_scans_by_range(scans, reverse)
 
 
 def test_scans_by_prefix_and_range(scans: Scans) -> None:

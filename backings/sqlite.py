@@ -1,0 +1,583 @@
+"""Storage in an SQLite database.
+
+The format is described in docs/formats/sqlite.md: a table for each container, named by a number;
+the containers' own names, and keys and values, are only ever bound to statements.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from threading import Lock, local
+from typing import Any, Final, TypeVar, cast
+
+from objstore.errors import CorruptionError, TransactionError
+from objstore.storage import Items, Progress, Storage, Value, as_text, as_value
+from objstore.values import show
+
+from . import sqlite_files, storages
+from .checks import check_options
+from .sqlite_links import (
+    Link,
+    Links,
+    is_busy,
+    is_missing_table,
+    is_overtaken,
+    mapped,
+)
+from .sqlite_tables import (
+    ROWS,
+    Row,
+    Table,
+    batch,
+    begin_reading,
+    checksum,
+    crc32c,
+    fetch,
+    get,
+    put,
+    put_all,
+    remove,
+    touched,
+)
+
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.0002
+_LONGEST_PAUSE: Final = 0.01
+"""Seconds between two looks at whether another process is still writing."""
+
+_FIND: Final = "SELECT id FROM containers WHERE name = ?"
+_TOUCH: Final = "UPDATE containers SET count = 0 WHERE id < 0"
+
+
+class _Transaction:
+    """A thread's transaction on a connection of its own."""
+
+    def __init__(self, links: Links, link: Link, turn: Lock, *, writes: bool) -> None:
+        self.link: Final = link
+        self.writes = writes
+        """Whether it has the turn to write."""
+        self.has_read = False
+        self.has_new_tables = False
+        """Whether names may mean tables that others will not see."""
+        self.ended = False
+        self._links: Final = links
+        self._turn: Final = turn
+        self._process: Final = os.getpid()
+        links.hold(link)
+
+    def end(self, *, whole: bool = True) -> None:
+        """Give back the connection, in no transaction any more, and the turn."""
+        self.ended = True
+        if whole:
+            self._links.release(self.link)
+            self._links.give(self.link, write=True)
+        else:
+            self._links.drop(self.link)
+        if self.writes:
+            self.writes = False
+            self._turn.release()
+
+    def __del__(self) -> None:
+        # The thread ended in the middle of it. In a forked child it is the parent's.
+        if not self.ended and self._process == os.getpid():
+            self.end(whole=False)
+
+
+class _Threads(local):
+    """What each thread has of its own."""
+
+    transaction: _Transaction | None = None
+
+
+class SqliteStorage(Storage):
+    """Containers in the SQLite file ``path``; any number of processes may use it at once.
+
+    ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
+    survives the program, not the machine). ``wait`` is how many seconds a writer waits for others
+    before BusyError. Every item has a checksum, which every read verifies.
+
+    A process may fork at any time but in the middle of a transaction or an iteration of its own:
+    the child is then refused this file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        create: bool = False,
+        readonly: bool = False,
+        *,
+        durability: str = "full",
+        wait: float = storages.WAIT,
+    ) -> None:
+        super().__init__(path, create, readonly)
+        check_options(durability, "eager")
+        self._wait: Final = wait
+        self._file: Final = os.path.realpath(self.path)
+        self._forget()
+        if create:
+            sqlite_files.create(self._file, self.path)
+        else:
+            sqlite_files.require(self._file, self.path)
+        self._links: Final = Links(
+            self._file, readonly=readonly, durability=durability, in_child=self._forget
+        )
+        try:
+            with self._reading() as link:
+                sqlite_files.require_own(link, self.path)
+        except BaseException:
+            self._links.close()
+            raise
+
+    def _forget(self) -> None:
+        """Have nothing begun, as in the beginning."""
+        self._threads = _Threads()
+        self._turn = Lock()
+        """Held by the one thread that writes, or waits for other processes to let it."""
+        self._tables: dict[str, Table] = {}
+        """Containers of committed states. A number is given once, so that the table of an entry
+        that is out of date is missing."""
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._current() is not None
+
+    def begin(self) -> None:
+        self._begin(write=False)
+
+    def _begin(self, *, write: bool) -> None:
+        if self._current() is not None:
+            raise storages.running()
+        if write:
+            self._take_turn()
+            try:
+                link = self._begun_writing()
+            except BaseException:
+                self._turn.release()
+                raise
+        else:
+            link = self._links.take(write=True)
+            try:
+                self._patiently(lambda: begin_reading(link))
+            except BaseException:
+                self._links.drop(link)
+                raise
+        self._threads.transaction = _Transaction(self._links, link, self._turn, writes=write)
+
+    def commit(self) -> None:
+        transaction = self._running()
+        self._threads.transaction = None
+        try:
+            transaction.link.execute("COMMIT")
+        except sqlite3.Error as error:
+            transaction.end(whole=False)
+            raise mapped(error, self.path) from error
+        transaction.end()
+
+    def rollback(self) -> None:
+        transaction = self._running()
+        self._threads.transaction = None
+        self._roll_back(transaction)
+
+    def _roll_back(self, transaction: _Transaction) -> None:
+        try:
+            transaction.link.execute("ROLLBACK")
+        except sqlite3.Error:
+            # SQLite has rolled back already; closing does it in any case.
+            transaction.end(whole=False)
+        else:
+            transaction.end()
+
+    def _current(self) -> _Transaction | None:
+        if self._links.closed:
+            raise storages.closed(self.path)
+        return self._threads.transaction
+
+    def _running(self) -> _Transaction:
+        transaction = self._current()
+        if transaction is None:
+            raise storages.not_running()
+        return transaction
+
+    def _take_turn(self) -> None:
+        if self.readonly:
+            raise storages.readonly(self.path)
+        if not self._turn.acquire(timeout=self._wait):
+            raise storages.busy(self.path, self._wait)
+
+    def _begun_writing(self) -> Link:
+        link = self._links.take(write=True)
+        try:
+            self._patiently(lambda: link.execute("BEGIN IMMEDIATE"))
+        except BaseException:
+            self._links.drop(link)
+            raise
+        return link
+
+    def _patiently(self, step: Callable[[], object]) -> None:
+        """Do a first step as soon as no other process is in its way."""
+        end, pause = time.monotonic() + self._wait, _FIRST_PAUSE
+        while True:
+            try:
+                step()
+                return
+            except sqlite3.Error as error:
+                left = end - time.monotonic()
+                if not is_busy(error) or is_overtaken(error) or left <= 0:
+                    raise mapped(error, self.path, self._wait) from error
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _nested(self) -> AbstractContextManager[None] | None:
+        return None if self._current() is None else self.savepoint()
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        transaction = self._running()
+        transaction.link.execute("SAVEPOINT sp")
+        try:
+            yield
+        except BaseException:
+            if not transaction.ended:
+                transaction.link.execute("ROLLBACK TO sp")
+                transaction.link.execute("RELEASE sp")
+            raise
+        if not transaction.ended:
+            transaction.link.execute("RELEASE sp")
+
+    def close(self) -> None:
+        self._links.close()
+        self._threads.transaction = None
+
+    # --- how a call is done -----------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Generator[Link]:
+        """A connection for what one call reads."""
+        transaction = self._current()
+        try:
+            if transaction is not None:
+                transaction.has_read = True
+                yield transaction.link
+                return
+            link = self._links.take()
+            try:
+                yield link
+            finally:
+                self._links.give(link)
+        except sqlite3.Error as error:
+            raise mapped(error, self.path) from error
+
+    @contextmanager
+    def _writing(self) -> Generator[Link]:
+        """A connection for what one call writes; in a transaction of its own if in no other."""
+        transaction = self._current()
+        if transaction is None:
+            with self._writing_alone() as link:
+                yield link
+            return
+        self._reserve(transaction)
+        try:
+            yield transaction.link
+        except sqlite3.Error as error:
+            self.rollback()
+            raise mapped(error, self.path) from error
+
+    @contextmanager
+    def _writing_alone(self) -> Generator[Link]:
+        self._take_turn()
+        try:
+            link = self._begun_writing()
+            try:
+                yield link
+                link.execute("COMMIT")
+            except BaseException as error:
+                self._links.drop(link)
+                if isinstance(error, sqlite3.Error):
+                    raise mapped(error, self.path) from error
+                raise
+            self._links.give(link, write=True)
+        finally:
+            self._turn.release()
+
+    def _reserve(self, transaction: _Transaction) -> None:
+        """Wait until a transaction that has only read until now may write."""
+        if transaction.writes:
+            return
+        try:
+            self._take_turn()
+            transaction.writes = True
+            if transaction.has_read:
+                self._patiently(lambda: transaction.link.execute(_TOUCH))
+            else:
+                transaction.link.execute("ROLLBACK")
+                self._patiently(lambda: transaction.link.execute("BEGIN IMMEDIATE"))
+        except BaseException as error:
+            if self.readonly:
+                raise
+            self._threads.transaction = None
+            self._roll_back(transaction)
+            cause = error.__cause__
+            if isinstance(cause, sqlite3.Error) and is_overtaken(cause):
+                raise storages.overtaken(self.path) from cause
+            raise
+
+    def _on_table(self, link: Link, c_id: object, use: Callable[[Table], T]) -> T:
+        """Do the first statement on a container. Raises ContainerNotFoundError."""
+        name = str(c_id)
+        table = self._tables.get(name)
+        if table is not None:
+            try:
+                return use(table)
+            except sqlite3.OperationalError as error:
+                if not is_missing_table(error):
+                    raise
+                self._tables.pop(name, None)
+        return use(self._found(link, name))
+
+    def _found(self, link: Link, name: str) -> Table:
+        try:
+            row = link.execute(_FIND, (name,)).fetchone()
+        except UnicodeEncodeError:  # no stored name has such text
+            row = None
+        if row is None:
+            raise storages.no_container(name)
+        table = Table.numbered(row[0])
+        transaction = self._threads.transaction
+        if transaction is None or not transaction.has_new_tables:
+            self._tables[name] = table
+        return table
+
+    # --- containers -------------------------------------------------------------------------------
+
+    def add_container(self, c_id: str) -> None:
+        name = as_text(c_id, "container")
+        with self._changing_tables() as link:
+            if link.execute(_FIND, (name,)).fetchone() is not None:
+                raise storages.duplicate_container(name)
+            sqlite_files.add_table(link, name, checksum)
+
+    def clear(self) -> None:
+        with self._changing_tables() as link:
+            for (number,) in link.execute("SELECT id FROM containers").fetchall():
+                sqlite_files.drop_table(link, number)
+
+    def clear_container(self, c_id: str) -> None:
+        with self._changing_tables() as link:
+            table = self._found(link, str(c_id))
+            link.execute(f"DELETE FROM c{table.id:d}")  # noqa: S608 - a number of ours
+            link.execute("UPDATE containers SET count = 0 WHERE id = ?", (table.id,))
+
+    def delete_container(self, c_id: str) -> None:
+        with self._changing_tables() as link:
+            sqlite_files.drop_table(link, self._found(link, str(c_id)).id)
+
+    @contextmanager
+    def _changing_tables(self) -> Generator[Link]:
+        with self._writing() as link:
+            transaction = self._threads.transaction
+            if transaction is not None:
+                transaction.has_new_tables = True
+            yield link
+
+    def get_container_len(self, c_id: str) -> int:
+        find = "SELECT count FROM containers WHERE name = ?"
+        with self._reading() as link:
+            try:
+                row = link.execute(find, (str(c_id),)).fetchone()
+            except UnicodeEncodeError:
+                row = None
+        if row is None:
+            raise storages.no_container(str(c_id))
+        return cast("int", row[0])
+
+    def get_containers(self) -> Iterator[str]:
+        with self._reading() as link:
+            rows = link.execute("SELECT name, sum FROM containers ORDER BY name").fetchall()
+        for name, found in rows:
+            if checksum(name, "") != found:
+                raise CorruptionError(f"the name of a container, now {show(name)}", file=self.path)
+        return iter([name for name, _ in rows])
+
+    # --- reading items ----------------------------------------------------------------------------
+
+    def get_container_item(self, c_id: str, key: Any) -> Value:
+        name = str(key)
+        with self._reading() as link:
+            row = self._on_table(link, c_id, lambda table: get(link, table, name))
+        if row is None:
+            raise storages.no_key(str(c_id), name)
+        if checksum(name, row[0]) != row[1]:
+            raise self._corrupt(c_id, name)
+        return row[0]
+
+    def get_container_items(
+        self, c_id: str, keys: Iterable[Any] | None = None
+    ) -> Iterator[tuple[str, Value | None]]:
+        if keys is None:
+            return self.scan(c_id)
+        names = [str(key) for key in keys]
+        if self._current() is None:
+            return self._kept(c_id, lambda link, table: self._picked(c_id, link, table, names))
+        with self._reading() as link:
+            table = self._on_table(link, c_id, lambda table: touched(link, table))
+            return iter([*self._picked(c_id, link, table, names)])
+
+    def _picked(
+        self, c_id: object, link: Link, table: Table, names: list[str]
+    ) -> Iterator[tuple[str, Value | None]]:
+        for name in names:
+            row = get(link, table, name)
+            if row is not None and checksum(name, row[0]) != row[1]:
+                raise self._corrupt(c_id, name)
+            yield name, None if row is None else row[0]
+
+    def get_container_keys(self, c_id: str) -> Iterator[str]:
+        return (key for key, _ in self.scan(c_id))
+
+    def scan(
+        self,
+        c_id: str,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+    ) -> Iterator[tuple[str, Value]]:
+        low, high = storages.bounds(prefix, start, stop)
+        if self._current() is None:
+            return self._kept(
+                c_id, lambda link, table: self._rows(c_id, link, table, low, high, reverse)
+            )
+        return self._steps(c_id, low, high, reverse)
+
+    def _rows(
+        self, c_id: object, link: Link, table: Table, low: str, high: str | None, reverse: bool
+    ) -> Iterator[tuple[str, Value]]:
+        upto = high is not None
+        cursor = link.execute(
+            table.scan(upto=upto, reverse=reverse), (low, high) if upto else (low,)
+        )
+        return self._verified(c_id, cursor)
+
+    def _verified(self, c_id: object, rows: Iterable[Row]) -> Iterator[tuple[str, Value]]:
+        # The same as checksum, written out: a call would take as long as all the rest.
+        for key, value, found in rows:
+            if isinstance(value, str):
+                if crc32c((key + value).encode()) != found:
+                    raise self._corrupt(c_id, key)
+            elif ~crc32c(key.encode() + value) != found:
+                raise self._corrupt(c_id, key)
+            yield key, value
+
+    def _kept(self, c_id: object, rows: Callable[[Link, Table], Iterator[T]]) -> Generator[T]:
+        """What comes of a state that is kept, on a connection of its own, until all has come."""
+        generator = self._keeping(c_id, rows)
+        next(generator)
+        return cast("Generator[T]", generator)
+
+    def _keeping(
+        self, c_id: object, rows: Callable[[Link, Table], Iterator[T]]
+    ) -> Generator[T | None]:
+        link = self._links.take()
+        try:
+            begin_reading(link)
+            table = self._on_table(link, c_id, lambda table: touched(link, table))
+            self._links.hold(link)
+            yield None  # the call that made the generator is over
+            yield from rows(link, table)
+        except sqlite3.Error as error:
+            raise mapped(error, self.path) from error
+        finally:
+            self._links.finish(link)
+
+    def _steps(
+        self, c_id: object, low: str, high: str | None, reverse: bool
+    ) -> Iterator[tuple[str, Value]]:
+        """What a transaction sees, fetched bit by bit, as it may change meanwhile."""
+        transaction = self._running()
+        with self._reading() as link:
+            rows = self._on_table(link, c_id, lambda t: fetch(link, t, low, high, reverse, False))
+        return self._more(c_id, transaction, rows, (low, high, reverse))
+
+    def _more(
+        self,
+        c_id: object,
+        transaction: _Transaction,
+        rows: list[Row],
+        bounds: tuple[str, str | None, bool],
+    ) -> Iterator[tuple[str, Value]]:
+        low, high, reverse = bounds
+        while rows:
+            yield from self._verified(c_id, rows)
+            if len(rows) < ROWS:
+                return
+            if transaction.ended:
+                raise TransactionError("the transaction of this iteration has ended")
+            if reverse:
+                high = rows[-1][0]
+            else:
+                low = rows[-1][0]
+            rows = self._next_rows(c_id, transaction.link, (low, high, reverse))
+
+    def _next_rows(
+        self, c_id: object, link: Link, bounds: tuple[str, str | None, bool]
+    ) -> list[Row]:
+        low, high, reverse = bounds
+        try:
+            return self._on_table(
+                link, c_id, lambda t: fetch(link, t, low, high, reverse, not reverse)
+            )
+        except sqlite3.Error as error:
+            raise mapped(error, self.path) from error
+
+    def _corrupt(self, c_id: object, key: str) -> CorruptionError:
+        where = f"the item {show(key)} of container {show(str(c_id))}"
+        return CorruptionError(f"{where} is not what was written", file=self.path)
+
+    # --- writing items ----------------------------------------------------------------------------
+
+    def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
+        name, kept = as_text(key), as_value(value)
+        row = (name, kept, checksum(name, kept))
+        with self._writing() as link:
+            self._on_table(link, c_id, lambda table: put(link, table, row))
+
+    def set_container_items(self, c_id: str, items: Items) -> None:
+        rows = batch(items)
+        with self._writing() as link:
+            self._on_table(link, c_id, lambda table: put_all(link, table, rows))
+
+    def delete_container_item(self, c_id: str, key: Any) -> bool:
+        return self._delete(c_id, [key]) == 1
+
+    def delete_container_items(self, c_id: str, keys: Iterable[Any]) -> None:
+        self._delete(c_id, keys)
+
+    def _delete(self, c_id: str, keys: Iterable[Any]) -> int:
+        names = [name for key in keys if storages.is_storable(name := str(key))]
+        with self._writing() as link:
+            return self._on_table(link, c_id, lambda table: remove(link, table, names))
+
+    # --- as a whole -------------------------------------------------------------------------------
+
+    def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Copy the newest commit to a new file. Raises DuplicateStorageError."""
+        link = self._links.take()
+        try:
+            begin_reading(link)
+            sqlite_files.copy(link, os.path.realpath(target), os.fspath(target), progress)
+        except sqlite3.Error as error:
+            raise mapped(error, self.path) from error
+        finally:
+            self._links.finish(link)
+
+    def check(self) -> list[CorruptionError]:
+        """Everything that is wrong: SQLite's own check, every checksum, every count."""
+        with self._reading() as link:
+            return sqlite_files.check(link, self.path, checksum)

@@ -1,0 +1,175 @@
+"""The files and tables of Storages in SQLite: made, recognised, copied and checked."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from objstore.errors import CorruptionError
+from objstore.storage import Progress, Value
+from objstore.values import show
+
+from . import storages
+from .filesystem import names
+from .filesystem.io import Files
+from .sqlite_links import Link, connect, mapped
+
+_APPLICATION: Final = 0x6F626A73
+"""``objs``: what tells our databases from those of others."""
+
+_VERSION: Final = 1
+
+_PAGES: Final = 1024
+"""How many pages a backup copies between two reports of its progress."""
+
+_SCHEMA: Final = """
+    CREATE TABLE containers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        count INTEGER NOT NULL,
+        sum INTEGER NOT NULL
+    )
+"""
+
+Checksum = Callable[[str, Value], int]
+
+
+def create(file: str, path: str) -> None:
+    """Make an empty database. Raises DuplicateStorageError where anything is."""
+    with _placed(file, path) as temporary:
+        _make(temporary)
+
+
+def _make(file: str) -> None:
+    link = connect(file)
+    try:
+        link.execute("PRAGMA synchronous = FULL")
+        link.execute("PRAGMA journal_mode = MEMORY")  # nobody knows of the file yet
+        link.execute("BEGIN")
+        link.execute(f"PRAGMA application_id = {_APPLICATION:d}")
+        link.execute(f"PRAGMA user_version = {_VERSION:d}")
+        link.execute(_SCHEMA)
+        link.execute("COMMIT")
+        link.execute("PRAGMA journal_mode = WAL")
+    finally:
+        link.close()
+
+
+@contextmanager
+def _placed(file: str, path: str) -> Generator[str]:
+    """A temporary file that becomes ``file``, unless something is there."""
+    folder, name = os.path.split(file)
+    files = Files(folder)
+    files.make_folders(folder, [])
+    if files.lstat(file) is not None:
+        raise storages.duplicate_storage(path)
+    lock = files.lock(folder)  # what a dead one left is cleared away, and nobody's who lives
+    try:
+        temporary = f"{folder}/{names.temporary(name)}"
+        for leftover in (temporary, f"{temporary}-wal", f"{temporary}-shm"):
+            files.unlink(leftover)
+        files.write(temporary, b"", file, sync=False)
+        try:
+            yield temporary
+            if not files.place(temporary, file):
+                raise storages.duplicate_storage(path)
+            files.sync_folder(folder)
+        except sqlite3.Error as error:
+            raise mapped(error, path) from error
+        finally:
+            files.unlink(temporary)
+    finally:
+        if lock is not None:
+            files.unlock(lock)
+
+
+def require(file: str, path: str) -> None:
+    """Raise StorageNotFoundError where no file is."""
+    found = Files(os.path.dirname(file)).stat(file)
+    if found is None:
+        raise storages.no_storage(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise storages.no_storage(path, "there is no file, and no storage of this kind")
+
+
+def require_own(link: Link, path: str) -> None:
+    """Raise StorageNotFoundError where the database is another program's, or of another version."""
+    (application,) = link.execute("PRAGMA application_id").fetchone()
+    (version,) = link.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION:
+        raise storages.no_storage(path, "there is a file, and it is no storage")
+    if version != _VERSION:
+        reason = f"the storage is of version {version}, and this program knows {_VERSION}"
+        raise storages.no_storage(path, reason)
+
+
+def add_table(link: Link, name: str, checksum: Checksum) -> None:
+    """Make the table of a new container."""
+    insert = "INSERT INTO containers (name, count, sum) VALUES (?, 0, ?)"
+    number = link.execute(insert, (name, checksum(name, ""))).lastrowid
+    link.execute(
+        f"CREATE TABLE c{number:d} "
+        "(key TEXT PRIMARY KEY NOT NULL, value NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID"
+    )
+
+
+def drop_table(link: Link, number: int) -> None:
+    link.execute(f"DROP TABLE c{number:d}")
+    link.execute("DELETE FROM containers WHERE id = ?", (number,))
+
+
+def copy(link: Link, file: str, path: str, progress: Progress | None) -> None:
+    """Copy the state that ``link`` is reading to a new file."""
+    (size,) = link.execute("PRAGMA page_size").fetchone()
+
+    def report(_: int, remaining: int, total: int) -> None:
+        if progress is not None:
+            progress((total - remaining) * size, total * size)
+
+    with _placed(file, path) as temporary:
+        target = connect(temporary)
+        try:
+            target.execute("PRAGMA synchronous = FULL")
+            link.backup(target, pages=_PAGES, progress=report, sleep=0)
+            target.execute("PRAGMA journal_mode = WAL")
+        finally:
+            target.close()
+
+
+def check(link: Link, path: str, checksum: Checksum) -> list[CorruptionError]:
+    """Everything that is wrong in a database."""
+    try:
+        return [CorruptionError(reason, file=path) for reason in _reasons(link, checksum)]
+    except sqlite3.DatabaseError as error:
+        found = mapped(error, path)
+        if not isinstance(found, CorruptionError):
+            raise
+        return [found]
+
+
+def _reasons(link: Link, checksum: Checksum) -> Iterator[str]:
+    for (told,) in link.execute("PRAGMA integrity_check"):
+        if told != "ok":
+            yield told
+    find = "SELECT id, name, count, sum FROM containers ORDER BY id"
+    for number, name, count, found in link.execute(find).fetchall():
+        if checksum(name, "") != found:
+            yield f"the name of a container, now {show(name)}, is not what was written"
+        yield from _reasons_of_table(link, number, name, count, checksum)
+
+
+def _reasons_of_table(
+    link: Link, number: int, name: str, count: int, checksum: Checksum
+) -> Iterator[str]:
+    real = 0
+    rows = link.execute(f"SELECT key, value, sum FROM c{number:d}")  # noqa: S608 - a number of ours
+    for key, value, found in rows:
+        real += 1
+        if checksum(key, value) != found:
+            yield f"the item {show(key)} of container {show(name)} is not what was written"
+    if real != count:
+        yield f"container {show(name)} has {real} items, and its count is {count}"

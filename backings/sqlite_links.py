@@ -1,0 +1,298 @@
+"""Connections to an SQLite database, pooled and kept through forks; what SQLite's errors mean.
+
+SQLite's locks are the process's: a forked child inherits the library's belief that it holds them,
+without the locks (https://www.sqlite.org/howtocorrupt.html, section 2.6). Hence connections are
+closed before every fork. One that is in the middle of a transaction or an iteration then cannot be;
+the child is refused that database, in words, rather than given a chance to damage it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+from typing import Final
+from urllib.parse import quote
+from weakref import WeakSet
+
+from objstore.errors import BackingError, CorruptionError, FormatError, StorageError
+
+from . import storages
+from .filesystem.io import Files
+
+_SYNCHRONOUS: Final = {"full": "FULL", "os": "NORMAL"}
+
+_READ_WAIT: Final = 5.0
+"""Seconds that a reader waits while somebody mends what a killed process left, which is short."""
+
+_FORK_WAIT: Final = 2.0
+"""Seconds that a fork waits for calls of other threads that are under way."""
+
+_WAL_KEPT: Final = 64 * 2**20
+"""Bytes that the log keeps of its file once everything in it is in the database."""
+
+_STATEMENTS: Final = 512
+
+_ERRNO: Final = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+}
+_UNLIKE_WRITTEN: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_UNKNOWN: Final = sqlite3.SQLITE_IOERR_FSYNC
+
+
+class Link(sqlite3.Connection):
+    """A connection, used by whoever took it and nobody else; unlike its base, weakly referable."""
+
+
+def primary(error: sqlite3.Error) -> int:
+    """SQLite's code for an error without its refinement; 0 where Python itself raised it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    return primary(error) in _BUSY
+
+
+def is_overtaken(error: sqlite3.Error) -> bool:
+    """Whether a reader may not write as somebody else has written since it read."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT
+
+
+def is_missing_table(error: sqlite3.Error) -> bool:
+    return primary(error) == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
+
+
+def mapped(error: sqlite3.Error, path: str, wait: float = _READ_WAIT) -> StorageError | FormatError:
+    """What a caller is told instead of SQLite's error."""
+    code = primary(error)
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if not code and "closed database" in str(error):
+        return storages.closed(path)
+    if code in _BUSY:
+        return storages.busy(path, wait)
+    if code in _UNLIKE_WRITTEN:
+        return CorruptionError(str(error), file=path)
+    if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
+        return FormatError("the value is larger than SQLite stores", source=path)
+    if code == sqlite3.SQLITE_IOERR or code in _ERRNO:
+        reason = f"{path}: {error} ({name})"
+        if getattr(error, "sqlite_errorcode", 0) == _UNKNOWN:
+            reason += "; whether the commit is stored shows when the storage is next opened"
+        return BackingError(_ERRNO.get(code, errno.EIO), reason, path)
+    return StorageError(f"{path}: {error} ({name})")
+
+
+class Links:
+    """The connections to one database. What is idle is anybody's; what is taken is one thread's."""
+
+    def __init__(
+        self, path: str, *, readonly: bool, durability: str, in_child: Callable[[], None]
+    ) -> None:
+        self.path: Final = path
+        self._in_child: Final = in_child
+        """Told when this is a forked child, where nothing that was begun goes on."""
+        self._readonly: Final = readonly
+        self._synchronous: Final = _SYNCHRONOUS[durability]
+        # Lists, as append and pop are one step each, so that no lock is needed for them.
+        self._idle: Final[tuple[list[Link], list[Link]]] = ([], [])
+        """By whether they write: those that do never wait within SQLite, but for their turn."""
+        self._gate = Lock()
+        """Held by whoever makes a connection, and during a fork. Guards _all."""
+        self._all: WeakSet[Link] = WeakSet()
+        self._held: WeakSet[Link] = WeakSet()
+        self._through_fork: list[Link] = []
+        self.closed = False
+        _databases.add(self)
+
+    def take(self, *, write: bool = False) -> Link:
+        try:
+            return self._idle[write].pop()
+        except IndexError:
+            return self._make(write)
+
+    def give(self, link: Link, *, write: bool = False) -> None:
+        """Take back a connection that is in no transaction."""
+        self._idle[write].append(link)
+        if self.closed:
+            self._close_idle()
+
+    def hold(self, link: Link) -> None:
+        """A taken connection stays with its taker beyond the call."""
+        self._held.add(link)
+
+    def release(self, link: Link) -> None:
+        self._held.discard(link)
+
+    def finish(self, link: Link) -> None:
+        """Take back a connection that was reading one state."""
+        self.release(link)
+        try:
+            link.execute("ROLLBACK")
+        except sqlite3.Error:
+            _close(link)
+        else:
+            self.give(link)
+
+    def close(self) -> None:
+        """Close all but what is within a call just now, which follows when that is over."""
+        self.closed = True
+        self._close_idle()
+        for link in list(self._held):
+            _close(link)
+
+    def drop(self, link: Link) -> None:
+        """Close a taken connection that something is wrong with, or that nobody will give back."""
+        self.release(link)
+        _close(link)
+
+    def _close_idle(self) -> None:
+        for idle in self._idle:
+            while idle:
+                with suppress(IndexError):  # another thread was faster
+                    _close(idle.pop())
+
+    def _make(self, write: bool) -> Link:
+        with self._gate:
+            if self.closed:
+                raise storages.closed(self.path)
+            _require_own(self.path)
+            try:
+                link = connect(self.path, readonly=self._readonly, wait=0 if write else _READ_WAIT)
+                link.execute(f"PRAGMA synchronous = {self._synchronous}")
+                link.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
+            except sqlite3.Error as error:
+                raise mapped(error, self.path) from error
+            self._all.add(link)
+            return link
+
+    # --- forks ------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        self._gate.acquire()
+        end = time.monotonic() + _FORK_WAIT
+        self._close_idle()
+        while self._under_way() and time.monotonic() < end:
+            time.sleep(0.0005)
+            self._close_idle()
+        # Kept, as their last reference may go in the child, where they must not be closed.
+        self._through_fork = [link for link in self._all if not _is_closed(link)]
+
+    def _under_way(self) -> bool:
+        held = set(self._held)
+        return any(link not in held and not _is_closed(link) for link in self._all)
+
+    def after_fork_in_parent(self) -> None:
+        self._through_fork = []
+        self._gate.release()
+
+    def after_fork_in_child(self) -> None:
+        if self._through_fork:
+            _inherited.extend(self._through_fork)
+            found = Files(os.path.dirname(self.path)).stat(self.path)
+            if found is not None:
+                _foreign.add((found.st_dev, found.st_ino))
+        self._through_fork = []
+        self._all, self._held = WeakSet(), WeakSet()
+        for idle in self._idle:
+            idle.clear()
+        self._gate = Lock()
+        self._in_child()
+
+
+# All databases of this process; the connections that its parent was using when it was forked; and
+# the files that these are to.
+_databases: Final[WeakSet[Links]] = WeakSet()
+_inherited: Final[list[Link]] = []
+_foreign: Final[set[tuple[int, int]]] = set()
+
+
+def connect(path: str, *, readonly: bool = False, wait: float = _READ_WAIT) -> Link:
+    """A connection to the database at ``path``, which is there. Raises sqlite3.Error."""
+    mode = "ro" if readonly else "rw"
+    if readonly and _is_at_rest(path):
+        mode += "&immutable=1"
+    return sqlite3.connect(
+        f"file:{quote(path)}?mode={mode}",
+        uri=True,
+        timeout=wait,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+        factory=Link,
+    )
+
+
+def _is_at_rest(path: str) -> bool:
+    """Whether nobody can be writing: the medium is read-only, and no log is left on it.
+
+    SQLite would make files beside the database for readers, which cannot be there.
+    """
+    files = Files(os.path.dirname(path))
+    log = files.stat(f"{path}-wal")
+    return files.is_readonly_medium(path) and (log is None or log.st_size == 0)
+
+
+def _require_own(path: str) -> None:
+    if not _foreign:
+        return
+    found = Files(os.path.dirname(path)).stat(path)
+    if found is not None and (found.st_dev, found.st_ino) in _foreign:
+        raise StorageError(
+            f"{path} cannot be used in this process: it was forked in the middle of a transaction "
+            "or an iteration; fork before it or after it"
+        )
+
+
+def _close(link: Link) -> None:
+    # SQLite rolls back what was not committed. What it could not move from the log into the
+    # database at this occasion stays in the log, durable: it is no error.
+    with suppress(sqlite3.Error):
+        link.close()
+
+
+def _is_closed(link: Link) -> bool:
+    try:
+        link.total_changes  # noqa: B018 - the cheapest use of a connection
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+_fork: Final = Lock()
+_forking: Final[list[Links]] = []
+"""The databases that the fork under way was told to; guarded by _fork."""
+
+
+def _before_fork() -> None:
+    _fork.acquire()
+    _forking.extend(_databases)
+    for links in _forking:
+        links.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_parent()
+    _fork.release()
+
+
+def _after_fork_in_child() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_child()
+    _fork.release()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

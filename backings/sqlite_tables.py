@@ -1,0 +1,136 @@
+"""The tables of a Storage in SQLite: statements on them, and what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import add
+from typing import Final, NamedTuple, cast
+
+import google_crc32c
+
+from objstore.storage import Items, Value, as_pairs, as_text, as_value
+
+from .sqlite_links import Link
+
+crc32c: Final = cast("Callable[[bytes], int]", google_crc32c.value)
+
+ROWS: Final = 512
+"""How many items are fetched at a time, where all at once would hold a state for too long."""
+
+_GROW: Final = "UPDATE containers SET count = count + ? WHERE id = ?"
+
+Row = tuple[str, Value, int]
+"""A key, its value and their checksum."""
+
+
+class Table(NamedTuple):
+    """A container's table, and the statements on it."""
+
+    id: int
+    touch: str
+    get: str
+    insert: str
+    update: str
+    delete: str
+
+    @classmethod
+    def numbered(cls, number: int) -> Table:
+        name = f"c{number:d}"
+        return cls(
+            number,
+            touch=f"SELECT 1 FROM {name} LIMIT 1",  # noqa: S608 - a number of ours
+            get=f"SELECT value, sum FROM {name} WHERE key = ?",  # noqa: S608 - a number of ours
+            insert=f"INSERT OR IGNORE INTO {name} (key, value, sum) VALUES (?, ?, ?)",  # noqa: S608
+            update=f"UPDATE {name} SET value = ?2, sum = ?3 WHERE key = ?1",  # noqa: S608
+            delete=f"DELETE FROM {name} WHERE key = ?",  # noqa: S608
+        )
+
+    def scan(self, *, upto: bool, reverse: bool, after: bool = False) -> str:
+        """From a key on, or behind it; and before another, if so."""
+        return (
+            f"SELECT key, value, sum FROM c{self.id:d} "  # noqa: S608 - a number of ours
+            f"WHERE key {'>' if after else '>='} ? {'AND key < ?' if upto else ''} "
+            f"ORDER BY key {'DESC' if reverse else 'ASC'}"
+        )
+
+
+def checksum(key: str, value: Value) -> int:
+    """What is stored beside a value: CRC-32C of key and value; of bytes, its complement."""
+    if isinstance(value, str):
+        return crc32c((key + value).encode())
+    return ~crc32c(key.encode() + value)
+
+
+def begin_reading(link: Link) -> None:
+    # BEGIN alone takes no snapshot; the first statement that reads does.
+    link.execute("BEGIN")
+    link.execute("SELECT 1 FROM containers LIMIT 1").fetchone()
+
+
+def touched(link: Link, table: Table) -> Table:
+    """The table, if it is there."""
+    link.execute(table.touch).fetchone()
+    return table
+
+
+def get(link: Link, table: Table, key: str) -> tuple[Value, int] | None:
+    try:
+        found = link.execute(table.get, (key,)).fetchone()
+    except UnicodeEncodeError:  # no stored key has such text
+        return None
+    return cast("tuple[Value, int] | None", found)
+
+
+def fetch(
+    link: Link, table: Table, low: str, high: str | None, reverse: bool, after: bool
+) -> list[Row]:
+    """The next rows of a scan."""
+    upto = high is not None
+    statement = table.scan(upto=upto, reverse=reverse, after=after) + f" LIMIT {ROWS:d}"
+    return link.execute(statement, (low, high) if upto else (low,)).fetchall()
+
+
+def batch(items: Items) -> list[Row]:
+    """The rows of a batch, in the order of keys, in which they are stored twice as fast."""
+    pairs = {str(key): value for key, value in as_pairs(items)}
+    keys = sorted(pairs)
+    values = list(map(pairs.__getitem__, keys))
+    if set(map(type, values)) == {str}:
+        # Without a loop in Python, for what most batches are.
+        try:
+            sums = list(map(crc32c, map(str.encode, map(add, keys, values))))
+        except UnicodeEncodeError:
+            pass
+        else:
+            return list(zip(keys, values, sums, strict=True))
+    keys = [as_text(key) for key in keys]
+    values = [as_value(value) for value in values]
+    return list(zip(keys, values, map(checksum, keys, values), strict=True))
+
+
+def put(link: Link, table: Table, row: Row) -> None:
+    if link.execute(table.insert, row).rowcount:
+        link.execute(_GROW, (1, table.id))
+    else:
+        link.execute(table.update, row)
+
+
+def put_all(link: Link, table: Table, rows: list[Row]) -> None:
+    if not rows:
+        touched(link, table)
+        return
+    new = link.executemany(table.insert, rows).rowcount
+    if new != len(rows):
+        link.executemany(table.update, rows)
+    if new:
+        link.execute(_GROW, (new, table.id))
+
+
+def remove(link: Link, table: Table, keys: list[str]) -> int:
+    if not keys:
+        touched(link, table)
+        return 0
+    gone = link.executemany(table.delete, zip(keys, strict=True)).rowcount
+    if gone:
+        link.execute(_GROW, (-gone, table.id))
+    return gone
