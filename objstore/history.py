@@ -212,18 +212,14 @@ class History(Host):
 
     def _commit_of(self, commit: int | Commit) -> Commit:
         self._require_open()
-        if isinstance(commit, Commit):
-            found = commit
-        else:
-            number = _number(commit)
-            if not number:
-                raise CommitNumberError("no commit has the number 0: it is the state before all")
-            require_commit(self._documents, number)
-            found = _find(self._documents, number)
+        number = _number(commit)
+        if not number:
+            raise CommitNumberError("no commit has the number 0: it is the state before all")
+        require_commit(self._documents, number)
+        found = _find(self._documents, number)
         if found.scope not in (None, self._scope):
-            raise CommitNotFoundError(
-                f"commit {found.number} changed the scope {show(found.scope)}, not this store"
-            )
+            reason = f"commit {number} is of the scope {show(found.scope)}, which is not this store"
+            raise CommitNotFoundError(reason)
         return found
 
     def _take_back(self, change: Change, number: int) -> None:

@@ -26,6 +26,7 @@ from objstore import (
     Store,
     ValidationError,
 )
+from objstore.patch import apply
 
 from .library import ADA, BOB, Library, fill
 from .stores import Opener, reopen_logged
@@ -537,6 +538,45 @@ def test_13_a_snapshot_changes_nothing(store: Store[Library]) -> None:
     assert store.switch_and_snapshot() == 6
     assert [store.read_at("", number) for number in range(6)] == before
     assert store.at(5).root.settings.size == 14
+
+
+# --- scopes ---------------------------------------------------------------------------------------
+
+
+def test_a_scope_has_a_past_of_its_own(store: Store[Library]) -> None:
+    scope = store.scope("draft")
+    scope.root.people["ada"].email = "draft@example.org"
+    scope.root.people["eve"] = {"name": "Eve", "born": 2000}
+    store.root.people["ada"].born = 1816
+    assert [one.number for one in store.log()] == [1, 2, 3, 4, 5, 8]
+    assert [one.number for one in scope.log()] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [one.number for one in scope.log("people.ada.email")] == [1, 2, 6]
+    assert {one["path"] for one in store.diff(5, 8)} == {"/people/ada/born"}
+    places = {one["path"] for one in scope.diff(5, 8)}
+    assert places == {"/people/ada/born", "/people/ada/email", "/people/eve"}
+    assert apply(scope.read_at("", 5), scope.diff(5, 8)) == scope.root.contents
+    assert scope.at(6).root.people["ada"].email == "draft@example.org"
+    assert "eve" not in scope.at(6).root.people
+    assert store.at(7).root.people["ada"].email == "ada@example.org"
+    assert numbers(scope.blame("people.ada")) == {
+        "/people/ada/name": 3,
+        "/people/ada/born": 8,
+        "/people/ada/email": 6,
+    }
+
+
+def test_undo_in_a_scope_is_the_scopes_alone(store: Store[Library]) -> None:
+    scope = store.scope("draft")
+    scope.undo(4)
+    assert scope.root.people["bob"] == BOB
+    assert "bob" not in store.root.people
+    commit = scope.undo(6)
+    assert commit is not None
+    assert commit.scope == "draft"
+    assert "bob" not in scope.root.people
+    for call in (store.undo, store.patch_of):
+        with pytest.raises(CommitNotFoundError, match='commit 6 is of the scope "draft"'):
+            call(6)
 
 
 # --- seed 001 -------------------------------------------------------------------------------------
