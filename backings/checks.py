@@ -24,16 +24,12 @@ def check_options(durability: str, apply: str) -> None:
             raise ValueError(f"{name} must be {allowed}, not {word!r}")
 
 
-def check_request(changes: Sequence[Change], match: object, scope: str | None) -> None:
-    """Raises ValueError for a commit of nothing, of one unit twice, or with what needs a log."""
+def check_request(changes: Sequence[Change]) -> None:
+    """Raises ValueError for a commit of nothing, or of one unit twice."""
     if not changes:
         raise ValueError("a commit needs at least one change")
     if len({change.unit for change in changes}) < len(changes):
         raise ValueError("a commit changes each unit once")
-    if match is not None:
-        raise ValueError("match must be None: this backing keeps no log to judge it by")
-    if scope is not None:
-        raise ValueError("scope must be None: this backing keeps no log to hold scopes")
 
 
 def check_top_level(value: JSON | Missing, source: str, *, line: int | None = None) -> None:

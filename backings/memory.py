@@ -149,7 +149,7 @@ class MemoryDocuments(Documents):
         tx: str | None = None,
     ) -> Commit:
         self._require_writable()
-        check_request(changes, None, None)
+        check_request(changes)
         for change in changes:
             self._require_file(change.unit)
             check_top_level(change.new, self.source(change.unit))

@@ -12,7 +12,6 @@ Format, guarantees and limits: docs/formats/commit-log.md. What a record says is
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 from weakref import WeakSet
@@ -23,10 +22,12 @@ from objstore.values import JSON
 from . import frames, names
 from .groupsync import GroupSync
 from .io import Files, UncertainError
-from .logfile import LogFile, generations
+from .logfile import Frame, LogFile
+from .logfiles import LogFiles, Ranges
 from .loglock import LogLock
 from .logview import Position, View, Views
 from .logwriter import Certainty, Writer
+from .record import Link
 
 __all__ = ["CommitLog", "Position", "Record", "Writer"]
 
@@ -39,6 +40,13 @@ class Record(NamedTuple):
     payload: bytes
     """A line of JSON."""
     position: Position
+    """Where it ends."""
+
+    @property
+    def link(self) -> Link:
+        """Where it begins."""
+        size = frames.HEADER_SIZE + len(self.payload) + 1
+        return Link(self.number, self.position.generation, self.position.offset - size)
 
 
 class CommitLog:
@@ -52,7 +60,6 @@ class CommitLog:
     def __init__(self, files: Files) -> None:
         self._files: Final = files
         self._certainty: Final = Certainty()
-        self._starts: Final[dict[int, int]] = {}
         self._is_closed = False
         self._set_up()
         _handles.add(self)
@@ -63,6 +70,7 @@ class CommitLog:
         self._views = Views(self._files, self._lock)
         self._writer = Writer(self._files, self._lock, self._views, self._certainty)
         self._group = GroupSync()
+        self._all = LogFiles(self._files)
 
     @classmethod
     def open(cls, files: Files) -> CommitLog:
@@ -86,6 +94,24 @@ class CommitLog:
         """Which file takes records: 1 before the first ``Writer.switch``; 0 for no log."""
         view = self._view()
         return 0 if view is None else view.file.generation
+
+    @property
+    def store(self) -> str:
+        """The store's id; empty for no log."""
+        view = self._view()
+        return "" if view is None else str(view.file.store)
+
+    @property
+    def begins_after(self) -> int:
+        """The number of the last record before the newest file."""
+        view = self._view()
+        return 0 if view is None else view.file.start.after
+
+    @property
+    def was_closed(self) -> bool:
+        """Whether nothing was appended since a handle was closed that left all in order."""
+        view = self._view()
+        return view is not None and view.last == frames.CLOSED
 
     @property
     def checkpoint(self) -> JSON:
@@ -126,8 +152,8 @@ class CommitLog:
     def records(self, after: int = 0) -> Iterator[Record]:
         """The records behind the one numbered ``after``, up to the head as it is now.
 
-        Raises CorruptionError where one cannot be read, KeyNotFoundError if the first is not there
-        any more.
+        Those that compaction removed are passed over. Raises CorruptionError where one cannot be
+        read.
         """
         view = self._view()
         if view is None or after >= view.number:
@@ -141,16 +167,47 @@ class CommitLog:
             raise KeyNotFoundError(f"the log has no record {number}; its last is {self.head}")
         return next(self._records(number - 1, number))
 
-    def close(self) -> None:
-        """Mark the end of what this handle has appended, so that the next open need not look for
-        it. Closing again does nothing; any other call raises ClosedError.
+    def find(self, number: int, generation: int, offset: int) -> Record:
+        """The record of that number, which is or was at ``offset`` of that generation's file.
+
+        Where compaction removed it, the next one that is there. Raises CorruptionError for none.
+        """
+        view = self._view()
+        file = self._all.file(generation)
+        if file is not None:
+            for frame in file.frames(offset):
+                if frame.header.kind == frames.RECORD and frame.header.number == number:
+                    return _record(file, frame)
+                break
+        if view is None or not 0 < number <= view.number:
+            raise KeyNotFoundError(f"the log has no record {number}; its last is {self.head}")
+        return next(self._records(number - 1, view.number))
+
+    def removed(self) -> Ranges:
+        """The numbers of the records that compaction has removed."""
+        self._require_open()
+        return self._all.removed()
+
+    def name(self, generation: int) -> str:
+        """What errors call a generation's file."""
+        return self._files.relative(names.log(self._files.root, generation))
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether this handle may still write."""
+        return self._certainty.holds
+
+    def close(self, *, in_order: bool = True) -> None:
+        """Mark the end of what was appended, so that the next open need not look for it; not so
+        where all is not ``in_order`` for it. Closing again does nothing; any other call raises
+        ClosedError.
 
         Raises BackingError where the mark cannot be written; the log is none the worse.
         """
         if self._is_closed:
             return
         self._is_closed = True
-        self._writer.close()
+        self._writer.close(in_order=in_order)
 
     def _sync(self) -> None:
         view = self._views.get()
@@ -174,30 +231,14 @@ class CommitLog:
 
     def _records(self, after: int, head: int) -> Iterator[Record]:
         wanted = after + 1
-        for file in self._files_from(wanted):
+        for file in self._all.from_number(wanted):
             for record in _records_of(file, wanted, head):
                 yield record
-                wanted += 1
+                wanted = record.number + 1
             if wanted > head:
                 return
         names_of_all = self._files.relative(names.logs(self._files.root))
         raise CorruptionError(f"record {wanted} is in none of the files", file=names_of_all)
-
-    def _files_from(self, number: int) -> Iterator[LogFile]:
-        """The file that has the record of that number, and those behind it."""
-        there = generations(self._files)
-        first = bisect_left(there, number, key=self._after) - 1
-        if first < 0:
-            raise KeyNotFoundError(f"record {number} is older than all that the log still has")
-        return filter(None, (LogFile.open(self._files, one) for one in there[first:]))
-
-    def _after(self, generation: int) -> int:
-        """The number of the last record before a file."""
-        if generation not in self._starts:
-            file = LogFile.open(self._files, generation)
-            # One that is gone meanwhile had older records than all that are there.
-            self._starts[generation] = -1 if file is None else file.start.after
-        return self._starts[generation]
 
 
 _handles: Final[WeakSet[CommitLog]] = WeakSet()
@@ -212,18 +253,26 @@ os.register_at_fork(after_in_child=_set_up_all)
 
 
 def _records_of(file: LogFile, wanted: int, head: int) -> Iterator[Record]:
-    """A file's records from the one numbered ``wanted`` to the last, or to ``head``."""
+    """A file's records from the one numbered ``wanted`` to the last, or to ``head``.
+
+    In a file that was compacted numbers are missing; the last one before the next file never is.
+    """
     offset = file.place(wanted)
     for frame in file.frames(offset):
         kind, number = frame.header[:2]
         if kind == frames.END:
             return
-        if kind == frames.RECORD:
-            if number != wanted:
+        if kind == frames.RECORD and number >= wanted:
+            if number != wanted and file.start.removed is None:
                 raise file.corrupted(frame.offset, f"record {wanted} is missing before {number}")
-            yield Record(number, frame.payload, Position(file.generation, frame.end))
-            wanted += 1
+            yield _record(file, frame)
+            wanted = number + 1
         if wanted > head:
             return
         offset = frame.end
     raise file.corrupted(offset, f"no frame is here, and the log goes on to record {head}")
+
+
+def _record(file: LogFile, frame: Frame) -> Record:
+    position = Position(file.generation, frame.end)
+    return Record(frame.header.number, frame.payload, position)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from objstore.errors import FormatError
 from objstore.formats import ENDINGS, Format, by_ending
-from objstore.values import JSON
+from objstore.values import JSON, Missing
 
 from ..checks import check_top_level
 from .tree import MAX_FILE_SIZE
@@ -21,17 +21,20 @@ def parse(data: bytes, source: str) -> JSON:
     return value
 
 
-def render(data: bytes | None, old: JSON, new: JSON, source: str) -> bytes:
+def render(data: bytes | None, old: JSON | Missing, new: JSON | Missing, source: str) -> bytes:
     """The bytes of the file once its contents are ``new``; ``data`` hold ``old``, None no file.
 
-    Raises FormatError with the pointer of what the format cannot hold.
+    Where it is not known what they hold (MISSING), they are parsed. Raises FormatError with the
+    pointer of what the format cannot hold.
     """
     check_top_level(new, source)
-    written = (
-        _format(source).dump(new, source)
-        if data is None
-        else _format(source).edit(data, old, new, source)
-    )
+    if isinstance(new, Missing):
+        raise ValueError(f"{source} is to have no contents, and so no bytes")  # noqa: TRY004 - a value, not a type
+    if data is None:
+        written = _format(source).dump(new, source)
+    else:
+        before = parse(data, source) if isinstance(old, Missing) else old
+        written = _format(source).edit(data, before, new, source)
     if len(written) > MAX_FILE_SIZE:
         reason = f"the file would have {len(written)} bytes, and {MAX_FILE_SIZE} are the limit"
         raise FormatError(reason, source=source, pointer="")
@@ -51,3 +54,8 @@ def _format(source: str) -> Format:
         return _of_ending(os.path.splitext(source)[1])
     except ValueError as error:
         raise FormatError(str(error), source=source) from error
+
+
+def is_json(path: str) -> bool:
+    """Whether a file holds JSON, in which any contents fit."""
+    return path.endswith(".json")

@@ -1,16 +1,16 @@
 """Documents on plain files: a unit is a file, a directory is a folder.
 
-Each file is replaced whole: temporary file, fsync, rename, fsync of the folder. Opening and reading
+Beside the files lies the commit log, in .objstore: docs/formats/commit-log.md. Opening and reading
 write nothing.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -22,35 +22,44 @@ from objstore.documents import (
     Documents,
     Loaded,
     Meta,
+    Overlay,
 )
 from objstore.errors import (
     BackingError,
     ClosedError,
+    CommitNotFoundError,
+    CommitNumberError,
+    ConflictError,
+    HistoryGone,
     KeyNameError,
     KeyNotFoundError,
     LayoutError,
+    ObjstoreError,
     OutsideError,
     ReadOnlyError,
+    ScopeNotFoundError,
     StoreNotFoundError,
+    TransactionError,
 )
 from objstore.layout import Folder
+from objstore.pointer import join, split
 from objstore.values import MISSING
 
 from ..checks import check_options, check_request
+from . import jsonline
+from .committer import Committer
 from .contents import parse
-from .io import Files, UncertainError, signature
+from .io import Files, signature
+from .ledger import Ledger, Revision, Trace
 from .listing import Listing
-from .lock import WriterLock
+from .logfiles import includes
 from .meeting import FileMeetings
 from .places import Place, Places
-from .plan import Planner, Step
+from .plan import Planner
+from .record import NO_FILE, Said
+from .settling import State
 from .stamps import Stamp, digest, settled
-from .swap import Swap
-from .tree import Content, Found, Tree
-
-_DIGESTED: Final = 1 << 16
-"""Up to how many bytes a file's digest is taken when it is loaded. A larger file's would be a fifth
-of the time, and is only missed where the file is touched: then it is parsed once more."""
+from .tree import Content, Found, Tree, stamp_of
 
 
 def open_documents(
@@ -67,7 +76,8 @@ def open_documents(
 
     A missing folder is made by the first commit, unless ``create`` is False. ``durability="os"``
     leaves it to the operating system when data reaches the disk: a power cut may lose commits, and
-    files with them. ``apply`` changes nothing here: files are in place when a commit returns.
+    files with them. With ``apply="lazy"`` a commit returns when it is in the log, and its files
+    follow within a second, at ``flush`` and at ``close``.
 
     Raises StoreNotFoundError where nothing is and nothing may be made, LayoutError where a file is,
     ValueError for a URL or an option that is none.
@@ -79,7 +89,7 @@ def open_documents(
         raise StoreNotFoundError(errno.ENOENT, "there is no store", url)
     if found is not None and not stat.S_ISDIR(found.st_mode):
         raise LayoutError(errno.ENOTDIR, "a store is a directory, and this is a file", url)
-    return FilesystemDocuments(files, layout, readonly=readonly)
+    return FilesystemDocuments(files, layout, readonly=readonly, lazy=apply == "lazy")
 
 
 def _path(url: str) -> str:
@@ -98,34 +108,56 @@ def _path(url: str) -> str:
 class FilesystemDocuments(Documents):
     """Documents in a folder. Reads take no lock, writers one that holds between processes."""
 
-    def __init__(self, files: Files, layout: Folder, *, readonly: bool = False) -> None:
+    def __init__(
+        self, files: Files, layout: Folder, *, readonly: bool = False, lazy: bool = False
+    ) -> None:
         self._files: Final = files
         self._readonly: Final = readonly
         self._places: Final = Places(files.root, layout)
         self._tree: Final = Tree(files)
         self._listing: Final = Listing(files, self._places, self._tree)
-        self._planner: Final = Planner(files, self._places, self._tree)
-        self._writer: Final = WriterLock(files)
+        self._ledger: Final = Ledger(files)
+        self._committer: Final = Committer(files, self._places, self._tree, self._ledger, lazy=lazy)
+        self._pending: Final = self._committer.pending
         self._closed = False
+        self._switching: Final = Lock()
         # The unit of the last look that found a file, and its path. Read and written as a whole,
         # hence without a lock; a hint, as the file may be gone by now.
         self._last_seen: tuple[str | None, str] = (None, "")
-        # Guarded by _writer.
-        self._head = 0
-        self._uncertain: UncertainError | None = None
+
+    # Reading
 
     def head(self) -> int:
-        """How many commits this handle has made: plain files keep no count."""
         self._require_open()
-        return self._head
+        head = self._ledger.refresh()
+        self._committer.teller.tell(head)
+        return head
+
+    def refresh(self) -> None:
+        """See what other processes have committed, and tell who listens."""
+        self.head()
+
+    def changed(self, unit: str) -> int:
+        """The newest commit to a unit among those since these Documents were opened; 0 for none."""
+        return self._ledger.changed(unit)
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
         self._require_open()
+        if at is not None:
+            return self._load_at(unit, at)
+        due = self._pending.shown(unit)
+        if due is not None:
+            return Loaded(due.new, None if due.new is MISSING else due.stamp)
+        traces = self._ledger.strange(unit)
+        if traces:
+            through = self._through_log(unit, traces)
+            if through is not None:
+                return through
         content = self._just_seen(unit) or self._content(unit)
         if content is None:
             return Loaded(MISSING, None)
         value = parse(content.data, self._files.relative(content.path))
-        return Loaded(value, _stamp(content))
+        return Loaded(value, stamp_of(content))
 
     def look(
         self, path: str, known: Stamp | None = None, *, sure: bool = True
@@ -135,13 +167,31 @@ class FilesystemDocuments(Documents):
         A stamp of this method's own making holds no digest, as nothing was read for it.
         """
         self._require_open()
-        if known is not None and self._is_still(known, sure):
+        if self._pending.units:
+            due = self._pending.shown(path)
+            if due is not None:
+                return None if due.new is MISSING else due.stamp
+            if self._is_above_due(path):
+                return DIRECTORY
+        if known is not None and self._is_still(path, known, sure):
             return known
+        traces = self._ledger.strange(path)
+        if traces:
+            through = self._through_log(path, traces)
+            if through is not None:
+                return through.stamp  # type: ignore[no-any-return]
         return self._look(path, known)
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         self._require_open()
-        return self._listing.keys(path)
+        if at is not None:
+            self._require_commit(at)
+        keys = dict.fromkeys(self._listing.keys(path))
+        if at is None:
+            self._correct_keys(path, keys)
+        else:
+            self._correct_keys_at(path, keys, at)
+        return sorted(keys)
 
     def source(self, unit: str) -> str:
         """The file's path within the store; for a missing unit, the one that a new file gets."""
@@ -155,6 +205,8 @@ class FilesystemDocuments(Documents):
             return self._files.relative(found.path)
         return self._files.relative((*place.files, place.folder or "")[0])
 
+    # Committing
+
     def commit(
         self,
         changes: Sequence[Change],
@@ -165,36 +217,207 @@ class FilesystemDocuments(Documents):
         scope: str | None = None,
         tx: str | None = None,
     ) -> Commit:
-        """As the contract says. Read from top to bottom, this is the protocol.
+        """As the contract says. The protocol: ``Committer.commit``."""
+        self._require_writable()
+        check_request(changes)
+        said = Said(datetime.now(UTC), dict(meta or {}), scope, (), tx=tx)
+        if scope is None:
+            return self._committer.commit(changes, said, lambda at: self._check(at, match))
+        return self._committer.enter(said, lambda: self._scoped(scope, changes))
 
-        A process that dies, or a machine that stops, between two renames leaves each file whole,
-        but some of them new and some old. Folders that a deletion leaves empty are removed, unless
-        the layout names them.
+    def commit_external(
+        self, units: Sequence[str], judge: Callable[[str, Loaded | ObjstoreError], bool]
+    ) -> Commit | None:
+        """Enter what was made of these units by other means than commits, as one commit.
+
+        ``judge`` is asked about every unit that is not as the newest commit left it, with what is
+        there now or why it cannot be read. None where nothing is to be entered.
         """
         self._require_writable()
-        check_request(changes, match, scope)
-        with self._writer as lock:
-            self._require_certain()
-            steps = self._planner.plan(changes)
-            swap = Swap(self._files, [*self._planner.replacements(steps)])
-            try:
-                swap.run(also_sync=map(os.path.dirname, lock.made))
-            except UncertainError as error:
-                self._uncertain = error
-                raise
-            self._remove_empty_folders(steps)
-            return self._committed(steps, meta)
+        return self._committer.notice(units, judge)
 
     def meetings(self) -> FileMeetings:
         self._require_open()
         return FileMeetings(Files(self._files.root, sync=False, umask=self._files.umask))
 
     def flush(self) -> None:
-        """Nothing is left to do: files are in place when ``commit`` returns."""
+        """Write the files that are due. Raises BackingError where that fails."""
         self._require_open()
+        self._committer.apply()
 
     def close(self) -> None:
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._committer.close()
+
+    # History
+
+    def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
+        self._require_open()
+        if after:
+            self._require_number(after)
+        self._ledger.refresh()
+        return self._ledger.past.commits(after, path)
+
+    def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
+        self._require_open()
+        return self._committer.teller.add(hear, self._ledger.refresh())
+
+    def scopes(self) -> list[str]:
+        self.head()
+        return sorted(self._ledger.overlays())
+
+    def overlays(self, scope: str) -> Mapping[str, Overlay]:
+        self.head()
+        return self._ledger.overlays().get(scope, {})
+
+    def delete_scope(self, scope: str) -> Commit:
+        self._require_writable()
+        said = Said(datetime.now(UTC), {}, scope, (), drops=(scope,))
+
+        def nothing() -> Sequence[Revision]:
+            if scope not in self._ledger.overlays():
+                raise ScopeNotFoundError(f"there is no scope {scope!r}")
+            return ()
+
+        return self._committer.enter(said, nothing)
+
+    def switch_and_snapshot(self) -> int:
+        self._require_writable()
+        if not self._switching.acquire(blocking=False):
+            raise TransactionError("a snapshot is being taken already")
+        try:
+            return self._committer.switch()
+        finally:
+            self._switching.release()
+
+    # How a unit is found
+
+    def _load_at(self, unit: str, at: int) -> Loaded:
+        self._require_commit(at)
+        if self._ledger.head(unit) is None:
+            return self.load(unit)
+        value = self._ledger.value(unit, at)
+        if value is MISSING:
+            return Loaded(MISSING, None)
+        stamp = Stamp(self._places.at(unit).files[0], None, None)
+        stamp.through = at  # so that no commit takes it for the newest
+        return Loaded(value, stamp)
+
+    def _through_log(self, unit: str, traces: Sequence[Trace]) -> Loaded | None:
+        """What the log says of a unit whose file is behind; None where the file is right."""
+        verdict = self._committer.settling.judge(unit, traces)
+        if verdict.state in (State.BEHIND, State.TORN):
+            value = self._ledger.newest(unit)
+            if value is MISSING:
+                return Loaded(MISSING, None)
+            content = verdict.content
+            path = self._places.at(unit).files[0] if content is None else content.path
+            stamp = Stamp(path, None, None if content is None else signature(content.status))
+            stamp.through = traces[-1].link.number
+            return Loaded(value, stamp)
+        if verdict.state is State.SAME:
+            self._ledger.settle(unit)
+        return None
+
+    def _is_above_due(self, path: str) -> bool:
+        below = path + "/"
+        shown = ((unit, self._pending.shown(unit)) for unit in list(self._pending.units))
+        return any(
+            due is not None and due.new is not MISSING and unit.startswith(below)
+            for unit, due in shown
+        )
+
+    def _correct_keys(self, path: str, keys: dict[str, None]) -> None:
+        """Have the keys be those of the newest commit where files are behind."""
+        below = path + "/"
+        units = [*self._pending.units, *self._ledger.strangers()]
+        for unit in units:
+            if unit.startswith(below):
+                first, *deeper = split(unit[len(path) :])
+                if self.look(unit) is not None:
+                    keys[first] = None
+                elif not deeper:
+                    keys.pop(first, None)
+
+    def _correct_keys_at(self, path: str, keys: dict[str, None], at: int) -> None:
+        """Have the keys be those of a past commit."""
+        below = path + "/"
+        depth = len(split(path))
+        there: dict[str, bool] = {}
+        for unit in self._ledger.units():
+            if unit.startswith(below):
+                first = split(unit)[depth]
+                is_there = self._ledger.value(unit, at) is not MISSING
+                there[first] = there.get(first, False) or is_there
+        for first, is_there in there.items():
+            if is_there:
+                keys[first] = None
+            elif first in keys and not self._has_unknown(join(path, first)):
+                del keys[first]
+
+    def _has_unknown(self, path: str) -> bool:
+        """Whether something is at or below a path that no commit has ever touched."""
+        if self._ledger.head(path) is not None or self._look(path, None) is not DIRECTORY:
+            return False
+        for key in self._listing.keys(path):
+            below = join(path, key)
+            if self._look(below, None) is DIRECTORY:
+                if self._has_unknown(below):
+                    return True
+            elif self._ledger.head(below) is None:
+                return True
+        return False
+
+    def _require_number(self, number: int) -> None:
+        """Raise the error of a number that no commit has or had."""
+        if number < 0:
+            raise CommitNumberError(f"a commit's number is 0 or greater, not {number}")
+        head = self._ledger.refresh()
+        if number > head:
+            raise CommitNotFoundError(f"commit {number} is yet to come; the newest is {head}")
+
+    def _require_commit(self, number: int) -> None:
+        """Raise the error of a commit that cannot be read."""
+        self._require_number(number)
+        removed = self._ledger.log.removed()
+        if removed and includes(removed, number or 1):
+            raise HistoryGone(f"commit {number} was removed by compaction")
+
+    # What a commit rests on
+
+    def _check(self, planner: Planner, match: Mapping[str, Any] | None) -> None:
+        """Raise ConflictError where something is not as ``match`` says. Under the lock."""
+        for path, expected in (match or {}).items():
+            if isinstance(expected, tuple):
+                if self.keys(path) != sorted(expected):  # pyright: ignore[reportUnknownArgumentType]
+                    raise ConflictError(
+                        f"the keys of {path or '/'} have changed since they were listed",
+                        pointer=path,
+                        base=MISSING,
+                        ours=MISSING,
+                        theirs=MISSING,
+                    )
+            else:
+                planner.require(path, expected)
+
+    def _scoped(self, scope: str, changes: Sequence[Change]) -> Sequence[Revision]:
+        """The changes of a scope, as they are entered. Under the lock."""
+        there = self._ledger.overlays().get(scope, {})
+        return [self._scoped_change(change, there.get(change.unit)) for change in changes]
+
+    def _scoped_change(self, change: Change, there: Overlay | None) -> Revision:
+        if change.stamp != (None if there is None else there.stamp):
+            raise ConflictError(
+                f"{change.unit} was changed by somebody else in this scope since it was read",
+                pointer=change.unit,
+                base=change.old,
+                ours=change.new,
+                theirs=MISSING if there is None else there.value,
+            )
+        before = NO_FILE if change.old is MISSING else None
+        text = None if change.old is MISSING else jsonline.dump(change.old)
+        return Revision(change, before, None, "", lambda: text)
 
     def _just_seen(self, unit: str) -> Content | None:
         """The file that the last look found, if it was for this unit: none other needs to be
@@ -208,8 +431,10 @@ class FilesystemDocuments(Documents):
         except KeyNameError:  # no file is called so
             return None
 
-    def _is_still(self, known: Stamp, sure: bool) -> bool:
+    def _is_still(self, path: str, known: Stamp, sure: bool) -> bool:
         """Whether the file that a stamp was given for is the version that it stands for."""
+        if known.through and self._ledger.changed(path) > known.through:
+            return False
         expected = known.signature or (None if sure else known.likely)
         if expected is not None:
             found = self._files.lstat(known.path)
@@ -247,7 +472,7 @@ class FilesystemDocuments(Documents):
         content = self._tree.content_at(found.path)
         if content is None:
             return None
-        fresh = _stamp(content)
+        fresh = stamp_of(content)
         if fresh.digest != known.digest:
             return fresh
         known.signature = fresh.signature
@@ -260,37 +485,6 @@ class FilesystemDocuments(Documents):
             # The caller is about to say so itself, and asks what to call the file.
             return None
 
-    def _remove_empty_folders(self, steps: Sequence[Step]) -> None:
-        """Remove the folders that deletions left empty, unless the layout names them."""
-        for step in steps:
-            above = step.change.unit if step.new is None and step.content is not None else ""
-            while above := above.rpartition("/")[0]:
-                place = self._places.at(above)
-                if place.declared or place.folder is None or not self._removed(place.folder):
-                    break
-
-    def _removed(self, folder: str) -> bool:
-        # Asking rmdir is the only way to ask and act at once. Whatever it says against it (not
-        # empty, a link, somebody's mount) is a reason to leave the folder where it is.
-        try:
-            self._files.remove_folder(folder)
-        except (BackingError, LayoutError):
-            return False
-        return True
-
-    def _committed(self, steps: Sequence[Step], meta: Meta | None) -> Commit:
-        self._head += 1
-        changes = tuple([step.change._replace(stamp=self._left(step)) for step in steps])
-        return Commit(self._head, datetime.now(UTC), dict(meta or {}), None, changes)
-
-    def _left(self, step: Step) -> Stamp | None:
-        """The stamp of what a step left. Its file is young: only its bytes tell it for now."""
-        if step.new is None:
-            return None
-        found = self._files.lstat(step.path)
-        likely = None if found is None else signature(found)
-        return Stamp(step.path, digest(step.new), None, likely)
-
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("this store was closed")
@@ -301,16 +495,3 @@ class FilesystemDocuments(Documents):
             raise ReadOnlyError(
                 errno.EROFS, "this store was opened with readonly=True", self._files.root
             )
-
-    def _require_certain(self) -> None:
-        first = self._uncertain
-        if first is not None:
-            reason = f"nothing more is written through this handle, since: {first.strerror}"
-            raise BackingError(first.errno, reason, first.filename) from first
-
-
-def _stamp(content: Content) -> Stamp:
-    sure = settled(content.status, content.read_at)
-    wanted = sure is None or len(content.data) <= _DIGESTED
-    known = digest(content.data) if wanted else None
-    return Stamp(content.path, known, sure, signature(content.status))

@@ -6,7 +6,7 @@ Grammar, and how a torn tail is told from damage: docs/formats/commit-log.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 from uuid import UUID
 
 from objstore.errors import CorruptionError
@@ -49,15 +49,19 @@ class Start(NamedTuple):
     """The number of the last record before this file."""
     checkpoint: JSON
     """What the caller wanted kept."""
+    removed: list[list[int]] | None = None
+    """In a file that was compacted, the numbers that are gone, as pairs of first and last."""
 
     def encode(self) -> bytes:
         """The frame."""
-        said = {
+        said: dict[str, JSON] = {
             "format": FORMAT,
             "store": str(self.store),
             "generation": self.generation,
             "checkpoint": self.checkpoint,
         }
+        if self.removed is not None:
+            said["removed"] = cast("JSON", self.removed)
         codec = Codec(self.store, self.generation)
         return codec.encode(frames.START, self.after, 0, jsonline.dump(said))
 
@@ -215,7 +219,8 @@ class LogFile:
         check_format(said["format"], self.name)
         if self._known not in (None, store):
             raise self.corrupted(0, f"this file is of another store, {store}")
-        start = Start(store, self.generation, header.number, said["checkpoint"])
+        checkpoint, removed = said["checkpoint"], said.get("removed")
+        start = Start(store, self.generation, header.number, checkpoint, removed)
         return start, header.size
 
 

@@ -121,21 +121,31 @@ class Writer:
             self._making = None
             self._begin_next(view)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Leave the mark of a clean close behind the last frame, and the file no longer than it.
 
         Under durability "os" there is no telling what is on the disk, hence no mark.
         """
+        view = self._ready()
+        with view.guard:
+            if self._files.sync and view.last != frames.CLOSED:
+                self._sync(view)
+                self._add(view, frames.CLOSED, MARK)
+                self._sync(view)
+            self._appender_of(view).release(view.end)
+        self._appender = None
+
+    def close(self, *, in_order: bool) -> None:
+        """``finish`` if all is in order; otherwise give up no more than the space set aside."""
         if self._appender is None or not self._certainty.holds:
             return
         with self:
-            view = self._ready()
-            with view.guard:
-                if self._files.sync and view.last != frames.CLOSED:
-                    self._sync(view)
-                    self._add(view, frames.CLOSED, MARK)
-                    self._sync(view)
-                self._appender_of(view).release(view.end)
+            if in_order:
+                self.finish()
+            else:
+                view = self._ready()
+                with view.guard:
+                    self._appender_of(view).release(view.end)
         self._appender = None
 
     def _look(self) -> None:

@@ -1,23 +1,24 @@
 """The plan of a commit: its changes checked against the files, and turned into bytes.
 
-A plan changes nothing. It is made, and carried out, under the writer's lock.
+A plan changes nothing. It is made under the writer's lock.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from objstore.documents import Change
 from objstore.errors import ConflictError, LayoutError
 from objstore.values import JSON, MISSING, Missing, same
 
-from .contents import parse, render
+from .contents import is_json, parse, render
 from .io import Files, signature
+from .pending import Due
 from .places import Place, Places
+from .record import NO_FILE
 from .stamps import Stamp, digest
-from .swap import Replacement
 from .tree import Content, Tree
 
 
@@ -25,23 +26,26 @@ class Step(NamedTuple):
     """One change of a plan."""
 
     change: Change
-    place: Place
-    path: str
-    content: Content | None
-    """The file as it is; None where nothing is."""
-    target: str
-    """The file that is written: another than ``path`` where a link lies there."""
-    new: bytes | None
-    """Its bytes as they will be; None where nothing will be."""
+    due: Due
+    before: str | None
+    """The digest of the file before; NO_FILE for none, None where it is yet to be written."""
+    known: int
+    """The commit that the contents before are known to be of; 0 where that is to be found out."""
+    text: Callable[[], bytes | None]
+    """The file before; None for none."""
 
 
 class Planner:
     """Makes the plans of one store."""
 
-    def __init__(self, files: Files, places: Places, tree: Tree) -> None:
+    def __init__(
+        self, files: Files, places: Places, tree: Tree, pending: Mapping[str, Due], *, lazy: bool
+    ) -> None:
         self._files: Final = files
         self._places: Final = places
         self._tree: Final = tree
+        self._pending: Final = pending
+        self._lazy: Final = lazy
 
     def plan(self, changes: Sequence[Change]) -> list[Step]:
         """What to do to make these changes.
@@ -54,22 +58,21 @@ class Planner:
             self._check_together(steps)
         return steps
 
-    def replacements(self, steps: Sequence[Step]) -> Iterator[Replacement]:
-        """The files to be written and removed; files whose bytes stay the same are not."""
-        for step in steps:
-            content = step.content
-            old = None if content is None else content.data
-            if step.new == old:
-                continue
-            like = None if content is None else content.status
-            if step.new is None and step.path != step.target:
-                # The key goes, not the file that its link leads to.
-                link = self._files.read_link(step.path)
-                yield Replacement(step.path, old, None, like, link)
-            else:
-                yield Replacement(step.target, old, step.new, like)
+    def require(self, unit: str, stamp: Stamp | None) -> None:
+        """Raise ConflictError where a unit is no longer what a stamp says."""
+        due = self._pending.get(unit)
+        if due is not None:
+            self._check_due(Change(unit, MISSING, MISSING, stamp), due)
+        else:
+            place = self._places.at(unit)
+            content = self._tree.content(place) if place.files else None
+            if not self._is_version(stamp, content):
+                raise self._conflict(Change(unit, MISSING, MISSING, stamp), content)
 
     def _step(self, change: Change) -> Step:
+        due = self._pending.get(change.unit)
+        if due is not None:
+            return self._step_from(change, due)
         place = self._places.at(change.unit)
         stamp: Stamp | None = change.stamp
         # Where a file was read it is replaced; whether another has come beside it, as ada.yaml
@@ -81,33 +84,68 @@ class Planner:
         if not self._is_as_read(change, content):
             raise self._conflict(change, content)
         if content is None:
-            path, target = self._new_file(change, place)
+            path = self._new_file(change, place)
         else:
-            path, target = content.path, content.target
+            path = content.path
             self._tree.check_alone(path, place)
-        return Step(change, place, path, content, target, self._render(change, path, content))
+        data = self._render(change, path, content)
+        made = Due(place, path, content, change.old, change.new, data, self._stamp(path, data))
+        if stamp is None or content is None:
+            return Step(change, made, NO_FILE, 0, lambda: None)
+        before = stamp.digest = stamp.digest or digest(content.data)
+        return Step(change, made, before, stamp.number, lambda: content.data)
+
+    def _step_from(self, change: Change, due: Due) -> Step:
+        """The step from a commit whose file is yet to be written."""
+        self._check_due(change, due)
+        source, data = self._files.relative(due.path), None
+        if change.new is not MISSING and not self._may_wait(due.path):
+            if due.new is MISSING:
+                data = render(None, None, change.new, source)
+            else:
+                data = render(due.render(source), due.new, change.new, source)
+        stamp = self._stamp(due.path, data)
+        made = Due(due.place, due.path, due.content, due.old, change.new, data, stamp)
+        if due.new is MISSING:
+            return Step(change, made, NO_FILE, due.number, lambda: None)
+        return Step(change, made, due.stamp.digest, due.number, lambda: due.render(source))
+
+    def _check_due(self, change: Change, due: Due) -> None:
+        stamp = None if due.new is MISSING else due.stamp
+        if change.stamp is not stamp:
+            source = self._files.relative(due.path)
+            raise self._changed(change, source, due.new)
+
+    def _stamp(self, path: str, data: bytes | None) -> Stamp:
+        return Stamp(path, None if data is None else digest(data), None)
 
     def _is_as_read(self, change: Change, content: Content | None) -> bool:
-        stamp: Stamp | None = change.stamp
-        if stamp is None or content is None:
-            return stamp is None and content is None
-        if stamp.likely is not None:  # the contents were read, not just looked at
-            if stamp.signature == signature(content.status):
-                return True
-            if stamp.digest is not None:
-                return stamp.digest == digest(content.data)
-        return self._is(change, content)
-
-    def _is(self, change: Change, content: Content) -> bool:
+        if self._is_version(change.stamp, content):
+            return True
+        # It may have been touched, or the stamp be of one that was not read.
+        if change.stamp is None or content is None:
+            return False
         return same(parse(content.data, self._files.relative(content.path)), change.old)
 
+    def _is_version(self, stamp: Stamp | None, content: Content | None) -> bool:
+        if stamp is None or content is None:
+            return stamp is None and content is None
+        if stamp.likely is None or stamp.through:  # nobody has read what is in the file now
+            return False
+        if stamp.signature == signature(content.status):
+            return True
+        return stamp.digest is not None and stamp.digest == digest(content.data)
+
     def _conflict(self, change: Change, content: Content | None) -> ConflictError:
-        theirs: JSON | Missing = MISSING
-        source, happened = change.unit, "deleted"
-        if content is not None:
-            source = self._files.relative(content.path)
-            theirs = parse(content.data, source)
-            happened = "made" if change.stamp is None else "changed"
+        if content is None:
+            return self._changed(change, change.unit, MISSING)
+        source = self._files.relative(content.path)
+        return self._changed(change, source, parse(content.data, source))
+
+    def _changed(self, change: Change, source: str, theirs: JSON | Missing) -> ConflictError:
+        happened = "deleted" if theirs is MISSING else "changed"
+        if change.stamp is None and theirs is not MISSING:
+            happened = "made"
         return ConflictError(
             f"{source} was {happened} by somebody else since it was read",
             pointer=change.unit,
@@ -116,13 +154,13 @@ class Planner:
             theirs=theirs,
         )
 
-    def _new_file(self, change: Change, place: Place) -> tuple[str, str]:
+    def _new_file(self, change: Change, place: Place) -> str:
         path = place.files[0]
         if change.new is MISSING:
-            return path, path
+            return path
         if self._files.lstat(place.parent) is None:
             self._check_folders(change.unit)
-        return path, self._tree.target(path)
+        return self._tree.target(path)
 
     def _check_folders(self, unit: str) -> None:
         """Raise LayoutError where a folder to be made for the unit is a file's key."""
@@ -133,7 +171,7 @@ class Planner:
                 raise LayoutError(errno.ENOTDIR, reason, found.path)
 
     def _render(self, change: Change, path: str, content: Content | None) -> bytes | None:
-        if change.new is MISSING:
+        if change.new is MISSING or (content is not None and self._may_wait(path)):
             return None
         source = self._files.relative(path)
         if content is None:
@@ -143,20 +181,25 @@ class Planner:
         old = parse(content.data, source) if change.old is MISSING else change.old
         return render(content.data, old, change.new, source)
 
+    def _may_wait(self, path: str) -> bool:
+        """Whether a file's bytes may be made after the commit, as no contents can fail to fit."""
+        return self._lazy and is_json(path)
+
     def _check_together(self, steps: Sequence[Step]) -> None:
         """Raise LayoutError where two changes do not go together."""
-        made = {step.change.unit for step in steps if step.content is None}
+        made = {step.change.unit for step in steps if step.due.content is None}
         targets: dict[str, str] = {}
         for step in steps:
-            touched = step.path if step.new is None else step.target
-            other = targets.setdefault(touched, step.path)
-            if other != step.path:
-                one, two = self._files.relative(other), self._files.relative(step.path)
-                raise LayoutError(errno.EEXIST, f"{one} and {two} are one file", step.path)
+            due = step.due
+            touched = due.path if due.new is MISSING else due.target
+            other = targets.setdefault(touched, due.path)
+            if other != due.path:
+                one, two = self._files.relative(other), self._files.relative(due.path)
+                raise LayoutError(errno.EEXIST, f"{one} and {two} are one file", due.path)
             for above in _above(step.change.unit):
-                if above in made and step.new is not None:
+                if above in made and due.new is not MISSING:
                     reason = f"{above} cannot be a file and the directory of {step.change.unit}"
-                    raise LayoutError(errno.EEXIST, reason, step.path)
+                    raise LayoutError(errno.EEXIST, reason, due.path)
 
 
 def _above(unit: str) -> Iterator[str]:

@@ -17,9 +17,14 @@ from objstore.errors import BackingError, FormatError, KeyNameError, LayoutError
 from .case import Spelling
 from .io import Files, Snapshot, signature
 from .places import Place
+from .stamps import Stamp, digest, settled
 
 MAX_FILE_SIZE: Final = 1 << 30
 """The largest file that is read or written, in bytes; a larger one is a blob, not a document."""
+
+_DIGESTED: Final = 1 << 16
+"""Up to how many bytes a file's digest is taken when it is loaded. A larger file's would be a fifth
+of the time, and is only missed where the file is touched: then it is parsed once more."""
 
 _ATTEMPTS: Final = 9
 """How often a file that changes while it is read is read again; the waits add up to 0.5 s."""
@@ -199,3 +204,11 @@ class Tree:
     def _too_large(self, path: str, status: os.stat_result) -> FormatError:
         reason = f"the file has {status.st_size} bytes, and {MAX_FILE_SIZE} are the limit"
         return FormatError(reason, source=self._files.relative(path))
+
+
+def stamp_of(content: Content) -> Stamp:
+    """The stamp of contents that were just read."""
+    sure = settled(content.status, content.read_at)
+    wanted = sure is None or len(content.data) <= _DIGESTED
+    known = digest(content.data) if wanted else None
+    return Stamp(content.path, known, sure, signature(content.status))

@@ -96,14 +96,45 @@ class Recording(Quick):
     # What is recorded
 
     def write(
-        self, path: str, data: bytes, becomes: str, like: os.stat_result | None = None
+        self,
+        path: str,
+        data: bytes,
+        becomes: str,
+        like: os.stat_result | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
         with self._lock:
-            super().write(path, data, becomes, like)
+            super().write(path, data, becomes, like, sync=sync)
             number = self._new(path)
             self._did("write", number, 0, data)
-            if self.sync:
+            if self.sync and sync:
                 self._did("sync", number)
+
+    def exchange(self, path: str, target: str) -> bool:
+        with self._lock:
+            exchanged = super().exchange(path, target)
+            if exchanged:
+                numbers = self._numbers
+                numbers[path], numbers[target] = self._number(target), self._number(path)
+                self._did("exchange", os.path.dirname(target), path, target)
+            return exchanged
+
+    def place(self, path: str, target: str) -> bool:
+        with self._lock:
+            placed = super().place(path, target)
+            if placed:
+                self._numbers[target] = self._numbers.pop(path)
+                self._did("rename", os.path.dirname(target), path, target)
+            return placed
+
+    def sync_file(self, path: str) -> None:
+        with self._lock:
+            super().sync_file(path)
+            if self.sync and os.path.isdir(path):
+                self._did("sync folder", path)
+            elif self.sync and os.path.exists(path):
+                self._did("sync", self._number(path))
 
     def rename(self, path: str, target: str) -> None:
         with self._lock:
@@ -300,6 +331,8 @@ class Names:
                 names.pop(path, None)
             elif event.step == "rename":
                 names[more[0]] = names.pop(path)
+            elif event.step == "exchange":
+                names[path], names[more[0]] = names[more[0]], names[path]
             elif event.step == "name":
                 names[path] = Entry(file=more[0])
             elif event.step == "link":

@@ -115,9 +115,21 @@ class CaseBlind(Files):
         return super().entries(self._on_disk(folder))
 
     def write(
-        self, path: str, data: bytes, becomes: str, like: os.stat_result | None = None
+        self,
+        path: str,
+        data: bytes,
+        becomes: str,
+        like: os.stat_result | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
-        super().write(self._on_disk(path), data, becomes, like)
+        super().write(self._on_disk(path), data, becomes, like, sync=sync)
+
+    def exchange(self, path: str, target: str) -> bool:
+        return super().exchange(self._on_disk(path), self._on_disk(target))
+
+    def place(self, path: str, target: str) -> bool:
+        return super().place(self._on_disk(path), self._on_disk(target))
 
     def rename(self, path: str, target: str) -> None:
         super().rename(self._on_disk(path), self._on_disk(target))

@@ -1,0 +1,373 @@
+"""The committer: how changes become commits, and commits files.
+
+The rule that all of it follows from: the log is the truth, a file is a cache of it that people may
+edit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from threading import Lock, Timer
+from typing import Final
+
+from objstore.documents import Change, Commit, Loaded
+from objstore.errors import (
+    BackingError,
+    ClosedError,
+    FormatError,
+    ObjstoreError,
+    TransactionError,
+)
+from objstore.patch import merge
+from objstore.values import MISSING, same
+
+from .commitlog import Position, Writer
+from .contents import parse, render
+from .io import Files
+from .ledger import Ledger, Revision
+from .pending import Due, EditedError, Pending
+from .places import Places
+from .plan import Planner, Step
+from .record import NO_FILE, Said
+from .recovery import Edit, Recovery
+from .settling import Settling
+from .stamps import Stamp, digest
+from .telling import Teller
+from .tree import Tree
+
+_ATTEMPTS: Final = 5
+"""How often a file is written that somebody edits at the same moment, before it is left as it is.
+It stays due then, and is tried again."""
+
+_DELAY: Final = 0.5
+"""Seconds until files are written that are written later."""
+
+
+class Committer:
+    """Makes the commits of one handle. Safe between threads; the lock is the log's."""
+
+    def __init__(
+        self, files: Files, places: Places, tree: Tree, ledger: Ledger, *, lazy: bool
+    ) -> None:
+        self._files: Final = files
+        self._places: Final = places
+        self._tree: Final = tree
+        self._ledger: Final = ledger
+        self._lazy: Final = lazy
+        self.pending: Final = Pending(files, places)
+        self._planner: Final = Planner(files, places, tree, self.pending.units, lazy=lazy)
+        self.settling: Final = Settling(files, places, tree, ledger)
+        self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)
+        self.teller: Final = Teller(self._commits)
+        self._guard: Final = Lock()
+        # The fields below are guarded by _guard.
+        self._later: Timer | None = None
+        self._is_closed = False
+        # The field below is guarded by the writer's lock.
+        self._has_written = False
+
+    def commit(
+        self, changes: Sequence[Change], said: Said, check: Callable[[Planner], None]
+    ) -> Commit:
+        """Make changes one commit. Read from top to bottom, this is the protocol.
+
+        ``said`` is the record without its entries. Until the sync ends, a process that dies or a
+        machine that stops leaves all of the commit or nothing; from then on, all of it.
+        """
+        with self._ledger.log.writing() as writer:
+            self._catch_up(writer, (change.unit for change in changes))
+            check(self._planner)
+            steps = self._planner.plan(changes)
+            self._enter_edits(writer, self._edits(steps))
+            number, position = self._enter(writer, steps, said)
+            commit = _commit_of(number, said, steps)
+            self.teller.keep(commit)
+        self._confirm(steps, position)
+        if self._lazy:
+            self._apply_later()
+        else:
+            self._apply_now()
+        self.teller.tell(number)
+        return commit
+
+    def enter(self, said: Said, changes: Callable[[], Sequence[Revision]]) -> Commit:
+        """Make a commit that is about no file: of a scope. ``changes`` is asked under the lock."""
+        with self._ledger.log.writing() as writer:
+            self._catch_up(writer, ())
+            revisions = changes()
+            said = said._replace(done=self._done())
+            number, position = self._ledger.enter(writer, said, revisions)
+            self._has_written = True
+            made = tuple(one.change._replace(stamp=None) for one in revisions)
+            commit = Commit(number, said.time, said.meta, said.scope, made, tx=said.tx)
+            self.teller.keep(commit)
+        self._ledger.log.sync(position)
+        self.teller.tell(number)
+        return commit
+
+    def notice(
+        self, units: Iterable[str], judge: Callable[[str, Loaded | ObjstoreError], bool]
+    ) -> Commit | None:
+        """Enter what somebody else has made of these units' files, as one external commit.
+
+        ``judge`` is asked about each; what it refuses stays out. None where nothing was entered.
+        """
+        with self._ledger.log.writing() as writer:
+            self._catch_up(writer, ())
+            edits = self._recovery.edits_of(units, judge)
+            entered = self._enter_edits(writer, edits)
+        if entered is not None:
+            self.teller.tell(entered.number)
+        return entered
+
+    # The steps of a commit, under the writer's lock
+
+    def _catch_up(self, writer: Writer, touched: Iterable[str]) -> None:
+        """Take in what others committed; see to what they have left undone."""
+        if writer.head:
+            self._ledger.refresh()
+            self._drop_superseded()
+            edits = self._recovery.settle(touched)
+            if edits:
+                self._enter_edits(writer, edits)
+
+    def _drop_superseded(self) -> None:
+        """What others committed since is theirs to write."""
+        for unit, due in list(self.pending.units.items()):
+            if self._ledger.changed(unit) > due.number:
+                del self.pending.units[unit]
+
+    def _edits(self, steps: Sequence[Step]) -> list[Edit]:
+        """What somebody else had made of the files before these steps, if the log has it not."""
+        found: list[Edit] = []
+        for step in steps:
+            unit, before = step.change.unit, step.before
+            head = self._ledger.head(unit)
+            if head is None or step.known == head.link.number or head.after == before:
+                continue
+            if not same(step.change.old, self._ledger.newest(unit)):
+                found.append(Edit(unit, step.change.old, before))
+        return found
+
+    def _enter_edits(self, writer: Writer, edits: Sequence[Edit]) -> Commit | None:
+        """Enter edits as one external commit, on the disk when this returns."""
+        if not edits:
+            return None
+        revisions = [self._recovery.revision(edit) for edit in edits]
+        said = Said(datetime.now(UTC), {}, None, (), external=True, done=self._done())
+        number, position = self._ledger.enter(writer, said, revisions)
+        self._has_written = True
+        changes = tuple(one.change for one in revisions)
+        commit = Commit(number, said.time, {}, None, changes, external=True)
+        self.teller.keep(commit)
+        self._ledger.log.sync(position)
+        return commit
+
+    def _enter(self, writer: Writer, steps: Sequence[Step], said: Said) -> tuple[int, Position]:
+        """Append the record; before it, write what may fail."""
+        dues, made = [step.due for step in steps], list[str]()
+        try:
+            self.pending.prepare(dues, made)
+            said = said._replace(done=self._done())
+            revisions = [self._revision(step) for step in steps]
+            number, position = self._ledger.enter(writer, said, revisions)
+        except BaseException as error:
+            self.pending.undo(dues, made, error)
+            raise
+        self._has_written = True
+        for folder in made:
+            self.pending.touch(folder)
+        for due in dues:
+            self.pending.add(due, number)
+        return number, position
+
+    def _done(self) -> int | None:
+        return self._ledger.done(
+            min((due.number for due in self.pending.units.values()), default=None)
+        )
+
+    def _revision(self, step: Step) -> Revision:
+        due = step.due
+        after = NO_FILE if due.new is MISSING else due.stamp.digest
+        return Revision(step.change, step.before, after, self._files.relative(due.path), step.text)
+
+    def _confirm(self, steps: Sequence[Step], position: Position) -> None:
+        """Wait for the disk."""
+        try:
+            self._ledger.log.sync(position)
+        except BaseException:
+            for step in steps:
+                self.pending.cancel(step.due)
+            raise
+        for step in steps:
+            self.pending.confirm(step.due)
+
+    # Writing files
+
+    def _apply_now(self) -> None:
+        """Write the files of a commit. It is a commit whatever comes of that: what cannot be
+        written stays due, and ``flush`` says why."""
+        try:
+            self.apply()
+        except BackingError:
+            self._apply_later()
+
+    def apply(self) -> None:
+        """Write all files that are due. Raises BackingError where that fails, with the rest done.
+
+        Files that somebody is amid writing stay as they are.
+        """
+        if not self.pending.units:
+            return
+        with self._ledger.log.writing() as writer:
+            self._apply(writer)
+
+    def _apply(self, writer: Writer) -> None:
+        if writer.head > self._ledger.taken:
+            self._ledger.refresh()
+            self._drop_superseded()
+        failure: BackingError | None = None
+        dues = [due for due in self.pending.units.values() if due.is_durable]
+        for due in sorted(dues, key=lambda due: due.number):
+            try:
+                self._put(writer, due)
+            except BackingError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _put(self, writer: Writer, due: Due) -> None:
+        for _ in range(_ATTEMPTS):
+            try:
+                self.pending.put(due)
+            except EditedError:
+                merged = self._merged(writer, due)
+                if merged is None:
+                    return
+                due = merged
+            else:
+                self._ledger.written(due.place.pointer, due.number, due.stamp.digest)
+                return
+
+    def _merged(self, writer: Writer, due: Due) -> Due | None:
+        """What is due now that somebody has edited the file after it was read for the commit.
+
+        Their edit is entered on top of the commit. Where both changed the same, theirs stays, as it
+        came last; what they did not know of is in the past. None where nothing is left to do, or
+        what is there does not parse.
+        """
+        unit, source = due.place.pointer, self._files.relative(due.path)
+        content = self._tree.content(due.place)
+        if content is not None and due.data is not None and content.data == due.data:
+            del self.pending.units[unit]  # another process has done it
+            return None
+        try:
+            value = MISSING if content is None else parse(content.data, source)
+        except FormatError:
+            return None
+        merged = merge(due.old, due.new, value).value
+        data = None
+        if merged is not MISSING:
+            data = render(content and content.data, value, merged, source)
+        stamp = Stamp(due.path, None if data is None else digest(data), None)
+        made = Due(due.place, due.path, content, value, merged, data, stamp)
+        edit = Edit(unit, merged, NO_FILE if data is None else stamp.digest)
+        if not same(merged, due.new):
+            entered = self._enter_edits(writer, [edit])
+            made.number = due.number if entered is None else entered.number
+        else:
+            made.number = due.number
+        stamp.number, made.is_durable = made.number, True
+        self.pending.units[unit] = made
+        return made
+
+    def _apply_later(self) -> None:
+        with self._guard:
+            if self._later is None and not self._is_closed:
+                self._later = Timer(_DELAY, self._apply_in_time)
+                self._later.daemon = True
+                self._later.start()
+
+    def _apply_in_time(self) -> None:
+        with self._guard:
+            self._later = None
+        try:
+            self.apply()
+        except (BackingError, ClosedError):
+            # What is wrong may pass; ``flush`` and ``close`` say if it does not.
+            self._apply_later()
+
+    # Ends
+
+    def checkpoint(self) -> None:
+        """Have all files that were changed on the disk."""
+        for path in list(self.pending.dirty):
+            self._files.sync_file(path)
+            self.pending.dirty.pop(path, None)
+
+    def switch(self) -> int:
+        """End the log's file and begin another, with everything before it on the disk."""
+        if not self._ledger.refresh():
+            return 0
+        self.checkpoint()
+        with self._ledger.log.writing() as writer:
+            self._catch_up(writer, self._ledger.strangers())
+            self._apply(writer)
+            if self.pending.units or self._ledger.strangers():
+                files = ", ".join(sorted([*self.pending.units, *self._ledger.strangers()]))
+                raise TransactionError(f"these files are amid being written: {files}")
+            self._dirty_all()
+            self.checkpoint()
+            self._ledger.snapshot()
+            writer.switch()
+            return writer.head
+
+    def close(self) -> None:
+        """Write what is due, and leave the log marked as in order. Raises BackingError."""
+        with self._guard:
+            later, self._is_closed = self._later, True
+            self._later = None
+        if later is not None:
+            later.cancel()
+        try:
+            if self._has_written and self._ledger.log.is_certain:
+                self._finish()
+        finally:
+            self._ledger.log.close(in_order=False)
+
+    def _finish(self) -> None:
+        self.apply()
+        if not self._files.sync:
+            return
+        self._dirty_all()
+        self.checkpoint()
+        with self._ledger.log.writing() as writer:
+            self._catch_up(writer, self._ledger.strangers())
+            self._apply(writer)
+            if self.pending.units or self._ledger.strangers():
+                return
+            self.checkpoint()
+            self._ledger.save()
+            writer.finish()
+
+    def _dirty_all(self) -> None:
+        """Have the files of others' commits synced too: whoever made them may be gone."""
+        for unit in self._ledger.changed_units():
+            head = self._ledger.head(unit)
+            if head is not None and head.file is not None:
+                self.pending.touch(os.path.join(self._files.root, head.file))
+
+    def _commits(self, after: int) -> Iterable[Commit]:
+        return self._ledger.past.commits(after, "")
+
+
+def _commit_of(number: int, said: Said, steps: Sequence[Step]) -> Commit:
+    changes = tuple(
+        [
+            step.change._replace(stamp=None if step.due.new is MISSING else step.due.stamp)
+            for step in steps
+        ]
+    )
+    return Commit(number, said.time, said.meta, None, changes, tx=said.tx)

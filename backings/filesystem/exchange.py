@@ -1,0 +1,52 @@
+"""renameat2(2), which Python does not offer: two files change their names in one step.
+
+Part of the seam, and used by it alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+from typing import Final, cast
+
+_HERE: Final = -100
+"""AT_FDCWD: paths are not below an open folder; ours are absolute."""
+
+_NO_REPLACE: Final = 1
+_EXCHANGE: Final = 2
+
+CANNOT: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM))
+"""What an old kernel, another system, or a file system says that does not know how."""
+
+
+def _find() -> Callable[..., int] | None:
+    try:
+        found = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # no such function, or nowhere to look for it
+        return None
+    text, number = ctypes.c_char_p, ctypes.c_int
+    found.argtypes = [number, text, number, text, ctypes.c_uint]
+    return cast("Callable[..., int]", found)
+
+
+_rename: Final = _find()
+
+
+def exchange(one: str, other: str) -> None:
+    """Give two files each other's name. Raises OSError, with a number of CANNOT for no way."""
+    _call(one, other, _EXCHANGE)
+
+
+def place(path: str, target: str) -> None:
+    """Rename a file to a name that is free. Raises FileExistsError, OSError as above."""
+    _call(path, target, _NO_REPLACE)
+
+
+def _call(one: str, other: str, how: int) -> None:
+    if _rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), other)
+    if _rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), how) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), other)

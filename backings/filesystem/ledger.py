@@ -1,0 +1,294 @@
+"""The ledger: what the commit log says about units, and how commits are entered in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import RLock
+from typing import Final, NamedTuple
+
+from objstore.documents import Change, Overlay
+from objstore.patch import Operation, diff
+from objstore.values import JSON, Missing
+
+from . import names, record
+from .commitlog import CommitLog, Position, Record, Writer
+from .heads import Head, Heads, Key, key_of, weigh
+from .headsfile import HeadsFile
+from .io import Files
+from .past import Past
+from .record import NO_FILE, Entry, Link, Said
+
+_LINE: Final = 4096
+
+_OFTEN: Final = 1000
+"""After how many records the heads are written down once more."""
+
+
+class Revision(NamedTuple):
+    """A unit's change to be entered, with what is known of its file."""
+
+    change: Change
+    before: str | None
+    """The digests, as in ``Entry``."""
+    after: str | None
+    file: str
+    text: Callable[[], bytes | None]
+    """The file before, should an image be needed; None where it is not known."""
+
+
+class Trace(NamedTuple):
+    """A change that may not be in the unit's file yet."""
+
+    link: Link
+    before: str | None
+    after: str | None
+
+
+class Ledger:
+    """The log of one store. Safe between threads."""
+
+    def __init__(self, files: Files) -> None:
+        self._files: Final = files
+        self.log: Final = CommitLog(files)
+        self.past: Final = Past(self.log)
+        self._file: Final = HeadsFile(files)
+        self._guard: Final = RLock()
+        # The fields below are guarded by _guard; who needs the writer's lock too takes that first.
+        self._is_open = False
+        self._taken = 0
+        """The last record that was taken in."""
+        self._heads: Heads | None = None
+        self._saved = 0
+        """The record that the heads were last written down after."""
+        self._changed: Final[dict[str, int]] = {}
+        self._strange: Final[dict[str, list[Trace]]] = {}
+        self.stopped = False
+        """Whether the machine may have stopped since the log was written to, and files be torn."""
+        self.other_scopes = 0
+        """Counts the changes to scopes that others made."""
+
+    def refresh(self) -> int:
+        """Take in what others appended; the newest commit's number. Waits for nobody."""
+        with self._guard:
+            self._open()
+            number = self.log.refresh()
+            if number > self._taken:
+                self._learn()
+            return number
+
+    @property
+    def taken(self) -> int:
+        """The newest commit that was taken in."""
+        return self._taken
+
+    def changed_units(self) -> list[str]:
+        """The units that were changed since this handle first looked."""
+        with self._guard:
+            return list(self._changed)
+
+    def written(self, unit: str, number: int, digest: str | None) -> None:
+        """A unit's file has what commit ``number`` made of it, and that digest."""
+        with self._guard:
+            units = self._loaded().units
+            head = units.get(unit)
+            if head is not None and head.link.number == number and head.after is None:
+                units[unit] = head._replace(after=digest)
+
+    def changed(self, unit: str) -> int:
+        """The newest commit of the unit among those since this handle first looked; 0 for none."""
+        return self._changed.get(unit, 0)
+
+    # Changes that may not be in their files: other processes', and those before an unclean end
+
+    def strange(self, unit: str) -> Sequence[Trace]:
+        """The unit's changes, oldest first, that may not be in its file."""
+        if not self._is_open:
+            with self._guard:
+                self._open()
+        return self._strange.get(unit, ())
+
+    def strangers(self) -> list[str]:
+        """The units that have such changes."""
+        with self._guard:
+            self._open()
+            return list(self._strange)
+
+    def done(self, due: int | None) -> int | None:
+        """What a record to be made says is done, if ``due`` is the first commit that is not."""
+        with self._guard:
+            first = [traces[0].link.number for traces in self._strange.values()]
+        if due is not None:
+            first.append(due)
+        return min(first) - 1 if first else None
+
+    def settle(self, unit: str) -> None:
+        """The unit's file is what the log says, or will be made so by this handle."""
+        with self._guard:
+            self._strange.pop(unit, None)
+
+    # Heads
+
+    def head(self, key: Key) -> Head | None:
+        """The newest change of a unit."""
+        with self._guard:
+            return self._loaded().units.get(key)
+
+    def units(self) -> list[str]:
+        """All units of the base that the log knows, deleted ones too."""
+        with self._guard:
+            return [key for key in self._loaded().units if isinstance(key, str)]
+
+    def overlays(self) -> Mapping[str, Mapping[str, Overlay]]:
+        """What the scopes hold."""
+        with self._guard:
+            loaded = self._loaded()
+            return {scope: dict(units) for scope, units in loaded.overlays.items()}
+
+    def newest(self, key: Key) -> JSON | Missing:
+        """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
+        with self._guard:
+            head = self._loaded().units[key]
+        return self.past.after(key, self.past.change(key, head.link))
+
+    def text(self, key: Key) -> bytes | None:
+        """The bytes of its file as of that commit."""
+        with self._guard:
+            head = self._loaded().units[key]
+        return self.past.text(key, self.past.change(key, head.link))
+
+    def value(self, key: Key, at: int) -> JSON | Missing:
+        """Its contents after commit ``at``. Raises HistoryGone where they are not known."""
+        with self._guard:
+            head = self._loaded().units[key]
+        return self.past.value(key, head, at)
+
+    # Writing, for who holds the writer's lock
+
+    def enter(
+        self, writer: Writer, said: Said, revisions: Sequence[Revision]
+    ) -> tuple[int, Position]:
+        """Append a record; its number, and what ``CommitLog.sync`` needs.
+
+        ``said`` is the record without its entries.
+        """
+        with self._guard:
+            heads = self._loaded()
+            generation = max(self.log.generation, 1)
+            entries = [self._entry(said.scope, one, generation) for one in revisions]
+            said = said._replace(entries=entries)
+            payload = record.encode(said, generation)
+            number, position = writer.append(payload)
+            link = Record(number, payload, position).link
+            heads.take(said, link)
+            self._taken = number
+            if said.scope is None:
+                for entry in entries:
+                    self._changed[entry.unit] = number
+            return number, position
+
+    def _entry(self, scope: str | None, one: Revision, generation: int) -> Entry:
+        change = one.change
+        head = self._loaded().units.get(key_of(scope, change.unit))
+        patch = diff(change.old, change.new)
+        image, file = None, None
+        if one.before != NO_FILE and self._needs_image(head, patch, generation):
+            image = one.text()
+        if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
+            file = one.file
+        nth, last, jump = 1, None, None
+        if head is not None:
+            nth, last, jump = head.nth + 1, head.link, head.jump()
+        return Entry(change.unit, patch, one.before, one.after, image, file, nth, last, jump)
+
+    def _needs_image(self, head: Head | None, patch: Sequence[Operation], generation: int) -> bool:
+        if head is None or head.link.generation != generation:
+            return True
+        return head.weight + weigh(patch) > head.size
+
+    def save(self) -> None:
+        """Write down the heads if that will spare the next handle much reading."""
+        with self._guard:
+            if self._heads is not None and self._taken - self._saved >= _OFTEN:
+                self.snapshot()
+
+    def snapshot(self) -> None:
+        """Write down the heads."""
+        with self._guard:
+            self._file.write(self.log.store, self._loaded())
+            self._saved = self._taken
+
+    # Reading on
+
+    def _open(self) -> None:
+        """See the log for the first time: how far it goes, and whether it was left in order."""
+        if self._is_open or not self._files.exists(names.engine(self._files.root)):
+            return
+        number = self._taken = self.log.refresh()
+        if number and not self.log.was_closed:
+            self.stopped = not self.is_same_run()
+            # Only what was synced with the last checkpoint is sure to have outlived the machine.
+            newest = self.past.read(self.log.read(number))
+            self._taken = self.log.begins_after if self.stopped else _done(newest, number)
+            self._learn()
+        self._is_open = True
+
+    def is_same_run(self) -> bool:
+        """Whether the machine has been running since the store was last written to."""
+        run = self._files.run()
+        found = self._files.read(names.boot(self._files.root), _LINE)
+        return found is not None and run is not None and found.data == run
+
+    def note_run(self) -> None:
+        """Write down that all is in order as of this run of the machine."""
+        run = self._files.run()
+        if run is not None and not self.is_same_run():
+            path = names.boot(self._files.root)
+            self._files.write(names.temporary_path(path), run, path, sync=False)
+            self._files.rename(names.temporary_path(path), path)
+        self.stopped = False
+
+    def _learn(self) -> None:
+        """Take in records that this handle did not make."""
+        heads = self._heads
+        if heads is None:
+            heads = self._heads = self._file.read(self.log.store, self.log.head)
+            self._saved = heads.number
+        for one in self.log.records(min(self._taken, heads.number)):
+            said = self.past.read(one)
+            if one.number > heads.number:
+                heads.take(said, one.link)
+            if one.number > self._taken:
+                self._note(said, one.link)
+                self._taken = one.number
+                self._forget(_done(said, one.number))
+
+    def _note(self, said: Said, link: Link) -> None:
+        if said.scope is not None or said.drops:
+            self.other_scopes += 1
+        if said.scope is None:
+            for entry in said.entries:
+                trace = Trace(link, entry.before, entry.after)
+                self._strange.setdefault(entry.unit, []).append(trace)
+                self._changed[entry.unit] = link.number
+
+    def _forget(self, done: int) -> None:
+        """Take up to commit ``done`` for applied, as whoever made a later one says."""
+        if self.stopped:
+            return
+        for unit, traces in list(self._strange.items()):
+            kept = [one for one in traces if one.link.number > done]
+            if not kept:
+                del self._strange[unit]
+            elif len(kept) < len(traces):
+                self._strange[unit] = kept
+
+    def _loaded(self) -> Heads:
+        """The heads, complete."""
+        self._open()
+        if self._heads is None:
+            self._learn()
+        return self._heads or Heads()
+
+
+def _done(said: Said, number: int) -> int:
+    return number - 1 if said.done is None else said.done

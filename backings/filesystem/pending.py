@@ -1,0 +1,281 @@
+"""Files that are due: committed, and still to be written.
+
+The log has what they are to hold, so that nothing here needs a sync, and nothing is lost when it
+fails: a file that cannot be written stays due, and is read through the log.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from objstore.errors import BackingError, KeyNameError, LayoutError
+from objstore.values import JSON, MISSING, Missing
+
+from . import names
+from .contents import render
+from .io import Files, signature
+from .places import Place, Places
+from .stamps import Stamp
+from .tree import Content
+
+
+class Due:
+    """A unit's contents as committed, and its file as it was found."""
+
+    __slots__ = (
+        "before",
+        "content",
+        "data",
+        "is_durable",
+        "is_ready",
+        "new",
+        "number",
+        "old",
+        "path",
+        "place",
+        "stamp",
+    )
+
+    def __init__(
+        self,
+        place: Place,
+        path: str,
+        content: Content | None,
+        old: JSON | Missing,
+        new: JSON | Missing,
+        data: bytes | None,
+        stamp: Stamp,
+    ) -> None:
+        self.place: Final = place
+        self.path: Final = path
+        """Where the place has the file, a link or the file itself."""
+        self.content: Final = content
+        """The file as it is expected to be; None for none."""
+        self.old: Final = old
+        """What that holds."""
+        self.new: Final = new
+        """What it is to hold; MISSING where it is to go."""
+        self.data = data
+        """Its bytes; None where they are made when they are needed, or it is to go."""
+        self.stamp: Final = stamp
+        self.number = 0
+        """The commit; 0 before it has one."""
+        self.is_ready = False
+        """Whether the bytes are in the temporary file."""
+        self.is_durable = False
+        """Whether the commit is on the disk: until then nobody is shown it."""
+        self.before: Due | None = None
+        """What was due before, as long as this is not durable."""
+
+    @property
+    def target(self) -> str:
+        """The file itself, where a link lies at ``path``."""
+        return self.path if self.content is None else self.content.target
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the file has the right bytes as it is."""
+        return self.content is not None and self.data == self.content.data
+
+    def render(self, source: str) -> bytes:
+        """The bytes that the file is to have. Raises FormatError for what its format cannot."""
+        if self.data is None:
+            old = None if self.content is None else self.content.data
+            self.data = render(old, self.old, self.new, source)
+        return self.data
+
+
+class EditedError(Exception):
+    """A file is not what it was expected to be: somebody has edited, made or removed it."""
+
+
+class Pending:
+    """The files that are due. All of it is for who holds the writer's lock, but for ``get``."""
+
+    def __init__(self, files: Files, places: Places) -> None:
+        self._files: Final = files
+        self._places: Final = places
+        self.units: Final[dict[str, Due]] = {}
+        """By unit. Read without a lock: one entry at a time, and they are replaced whole."""
+        self.dirty: Final[dict[str, None]] = {}
+        """The files and folders that were changed and not synced since."""
+
+    def shown(self, unit: str) -> Due | None:
+        """What is due of a unit, as far as it is on the disk."""
+        due = self.units.get(unit)
+        while due is not None and not due.is_durable:
+            due = due.before
+        return due
+
+    def prepare(self, dues: Sequence[Due], made: list[str]) -> None:
+        """Write what may fail, before there is a commit that must not: folders, temporary files.
+
+        Folders that were made are added to ``made``. Raises BackingError, also where two files
+        would be one on this disk; ``undo`` removes what was written.
+        """
+        folded: dict[str, str] = {}
+        for due in dues:
+            if due.new is MISSING or due.data is None or due.is_same:
+                continue
+            earlier = self.units.get(due.place.pointer)
+            if earlier is not None:
+                earlier.is_ready = False
+            self._check_apart(due.target, folded.setdefault(due.target.casefold(), due.target))
+            self._write(due, made)
+
+    def undo(self, dues: Iterable[Due], made: list[str], error: BaseException) -> None:
+        """Remove what ``prepare`` wrote; what cannot be removed is noted on ``error``."""
+        written = (names.temporary_path(due.target) for due in dues if due.data is not None)
+        steps = [(self._files.unlink, path) for path in written]
+        steps += [(self._files.remove_folder, folder) for folder in reversed(made)]
+        for step, path in steps:
+            try:
+                step(path)
+            except BackingError as failure:
+                error.add_note(str(failure))
+
+    def add(self, due: Due, number: int) -> None:
+        """Have a unit be due, as commit ``number`` made it so; it is not on the disk yet."""
+        due.number = due.stamp.number = number
+        due.before = self.units.get(due.place.pointer)
+        self.units[due.place.pointer] = due
+
+    def confirm(self, due: Due) -> None:
+        """The commit is on the disk."""
+        due.is_durable, due.before = True, None
+
+    def cancel(self, due: Due) -> None:
+        """The commit may not be on the disk, and never be told of."""
+        unit = due.place.pointer
+        if self.units.get(unit) is due:
+            if due.before is None:
+                del self.units[unit]
+            else:
+                self.units[unit] = due.before
+
+    def put(self, due: Due) -> None:
+        """Make a unit's file what it is due to be, and the unit due no more.
+
+        Raises EditedError and BackingError; then it is as before.
+        """
+        unit = due.place.pointer
+        if due.new is MISSING:
+            self._remove(due)
+        elif not due.is_same:
+            self._replace(due) if due.content is not None else self._make(due)
+        self.note(due.stamp, due.path)
+        self.touch(due.target)
+        if self.units.get(unit) is due:
+            del self.units[unit]
+        if due.new is MISSING and due.content is not None:
+            self._remove_empty_folders(unit)
+
+    def note(self, stamp: Stamp, path: str) -> None:
+        """A file is what a stamp says. It is young: only its bytes tell it for now."""
+        found = self._files.lstat(path)
+        stamp.likely = None if found is None else signature(found)
+
+    def touch(self, path: str) -> None:
+        """A file was changed, and must be synced some time."""
+        self.dirty[path] = None
+        self.dirty[os.path.dirname(path)] = None
+
+    def _check_apart(self, path: str, other: str) -> None:
+        """Raise KeyNameError where the disk takes two paths that differ in case for one."""
+        if path == other:
+            return
+        found, first = map(self._files.lstat, map(names.temporary_path, (path, other)))
+        if found is not None and first is not None and os.path.samestat(found, first):
+            one, two = self._files.relative(other), self._files.relative(path)
+            raise KeyNameError(f"{one} and {two} would be one on this disk")
+
+    def _write(self, due: Due, made: list[str]) -> None:
+        target = due.target
+        like = None if due.content is None else due.content.status
+        if due.content is None:
+            self._files.make_folders(os.path.dirname(target), made)
+        data = due.render(self._files.relative(due.path))
+        self._files.write(names.temporary_path(target), data, target, like, sync=False)
+        due.is_ready = True
+
+    def _make(self, due: Due) -> None:
+        if not due.is_ready:
+            made: list[str] = []
+            self._write(due, made)
+            self.dirty.update((os.path.dirname(folder), None) for folder in made)
+        if not self._files.place(names.temporary_path(due.target), due.target):
+            raise EditedError
+
+    def _replace(self, due: Due) -> None:
+        if not due.is_ready:
+            self._write(due, [])
+        target, temporary = due.target, names.temporary_path(due.target)
+        try:
+            if not self._files.exchange(temporary, target):
+                self._require_unedited(target, due.content)
+                self._files.rename(temporary, target)
+                return
+        except BackingError as error:
+            if error.errno == errno.ENOENT:
+                raise EditedError from error
+            raise
+        try:
+            self._require_unedited(temporary, due.content)
+        except EditedError:
+            self._files.exchange(temporary, target)
+            raise
+        self._files.unlink(temporary)
+
+    def _remove(self, due: Due) -> None:
+        content = due.content
+        if content is None:
+            return
+        if due.path != content.target:
+            # The key goes, not the file that its link leads to.
+            self._files.unlink(due.path)
+            return
+        temporary = names.temporary_path(due.path)
+        self._files.unlink(temporary)
+        try:
+            self._files.rename(due.path, temporary)
+        except BackingError as error:
+            if error.errno == errno.ENOENT:
+                return
+            raise
+        try:
+            self._require_unedited(temporary, content)
+        except EditedError:
+            self._files.place(temporary, due.path)
+            raise
+        self._files.unlink(temporary)
+
+    def _require_unedited(self, path: str, content: Content | None) -> None:
+        """Raise EditedError if a file is not the one that was read."""
+        found = self._files.lstat(path)
+        if found is not None and content is not None:
+            known = content.status
+            if signature(found)[:3] == signature(known)[:3]:  # a rename gives it a new ctime
+                return
+            there = self._files.read(path, known.st_size)
+            if there is not None and there.data == content.data:
+                return
+        raise EditedError
+
+    def _remove_empty_folders(self, unit: str) -> None:
+        """Remove the folders that a deletion left empty, unless the layout names them."""
+        while unit := unit.rpartition("/")[0]:
+            place = self._places.at(unit)
+            if place.declared or place.folder is None or not self._removed(place.folder):
+                break
+
+    def _removed(self, folder: str) -> bool:
+        # Asking rmdir is the only way to ask and act at once. Whatever it says against it (not
+        # empty, a link, somebody's mount) is a reason to leave the folder where it is.
+        try:
+            self._files.remove_folder(folder)
+        except (BackingError, LayoutError):
+            return False
+        return True

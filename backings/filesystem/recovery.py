@@ -1,0 +1,167 @@
+"""Recovery: what other processes have left undone, and what people did meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, TypeAlias
+
+from objstore.documents import Change, Loaded
+from objstore.errors import (
+    FormatError,
+    KeyNameError,
+    KeyNotFoundError,
+    LayoutError,
+    ObjstoreError,
+    OutsideError,
+)
+from objstore.values import JSON, MISSING, Missing, same
+
+from . import names
+from .io import Files
+from .ledger import Ledger, Revision
+from .pending import Due, Pending
+from .places import Places
+from .record import NO_FILE
+from .settling import Settling, State, Verdict
+from .stamps import Stamp, digest
+
+_MANY: Final = 64
+"""So many units of other processes are looked at together, by whoever commits next."""
+
+_UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, KeyNotFoundError, OutsideError)
+
+
+Judge: TypeAlias = Callable[[str, "Loaded | ObjstoreError"], bool]
+
+
+class Edit(NamedTuple):
+    """What somebody else has made of a unit's file."""
+
+    unit: str
+    value: JSON | Missing
+    digest: str | None
+    """Of the file; NO_FILE where it is gone."""
+
+
+class Recovery:
+    """Settles units. All of it is for who holds the writer's lock."""
+
+    def __init__(
+        self, files: Files, places: Places, ledger: Ledger, settling: Settling, pending: Pending
+    ) -> None:
+        self._files: Final = files
+        self._places: Final = places
+        self._ledger: Final = ledger
+        self._settling: Final = settling
+        self._pending: Final = pending
+        self._is_done = False
+        """Whether all was settled once, as it must be before anything is written."""
+
+    def settle(self, touched: Iterable[str]) -> list[Edit]:
+        """Settle these units, or all if that is due; the edits that are to be entered."""
+        strange = self._ledger.strangers()
+        if strange:
+            everything = not self._is_done or len(strange) > _MANY
+            wanted = strange if everything else [unit for unit in touched if unit in strange]
+            edits = [edit for unit in wanted for edit in self._settled(unit)]
+        else:
+            edits = []
+        if not self._is_done:
+            self._ledger.note_run()
+            self._is_done = True
+        return edits
+
+    def edits_of(self, units: Iterable[str], judge: Judge) -> list[Edit]:
+        """What somebody else has made of these units since their newest commits.
+
+        Without what ``judge`` refuses.
+        """
+        found: list[Edit] = []
+        for unit in units:
+            if unit in self._pending.units:
+                continue
+            try:
+                verdict = self._settling.read(unit)
+            except (KeyNameError, KeyNotFoundError):  # no unit is called so
+                continue
+            except _UNREADABLE as error:
+                judge(unit, error)
+                continue
+            edit = self._edit(unit, verdict)
+            if edit is not None and judge(unit, Loaded(edit.value, verdict.stamp)):
+                found.append(edit)
+        return found
+
+    def _edit(self, unit: str, verdict: Verdict) -> Edit | None:
+        """The edit that a file is, compared with the newest commit; None for none."""
+        head = self._ledger.head(unit)
+        now = NO_FILE if verdict.content is None else digest(verdict.content.data)
+        if now == (NO_FILE if head is None else head.after):
+            return None
+        if head is not None and same(verdict.value, self._ledger.newest(unit)):
+            return None
+        return Edit(unit, verdict.value, now)
+
+    def revision(self, edit: Edit) -> Revision:
+        """How an edit is entered."""
+        unit = edit.unit
+        head = self._ledger.head(unit)
+        old = MISSING if head is None else self._ledger.newest(unit)
+        before = None if head is None else head.after
+        file = None if head is None else head.file
+        if file is None:
+            place = self._places.at(unit)
+            there = (path for path in place.files if self._files.exists(path))
+            file = self._files.relative(next(there, place.files[0]))
+        change = Change(unit, old, edit.value)
+        return Revision(change, before, edit.digest, file, lambda: self._text(unit))
+
+    def _text(self, unit: str) -> bytes | None:
+        return None if self._ledger.head(unit) is None else self._ledger.text(unit)
+
+    def _settled(self, unit: str) -> list[Edit]:
+        """Settle a unit, unless it cannot be told what its file is; the edit if it is one."""
+        try:
+            verdict = self._settling.judge(unit, self._ledger.strange(unit))
+        except _UNREADABLE:
+            return []
+        if verdict.state is State.BROKEN:
+            return []
+        if verdict.content is not None:
+            self._pending.touch(verdict.content.target)
+        if verdict.state in (State.BEHIND, State.TORN):
+            self._have_written(unit, verdict)
+        self._ledger.settle(unit)
+        if verdict.state is State.EDITED:
+            content = verdict.content
+            now = NO_FILE if content is None else digest(content.data)
+            return [Edit(unit, verdict.value, now)]
+        return []
+
+    def _have_written(self, unit: str, verdict: Verdict) -> None:
+        """Have a unit's file made what the log says."""
+        content, place = verdict.content, self._places.at(unit)
+        if verdict.state is State.TORN and content is not None and content.data:
+            self._keep(content.path, content.data)
+        head, new = self._ledger.head(unit), self._ledger.newest(unit)
+        data = None if new is MISSING else self._ledger.text(unit)
+        path = place.files[0]
+        if content is not None:
+            path = content.path
+        elif head is not None and head.file is not None:
+            path = os.path.join(self._files.root, head.file)
+        stamp = Stamp(path, None if data is None else digest(data), None)
+        due = Due(place, path, content, verdict.value, new, data, stamp)
+        due.number = stamp.number = 0 if head is None else head.link.number
+        due.is_durable = True
+        self._pending.units[unit] = due
+
+    def _keep(self, path: str, data: bytes) -> None:
+        """Put bytes that are not to be thrown away into lost+found."""
+        folder = names.lost_and_found(self._files.root)
+        self._files.make_folders(folder, [])
+        kept = names.lost(self._files.root, self._files.relative(path), data)
+        self._files.write(names.temporary_path(kept), data, kept)
+        self._files.rename(names.temporary_path(kept), kept)
+        self._files.sync_folder(folder)

@@ -1,0 +1,125 @@
+"""Settling: what a file is whose newest changes may not have reached it.
+
+The log is the truth, and a file a cache of it that people may edit. Where a process died between a
+commit and its files, or another one is about to write them, the contents tell which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from objstore.errors import FormatError
+from objstore.values import JSON, MISSING, Missing, same
+
+from .contents import parse
+from .io import Files
+from .ledger import Ledger, Trace
+from .places import Places
+from .record import NO_FILE
+from .stamps import Stamp, digest
+from .tree import Content, Tree, stamp_of
+
+SECTOR: Final = 512
+"""What a disk writes whole, in bytes."""
+
+
+class State(Enum):
+    """What a file is, by the log."""
+
+    SAME = auto()
+    """What the newest commit left, or says the same."""
+    BEHIND = auto()
+    """What an older one left: the newest has not reached it."""
+    TORN = auto()
+    """Part of what a commit left, from when the machine stopped."""
+    EDITED = auto()
+    """What somebody else wrote."""
+    BROKEN = auto()
+    """The same, and it does not parse: somebody may be amid writing it."""
+
+
+class Verdict(NamedTuple):
+    """What a unit's file is."""
+
+    state: State
+    content: Content | None
+    value: JSON | Missing
+    """What it holds; MISSING where nothing is, or it does not parse."""
+
+    @property
+    def stamp(self) -> Stamp | None:
+        return None if self.content is None else stamp_of(self.content)
+
+
+class Settling:
+    """Judges the files of a store."""
+
+    def __init__(self, files: Files, places: Places, tree: Tree, ledger: Ledger) -> None:
+        self._files: Final = files
+        self._places: Final = places
+        self._tree: Final = tree
+        self._ledger: Final = ledger
+
+    def read(self, unit: str) -> Verdict:
+        """What the unit's file holds, whatever the log says. Raises what reading it raises."""
+        return self._verdict(State.SAME, self._tree.content(self._places.at(unit)))
+
+    def judge(self, unit: str, traces: Sequence[Trace]) -> Verdict:
+        """What the unit's file is, given the changes that may not be in it.
+
+        Raises KeyNotFoundError for a unit that the layout has no place for, and what reading it
+        raises.
+        """
+        content = self._tree.content(self._places.at(unit))
+        now = NO_FILE if content is None else digest(content.data)
+        if now == traces[-1].after:
+            return self._verdict(State.SAME, content)
+        if any(now in (one.before, one.after) for one in traces):
+            return self._verdict(State.BEHIND, content)
+        if content is None:
+            return Verdict(State.EDITED, None, MISSING)
+        if self._ledger.stopped and self._is_torn(unit, content.data, traces):
+            return Verdict(State.TORN, content, MISSING)
+        try:
+            value = parse(content.data, self._files.relative(content.path))
+        except FormatError:
+            state = State.TORN if self._ledger.stopped else State.BROKEN
+            return Verdict(state, content, MISSING)
+        if same(value, self._ledger.newest(unit)):
+            return Verdict(State.SAME, content, value)
+        is_deferred = any(one.after is None or one.before is None for one in traces)
+        # Committed before its bytes were known: only the contents can tell.
+        if is_deferred and any(same(value, older) for older in self._older(unit, traces)):
+            return Verdict(State.BEHIND, content, value)
+        return Verdict(State.EDITED, content, value)
+
+    def _verdict(self, state: State, content: Content | None) -> Verdict:
+        if content is None:
+            return Verdict(state, None, MISSING)
+        return Verdict(state, content, parse(content.data, self._files.relative(content.path)))
+
+    def _older(self, unit: str, traces: Sequence[Trace]) -> Iterator[JSON | Missing]:
+        past = self._ledger.past
+        for one in reversed(traces):
+            entry = past.change(unit, one.link).entry
+            if not entry.is_lone:
+                yield past.before(entry, unit)
+
+    def _is_torn(self, unit: str, data: bytes, traces: Sequence[Trace]) -> bool:
+        """Whether a file is part of what some commit wrote, with zeros or nothing for the rest."""
+        past = self._ledger.past
+        for one in reversed(traces):
+            whole = past.text(unit, past.change(unit, one.link))
+            if whole is not None and len(data) <= len(whole) and _is_part(data, whole):
+                return True
+        return False
+
+
+def _is_part(data: bytes, whole: bytes) -> bool:
+    for start in range(0, len(data), SECTOR):
+        sector = data[start : start + SECTOR]
+        if sector != whole[start : start + len(sector)] and sector.strip(b"\0"):
+            return False
+    return True

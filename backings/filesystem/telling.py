@@ -1,0 +1,77 @@
+"""Telling: whoever listens hears of every commit once, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import takewhile
+from threading import Lock
+from typing import Final, TypeAlias
+
+from objstore.documents import Commit
+
+Hear: TypeAlias = Callable[[Commit], None]
+
+
+class Teller:
+    """Tells the listeners of one handle."""
+
+    def __init__(self, read: Callable[[int], Iterable[Commit]]) -> None:
+        self._read: Final = read
+        """Gives the commits behind a number."""
+        self._turn: Final = Lock()
+        """Held while somebody tells; nobody waits for it, as a listener may wait for a lock that
+        the one who waits would hold."""
+        self._told = 0  # guarded by _turn
+        self._guard: Final = Lock()
+        # The fields below are guarded by _guard.
+        self._hearers: Final[list[Hear]] = []
+        self._head = 0
+        """How far there is something to tell."""
+        self._known: Final[dict[int, Commit]] = {}
+        """Commits at hand, so that they need not be read."""
+
+    def add(self, hear: Hear, head: int) -> Callable[[], None]:
+        """Have ``hear`` called for every commit behind ``head``; the result ends it."""
+        with self._guard:
+            if not self._hearers:
+                self._told = self._head = head
+            self._hearers.append(hear)
+        return lambda: self._remove(hear)
+
+    def keep(self, commit: Commit) -> None:
+        """Keep a commit that this handle has made, until it is told."""
+        if self._hearers:
+            with self._guard:
+                self._known[commit.number] = commit
+
+    def tell(self, head: int) -> None:
+        """Tell of all commits up to ``head``, which are on the disk; or have whoever tells now."""
+        if not self._hearers:
+            return
+        with self._guard:
+            self._head = max(self._head, head)
+        while self._told < self._head and self._turn.acquire(blocking=False):
+            try:
+                self._tell()
+            finally:
+                self._turn.release()
+
+    def _tell(self) -> None:
+        head = self._head
+        for commit in self._up_to(head):
+            self._told = commit.number
+            for hear in list(self._hearers):
+                hear(commit)
+        self._told = head
+
+    def _up_to(self, head: int) -> Iterable[Commit]:
+        with self._guard:
+            known = [self._known.pop(one, None) for one in range(self._told + 1, head + 1)]
+        if None in known:
+            return takewhile(lambda commit: commit.number <= head, self._read(self._told))
+        return [commit for commit in known if commit is not None]
+
+    def _remove(self, hear: Hear) -> None:
+        with self._guard:
+            if hear in self._hearers:
+                self._hearers.remove(hear)
