@@ -56,6 +56,7 @@ class MemoryRecordKeeper(RecordKeeper):
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         with self._guard:
+            self._require_open()
             place = self.locate(uuid_)
             return self._uuids[place] if place < len(self._uuids) else None
 

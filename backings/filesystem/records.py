@@ -93,6 +93,7 @@ class RecordKeeper(keeper.RecordKeeper):
         return self._decode(self._line(uuid_), uuid_)
 
     def exists(self, uuid_: UUID) -> bool:
+        self._require_open()
         # In this order, as it may be given its own name in between.
         return self._is_named(uuid_) or self._unfinished(uuid_) is not None or self._is_named(uuid_)
 
@@ -247,8 +248,6 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _begin(self) -> UUID | None:
         """An event near the tail; None for the place before the first."""
-        if self._is_closed:
-            raise ClosedError("this record keeper was closed")
         if self._near is not None:
             return self._near[0]
         hint = self._target(names.record_tail(self._root))
@@ -258,8 +257,7 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _link(self, uuid: UUID | None) -> Link | None:
         """Where the link behind an event leads; None where there is none so far."""
-        if self._is_closed:
-            raise ClosedError("this record keeper was closed")
+        self._require_open()
         return self._target(names.record_next(self._root, uuid))
 
     def _target(self, path: str) -> Link | None:
@@ -276,6 +274,7 @@ class RecordKeeper(keeper.RecordKeeper):
         return Link(*found)
 
     def _line(self, uuid: UUID) -> bytes:
+        self._require_open()
         path = names.record(self._root, uuid)
         found = self._files.read(path, _MAX_EVENT)
         if found is None:
@@ -304,6 +303,10 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _is_named(self, uuid: UUID) -> bool:
         return self._files.exists(names.record(self._root, uuid))
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("this record keeper was closed")
 
     def _attempt(self, link: Link) -> str:
         return names.record_attempt(self._root, *link)

@@ -1,0 +1,44 @@
+"""The record keepers that the suites run on. A new one gets its tests by standing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.records import RecordKeeper as TreeRecordKeeper
+from objstore.backings.records import MemoryRecordKeeper
+from objstore.events import RecordKeeper
+from tests.faults.crash_states import Quick
+
+
+class Maker(NamedTuple):
+    """One maker of record keepers."""
+
+    name: str
+    open: Callable[[Path], RecordKeeper]
+    """A handle on the log in a folder."""
+    is_shared: bool = True
+    """Whether another handle, or another process, sees the same log."""
+
+
+def _segments(folder: Path) -> RecordKeeper:
+    return SegmentRecordKeeper(Quick(str(folder / "store/.objstore/events")))
+
+
+def _tree(folder: Path) -> RecordKeeper:
+    return TreeRecordKeeper(Quick(str(folder)))
+
+
+def _memory(folder: Path) -> RecordKeeper:
+    return MemoryRecordKeeper()
+
+
+MAKERS = [
+    Maker("segments", _segments),
+    Maker("tree", _tree),
+    Maker("memory", _memory, is_shared=False),
+]
+
+SHARED = [maker for maker in MAKERS if maker.is_shared]
