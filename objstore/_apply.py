@@ -12,20 +12,30 @@ from .pointer import build, split
 from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 
-def apply(value: JSON | Missing, patch: Iterable[Mapping[str, Any]]) -> JSON | Missing:
+def apply(
+    value: JSON | Missing, patch: Iterable[Mapping[str, Any]], *, first: int = 1
+) -> JSON | Missing:
     """The value that the patch makes of ``value``, which itself stays as it is.
 
     All operations of RFC 6902. ``add`` at the root of MISSING makes a value, ``remove`` at the root
     leaves MISSING; ``test`` takes 1 for 1.0, as section 4.6 has it, but not for true. What the
-    patch does not touch is shared with ``value``, and what it adds with the patch. Raises
-    PatchError where an operation is malformed or does not fit, or a test fails.
+    patch does not touch is shared with ``value``, and what it adds with the patch. Errors count
+    operations from ``first``. Raises PatchError where an operation is malformed or does not fit,
+    or a test fails.
     """
     draft = _Draft(value)
-    for number, operation in enumerate(patch, 1):
+    for number, operation in enumerate(patch, first):
         draft.step = step = _Step(number, operation)
         step.perform(draft)
     patched: JSON | Missing = draft.root
     return patched
+
+
+def require_patch(patch: Iterable[Mapping[str, Any]]) -> None:
+    """Raise PatchError for the first operation that is malformed, whatever the patch is for."""
+    for number, operation in enumerate(patch, 1):
+        step = _Step(number, operation)
+        step.check()
 
 
 class _Step:
@@ -39,11 +49,22 @@ class _Step:
         self.operation = operation
 
     def perform(self, draft: _Draft) -> None:
+        _OPERATIONS[self.name()](draft, self)
+
+    def check(self) -> None:
+        """Ask for every part."""
+        name = self.name()
+        self.place()
+        if name in ("move", "copy"):
+            self.place("from")
+        elif name != "remove":
+            self.value()
+
+    def name(self) -> str:
         name = self.operation.get("op", MISSING)
-        perform = _OPERATIONS.get(name) if isinstance(name, str) else None
-        if perform is None:
+        if not isinstance(name, str) or name not in _OPERATIONS:
             raise self.refusal(f'an "op" of {", ".join(_OPERATIONS)}', show(name))
-        perform(draft, self)
+        return name
 
     def value(self) -> Any:
         value = self.operation.get("value", MISSING)
@@ -237,3 +258,8 @@ def _difference(wanted: Any, found: Any) -> tuple[list[str | int], Any, Any] | N
         if difference := _difference(one, other):
             return [key, *difference[0]], difference[1], difference[2]
     return None
+
+
+def differs(wanted: Any, found: Any) -> bool:
+    """Whether a ``test`` for ``wanted`` would fail."""
+    return _difference(wanted, found) is not None
