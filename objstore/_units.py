@@ -237,6 +237,23 @@ class View:
             )
             self._origins[id(part)] = (part, tokens)
 
+    def become(self, root: JSON | Missing) -> None:
+        """Take contents that were made of the ones here; elements that stayed are followed."""
+        held = None if self.unit.object is None else self.unit.object()
+        lists = [
+            (part, _elements(self.locate(part)), self.origin(part, _length(self.locate(part))))
+            for part in (() if held is None else _lists_below(held))
+        ]
+        self.root = root
+        self._owned = {}
+        for part, before, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
+            now = _elements(self.locate(part))
+            name = self.unit.shape.merge_key_at(build(path_of(part, self)))
+            tokens = [
+                origin[index] if index >= 0 else index for index in _tokens(now, before, (), name)
+            ]
+            self._origins[id(part)] = (part, tokens)
+
     def publish_moves(self, others: list[View]) -> None:
         """Give elements that moved their committed tokens, in the Objects that follow them.
 
@@ -268,6 +285,16 @@ class _Renaming:
             # Gone from committed contents; still there for a transaction that began earlier.
             found = self._positions[token] = next(fresh_tokens)
         return found
+
+
+def _lists_below(part: Part) -> Iterator[Part]:
+    """The Objects of lists that are held, at and below one."""
+    if part._kind == "list":
+        yield part
+    for reference in (part._kids or {}).values():
+        kid = reference()
+        if kid is not None:
+            yield from _lists_below(kid)
 
 
 def _is_below(part: Part, parent: Part, key: str | int) -> bool:

@@ -34,6 +34,8 @@
         ├── ClosedError (ValueError)          use of a store after it was closed
         ├── ConflictError                     somebody else changed the same thing first
         ├── TransactionError (RuntimeError)   a transaction used out of its turn
+        │   ├── TransactionTimeoutError (TimeoutError)      participants that never came
+        │   └── TransactionNotFoundError (LookupError)      a joint transaction that is over
         ├── CorruptionError                   bytes on the medium are not the ones that were written
         └── BackingError (OSError)            the medium refused: full, read-only, broken
 
@@ -85,6 +87,8 @@ __all__ = [
     "StorageNotFoundError",
     "StoreNotFoundError",
     "TransactionError",
+    "TransactionNotFoundError",
+    "TransactionTimeoutError",
     "UnknownSchemeError",
     "ValidationError",
     "VerificationError",
@@ -365,6 +369,14 @@ class PathError(ObjstoreError, ValueError):
 
 class TransactionError(StorageError, RuntimeError):
     """A transaction that was used out of its turn: ended already, or left in the wrong order."""
+
+
+class TransactionTimeoutError(TransactionError, TimeoutError):
+    """Some participants of a joint transaction never came; nothing was written."""
+
+
+class TransactionNotFoundError(TransactionError, LookupError):
+    """A joint transaction that was never made, or is over."""
 
 
 class CorruptionError(StorageError):

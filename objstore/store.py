@@ -488,6 +488,7 @@ class Store(Watching, History, Scopes, Transacting, MutableMapping[str, Any], Ge
             base=tx.base,
             match=_rests_on(tx, views) if tx.serializable else None,
             meta=tx.meta or None,
+            tx=tx.id,
         )
         return commit, [change.stamp for change in commit.changes]
 

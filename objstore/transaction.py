@@ -65,6 +65,8 @@ class Transaction:
         """The newest commit when the transaction began."""
         self.commit: Commit | None = None
         """The commit, once there is one; None where nothing was changed."""
+        self.id: str | None = None
+        """What the commit keeps, so that it can be found again; None where nobody will look."""
         self.serializable: Final = serializable
         """Whether the commit also fails where something that was read has changed."""
         self._host = host
