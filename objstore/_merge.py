@@ -62,9 +62,23 @@ def merge(
     return Merged(value, tuple(sorted(merger.conflicts, key=lambda conflict: conflict.pointer)))
 
 
+def overlaid(
+    base: JSON | Missing,
+    ours: JSON | Missing,
+    theirs: JSON | Missing,
+    *,
+    schema_keys: KeyOf | None = None,
+) -> JSON | Missing:
+    """The same, but that where the changes conflict it has ours."""
+    merger = _Merger(schema_keys or (lambda _: None), agree=True, ours_wins=True)
+    merged: JSON | Missing = merger.values("", base, ours, theirs)
+    return merged
+
+
 class _Merger:
-    def __init__(self, key_of: KeyOf, *, agree: bool) -> None:
+    def __init__(self, key_of: KeyOf, *, agree: bool, ours_wins: bool = False) -> None:
         self.conflicts: list[Conflict] = []
+        self._ours_wins = ours_wins
         self._agree = agree
         self._key_of = key_of
 
@@ -85,7 +99,7 @@ class _Merger:
 
     def _conflict(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
         self.conflicts.append(Conflict(pointer, base, ours, theirs))
-        return theirs
+        return ours if self._ours_wins else theirs
 
     def _entries(
         self, base: dict[_K, Any], ours: dict[_K, Any], theirs: dict[_K, Any], place: _Place[_K]

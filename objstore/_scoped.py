@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ._merge import overlaid
 from ._overlays import Overlays, aboves
 from ._touched import touches
 from .documents import (
@@ -33,7 +34,6 @@ from .errors import (
     LayoutError,
     ScopeNotFoundError,
 )
-from .patch import merge
 from .pointer import split, unescape
 from .values import JSON, MISSING, Missing, same, show
 
@@ -81,14 +81,22 @@ class ScopedDocuments(Documents):
         overlays = self._overlays(at)
         overlay = overlays.by_unit.get(unit)
         if overlay is None:
-            if unit in overlays.directories:
-                reason = f"{unit} is a directory where a file should be"
-                raise LayoutError(errno.EISDIR, reason, unit)
-            hidden = overlays.hides(unit)
-            return _NOTHING if hidden else self._documents.load(unit, at=at)
+            return self._untouched(unit, overlays, at)
         base = self._base(unit, overlay, at)
         value = self._laid(unit, overlay, base.value)
         return Loaded(value, None if value is MISSING else _Stamp(base.stamp, overlay.stamp))
+
+    def _untouched(self, unit: str, overlays: Overlays, at: int | None) -> Loaded:
+        if unit in overlays.directories:
+            raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
+        if overlays.hides(unit):
+            return _NOTHING
+        try:
+            return self._documents.load(unit, at=at)
+        except LayoutError:
+            if unit in overlays.touched and not self.keys(unit, at=at):
+                return _NOTHING  # the scope deleted everything in a directory of the base
+            raise
 
     def _base(self, unit: str, overlay: Overlay, at: int | None) -> Loaded:
         try:
@@ -99,9 +107,7 @@ class ScopedDocuments(Documents):
             return _NOTHING  # a directory of the base, behind a file of the scope
 
     def _laid(self, unit: str, overlay: Overlay, base: JSON | Missing) -> JSON | Missing:
-        # Where both changed the same, merge has "theirs": what the scope has.
-        keys = self._keys_of(unit)
-        return merge(overlay.base, base, overlay.value, schema_keys=keys).value
+        return overlaid(overlay.base, overlay.value, base, schema_keys=self._keys_of(unit))
 
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True
