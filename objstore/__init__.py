@@ -66,6 +66,7 @@ from .errors import (
     ValidationError,
     VerificationError,
 )
+from .joint import Result
 from .lists import List
 from .objects import Object
 from .retention import Retention
@@ -117,6 +118,7 @@ __all__ = [
     "PathError",
     "ReadOnlyError",
     "RecordKeeper",
+    "Result",
     "Retention",
     "SchemaError",
     "ScopeNotFoundError",

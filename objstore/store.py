@@ -26,6 +26,7 @@ from .errors import (
     ValidationError,
 )
 from .history import History
+from .joint import Joint
 from .lists import List
 from .objects import Object, Part
 from .paths import address
@@ -53,7 +54,7 @@ _RECENT: Final = 32
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
 
 
-class Store(Watching, History, Scopes, Transacting, MutableMapping[str, Any], Generic[R]):
+class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, Any], Generic[R]):
     """A tree of typed Objects that is one JSON document, spread over files.
 
     Made by ``objstore.open``; ``root`` is the tree. A Store is also a mapping from pathnames to

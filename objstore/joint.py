@@ -1,0 +1,272 @@
+"""Joint transactions: several participants make one commit, or none.
+
+The participants are threads or processes that know the transaction's id. Each brings a patch of its
+own place; when all are there, one of them judges the matches, merges the patches and commits, as an
+ordinary serializable transaction. If it dies, another one does it again, which is the same commit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from . import _outcomes as outcomes
+from . import _shares as shares
+from ._decision import Decision
+from ._encode import encode
+from ._outcomes import Outcome
+from ._shapes import ANY
+from ._shares import Share, make_share
+from .documents import Commit, Documents
+from .errors import (
+    KeyNotFoundError,
+    ObjstoreError,
+    TransactionError,
+    TransactionNotFoundError,
+    TransactionTimeoutError,
+)
+from .meetings import Meetings, Meets, Note
+from .transaction import Host
+from .values import JSON, MISSING, Missing
+
+_LONGEST: Final = 24 * 3600.0
+"""How long participants may wait, in seconds. A meeting that is quiet for longer is forgotten."""
+
+_ID: Final = re.compile("[0-9a-f]{32}")
+_HEADER: Final = "meeting"
+_OUTCOME: Final = "outcome"
+_TRIED: Final = "tried"
+
+
+class Result(NamedTuple):
+    """How a joint transaction ended for one participant."""
+
+    committed: bool
+    """Whether there is a commit: not if a match failed, nothing would change, or for an error."""
+    matched: bool
+    """Whether all matches of all participants held."""
+    commit: int | None
+    """The commit's number, the same for all participants."""
+    data: JSON | Missing
+    """What is at the participant's path after it; MISSING where nothing is, or nothing was done."""
+    error: ObjstoreError | None
+    """Why nothing was committed, the same for all participants; None for no error."""
+
+
+class Joint(Host):
+    """What a Store offers to participants."""
+
+    _documents: Documents
+    _swept: float | None = None
+
+    def new_tx(
+        self, participants: int, meta: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Tx:
+        """A transaction that is committed when so many participants have joined it.
+
+        They find it by its ``id``. ``timeout`` is how many seconds each of them waits for the
+        others, a day at the most, which is also the default. ``meta`` is the commit's. Raises
+        ValueError for numbers that make no sense, ReadOnlyError.
+        """
+        self._require_writable()
+        if type(participants) is not int or participants < 1:
+            raise ValueError(f"participants must be 1 or more, not {participants!r}")
+        if timeout is not None and not 0 < timeout <= _LONGEST:
+            raise ValueError(f"timeout must be above 0 and up to {_LONGEST:.0f}, not {timeout!r}")
+        header: Note = {
+            "participants": participants,
+            "meta": encode(dict(meta or {}), ANY, source="meta"),
+            "timeout": timeout,
+            "head": self._documents.head(),
+        }
+        meetings, id = self._meetings(), os.urandom(16).hex()
+        self._sweep(meetings)
+        meetings.put(id, _HEADER, header)
+        return Tx(self, meetings, id, header)
+
+    def get_tx(self, id: str) -> Tx:
+        """The transaction of this id, made by ``new_tx`` in this process or in another one.
+
+        Of one that is over and was committed, every participant's result is that commit's. Raises
+        TransactionNotFoundError for any other.
+        """
+        self._require_open()
+        meetings = self._meetings()
+        header = meetings.notes(id).get(_HEADER) if _ID.fullmatch(id) else None
+        if header is not None:
+            return Tx(self, meetings, id, header)
+        for commit in self._documents.commits():
+            if commit.tx == id:
+                return Tx(self, meetings, id, {"participants": 1}, commit)
+        raise TransactionNotFoundError(f"there is no joint transaction {id!r}, or it is over")
+
+    def _meetings(self) -> Meetings:
+        if not isinstance(self._documents, Meets):
+            raise TransactionError("participants cannot meet in a store of this kind")
+        return self._documents.meetings()
+
+    def _sweep(self, meetings: Meetings) -> None:
+        """Now and then, forget what nobody ended."""
+        now = time.monotonic()
+        if self._swept is None or now - self._swept > _LONGEST / 24:
+            self._swept = now
+            meetings.sweep(_LONGEST)
+
+    @abstractmethod
+    def _require_open(self) -> None:
+        """Raise ClosedError for a store that was closed."""
+
+    @abstractmethod
+    def read_at(self, path: str, commit: int | Commit) -> Any:
+        """The plain JSON value that was at a path after a commit."""
+
+
+class Tx:
+    """A joint transaction, as one participant or several of this process have it."""
+
+    def __init__(
+        self, store: Joint, meetings: Meetings, id: str, header: Note, over: Commit | None = None
+    ) -> None:
+        self.id: Final = id
+        """What the other participants find it by: ``store.get_tx(id)``."""
+        self.participants: Final = cast(int, header["participants"])
+        """How many there have to be."""
+        self.meta: Final = cast("dict[str, Any]", header.get("meta", {}))
+        """The commit's."""
+        self.timeout: Final = cast("float | None", header.get("timeout"))
+        """How many seconds each participant waits for the others; None is a day."""
+        self._head: Final = cast(int, header.get("head", 0))
+        self._store: Final = store
+        self._meetings: Final = meetings
+        self._over: Final = over
+
+    def patcher(
+        self,
+        path: str,
+        patch: Iterable[Mapping[str, Any]],
+        match: Any = None,
+        *,
+        name: str | None = None,
+    ) -> Patcher:
+        """One participant's part. Nothing happens until its ``commit``.
+
+        ``path`` is a pointer, a pathname or a kinded path; ``patch`` is RFC 6902 with pointers
+        relative to it. ``match`` says what must be there for any participant's patch to be made: a
+        partial value (an object's other keys count for nothing), a list of ``test`` operations, or
+        MISSING for nothing at all. A participant with a ``name`` keeps its seat when it dies and
+        joins again.
+
+        Raises PathError, PatchError, and ValidationError for what is no JSON.
+        """
+        return Patcher(self, make_share(path, patch, match), name or os.urandom(16).hex())
+
+    new_patcher = patcher
+
+    def _take_part(self, share: Share, who: str) -> Result:
+        store = self._store
+        if store.current() is not None:
+            raise TransactionError("a joint transaction is not part of another one")
+        if self._over is not None:
+            return self._result_of(self._over, share)
+        store._require_writable()
+        seat = self._join({**shares.to_note(share), "who": who})
+        outcome = self._outcome()
+        self._leave(seat)
+        data = outcome.data.get(seat, MISSING)
+        return Result(outcome.committed, outcome.matched, outcome.commit, data, outcome.error)
+
+    def _join(self, note: Note) -> str:
+        """Take a seat, or the one that a participant of the same name had."""
+        if _HEADER not in self._meetings.notes(self.id):
+            raise TransactionNotFoundError(f"the joint transaction {self.id} is over")
+        for number in range(self.participants):
+            seat = f"seat-{number}"
+            if self._meetings.put(self.id, seat, note)["who"] == note["who"]:
+                return seat
+        raise TransactionError(f"all {self.participants} participants have joined already")
+
+    def _outcome(self) -> Outcome:
+        """Wait for the others; then the outcome, by whoever is the first to make it."""
+        end = time.monotonic() + (self.timeout or _LONGEST)
+        while True:
+            notes = self._meetings.notes(self.id)
+            left = end - time.monotonic()
+            if _OUTCOME not in notes and (self._is_complete(notes) or left <= 0):
+                with self._meetings.turn(self.id):
+                    return self._decide()
+            if _OUTCOME in notes:
+                return outcomes.from_note(notes[_OUTCOME])
+            if _HEADER not in notes:
+                raise TransactionNotFoundError(f"the joint transaction {self.id} was forgotten")
+            self._meetings.wait(self.id, len(notes), left)
+
+    def _is_complete(self, notes: Mapping[str, Note]) -> bool:
+        return all(f"seat-{number}" in notes for number in range(self.participants))
+
+    def _decide(self) -> Outcome:
+        """Make the outcome, unless it was made already; by one participant at a time."""
+        notes = self._meetings.notes(self.id)
+        if _OUTCOME in notes:
+            return outcomes.from_note(notes[_OUTCOME])
+        if self._is_complete(notes):
+            names = [f"seat-{number}" for number in range(self.participants)]
+            seats = {name: shares.from_note(notes[name]) for name in names}
+            decision = Decision(self._store, self.id, self.meta, seats)
+            if _TRIED in notes:  # whoever did has died, perhaps after it was committed
+                outcome = decision.found(self._head) or decision.make()
+            else:
+                self._meetings.put(self.id, _TRIED, {})
+                outcome = decision.make()
+        else:
+            missing = self.participants - sum(name.startswith("seat-") for name in notes)
+            reason = f"{missing} of {self.participants} participants have not joined in time"
+            outcome = Outcome(error=TransactionTimeoutError(reason))
+        return outcomes.from_note(self._meetings.put(self.id, _OUTCOME, outcomes.to_note(outcome)))
+
+    def _leave(self, seat: str) -> None:
+        """Say that this participant knows the outcome; the last one to say so cleans up."""
+        self._meetings.put(self.id, seat.replace("seat", "left"), {})
+        notes = self._meetings.notes(self.id)
+        if all(f"left-{number}" in notes for number in range(self.participants)):
+            self._meetings.remove(self.id)
+
+    def _result_of(self, commit: Commit, share: Share) -> Result:
+        try:
+            data = self._store.read_at(share.pointer, commit)
+        except KeyNotFoundError:
+            data = MISSING
+        return Result(True, True, commit.number, data, None)
+
+    def __repr__(self) -> str:
+        return f"<Tx {self.id} of {self.participants}>"
+
+
+class Patcher:
+    """One participant of a joint transaction. Made by ``Tx.patcher``."""
+
+    def __init__(self, tx: Tx, share: Share, who: str) -> None:
+        self.tx: Final = tx
+        self._share: Final = share
+        self._who: Final = who
+        self._lock: Final = threading.Lock()
+        self._result: Result | None = None  # guarded by _lock
+
+    def commit(self) -> Result:
+        """Join, wait for the other participants, and return how it ended for all of them.
+
+        Calling it again returns the same. Raises TransactionError if all seats are taken or
+        within another transaction of the same store; what went wrong for all is the result's
+        ``error``: TransactionTimeoutError where some never joined, ConflictError where two patches
+        are about the same place, PatchError, ValidationError, BackingError.
+        """
+        with self._lock:
+            if self._result is None:
+                self._result = self.tx._take_part(self._share, self._who)
+            return self._result
+
+    wait_for_completion = commit
