@@ -24,12 +24,15 @@ def staying(
     one of the base before it, so that the base can be read as it was then.
     """
     stay = retention.survivors([commit[:2] for commit in commits], now, pins)
-    newest: dict[str | None, int] = {}
+    newest = {scope: number for number, _, scope in commits}
+    stay |= {number for scope, number in newest.items() if scope is None or scope in scopes}
+    below: int | None = None
     for number, _, scope in commits:
-        newest[scope] = number
-        if number in stay and None in newest:
-            stay.add(newest[None])
-    return stay | {number for scope, number in newest.items() if scope is None or scope in scopes}
+        if scope is None:
+            below = number
+        elif number in stay and below is not None:
+            stay.add(below)
+    return stay
 
 
 def squashed(commits: Iterable[Commit], stay: Collection[int]) -> list[Commit]:

@@ -262,14 +262,15 @@ def test_a_scope_stays_as_it_is_whatever_is_removed(
     put(documents, {"/n": ["newer"]}, scope="s")  # 4
     count_up(documents, 2)  # 5, 6
     put(documents, {"/n": ["other"]}, scope="t")  # 7
-    assert documents.compact(NEWEST) == [1, 2, 3, 5]
+    assert documents.compact(NEWEST) == [1, 3, 5]
     for opened in before_and_after_reopening(maker, url, documents):
         assert opened.scopes() == ["s", "t"]
         assert opened.overlays("s")["/n"][:2] == ([2], ["newer"])
         assert opened.overlays("s")["/m"][:2] == (MISSING, ["theirs"])
-        fourth, sixth, seventh = opened.commits()
+        second, fourth, sixth, seventh = opened.commits()
+        assert second.changes == (Change("/n", MISSING, [2]),)
         assert (fourth.number, fourth.scope, len(fourth.changes)) == (4, "s", 2)
-        assert sixth.changes == (Change("/n", MISSING, [4]),)
+        assert sixth.changes == (Change("/n", [2], [4]),)
         assert (seventh.number, seventh.scope) == (7, "t")
 
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from objstore.documents import DIRECTORY, Change, Documents
+from objstore.documents import DIRECTORY, Change, Commit, Documents
 from objstore.errors import ConflictError
 from objstore.layout import ANYTHING
 from objstore.pointer import split
@@ -69,10 +69,14 @@ class DocumentsMachine(RuleBasedStateMachine):
             for done in commit.changes:
                 seen[done.unit] = (done.new, done.stamp)
                 self._model[done.unit] = done.new
+            self._committed(commit)
         else:
             with pytest.raises(ConflictError):
                 documents.commit(asked, base=head)
             assert documents.head() == head
+
+    def _committed(self, commit: Commit) -> None:
+        """What more a model may want to know."""
 
     def _is_newest(self, handle: int, unit: str) -> bool:
         """By the handle's own look; a stamp that it gives back unchanged must be right."""
