@@ -1,0 +1,326 @@
+"""Batches of a value log: which keys the values behind a frame have. Grammar:
+docs/formats/value-log.md.
+
+What is done for every key is done by functions in C, on columns: all keys, all lengths.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, pairwise, repeat
+from operator import or_
+from struct import Struct
+from typing import Final, Literal, NamedTuple, cast
+from uuid import UUID
+
+import google_crc32c
+
+from .frames import SECTOR, crc32c, is_zero
+from .valuefile import HEAD
+
+# The function in C itself, as it is called for every value; see frames.crc32c.
+checksum: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
+"""CRC-32C of some bytes."""
+
+_MAGIC: Final = b"\xffV"
+_HEADER: Final = Struct(">IB2scQQQIII")
+_OWN: Final = Struct(">I")
+FRAME_SIZE: Final = _HEADER.size + _OWN.size
+"""The length of an entry's head and a header; operations follow."""
+
+VALUE: Final = Struct(">IBI")
+"""What stands before a value's bytes: its entry's head, and its checksum."""
+SUM_SIZE: Final = VALUE.size - HEAD.size
+
+Kind = Literal[b"S", b"B", b"N", b"E", b"C", b"H"]
+START: Final = b"S"
+BATCH: Final = b"B"
+NOTE: Final = b"N"
+"""The list of files has changed."""
+END: Final = b"E"
+CLOSED: Final = b"C"
+HINT: Final = b"H"
+_KINDS: Final = frozenset((START, BATCH, NOTE, END, CLOSED, HINT))
+
+ADD: Final = 0x41
+DROP: Final = 0x58
+PUT: Final = 0x50
+DELETE: Final = 0x44
+_OPERATION: Final = Struct(">BII")
+_NUMBER: Final = Struct(">I")
+
+_TEXT: Final = 0
+_BYTES: Final = 1
+_EACH: Final = 2
+
+Numbers = Sequence[int]
+
+
+class Header(NamedTuple):
+    """What a frame says of its batch."""
+
+    kind: Kind
+    number: int
+    synced: int
+    """All of the file before this offset was on the disk when the frame was written."""
+    values: int
+    """The length of what is behind the frame."""
+    link: int
+    operations_check: int
+    values_check: int
+    own: int
+    """The checksum of all above, which the next frame has as its link."""
+    operations: int
+    """Their length."""
+
+    @property
+    def size(self) -> int:
+        """The whole batch's, in bytes."""
+        return FRAME_SIZE + self.operations + self.values
+
+
+class Operation(NamedTuple):
+    """What happens to the keys of one container."""
+
+    op: int
+    serial: int
+    keys: list[str]
+    lengths: Numbers = ()
+    """Of the values, in bytes. In a hint, where they are."""
+    kinds: Numbers = ()
+    """Of the values: 1 for bytes, 0 for text; all are the same where there is but one."""
+    replaced: Numbers = ()
+    """For each key, the number of the file of what it made obsolete, or 0."""
+
+
+class Codec:
+    """Makes and reads the frames of one file, whose checksums are seeded by its id."""
+
+    __slots__ = ("_seed",)
+
+    def __init__(self, store: UUID, file_id: UUID) -> None:
+        self._seed: Final = crc32c(store.bytes + file_id.bytes)
+
+    def encode(
+        self,
+        kind: Kind,
+        place: tuple[int, int],
+        number: int,
+        synced: int,
+        operations: bytes = b"",
+        values: bytes = b"",
+        count: int | None = None,
+    ) -> tuple[bytes, Header]:
+        """A frame with its operations, for ``place``: offset and link.
+
+        ``count`` is for a hint, which has a number in the place of the length of values.
+        """
+        offset, link = place
+        length = len(values) if count is None else count
+        size = FRAME_SIZE - HEAD.size + len(operations)
+        checks = crc32c(operations), crc32c(values)
+        head = _HEADER.pack(size, 0, _MAGIC, kind, number, synced, length, link, *checks)
+        own = self._own(head, offset)
+        said = Header(kind, number, synced, length, link, *checks, own, len(operations))
+        return b"".join((head, _OWN.pack(own), operations)), said
+
+    def header(self, data: bytes, offset: int, at: int = 0) -> Header | None:
+        """The header at ``offset`` of the file, ``at`` in ``data``; None where none is."""
+        if not data.startswith(_MAGIC, at + HEAD.size) or len(data) < at + FRAME_SIZE:
+            return None
+        size, deleted, _, kind, *rest = _HEADER.unpack_from(data, at)
+        own = _OWN.unpack_from(data, at + _HEADER.size)[0]
+        if own != self._own(data[at : at + _HEADER.size], offset) or deleted:
+            return None
+        if kind not in _KINDS:
+            return None
+        return Header(kind, *rest, own, size - (FRAME_SIZE - HEAD.size))
+
+    def is_marked_deleted(self, data: bytes, offset: int) -> bool:
+        """Whether a frame stands there whose byte ``deleted`` was set, which nobody does."""
+        mark = HEAD.size - 1
+        mended = data[:mark] + b"\0" + data[HEAD.size :]
+        return data[mark : HEAD.size] != b"\0" and self.header(mended, offset) is not None
+
+    def is_proven(self, data: bytes, offset: int) -> bool:
+        """Whether frames behind the start of ``data``, which is at ``offset``, prove it synced."""
+        at = 0
+        while (at := data.find(_MAGIC, at + 1)) >= 0:
+            start = at - HEAD.size
+            header = self.header(data, offset + start, start) if start > 0 else None
+            if header is not None and header.synced > offset:
+                return True
+        return False
+
+    def _own(self, head: bytes, offset: int) -> int:
+        return crc32c(head, crc32c(offset.to_bytes(8, "big"), self._seed))
+
+
+def is_torn(data: bytes, offset: int, size: int) -> bool:
+    """Whether a batch of ``size`` bytes, at ``offset`` of its file, may not be there in full.
+
+    Batches are written over zeros, so that a sector that was not written is zero.
+    """
+    if len(data) < size:
+        return True
+    cuts = [0, *range(SECTOR - offset % SECTOR, size, SECTOR), size]
+    return any(is_zero(data[a:b]) for a, b in pairwise(cuts))
+
+
+def padding(size: int) -> bytes:
+    """The head of an entry for ``size`` bytes that are set aside."""
+    return HEAD.pack(min(size, 2**32 - 1), 1)
+
+
+# Values
+
+
+def encode_values(values: Sequence[bytes]) -> bytes:
+    """The entries of values, each with its checksum."""
+    sizes = map(SUM_SIZE.__add__, map(len, values))
+    heads = map(VALUE.pack, sizes, repeat(0), map(checksum, values))
+    pieces: list[bytes] = [b""] * (2 * len(values))
+    pieces[::2] = heads
+    pieces[1::2] = values
+    return b"".join(pieces)
+
+
+OFFSET_BITS: Final = 40
+_KIND_BITS: Final = 1
+SLOT_SHIFT: Final = OFFSET_BITS + _KIND_BITS
+OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
+
+
+def locations(operation: Operation, slot: int, offset: int) -> Iterable[int]:
+    """Where the values of a Put are, the first one's entry at ``offset``; in the index's form.
+
+    An index's location is one int: file, offset, kind. Below 2**60 it takes 32 bytes.
+    """
+    first = slot << SLOT_SHIFT | offset << _KIND_BITS
+    lengths, kinds = operation.lengths, operation.kinds
+    if len(kinds) == 1:
+        first |= kinds[0]
+    step = VALUE.size << _KIND_BITS
+    if len(lengths) == 1:
+        each = (lengths[0] << _KIND_BITS) + step
+        found: Iterable[int] = range(first, first + each * len(operation.keys), each)
+    else:
+        found = accumulate(map(step.__add__, map((2).__mul__, lengths)), initial=first)
+    return found if len(kinds) == 1 else map(or_, found, kinds)
+
+
+def hinted_locations(operation: Operation, slot: int) -> Iterable[int]:
+    """The same for a Put of a hint, which has the offsets themselves."""
+    base = slot << SLOT_SHIFT
+    found = map(base.__add__, map((2).__mul__, each(operation.lengths, len(operation.keys))))
+    return map(or_, found, each(operation.kinds, len(operation.keys)))
+
+
+def values_length(operation: Operation) -> int:
+    """The length of a Put's entries."""
+    count = len(operation.keys)
+    lengths = operation.lengths
+    total = lengths[0] * count if len(lengths) == 1 else sum(lengths)
+    return total + VALUE.size * count
+
+
+def each(numbers: Numbers, count: int) -> Iterable[int]:
+    """A column's numbers, of which there is but one where all are the same."""
+    return repeat(numbers[0], count) if len(numbers) == 1 else numbers
+
+
+# Operations
+
+
+def encode_operation(operation: Operation) -> bytes:
+    """Raises UnicodeEncodeError for a key or name that UTF-8 cannot hold."""
+    op, serial, keys = operation[:3]
+    count = 0 if op == DROP else len(keys)
+    pieces = [_OPERATION.pack(op, serial, count)]
+    if op != DROP:
+        pieces.append(_encode_keys(keys))
+    if op == PUT:
+        pieces += (_encode_numbers(operation.lengths), _encode_kinds(operation.kinds))
+    if op in (PUT, DELETE):
+        pieces.append(_encode_numbers(operation.replaced or (0,)))
+    return b"".join(pieces)
+
+
+def decode_operations(data: bytes) -> Iterator[Operation]:
+    """The operations of a frame that was checked."""
+    at = 0
+    while at < len(data):
+        op, serial, count = _OPERATION.unpack_from(data, at)
+        at += _OPERATION.size
+        keys: list[str] = []
+        lengths: Numbers = ()
+        kinds: Numbers = ()
+        replaced: Numbers = ()
+        if op != DROP:
+            keys, at = _decode_keys(data, at, count)
+        if op == PUT:
+            lengths, at = _decode_numbers(data, at, count)
+            kinds, at = _decode_kinds(data, at, count)
+        if op in (PUT, DELETE):
+            replaced, at = _decode_numbers(data, at, count)
+        yield Operation(op, serial, keys, lengths, kinds, replaced)
+
+
+def _encode_keys(keys: Sequence[str]) -> bytes:
+    text = "\0".join(keys).encode()
+    if text.count(b"\0") == len(keys) - 1:
+        return b"\0" + _NUMBER.pack(len(text)) + text
+    encoded = [key.encode() for key in keys]
+    text = b"".join(encoded)
+    lengths = b"".join(map(_NUMBER.pack, map(len, encoded)))
+    return b"\1" + _NUMBER.pack(len(text)) + text + lengths
+
+
+def _decode_keys(data: bytes, at: int, count: int) -> tuple[list[str], int]:
+    has_lengths, start = data[at], at + 1 + _NUMBER.size
+    end = start + int(_NUMBER.unpack_from(data, at + 1)[0])
+    if not has_lengths:
+        return data[start:end].decode().split("\0"), end
+    ends = accumulate((n for (n,) in _NUMBER.iter_unpack(data[end : end + 4 * count])), initial=0)
+    cuts = list(ends)
+    text = data[start:end]
+    keys = [text[a:b].decode() for a, b in pairwise(cuts)]
+    return keys, end + 4 * count
+
+
+_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def _encode_numbers(numbers: Numbers) -> bytes:
+    low, high = min(numbers), max(numbers)
+    if low == high < 2**32:
+        return b"\0" + _NUMBER.pack(low)
+    width = next(width for width in _CODES if high < 256**width)
+    column = array(_CODES[width], numbers)
+    if sys.byteorder == "little":
+        column.byteswap()
+    return bytes((width,)) + column.tobytes()
+
+
+def _decode_numbers(data: bytes, at: int, count: int) -> tuple[Numbers, int]:
+    width, at = data[at], at + 1
+    if not width:
+        return _NUMBER.unpack_from(data, at), at + _NUMBER.size
+    column = array(_CODES[width], data[at : at + width * count])
+    if sys.byteorder == "little":
+        column.byteswap()
+    return column, at + width * count
+
+
+def _encode_kinds(kinds: Numbers) -> bytes:
+    if len(kinds) == 1 or min(kinds) == max(kinds):
+        return bytes(kinds[:1])
+    return bytes(chain((_EACH,), kinds))
+
+
+def _decode_kinds(data: bytes, at: int, count: int) -> tuple[Numbers, int]:
+    if data[at] != _EACH:
+        return data[at : at + 1], at + 1
+    return data[at + 1 : at + 1 + count], at + 1 + count

@@ -1,0 +1,294 @@
+"""The index of a value log: where the newest value of each key is, and where it was before.
+
+Readers take no lock. What somebody who began earlier still has to see is kept as *moments*: a
+moment has what was replaced since, up to the next one. Moments that nobody holds any more are gone,
+and their successors with them, unless somebody holds those.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from operator import rshift
+from threading import RLock
+from typing import Final
+from weakref import ReferenceType, finalize, ref
+
+from objstore.errors import CorruptionError
+
+from . import vlogbatch
+from .vlogbatch import SLOT_SHIFT, Operation
+from .vlogfile import LogValues
+
+_FEW: Final = 16
+"""So many keys are put in order one by one; more are sorted when somebody asks."""
+
+
+class Table:
+    """The keys of one container."""
+
+    __slots__ = ("at", "is_lent", "order", "serial")
+
+    def __init__(self, serial: int) -> None:
+        self.serial: Final = serial
+        self.at: dict[str, int] = {}
+        """Locations, in the form of ``vlogbatch.locations``."""
+        # Guarded by the index's guard.
+        self.order: list[str] | None = None
+        """The keys in order, once somebody asked."""
+        self.is_lent = False
+        """Whether somebody may still be reading ``order``."""
+
+    def sorted_keys(self) -> list[str]:
+        """The keys in order, as a list that does not change any more."""
+        if self.order is None:
+            self.order = sorted(self.at)
+        self.is_lent = True
+        return self.order
+
+    def note_changes(self, added: Sequence[str], removed: Sequence[str]) -> None:
+        if self.order is None or not (added or removed):
+            return
+        if len(added) + len(removed) > _FEW:
+            self.order = None
+            return
+        if self.is_lent:
+            self.order, self.is_lent = list(self.order), False
+        for key in removed:
+            del self.order[bisect_left(self.order, key)]
+        for key in added:
+            insort(self.order, key)
+
+
+class Moment:
+    """What has been replaced since, up to the next moment."""
+
+    __slots__ = ("__weakref__", "before", "index", "names", "next")
+
+    def __init__(self, index: Index) -> None:
+        self.index: Final = index
+        self.next: Moment | None = None
+        self.names: dict[str, Table] | None = None
+        """The containers as they were, where that has changed since."""
+        self.before: dict[Table, dict[str, int | None]] = {}
+        """Where the values of keys were; None where there was none."""
+
+    def is_untouched(self) -> bool:
+        return self.names is None and not self.before
+
+    def table(self, name: str) -> Table | None:
+        """The container of that name at this moment."""
+        found = self.index.names.get(name)
+        for moment in self._chain():
+            if moment.names is not None:
+                return moment.names.get(name)
+        return found
+
+    def all_names(self) -> list[str]:
+        names = self.index.names
+        for moment in self._chain():
+            if moment.names is not None:
+                names = moment.names
+                break
+        return sorted(names)
+
+    def location(self, table: Table, key: str) -> int | None:
+        """Where a key's value was."""
+        # In this order: whoever replaces it notes it first.
+        found = table.at.get(key)
+        for moment in self._chain():
+            before = moment.before.get(table)
+            if before is not None and key in before:
+                return before[key]
+        return found
+
+    def locations(self, table: Table, keys: Sequence[str]) -> list[int | None]:
+        found: list[int | None] = list(map(table.at.get, keys))
+        if any(table in moment.before for moment in self._chain()):
+            return [self.location(table, key) for key in keys]
+        return found
+
+    def length(self, table: Table) -> int:
+        with self.index.guard:
+            changed = self._changed(table)
+            return len(table.at) + sum(
+                (old is not None) - (key in table.at) for key, old in changed.items()
+            )
+
+    def keys(self, table: Table) -> list[str]:
+        """The keys of a container in order, as a list that does not change any more."""
+        with self.index.guard:
+            changed = self._changed(table)
+            if not changed:
+                return table.sorted_keys()
+            there = table.at.keys() - changed.keys()
+            there.update(key for key, old in changed.items() if old is not None)
+            return sorted(there)
+
+    def _changed(self, table: Table) -> dict[str, int | None]:
+        changed: dict[str, int | None] = {}
+        for moment in self._chain():
+            for key, old in moment.before.get(table, {}).items():
+                changed.setdefault(key, old)
+        return changed
+
+    def _chain(self) -> Iterator[Moment]:
+        moment: Moment | None = self
+        while moment is not None:
+            yield moment
+            moment = moment.next
+
+
+class Index:
+    """All containers and keys, as of the newest batch read."""
+
+    def __init__(self, guard: RLock) -> None:
+        self.guard: Final = guard
+        """Held while something changes, and to begin."""
+        self.files: Final[dict[int, LogValues]] = {}
+        """By slot."""
+        self.names: dict[str, Table] = {}
+        self.tables: dict[int, Table] = {}
+        """By serial."""
+        self.highest = 0
+        """The highest serial that was given."""
+        # Guarded by guard.
+        self._newest: ReferenceType[Moment] | None = None
+
+    def now(self) -> Moment:
+        """The moment that has what is there now, for as long as it is held."""
+        with self.guard:
+            newest = self._held()
+            if newest is not None and newest.is_untouched():
+                return newest
+            moment = Moment(self)
+            if newest is not None:
+                newest.next = moment
+            self._newest = ref(moment)
+            return moment
+
+    def value(self, table: Table, key: str, moment: Moment | None = None) -> str | bytes | None:
+        """A key's value now, or at a moment; None where there is none. Raises CorruptionError."""
+        location: int | None = -1
+        while True:
+            before = location
+            location = table.at.get(key) if moment is None else moment.location(table, key)
+            if location is None:
+                return None
+            file = self.files.get(location >> SLOT_SHIFT)
+            if file is not None:
+                return file.value(location)
+            # A compaction has moved it since.
+            if location == before:
+                raise CorruptionError("the file of a value is not there any more", file="values")
+
+    def held(self) -> Moment | None:
+        """The newest moment that somebody holds, be it by an older one."""
+        with self.guard:
+            return self._held()
+
+    def _held(self) -> Moment | None:
+        return None if self._newest is None else self._newest()
+
+    # Changes, while the guard is held
+
+    def add(self, serial: int, name: str) -> None:
+        names = self._changing_names()
+        names[name] = self.tables.setdefault(serial, Table(serial))
+        self.highest = max(self.highest, serial)
+
+    def drop(self, serial: int) -> None:
+        self.highest = max(self.highest, serial)
+        table = self.tables.pop(serial, None)
+        if table is None:
+            return
+        names = self._changing_names()
+        for name in [name for name, one in names.items() if one is table]:
+            del names[name]
+
+    def put(self, table: Table, keys: Sequence[str], found: Iterable[int]) -> None:
+        moment = self._held()
+        if moment is None and table.order is None:
+            table.at.update(zip(keys, found, strict=False))
+            return
+        old = list(map(table.at.get, keys))
+        self._note(moment, table, keys, old)
+        table.at.update(zip(keys, found, strict=False))
+        added = [key for key, at in zip(keys, old, strict=True) if at is None]
+        table.note_changes(added, ())
+
+    def delete(self, table: Table, keys: Sequence[str]) -> None:
+        keys = [key for key in keys if key in table.at]
+        self._note(self._held(), table, keys, map(table.at.get, keys))
+        for key in keys:
+            del table.at[key]
+        table.note_changes((), keys)
+
+    def move(
+        self, table: Table, keys: Sequence[str], old: Sequence[int], new: Iterable[int]
+    ) -> None:
+        """What was at some places is at others now, unless it was replaced meanwhile."""
+        at = table.at
+        for key, was, found in zip(keys, old, new, strict=False):
+            if at.get(key) == was:
+                at[key] = found
+
+    def forget_files(self, slots: Iterable[int]) -> None:
+        """Close files to which nothing leads any more, once nobody holds a moment before."""
+        moment, files, gone = self._held(), self.files, list(slots)
+        if moment is None:
+            _forget(files, gone)
+        else:
+            finalize(moment, _forget, files, gone)
+
+    def apply(self, operation: Operation, slot: int, offset: int) -> None:
+        """What a batch says, whose values for this operation begin at ``offset``."""
+        op, serial, keys = operation[:3]
+        if op == vlogbatch.ADD:
+            self.add(serial, keys[0])
+            return
+        if op == vlogbatch.DROP:
+            self.drop(serial)
+            return
+        table = self.tables.get(serial)
+        if table is None:
+            return
+        if op == vlogbatch.PUT:
+            self.put(table, keys, vlogbatch.locations(operation, slot, offset))
+        else:
+            self.delete(table, keys)
+
+    def live(self) -> Counter[int]:
+        """How many values there are in each file, by its slot."""
+        with self.guard:
+            counts: Counter[int] = Counter()
+            for table in self.names.values():
+                counts.update(map(rshift, table.at.values(), repeat(SLOT_SHIFT)))
+            return counts
+
+    def _changing_names(self) -> dict[str, Table]:
+        moment = self._held()
+        if moment is not None and moment.names is None:
+            moment.names = self.names
+            self.names = dict(self.names)
+        return self.names
+
+    def _note(
+        self,
+        moment: Moment | None,
+        table: Table,
+        keys: Iterable[str],
+        old: Iterable[int | None],
+    ) -> None:
+        if moment is None:
+            return
+        before = moment.before.setdefault(table, {})
+        for key, at in zip(keys, old, strict=False):
+            before.setdefault(key, at)
+
+
+def _forget(files: dict[int, LogValues], slots: Iterable[int]) -> None:
+    for slot in slots:
+        files.pop(slot, None)

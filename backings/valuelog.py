@@ -1,0 +1,493 @@
+"""Storage in value files, with all keys in memory. Format: docs/formats/value-log.md."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from threading import local
+from typing import Any, Final, NoReturn
+from weakref import WeakSet
+
+from objstore.errors import BusyError, CorruptionError
+from objstore.storage import Items, Progress, Storage, Value, as_pairs, as_text, as_value
+
+from . import storages
+from .checks import check_options
+from .filesystem import (
+    names,
+    vlogbackup,
+    vlogchanges,
+    vlogcheck,
+    vlogcompact,
+    vloglist,
+    vlogmake,
+    vlogscan,
+)
+from .filesystem.io import Files
+from .filesystem.loglock import LogLock
+from .filesystem.logwriter import Certainty
+from .filesystem.valuefile import ValueFileInfo
+from .filesystem.vlogbatch import OFFSET_MASK, SLOT_SHIFT, SUM_SIZE, VALUE, checksum
+from .filesystem.vlogchanges import Change, Changed, Changes
+from .filesystem.vlogfile import READ
+from .filesystem.vlogindex import Moment
+from .filesystem.vlogview import SOMETHING, View
+from .filesystem.vlogwriter import Writer
+
+CAPACITY: Final = 1 << 27
+"""How long a value file may become, in bytes, before the next one is begun."""
+
+_HEAD: Final = VALUE.size
+
+
+class _Transaction:
+    """A thread's transaction."""
+
+    def __init__(self, moment: Moment, number: int) -> None:
+        self.changes = Changes(moment)
+        self.number = number
+        """The last batch's that it sees."""
+        self.has_read = False
+        self.writer: Writer | None = None
+        """Held from the first write on."""
+
+    def release(self) -> None:
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.release()
+
+    def __del__(self) -> None:
+        # The thread ended in the middle of its transaction.
+        self.release()
+
+
+class _Threads(local):
+    """What each thread has of its own."""
+
+    transaction: _Transaction | None = None
+
+
+class _ClosedBell:
+    """What a closed storage listens to."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __getitem__(self, at: int) -> NoReturn:
+        raise storages.closed(self._path)
+
+
+class ValueLogStorage(Storage):
+    """Containers in a folder of value files. Every process that has it open holds all keys in memory.
+
+    ``durability="full"`` has every commit on the disk when it returns, ``"os"`` leaves that to the
+    operating system. ``wait`` is how many seconds a writer waits for others. ``capacity`` is given
+    when it is made: how long a file may become, in bytes. Threads and processes may share the
+    folder; a child that was forked may go on with what its parent had open.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        create: bool = False,
+        readonly: bool = False,
+        *,
+        wait: float = storages.WAIT,
+        durability: str = "full",
+        capacity: int = CAPACITY,
+        umask: int | None = None,
+    ) -> None:
+        super().__init__(path, create, readonly)
+        check_options(durability, "eager")
+        if capacity <= 0:
+            raise ValueError(f"capacity must be a number of bytes above 0, not {capacity}")
+        self._wait: Final = wait
+        self._is_stale = False
+        self._files: Final = Files(self.path, sync=durability == "full", umask=umask)
+        self._certainty: Final = Certainty()
+        self._is_closed = False
+        if create and not vlogmake.make(self._files, self._new_lock(), capacity, wait):
+            raise storages.duplicate_storage(self.path)
+        if vloglist.read(self._files) is None:
+            raise storages.no_storage(self.path)
+        self._set_up()
+        _handles.add(self)
+
+    def _new_lock(self) -> LogLock:
+        return LogLock(self._files, names.values_lock(self._files.root))
+
+    def _set_up(self) -> None:
+        lock = self._new_lock()
+        self._threads = _Threads()
+        self._view = View(self._files, lock)
+        self._writer = Writer(self._files, lock, self._view, self._certainty, self._wait)
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        self._require_open()
+        return self._threads.transaction is not None
+
+    def begin(self) -> None:
+        if self.in_transaction:
+            raise storages.running()
+        self._threads.transaction = _Transaction(*self._now())
+
+    def _now(self) -> tuple[Moment, int]:
+        with self._view.guard:
+            return self._view.now(), self._view.number
+
+    def commit(self) -> None:
+        transaction = self._end()
+        try:
+            if transaction.writer is None:
+                return
+            operations, values = vlogchanges.batch(transaction.changes, self._view.index)
+            if not operations:
+                return
+            position = self._writer.append(operations, values)
+        finally:
+            transaction.release()
+        self._writer.sync(position)
+
+    def rollback(self) -> None:
+        self._end().release()
+
+    def _end(self) -> _Transaction:
+        transaction = self._running()
+        self._threads.transaction = None
+        return transaction
+
+    def _running(self) -> _Transaction:
+        self._require_open()
+        transaction = self._threads.transaction
+        if transaction is None:
+            raise storages.not_running()
+        return transaction
+
+    def _reserve(self) -> None:
+        transaction = self._running()
+        if transaction.writer is not None:
+            return
+        try:
+            self._take_turn()
+        except BusyError:
+            self.rollback()
+            raise
+        transaction.writer = self._writer
+        if transaction.number != self._view.number:
+            if transaction.has_read:
+                self.rollback()
+                raise storages.overtaken(self.path)
+            moment, transaction.number = self._now()
+            transaction.changes = Changes(moment)
+
+    def _take_turn(self) -> None:
+        if self.readonly:
+            raise storages.readonly(self.path)
+        try:
+            self._writer.acquire()
+        except BusyError:
+            raise storages.busy(self.path, self._wait) from None
+
+    def _nested(self) -> Any:
+        return self.savepoint() if self.in_transaction else None
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        transaction = self._running()
+        changes = transaction.changes
+        changes.mark()
+        take_back = True
+        try:
+            yield
+            take_back = False
+        finally:
+            # A first write may have begun the transaction anew, and there was nothing before.
+            if transaction.changes is changes:
+                changes.forget_mark(take_back=take_back)
+            elif take_back and self._threads.transaction is transaction:
+                transaction.changes = Changes(transaction.changes.moment)
+
+    @contextmanager
+    def _changing(self) -> Generator[Changes]:
+        """What to change: this thread's transaction, or one of this call alone."""
+        self._require_open()
+        transaction = self._threads.transaction
+        if transaction is not None:
+            self._reserve()
+            yield transaction.changes
+            return
+        self._take_turn()
+        try:
+            changes = Changes(self._view.now())
+            yield changes
+            operations, values = vlogchanges.batch(changes, self._view.index)
+            del changes
+            position = self._writer.append(operations, values) if operations else None
+        finally:
+            self._writer.release()
+        if position is not None:
+            self._writer.sync(position)
+
+    def _seen(self) -> Changes:
+        """What this thread sees."""
+        self._require_open()
+        transaction = self._threads.transaction
+        if transaction is None:
+            return Changes(self._view.now())
+        transaction.has_read = True
+        return transaction.changes
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        if self._threads.transaction is not None:
+            self.rollback()
+        self._is_closed = True
+        _handles.discard(self)
+        try:
+            if not self.readonly:
+                self._writer.close()
+        finally:
+            self._view.bell = _ClosedBell(self.path), 0  # type: ignore[assignment]
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise storages.closed(self.path)
+        if self._is_stale:
+            self._is_stale = False
+            self._set_up()
+
+    def _forked(self) -> None:
+        """Begin anew in a child, with the next call: its parent's threads may have been amid
+        anything."""
+        self._threads = _Threads()
+        self._is_stale = True
+        self._view.bell = SOMETHING
+
+    # --- containers -------------------------------------------------------------------------------
+
+    def add_container(self, c_id: str) -> None:
+        name = as_text(c_id, "container")
+        with self._changing() as changes:
+            if changes.find(name) is not None:
+                raise storages.duplicate_container(name)
+            changes.set_container(name, Changed(None))
+
+    def clear(self) -> None:
+        with self._changing() as changes:
+            for name in changes.all_names():
+                changes.set_container(name, None)
+
+    def clear_container(self, c_id: str) -> None:
+        with self._changing() as changes:
+            _found(changes, c_id)
+            changes.set_container(str(c_id), Changed(None))
+
+    def delete_container(self, c_id: str) -> None:
+        with self._changing() as changes:
+            _found(changes, c_id)
+            changes.set_container(str(c_id), None)
+
+    def get_container_len(self, c_id: str) -> int:
+        seen = self._seen()
+        return seen.length(_found(seen, c_id))
+
+    def get_containers(self) -> Iterator[str]:
+        return iter(self._seen().all_names())
+
+    # --- items ------------------------------------------------------------------------------------
+
+    def get_container_item(self, c_id: str, key: Any) -> Value:
+        # What the slow way does, in one piece, for most calls.
+        view = self._view
+        bell, at = view.bell
+        if bell[at] == 1 and self._threads.transaction is None:
+            index = view.index
+            try:
+                location = index.names[c_id].at[key]
+                mapped = index.files[location >> SLOT_SHIFT].map
+                at = location >> 1 & OFFSET_MASK
+                size, deleted, check = READ(mapped, at)
+                at += _HEAD
+                data = mapped[at : at + size - SUM_SIZE]
+                if checksum(data) == check and not deleted:
+                    return data if location & 1 else data.decode()
+            except (KeyError, TypeError):
+                pass
+        return self._get(c_id, key)
+
+    def _get(self, c_id: str, key: Any) -> Value:
+        seen, name = self._seen(), str(key)
+        value = seen.value(_found(seen, c_id), name)
+        if value is None:
+            raise storages.no_key(str(c_id), name)
+        return value
+
+    def get_container_items(
+        self, c_id: str, keys: Iterable[Any] | None = None
+    ) -> Iterator[tuple[str, Value | None]]:
+        if keys is None:
+            return self.scan(c_id)
+        wanted = [str(key) for key in keys]
+        seen = self._seen()
+        found = _found(seen, c_id)
+        return ((key, seen.value(found, key)) for key in wanted)
+
+    def get_container_keys(self, c_id: str) -> Iterator[str]:
+        seen = self._seen()
+        return iter(_keys(seen, _found(seen, c_id)))
+
+    def scan(
+        self,
+        c_id: str,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+    ) -> Iterator[tuple[str, Value]]:
+        low, high = storages.bounds(prefix, start, stop)
+        seen = self._seen()
+        found = _found(seen, c_id)
+        keys = _keys(seen, found)
+        first = bisect_left(keys, low) if low else 0
+        end = len(keys) if high is None else bisect_left(keys, high)
+        if (first, end) != (0, len(keys)):
+            keys = keys[first:end]
+        if reverse:
+            keys = keys[::-1]
+        if found.base is not None and not found.keys:
+            return vlogscan.pairs(seen.moment.index, seen.moment, found.base, keys)
+        return _pairs(seen, found, dict(found.keys), keys)
+
+    def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
+        self._change(c_id, {as_text(key): as_value(value)})
+
+    def set_container_items(self, c_id: str, items: Items) -> None:
+        self._change(c_id, _coerced(items))
+
+    def delete_container_item(self, c_id: str, key: Any) -> bool:
+        name = str(key)
+        with self._changing() as changes:
+            found = _found(changes, c_id)
+            was_there = _is_there(changes, found, name)
+            if was_there:
+                changes.change(str(c_id), found, {name: None})
+        return was_there
+
+    def delete_container_items(self, c_id: str, keys: Iterable[Any]) -> None:
+        gone: dict[str, Change] = dict.fromkeys(map(str, keys))
+        with self._changing() as changes:
+            changes.change(str(c_id), _found(changes, c_id), gone)
+
+    def _change(self, c_id: str, pairs: dict[str, Any]) -> None:
+        self._require_open()
+        if self._threads.transaction is not None:
+            with self._changing() as changes:
+                changes.change(str(c_id), _found(changes, c_id), pairs)
+            return
+        self._take_turn()
+        try:
+            index = self._view.index
+            table = index.names.get(str(c_id))
+            if table is None:
+                raise storages.no_container(str(c_id))
+            if not pairs:
+                return
+            operation, values = vlogchanges.put(index, table, pairs)
+            position = self._writer.append([operation], values)
+        finally:
+            self._writer.release()
+        self._writer.sync(position)
+
+    # --- upkeep -----------------------------------------------------------------------------------
+
+    def compact(self, wasted: float = 0.0) -> None:
+        """Give back the space of values that were replaced or deleted; readers and writers go on.
+
+        Files are rewritten of which at least the share ``wasted`` is dead, with 0 all that have
+        anything dead in them. Raises BusyError where another compaction is running.
+        """
+        self._require_open()
+        if self.readonly:
+            raise storages.readonly(self.path)
+        vlogcompact.compact(self._files, self._view, self._writer, wasted)
+
+    def get_file_infos(self) -> list[ValueFileInfo]:
+        """What each value file holds, in order; ``deleted`` counts what was replaced, too."""
+        self._require_open()
+        self._view.refresh()
+        return vlogcompact.infos(self._view)
+
+    def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Copy the newest commit to the folder ``target``; see ``Backups``."""
+        self._require_open()
+        if not vlogbackup.copy(self._files, self._view, os.fspath(target), progress):
+            raise storages.duplicate_storage(os.fspath(target))
+
+    def check(self) -> list[CorruptionError]:
+        """Everything that is wrong with what is stored; reads all of it."""
+        self._require_open()
+        self._view.refresh()
+        return vlogcheck.check(self._files, self._view)
+
+
+_handles: Final[WeakSet[ValueLogStorage]] = WeakSet()
+
+
+def _forked() -> None:
+    for handle in list(_handles):
+        handle._forked()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def _found(changes: Changes, c_id: str) -> Changed:
+    found = changes.find(str(c_id))
+    if found is None:
+        raise storages.no_container(str(c_id))
+    return found
+
+
+def _is_there(changes: Changes, found: Changed, key: str) -> bool:
+    if key in found.keys:
+        return found.keys[key] is not None
+    return found.base is not None and changes.moment.location(found.base, key) is not None
+
+
+def _keys(changes: Changes, found: Changed) -> list[str]:
+    """The keys in order, as a list that does not change any more."""
+    base = [] if found.base is None else changes.moment.keys(found.base)
+    if not found.keys:
+        return base
+    gone = {key for key, value in found.keys.items() if value is None}
+    new = {key for key, value in found.keys.items() if value is not None}
+    return sorted((set(base) | new) - gone)
+
+
+def _pairs(
+    changes: Changes, found: Changed, own: dict[str, Change], keys: list[str]
+) -> Iterator[tuple[str, Value]]:
+    for key in keys:
+        value = own[key] if key in own else changes.value(found, key)
+        if value is not None:
+            yield key, value
+
+
+def _coerced(items: Items) -> dict[str, Value]:
+    """The pairs as they are stored. Raises FormatError."""
+    pairs: dict[Any, Any] = dict(as_pairs(items))
+    if set(map(type, pairs)) == {str} and set(map(type, pairs.values())) <= {str, bytes}:
+        try:
+            "".join(pairs).encode()
+            "".join(value for value in pairs.values() if isinstance(value, str)).encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return pairs
+    return {as_text(key): as_value(value) for key, value in pairs.items()}
