@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from .checks import is_date_time, is_uuid
 from .errors import CorruptionError, FormatError
 from .values import JSON, show
 
@@ -165,6 +166,12 @@ def is_new(event: Event) -> bool:
     return event._is_new
 
 
+def uuid_of(event: Event) -> UUID | None:
+    """The UUID, of what may be no event; None where there is none."""
+    text = event._said.get("uuid")
+    return UUID(text) if isinstance(text, str) and is_uuid(text) else None
+
+
 def text_of(uuid: UUID) -> bytes:
     """As lines have it."""
     return str(uuid).encode()
@@ -180,7 +187,11 @@ def encode(event: Event) -> bytes:
 
 def decode(line: bytes, file: str = "event") -> Event:
     """The event of a line. Raises CorruptionError, which names ``file``, for what is none."""
-    return decode_all(line, file)[0]
+    [event] = decode_all(line, file)
+    wrong = _find_wrong(event._said)
+    if wrong is not None:
+        raise CorruptionError(f"this is no event: its {wrong} is wrong or missing", file=file)
+    return event
 
 
 def decode_all(payload: bytes, file: str = "event") -> list[Event]:
@@ -191,9 +202,30 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
         raise CorruptionError(f"this is no event: {error}", file=file) from error
     found: list[dict[str, Any]] = said if type(said) is list else [said]
     for one in found:
-        if type(one) is not dict or "uuid" not in one or "integrity" not in one:
+        # No more is looked at, as it would take longer than all the rest.
+        if type(one) is not dict or "data" not in one or type(one.get("integrity")) is not dict:
             raise CorruptionError("this is JSON, and no event", file=file)
     return [*map(_of, found)]
+
+
+def _find_wrong(said: dict[str, Any]) -> str | None:
+    """The first field that is not as schemas/event.json says."""
+    texts = {"time": is_date_time, "type": bool, "uuid": is_uuid}
+    if "author" in said:
+        texts["author"] = bool
+    for name, check in texts.items():
+        text = said.get(name)
+        if not isinstance(text, str) or not check(text):
+            return name
+    integrity = said["integrity"]
+    for name, number in (
+        ("version", said.get("version", 1)),
+        ("position", integrity.get("position")),
+    ):
+        if type(number) is not int or number < 1:
+            return name
+    hash = integrity.get("hash")
+    return None if isinstance(hash, str) and len(hash) == _HASH_SIZE else "hash"
 
 
 def join(lines: Iterable[bytes]) -> bytes:

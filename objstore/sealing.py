@@ -231,7 +231,7 @@ class Chain:
             if "canonical" in said:
                 text = self._recanonical(text, event, position + 1)
             made = sha256(digest + text)
-            if made.hexdigest() != said["hash"] or said["position"] != position + 1:
+            if made.hexdigest() != said.get("hash") or said.get("position") != position + 1:
                 raise self._bad(event, position + 1, said)
             digest = made.digest()
             if self._keys is not None:
@@ -243,13 +243,15 @@ class Chain:
         try:
             return _texts(event)[1]
         except FormatError as error:
-            raise VerificationError(str(error), position=position, uuid=event.uuid) from error
+            raise VerificationError(
+                str(error), position=position, uuid=events.uuid_of(event)
+            ) from error
 
     def _bad(self, event: Event, position: int, said: dict[str, Any]) -> VerificationError:
         reason = "it does not follow from the event before it, or was changed: its hash differs"
-        if said["position"] != position:
-            reason = f"it says that it is event {said['position']}"
-        return VerificationError(reason, position=position, uuid=event.uuid)
+        if said.get("position") != position:
+            reason = f"it says that it is event {show(said.get('position'))}"
+        return VerificationError(reason, position=position, uuid=events.uuid_of(event))
 
     def _check_signature(self, event: Event, digest: bytes) -> None:
         said = event.integrity
@@ -261,7 +263,7 @@ class Chain:
             reason = "its signature is wrong"
             if key is None:
                 reason = "it is signed with a key that is not among those given"
-        raise VerificationError(reason, position=self.head.position + 1, uuid=event.uuid)
+        raise VerificationError(reason, position=self.head.position + 1, uuid=events.uuid_of(event))
 
 
 def _is_signed(key: PublicKey, signature: str, digest: bytes) -> bool:

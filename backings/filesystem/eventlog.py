@@ -71,6 +71,7 @@ class SegmentRecordKeeper(RecordKeeper):
         self._files: Final = files
         self._readonly: Final = readonly
         self._log: Final = CommitLog.open(files)
+        self._is_secure = False
         self._set_up()
         _keepers.add(self)
 
@@ -108,6 +109,7 @@ class SegmentRecordKeeper(RecordKeeper):
                     writer.switch(_checkpoint(self._tail))
         # Those that were there already as well, as who added them may have died before its sync.
         self._log.sync(end)
+        self._secure()
         with self._guard:
             if self._index is not None:
                 self._roll(self._index)
@@ -146,6 +148,17 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def close(self) -> None:
         self._log.close()
+
+    def _secure(self) -> None:
+        """Have the names of the folders above on the disk, whoever made them: once for a handle.
+
+        The log sees to its own folder's.
+        """
+        if not self._is_secure:
+            engine = os.path.dirname(self._files.root)
+            self._files.sync_folder(os.path.dirname(engine))
+            self._files.sync_folder(os.path.dirname(os.path.dirname(engine)))
+            self._is_secure = True
 
     # The end of the log
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from objstore import event as events
 from objstore import keeper, sealing
-from objstore.errors import BackingError, ClosedError, CorruptionError
+from objstore.errors import BackingError, ClosedError, CorruptionError, EventNotFoundError
 from objstore.event import Event
 from objstore.keeper import Place
 from objstore.sealing import EMPTY, Head, Signer
@@ -122,7 +122,7 @@ class RecordKeeper(keeper.RecordKeeper):
             if skip > 0:
                 skip -= 1
             else:
-                line = self._line(place)
+                line = self._linked(place)
                 yield [line]
                 self._come_to(place, events.position_in(line))
             place = self.next(place)
@@ -167,7 +167,7 @@ class RecordKeeper(keeper.RecordKeeper):
             if not self._is_named(link.uuid):
                 self._name(uuid, link)
             uuid = link.uuid
-        known = None if uuid is None else self.read(uuid).integrity
+        known = None if uuid is None else self._decode(self._linked(uuid), uuid).integrity
         return uuid, EMPTY if known is None else Head(known.position, known.hash)
 
     def _write(self, link: Link, line: bytes) -> None:
@@ -189,6 +189,7 @@ class RecordKeeper(keeper.RecordKeeper):
         made: list[str] = []
         self._files.make_folders(folder, made)
         # Not only those just made: who made the others may not have come to it.
+        made.append(self._files.root)
         while folder != self._files.root:
             made.append(folder)
             folder = os.path.dirname(folder)
@@ -221,8 +222,10 @@ class RecordKeeper(keeper.RecordKeeper):
         try:
             self._files.rename(self._attempt(link), names.record(self._root, link.uuid))
         except BackingError as error:
-            if error.errno != errno.ENOENT or not self._is_named(link.uuid):
+            if error.errno != errno.ENOENT:
                 raise
+            if not self._is_named(link.uuid):
+                raise self._leads_nowhere(link.uuid) from error
             # Somebody else has done it.
 
     def _come_to(self, uuid: UUID, position: int) -> None:
@@ -286,6 +289,17 @@ class RecordKeeper(keeper.RecordKeeper):
         if found is None:
             raise keeper.missing(uuid)
         return found.data.removesuffix(b"\n")
+
+    def _linked(self, uuid: UUID) -> bytes:
+        """The line of an event to which a link leads."""
+        try:
+            return self._line(uuid)
+        except EventNotFoundError as error:
+            raise self._leads_nowhere(uuid) from error
+
+    def _leads_nowhere(self, uuid: UUID) -> CorruptionError:
+        file = self._files.relative(names.record(self._root, uuid))
+        return CorruptionError("a link leads here, and nothing is there", file=file)
 
     def _unfinished(self, uuid: UUID) -> Link | None:
         """The link to that event, if it is the last one and may not have its own name yet."""

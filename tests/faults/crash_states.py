@@ -139,7 +139,8 @@ class Recording(Quick):
     def rename(self, path: str, target: str) -> None:
         with self._lock:
             super().rename(path, target)
-            self._numbers[target] = self._numbers.pop(path)
+            if path in self._numbers:  # a link has none
+                self._numbers[target] = self._numbers.pop(path)
             self._did("rename", os.path.dirname(target), path, target)
 
     def unlink(self, path: str) -> None:
@@ -170,9 +171,9 @@ class Recording(Quick):
             if self.sync or sure:
                 self._did("sync folder", path)
 
-    def open(self, path: str, *, write: bool = False) -> Opened | None:
+    def open(self, path: str, *, write: bool = False, append: bool = False) -> Opened | None:
         with self._lock:
-            opened = super().open(path, write=write)
+            opened = super().open(path, write=write, append=append)
             if opened is not None:
                 self._opened[opened.descriptor] = self._number(path)
             return opened
@@ -192,9 +193,15 @@ class Recording(Quick):
                 self._opened[opened.descriptor] = number
             return opened
 
-    def write_at(self, opened: Opened, offset: int, data: bytes) -> None:
+    def write_at(self, opened: Opened, offset: int, data: bytes | memoryview) -> None:
         with self._lock:
             super().write_at(opened, offset, data)
+            self._did("write", self._opened[opened.descriptor], offset, bytes(data))
+
+    def append(self, opened: Opened, data: bytes) -> None:
+        with self._lock:
+            offset = self.size(opened)
+            super().append(opened, data)
             self._did("write", self._opened[opened.descriptor], offset, data)
 
     def allocate(self, opened: Opened, start: int, end: int) -> None:
