@@ -87,10 +87,6 @@ class Ranges:
         self._starts[first:last] = [start]
         self._ends[first:last] = [end]
 
-    def update(self, other: Ranges) -> None:
-        for start, end in zip(other._starts, other._ends, strict=True):
-            self.add(start, end)
-
     def cut(self, size: int) -> None:
         """Keep what is below ``size``."""
         count = bisect_left(self._starts, size)

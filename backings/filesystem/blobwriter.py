@@ -9,17 +9,20 @@ from datetime import UTC, datetime
 from typing import Final
 
 from objstore._digests import digest_of
-from objstore._ranges import Range, Ranges
+from objstore._ranges import Range
 from objstore._writer import Writer
 from objstore.errors import StorageError
 
 from .blobmeta import BlobMeta, Found
 from .blobplace import BlobPlace, locked
+from .frames import is_zero
 from .io import Files, Opened, UncertainError
-from .rangelog import RangeLog
+from .rangelog import RangeLog, Written
 
 _NOTED: Final = 8 << 20
 """After how many bytes in a row a range is noted: a process that is killed loses track of less."""
+
+_CHUNK: Final = 1 << 20
 
 _SYNCED: Final = 64 << 20
 """After how many bytes the disk begins to write, while more bytes come."""
@@ -58,7 +61,9 @@ class FileWriter(Writer):
         self._log.begin()
         self._note()
         with self._in_place(shared=True):
-            before = self._files.size(self._opened)
+            before = self._log.written().length
+            # First to what is noted: behind it may be what a killed process wrote.
+            self._files.truncate(self._opened, min(before, size))
             self._files.truncate(self._opened, size)
             if size < before:
                 self._log.note_cut(size)
@@ -69,7 +74,10 @@ class FileWriter(Writer):
         return self._files.read_into(self._opened, offset, buffer)
 
     def length(self) -> int:
-        return self._files.size(self._opened) if self.size is None else self.size
+        if self.size is not None:
+            return self.size
+        self._note()
+        return self._log.written().length
 
     def missing(self) -> list[Range]:
         self._note()
@@ -84,10 +92,13 @@ class FileWriter(Writer):
         self._end_sync()
         with self._in_place():
             written = self._log.written()
-            self._require_all(self._missing(written), zeroes)
-            size = written.end if self.size is None else self.size
+            missing = self._missing(written)
+            self._require_all(missing, zeroes)
+            size = written.length if self.size is None else self.size
             if self._files.size(self._opened) != size:
                 self._files.truncate(self._opened, size)
+            for one in missing:
+                self._clear(one)
             if sha256 is None or not self._log.is_mine_alone():
                 sha256 = digest_of(self._reading(), lambda done: None)
             self._require_promised(sha256, self._meta.sha256)
@@ -125,10 +136,20 @@ class FileWriter(Writer):
                 raise StorageError(f"the blob {self.identifier} was {what}")
             yield
 
-    def _missing(self, written: Ranges) -> list[Range]:
+    def _missing(self, written: Written) -> list[Range]:
         # What the file has lost since, somebody else cut off.
-        written.cut(self._files.size(self._opened))
-        return written.missing(written.end if self.size is None else self.size)
+        written.ranges.cut(self._files.size(self._opened))
+        return written.ranges.missing(written.length if self.size is None else self.size)
+
+    def _clear(self, missing: Range) -> None:
+        """Make zero what a killed process, or a stopped machine, wrote and did not note."""
+        buffer = memoryview(bytearray(_CHUNK))
+        for at in range(missing.at, missing.end, _CHUNK):
+            part = buffer[: min(_CHUNK, missing.end - at)]
+            self._files.read_into(self._opened, at, part)
+            # A hole in the file stays one: it takes no space.
+            if not is_zero(bytes(part)):
+                self._files.write_at(self._opened, at, bytes(len(part)))
 
     def _reading(self) -> Reading:
         return Reading(self._files, self._opened)

@@ -152,7 +152,7 @@ class Depot(objstore.depot.Depot):
             return 0
         log = RangeLog(self._files, opened)
         try:
-            return log.written().end
+            return log.written().length
         finally:
             log.close()
 

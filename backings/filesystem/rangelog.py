@@ -41,13 +41,23 @@ class _Line(NamedTuple):
         return self._replace(range=Range(at, min(end, size) - at))
 
 
+class Written(NamedTuple):
+    """What of a blob counts as written."""
+
+    ranges: Ranges
+    length: int
+    """How long it is, where no size was promised: what is missing may be at the end."""
+
+
 class _Reading:
     """The lines of a file taken one by one: what they say was written."""
 
     def __init__(self) -> None:
-        self.sure: Final = Ranges()
+        self._sure: Final = Ranges()
         """What survives the machine."""
         self._open: list[_Line] = []
+        self._least = 0
+        """What the blob was last cut to."""
 
     def take(self, line: bytes, end: int) -> None:
         said = _parse(line)
@@ -63,21 +73,21 @@ class _Reading:
     def _settle(self, synced: int) -> None:
         for line in self._open:
             if line.end <= synced:
-                self.sure.add(line.range.at, line.range.end)
+                self._sure.add(line.range.at, line.range.end)
         self._open = [line for line in self._open if line.end > synced]
 
     def _cut(self, size: int) -> None:
-        self.sure.cut(size)
+        self._least = size
+        self._sure.cut(size)
         self._open = [one.cut(size) for one in self._open if one.range.at < size]
 
-    def written(self, boot: str) -> Ranges:
-        """All that counts in this run of the machine."""
-        found = Ranges()
-        found.update(self.sure)
+    def written(self, boot: str) -> Written:
+        """All that counts in this run of the machine. To be called once, at the end."""
+        found = self._sure
         for line in self._open:
             if line.boot == boot:
                 found.add(line.range.at, line.range.end)
-        return found
+        return Written(found, max(found.end, self._least))
 
 
 class RangeLog:
@@ -115,8 +125,7 @@ class RangeLog:
     def size(self) -> int:
         return self._files.size(self._opened)
 
-    def written(self) -> Ranges:
-        """What counts as written."""
+    def written(self) -> Written:
         reading, offset, rest = _Reading(), 0, b""
         while data := self._files.read_at(self._opened, offset + len(rest), _CHUNK):
             *lines, rest = (rest + data).split(b"\n")

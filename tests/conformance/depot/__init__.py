@@ -1,0 +1,1 @@
+"""The contract of Depot, on every maker."""

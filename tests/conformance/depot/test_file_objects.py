@@ -1,0 +1,214 @@
+"""Blobs as file objects."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import timedelta
+
+import pytest
+
+from objstore import StorageError
+from objstore.depot import Depot, ObjectStateT, Range
+from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
+
+
+def test_create_and_open(place: Place) -> None:
+    with place.depot.create(5, HELLO, {"a": 1}) as blob:
+        assert blob.write(b"hel") == 3
+        assert place.depot.state(blob.identifier) is ObjectStateT.WRITABLE
+        assert blob.write(bytearray(b"lo")) == 2
+    assert blob.closed
+    assert place.peek(blob.identifier) == b"hello"
+    assert place.depot.info(blob.identifier).meta == {"a": 1}
+    with place.depot.open(blob.identifier) as found:
+        assert found.identifier == blob.identifier
+        assert found.name == blob.name == str(blob.identifier)
+        assert (found.readable(), found.writable(), found.seekable()) == (True, False, True)
+        assert found.read(2) == b"he"
+        buffer = bytearray(10)
+        assert found.readinto(buffer) == 3
+        assert buffer[:3] == b"llo"
+        assert found.seek(-4, io.SEEK_END) == 1
+        assert found.read() == b"ello"
+        assert found.tell() == 5
+        with pytest.raises(io.UnsupportedOperation):
+            found.write(b"x")
+    assert found.closed
+
+
+def test_large_blobs(place: Place) -> None:
+    with place.depot.create() as blob:
+        for at in range(0, len(LARGE), 777_777):
+            blob.write(LARGE[at : at + 777_777])
+    assert place.peek(blob.identifier) == LARGE
+    assert place.depot.info(blob.identifier).sha256 == hashlib.sha256(LARGE).hexdigest()
+    with place.depot.open(blob.identifier) as found:
+        assert found.read() == LARGE
+        found.seek(1_000_000)
+        assert found.read(1_500_000) == LARGE[1_000_000:2_500_000]
+    assert place.depot.read(blob.identifier, 999, 2_000_000) == LARGE[999:2_000_999]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, GeneratorExit])
+def test_an_exception_leaves_a_blob_that_is_not_readable(
+    place: Place, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), place.depot.create() as blob:
+        blob.write(LARGE)
+        raise error
+    assert blob.closed
+    assert place.depot.state(blob.identifier) is ObjectStateT.WRITABLE
+    assert place.peek(blob.identifier) is None
+    assert place.depot.sweep(timedelta(0)) == [blob.identifier]
+    assert list(place.depot.identifiers()) == []
+
+
+def test_a_blob_that_is_dropped_is_not_finalized(depot: Depot) -> None:
+    blob = depot.create()
+    blob.write(b"hello")
+    with pytest.warns(ResourceWarning, match="was neither closed nor abandoned"):
+        del blob
+    [info] = depot.blobs()
+    assert info.state is ObjectStateT.WRITABLE
+
+
+def test_closing_finalizes_once(depot: Depot) -> None:
+    blob = depot.create()
+    blob.write(b"hello")
+    blob.close()
+    blob.close()
+    blob.finalize()
+    blob.abandon()
+    assert depot.read(blob.identifier, 0, 9) == b"hello"
+    with pytest.raises(ValueError, match="closed"):
+        blob.write(b"x")
+
+
+def test_an_abandoned_blob_can_be_resumed(place: Place) -> None:
+    blob = place.depot.create(5, HELLO)
+    blob.write(b"hel")
+    blob.flush()
+    blob.abandon()
+    blob.close()
+    assert place.depot.missing_ranges(blob.identifier) == [Range(3, 2)]
+    with place.depot.resume(blob.identifier) as again:
+        assert again.tell() == 3
+        again.write(b"lo")
+    assert place.peek(blob.identifier) == b"hello"
+    assert place.depot.info(blob.identifier).sha256 == HELLO
+
+
+def test_a_blob_without_a_size_is_resumed_at_its_end(place: Place) -> None:
+    blob = place.depot.create()
+    blob.write(b"hel")
+    blob.flush()
+    blob.abandon()
+    with place.depot.resume(blob.identifier) as again:
+        assert again.tell() == 3
+        again.write(b"lo")
+    assert place.peek(blob.identifier) == b"hello"
+
+
+@pytest.mark.parametrize("data", [b"hell", b"hello!", b"hallo"])
+def test_what_is_not_as_promised_is_told_when_closing(place: Place, data: bytes) -> None:
+    blob = place.depot.create(5, HELLO)
+    blob.write(data)
+    with pytest.raises(StorageError):
+        blob.close()
+    assert blob.closed
+    assert place.depot.state(blob.identifier) is ObjectStateT.WRITABLE
+    assert place.peek(blob.identifier) is None
+
+
+def test_zeroes_are_meant_where_the_writer_says_so(place: Place) -> None:
+    with place.depot.create(8) as blob:
+        blob.write(b"ab")
+        blob.finalize(zeroes=True)
+    assert place.peek(blob.identifier) == b"ab\0\0\0\0\0\0"
+    assert place.depot.scrub().sound == 1
+
+
+def test_a_writer_is_a_file_that_can_be_read_back_and_changed(place: Place) -> None:
+    with place.depot.create() as blob:
+        blob.write(b"hello world")
+        blob.seek(0)
+        assert blob.read(5) == b"hello"
+        blob.seek(4)
+        blob.write(b"O")
+        assert blob.seek(0, io.SEEK_END) == 11
+        blob.truncate(6)
+        blob.seek(6)
+        blob.write(b"!")
+        blob.seek(0)
+        assert blob.read() == b"hellO !"
+        assert (blob.readable(), blob.writable(), blob.seekable()) == (True, True, True)
+    assert place.peek(blob.identifier) == b"hellO !"
+    expected = hashlib.sha256(b"hellO !").hexdigest()
+    assert place.depot.info(blob.identifier).sha256 == expected
+    assert place.depot.scrub().sound == 1
+
+
+def test_what_truncating_adds_is_written(place: Place) -> None:
+    with place.depot.create() as blob:
+        blob.write(b"ab")
+        blob.truncate(4)
+    assert place.peek(blob.identifier) == b"ab\0\0"
+
+
+def test_a_gap_that_is_left_by_seeking_is_missing(place: Place) -> None:
+    blob = place.depot.create()
+    blob.write(b"ab")
+    blob.seek(4)
+    blob.write(b"c")
+    refused(blob.close, "2 bytes were never written, the first at 2")
+    assert place.depot.missing_ranges(blob.identifier) == [Range(2, 2)]
+
+
+def test_a_promised_size_cannot_be_truncated(depot: Depot) -> None:
+    blob = depot.create(5)
+    blob.write(b"hello")
+    blob.truncate(5)
+    for size in (4, 6):
+        with pytest.raises(io.UnsupportedOperation, match=f"cannot be made {size} long"):
+            blob.truncate(size)
+    blob.close()
+    assert depot.read(blob.identifier, 0, 9) == b"hello"
+
+
+def test_seeking_before_the_first_byte_is_refused(depot: Depot) -> None:
+    depot.put(b"hello", identifier=ONE)
+    with (
+        depot.open(ONE) as found,
+        pytest.raises(ValueError, match=r"before the first byte|negative"),
+    ):
+        found.seek(-6, io.SEEK_END)
+    with depot.create() as blob:
+        with pytest.raises(ValueError, match=r"before the first byte|negative"):
+            blob.seek(-1, io.SEEK_END)
+        with pytest.raises(ValueError, match="whence"):
+            blob.seek(0, 9)
+
+
+def test_a_digest_is_of_what_is_there_whoever_wrote_it(depot: Depot) -> None:
+    """One writer counts while it writes; another one changes what is counted already."""
+    blob = depot.create()
+    blob.write(b"hello")
+    blob.flush()
+    depot.write(blob.identifier, 1, b"a")
+    blob.close()
+    assert depot.read(blob.identifier, 0, 9) == b"hallo"
+    assert depot.info(blob.identifier).sha256 == hashlib.sha256(b"hallo").hexdigest()
+    assert depot.scrub().sound == 1
+
+
+@pytest.mark.parametrize(("end", "words"), [("finalize", "finalized already"), ("purge", "purged")])
+def test_a_writer_learns_that_its_blob_is_another_ones(depot: Depot, end: str, words: str) -> None:
+    blob = depot.create(identifier=ONE)
+    blob.write(b"hello")
+    blob.sync()
+    getattr(depot, end)(ONE)
+    blob.write(b" world")
+    refused(blob.flush, f"the blob {ONE} was {words}")
+    refused(blob.close, f"the blob {ONE} was {words}")
+    assert depot.exists(ONE) == (end == "finalize")

@@ -1,0 +1,115 @@
+"""From files, and to files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objstore.depot import Depot, ObjectStateT, Progress
+from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
+
+
+def tell(told: list[tuple[int, int | None]]) -> Progress:
+    return lambda done, total: told.append((done, total))
+
+
+def test_put_takes_paths_files_and_bytes(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(LARGE)
+
+    class Small:
+        """Has read alone, and gives little."""
+
+        def __init__(self) -> None:
+            self.file = io.BytesIO(LARGE)
+
+        def read(self, size: int) -> bytes:
+            return self.file.read(min(size, 100_000))
+
+    sources: list[Any] = [path, str(path), LARGE, memoryview(LARGE), io.BytesIO(LARGE), Small()]
+    with path.open("rb") as file:
+        for source in (*sources, file):
+            told: list[tuple[int, int | None]] = []
+            identifier = place.depot.put(source, progress=tell(told), meta={"a": 1})
+            assert place.peek(identifier) == LARGE
+            info = place.depot.info(identifier)
+            assert info.sha256 == hashlib.sha256(LARGE).hexdigest()
+            assert info.meta == {"a": 1}
+            has_size = isinstance(source, str | Path | bytes | memoryview)
+            assert {total for _, total in told} == {len(LARGE) if has_size else None}
+            assert [done for done, _ in told] == sorted({done for done, _ in told})
+            assert told[-1][0] == len(LARGE)
+
+
+def test_put_of_nothing(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    for source in (b"", path, io.BytesIO()):
+        identifier = place.depot.put(source)
+        assert place.peek(identifier) == b""
+        assert place.depot.info(identifier).sha256 == hashlib.sha256().hexdigest()
+
+
+def test_a_file_that_grows_is_not_put(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(LARGE)
+
+    def grow(done: int, total: int | None) -> None:
+        with path.open("ab") as file:
+            file.write(b"more")
+
+    refused(lambda: place.depot.put(path, progress=grow, identifier=ONE), "cannot take")
+    assert place.depot.state(ONE) is ObjectStateT.WRITABLE
+
+
+def test_a_progress_that_raises_stops_the_put(depot: Depot) -> None:
+    def stop(done: int, total: int | None) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        depot.put(LARGE, progress=stop, identifier=ONE)
+    assert depot.state(ONE) is ObjectStateT.WRITABLE
+    with pytest.raises(FileNotFoundError):
+        depot.put("no such file")
+
+
+def test_put_checks_the_digest(depot: Depot) -> None:
+    depot.put(b"hello", sha256=HELLO)
+    refused(lambda: depot.put(b"hallo", sha256=HELLO), "was promised")
+
+
+def test_get_to_paths_and_files(depot: Depot, tmp_path: Path) -> None:
+    identifier = depot.put(LARGE)
+    told: list[tuple[int, int | None]] = []
+    target = tmp_path / "target"
+    target.write_bytes(b"what was there before")
+    depot.get_to(identifier, target, progress=tell(told))
+    assert target.read_bytes() == LARGE
+    assert told[-1] == (len(LARGE), len(LARGE))
+    stream = io.BytesIO()
+    depot.get_to(identifier, stream)
+    assert stream.getvalue() == LARGE
+    with target.open("wb", buffering=0) as file:
+        depot.get_to(identifier, file)
+    assert target.read_bytes() == LARGE
+    depot.get_to(depot.put(b""), str(target))
+    assert target.read_bytes() == b""
+
+
+def test_a_get_that_stops_leaves_the_file_as_it_was(depot: Depot, tmp_path: Path) -> None:
+    identifier = depot.put(LARGE)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / "target"
+    target.write_bytes(b"before")
+
+    def stop(done: int, total: int | None) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        depot.get_to(identifier, target, progress=stop)
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [("target", b"before")]

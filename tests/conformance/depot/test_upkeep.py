@@ -1,0 +1,100 @@
+"""Several at once; scrub, sweep, links."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from objstore import StorageError
+from objstore.depot import Depot, Identifier, ObjectStateT
+from tests.conformance.depot.cases import LARGE, ONE, Place
+
+# Several at once
+
+
+def test_parts_written_by_threads(place: Place) -> None:
+    size = len(LARGE)
+    place.depot.reserve(ONE, size)
+    step = size // 64 + 1
+    offsets = list(range(0, size, step))
+
+    def write(mine: list[int]) -> None:
+        for at in mine:
+            place.depot.write(ONE, at, LARGE[at : at + step])
+
+    threads = [threading.Thread(target=write, args=(offsets[n::4],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    place.depot.finalize(ONE)
+    assert place.peek(ONE) == LARGE
+
+
+def test_of_many_who_reserve_or_finalize_one_wins(depot: Depot) -> None:
+    def race(act: Callable[[], object]) -> int:
+        won: list[int] = []
+        barrier = threading.Barrier(8)
+
+        def run() -> None:
+            barrier.wait()
+            try:
+                act()
+            except StorageError:
+                return
+            won.append(1)
+
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(won)
+
+    for _ in range(10):
+        identifier = Identifier.new()
+        assert race(lambda: depot.reserve(identifier, 3)) == 1  # noqa: B023
+        depot.write(identifier, 0, b"abc")
+        assert race(lambda: depot.finalize(identifier)) == 1  # noqa: B023
+        assert depot.read(identifier, 0, 9) == b"abc"
+        assert race(lambda: depot.purge(identifier)) == 1  # noqa: B023
+
+
+def test_a_reader_goes_on_while_its_blob_is_purged(depot: Depot) -> None:
+    identifier = depot.put(LARGE)
+    with depot.open(identifier) as blob:
+        assert blob.read(10) == LARGE[:10]
+        depot.purge(identifier)
+        assert blob.read() == LARGE[10:]
+
+
+# Upkeep
+
+
+def test_scrub_reads_all_readable_blobs(depot: Depot) -> None:
+    depot.put(b"hello")
+    depot.put(LARGE)
+    depot.reserve(ONE, 100)
+    told: list[tuple[int, int | None]] = []
+    found = depot.scrub(lambda done, total: told.append((done, total)))
+    assert found == (2, (), ())
+    total = len(LARGE) + 5
+    assert told[-1] == (total, total)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_sweep_takes_old_writable_blobs_alone(depot: Depot) -> None:
+    depot.reserve(ONE, 100)
+    kept = depot.put(b"hello")
+    assert depot.sweep() == []
+    assert depot.sweep(timedelta(hours=1)) == []
+    assert depot.state(ONE) is ObjectStateT.WRITABLE
+    assert depot.sweep(timedelta(0)) == [ONE]
+    assert list(depot.identifiers()) == [kept]
+
+
+def test_links_are_made_of_readable_blobs(depot: Depot) -> None:
+    depot.put(b"hello", identifier=ONE)
+    assert depot.link(ONE) == ONE.link
+    assert depot.open(Identifier.parse(depot.link(ONE))).read() == b"hello"

@@ -1,0 +1,91 @@
+"""What takes file objects takes blobs: zipfile, tarfile, shutil, csv, PIL, h5py."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from objstore.depot import Depot
+from tests.conformance.depot.cases import LARGE, Place
+
+h5py: Any = importlib.import_module("h5py")  # has no types
+
+
+@pytest.fixture(autouse=True)
+def _sound(depot: Depot) -> Any:
+    """Whatever a test wrote has the digest that was counted of it."""
+    yield
+    found = depot.scrub()
+    assert not found.damaged
+    assert found.sound
+
+
+def test_zipfile(place: Place) -> None:
+    with place.depot.create() as blob, zipfile.ZipFile(blob, "w") as archive:
+        archive.writestr("hello.txt", "hello", zipfile.ZIP_DEFLATED)
+        with archive.open("large", "w") as member:  # goes back to write its size
+            member.write(LARGE)
+    assert zipfile.is_zipfile(io.BytesIO(place.peek(blob.identifier) or b""))
+    with place.depot.open(blob.identifier) as found, zipfile.ZipFile(found) as archive:
+        assert archive.testzip() is None
+        assert archive.read("hello.txt") == b"hello"
+        assert archive.read("large") == LARGE
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w|", "w|bz2"])
+def test_tarfile(depot: Depot, tmp_path: Path, mode: Any) -> None:
+    (tmp_path / "member").write_bytes(LARGE)
+    with depot.create() as blob, tarfile.open(fileobj=blob, mode=mode) as archive:
+        archive.add(tmp_path / "member", "a/member")
+    with depot.open(blob.identifier) as found, tarfile.open(fileobj=found) as archive:
+        member = archive.extractfile("a/member")
+        assert member is not None
+        assert member.read() == LARGE
+
+
+def test_shutil_and_text(depot: Depot) -> None:
+    with depot.create() as blob:
+        shutil.copyfileobj(io.BytesIO(LARGE), blob)
+    target = io.BytesIO()
+    with depot.open(blob.identifier) as found:
+        shutil.copyfileobj(found, target)
+    assert target.getvalue() == LARGE
+    with depot.create() as blob, io.TextIOWrapper(blob, "utf-8", newline="") as text:
+        csv.writer(text).writerow(["é", 1])
+    with depot.open(blob.identifier) as found, io.TextIOWrapper(found, "utf-8", newline="") as text:
+        assert list(csv.reader(text)) == [["é", "1"]]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF", "WEBP", "PDF"])
+def test_pillow(depot: Depot, kind: str) -> None:
+    image = Image.linear_gradient("L")
+    with depot.create(meta={"type": kind}) as blob:
+        image.save(blob, kind)
+    if kind == "PDF":
+        return
+    with depot.open(blob.identifier) as found, Image.open(found) as again:
+        assert again.format == kind
+        assert again.size == image.size
+        if kind in ("PNG", "TIFF"):
+            assert again.tobytes() == image.tobytes()
+
+
+def test_h5py(depot: Depot) -> None:
+    numbers = list(range(100_000))
+    with depot.create() as blob, h5py.File(blob, "w") as file:
+        file["numbers"] = numbers
+        file["numbers"].attrs["unit"] = "m"
+        file.create_dataset("packed", data=numbers, chunks=True, compression="gzip")
+    with depot.open(blob.identifier) as found, h5py.File(found, "r") as file:
+        assert file["numbers"][()].tolist() == numbers
+        assert file["packed"][500:510].tolist() == numbers[500:510]
+        assert file["numbers"].attrs["unit"] == "m"
