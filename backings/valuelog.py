@@ -6,7 +6,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from threading import local
+from threading import Lock, local
 from typing import Any, Final, NoReturn
 from weakref import WeakSet
 
@@ -80,7 +80,7 @@ class _ClosedBell:
 
 
 class ValueLogStorage(Storage):
-    """Containers in a folder of value files. Every process that has it open holds all keys in memory.
+    """Containers in a folder of value files; each process that has it open holds all its keys.
 
     ``durability="full"`` has every commit on the disk when it returns, ``"os"`` leaves that to the
     operating system. ``wait`` is how many seconds a writer waits for others. ``capacity`` is given
@@ -121,6 +121,8 @@ class ValueLogStorage(Storage):
     def _set_up(self) -> None:
         lock = self._new_lock()
         self._threads = _Threads()
+        self._ending = Lock()
+        self._transactions: WeakSet[_Transaction] = WeakSet()  # guarded by _ending
         self._view = View(self._files, lock)
         self._writer = Writer(self._files, lock, self._view, self._certainty, self._wait)
 
@@ -134,7 +136,14 @@ class ValueLogStorage(Storage):
     def begin(self) -> None:
         if self.in_transaction:
             raise storages.running()
-        self._threads.transaction = _Transaction(*self._now())
+        self._threads.transaction = transaction = _Transaction(*self._now())
+        with self._ending:
+            self._transactions.add(transaction)
+
+    def _begin(self, *, write: bool) -> None:
+        self.begin()
+        if write:
+            self._reserve()
 
     def _now(self) -> tuple[Moment, int]:
         with self._view.guard:
@@ -159,6 +168,9 @@ class ValueLogStorage(Storage):
     def _end(self) -> _Transaction:
         transaction = self._running()
         self._threads.transaction = None
+        with self._ending:
+            self._require_open()
+            self._transactions.discard(transaction)
         return transaction
 
     def _running(self) -> _Transaction:
@@ -177,7 +189,11 @@ class ValueLogStorage(Storage):
         except BusyError:
             self.rollback()
             raise
-        transaction.writer = self._writer
+        with self._ending:
+            transaction.writer = self._writer
+            if self._is_closed:
+                transaction.release()
+                raise storages.closed(self.path)
         if transaction.number != self._view.number:
             if transaction.has_read:
                 self.rollback()
@@ -243,11 +259,14 @@ class ValueLogStorage(Storage):
         return transaction.changes
 
     def close(self) -> None:
-        if self._is_closed:
-            return
-        if self._threads.transaction is not None:
-            self.rollback()
-        self._is_closed = True
+        with self._ending:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            # Other threads' too, but for those that are about to be committed.
+            for transaction in self._transactions:
+                transaction.release()
+        self._threads.transaction = None
         _handles.discard(self)
         try:
             if not self.readonly:

@@ -77,6 +77,8 @@ from .transaction import Transaction
 from .values import MISSING
 
 if TYPE_CHECKING:
+    from .backings.filesystem.valuefile import Value, ValueFile, ValueFileInfo
+    from .backings.valuelog import ValueLogStorage
     from .events import Event, EventLog, RecordKeeper
 
 __all__ = [
@@ -134,6 +136,10 @@ __all__ = [
     "TransactionTimeoutError",
     "UnknownSchemeError",
     "ValidationError",
+    "Value",
+    "ValueFile",
+    "ValueFileInfo",
+    "ValueLogStorage",
     "VerificationError",
     "file",
     "open",
@@ -145,6 +151,10 @@ _LATER: Final = {
     "Event": ".events",
     "EventLog": ".events",
     "RecordKeeper": ".events",
+    "Value": ".backings.filesystem.valuefile",
+    "ValueFile": ".backings.filesystem.valuefile",
+    "ValueFileInfo": ".backings.filesystem.valuefile",
+    "ValueLogStorage": ".backings.valuelog",
 }
 
 

@@ -82,7 +82,13 @@ def test_the_core_imports_no_backing() -> None:
     for path in sources(ROOT / "objstore"):
         if path.suffix != ".py":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        nodes = set(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        if path == ROOT / "objstore" / "__init__.py":
+            # Names that are loaded later, told to type checkers alone.
+            for block in [node for node in nodes if isinstance(node, ast.If)]:
+                if ast.unparse(block.test) == "TYPE_CHECKING":
+                    nodes -= set(ast.walk(block))
+        for node in nodes:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]

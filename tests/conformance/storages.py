@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from objstore.backings.lmdb import LmdbStorage
 from objstore.backings.memory_storage import MemoryStorage
 from objstore.backings.sqlite import SqliteStorage
+from objstore.backings.valuelog import ValueLogStorage
 from objstore.storage import Backups, Checks, Lists, Savepoints, Scans, Storage
 
 
@@ -36,6 +38,8 @@ class StorageMaker(NamedTuple):
 STORAGES = [
     StorageMaker("memory", MemoryStorage, on_disk=False),
     StorageMaker("sqlite", SqliteStorage),
+    StorageMaker("lmdb", LmdbStorage),
+    StorageMaker("valuelog", ValueLogStorage),
 ]
 
 ON_DISK = [maker for maker in STORAGES if maker.on_disk]
