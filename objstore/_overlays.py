@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from ._merge import overlaid
 from .documents import Overlay
-from .values import MISSING, same
+from .values import JSON, MISSING, Missing, same
+
+if TYPE_CHECKING:
+    from ._merge import KeyOf
 
 
 class Overlays:
@@ -29,6 +33,11 @@ class Overlays:
     def hides(self, path: str) -> bool:
         """Whether the scope has a unit where the base would have a directory above ``path``."""
         return bool(self.made) and any(above in self.made for above in aboves(path))
+
+
+def laid(overlay: Overlay, base: JSON | Missing, keys: KeyOf) -> JSON | Missing:
+    """A scope's unit over what the base has now."""
+    return overlaid(overlay.base, overlay.value, base, schema_keys=keys)
 
 
 def _is_made(overlay: Overlay) -> bool:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ._merge import overlaid
-from ._overlays import Overlays, aboves
-from ._touched import touches
+from ._overlays import Overlays, aboves, laid
+from ._scoped_past import ScopePast
 from .documents import (
     DIRECTORY,
     Change,
@@ -29,13 +27,12 @@ from .documents import (
 from .errors import (
     ClosedError,
     ConflictError,
-    HistoryGone,
     KeyNotFoundError,
     LayoutError,
     ScopeNotFoundError,
 )
-from .pointer import split, unescape
-from .values import JSON, MISSING, Missing, same, show
+from .pointer import unescape
+from .values import JSON, MISSING, Missing, show
 
 if TYPE_CHECKING:
     from ._merge import KeyOf
@@ -69,11 +66,14 @@ class ScopedDocuments(Documents):
         self._keys_of: Final = keys_of
         self._closed = False
         self._indexed = Overlays({})  # replaced whole
-        self._recent: Final = lru_cache(maxsize=8)(self._past)
+        self._past: Final = ScopePast(documents, scope, keys_of)
 
     def head(self) -> int:
-        self._require_open()
-        return self._documents.head()
+        number = self._documents.head()
+        overlays = self._overlays()
+        if self._documents.head() == number:
+            self._past.remember(number, overlays)
+        return number
 
     # --- units ------------------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class ScopedDocuments(Documents):
         if overlay is None:
             return self._untouched(unit, overlays, at)
         base = self._base(unit, overlay, at)
-        value = self._laid(unit, overlay, base.value)
+        value = laid(overlay, base.value, self._keys_of(unit))
         return Loaded(value, None if value is MISSING else _Stamp(base.stamp, overlay.stamp))
 
     def _untouched(self, unit: str, overlays: Overlays, at: int | None) -> Loaded:
@@ -106,8 +106,14 @@ class ScopedDocuments(Documents):
                 raise
             return _NOTHING  # a directory of the base, behind a file of the scope
 
-    def _laid(self, unit: str, overlay: Overlay, base: JSON | Missing) -> JSON | Missing:
-        return overlaid(overlay.base, overlay.value, base, schema_keys=self._keys_of(unit))
+    def _overlays(self, at: int | None = None) -> Overlays:
+        self._require_open()
+        if at is not None:
+            return self._past.overlays(at)
+        now = self._documents.overlays(self._scope)
+        if self._indexed.by_unit is not now:
+            self._indexed = Overlays(now)
+        return self._indexed
 
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True
@@ -229,107 +235,16 @@ class ScopedDocuments(Documents):
             raise _conflict(Change(path, [*expected], [*expected]), [*keys])
         return base
 
+    # --- the past ---------------------------------------------------------------------------------
+
     def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
         """The commits of the base and of this scope, as they were seen in the scope."""
         self._require_open()
-        split(path)
-        found = self._documents.commits(after)
-        overlays = dict(self._overlays(after).by_unit) if after else {}
-        seen = (self._seen(commit, overlays) for commit in found)
-        return (commit for commit in seen if commit is not None and touches(commit, path))
+        return self._past.commits(after, path)
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         self._require_open()
-        overlays: dict[str, Overlay] | None = None
-
-        def hear_as_seen(commit: Commit) -> None:
-            nonlocal overlays
-            if overlays is None:
-                overlays = self._before(commit.number)
-            seen = self._seen(commit, overlays)
-            if seen is not None:
-                hear(seen)
-
-        return self._documents.listen(hear_as_seen)
-
-    def _before(self, number: int) -> dict[str, Overlay]:
-        try:
-            return dict(self._overlays(number - 1).by_unit)
-        except HistoryGone:  # compacted meanwhile: what the scope is now is as near as can be told
-            return dict(self._overlays().by_unit)
-
-    def _seen(self, commit: Commit, overlays: dict[str, Overlay]) -> Commit | None:
-        """A commit as it was seen in the scope; None if it was not. Keeps the overlays up."""
-        if commit.scope == self._scope:
-            for change in commit.changes:
-                base = self._base_at(change.unit, commit.number)
-                overlays[change.unit] = Overlay(base, change.new)
-            return commit
-        if commit.scope is not None:
-            return None
-        changes = [self._seen_change(change, overlays) for change in commit.changes]
-        left = tuple(change for change in changes if change.old is not change.new)
-        return commit._replace(changes=left) if left else None
-
-    def _seen_change(self, change: Change, overlays: Mapping[str, Overlay]) -> Change:
-        overlay = overlays.get(change.unit)
-        if overlay is None:
-            return change
-        old, new = (self._laid(change.unit, overlay, value) for value in (change.old, change.new))
-        return change._replace(old=old, new=old if same(old, new) else new)
-
-    # --- what the scope has changed ---------------------------------------------------------------
-
-    def _overlays(self, at: int | None = None) -> Overlays:
-        self._require_open()
-        if at is not None:
-            return self._recent(at)
-        now = self._documents.overlays(self._scope)
-        if self._indexed.by_unit is not now:
-            self._indexed = Overlays(now)
-        return self._indexed
-
-    def _past(self, number: int) -> Overlays:
-        """What the scope had changed at a commit. Raises as ``Documents.load``."""
-        now = self._overlays()
-        later = [*self._documents.commits(number)]
-        if any(commit.scope == self._scope for commit in later):
-            return self._replayed(number)
-        if not now.by_unit and later and len(later) < later[-1].number - number:
-            # A commit that is gone may be the one that deleted the scope.
-            raise self._gone(number)
-        return now
-
-    def _replayed(self, number: int) -> Overlays:
-        """The same, from the commits up to there."""
-        found: dict[str, Overlay] = {}
-        last = missing = 0
-        for commit in self._documents.commits():
-            if commit.number > number:
-                break
-            missing += commit.number - last - 1
-            last = commit.number
-            if commit.scope == self._scope:
-                missing = 0
-                for change in commit.changes:
-                    base = self._base_at(change.unit, commit.number)
-                    found[change.unit] = Overlay(base, change.new, object())
-        if missing or last < number:
-            # What a commit changed that is gone is in a later one, if it was one of this scope.
-            raise self._gone(number)
-        return Overlays(found)
-
-    def _base_at(self, unit: str, number: int) -> JSON | Missing:
-        try:
-            return self._documents.load(unit, at=number).value
-        except LayoutError:
-            return MISSING
-
-    def _gone(self, number: int) -> HistoryGone:
-        return HistoryGone(
-            f"what the scope {show(self._scope)} was at commit {number} is not known any more: "
-            "compaction removed commits that may be its own"
-        )
+        return self._past.listen(hear)
 
     # --- of the base, or none of a scope's business -----------------------------------------------
 

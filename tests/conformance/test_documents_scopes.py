@@ -470,10 +470,30 @@ def test_the_past_of_a_scope_that_compaction_may_have_taken_is_gone(place: Store
     scope.root.people["ada"].name = "Second"  # 5
     place.root.people["bob"].born = 2  # 6
     place.compact(only(4))
-    assert scope.at(6).root.people["ada"].name == "Second"
+    again = place.scope("mine")
+    assert [again.at(n).root.people["ada"].name for n in (5, 6)] == ["Second", "Second"]
     with pytest.raises(HistoryGone, match="mine"):
-        _ = scope.at(4).root.people["ada"].name
+        _ = again.at(4).root.people["ada"].name
     assert place.at(4).root.people["bob"].born == 1
+
+
+def test_a_transaction_of_a_scope_reads_its_start_whatever_was_compacted(
+    place: Store[Place],
+) -> None:
+    scope = place.scope("mine")
+    for name in ("First", "Second"):
+        scope.root.people["ada"].name = name
+        place.root.people["ada"].tags.append(name)
+    place.compact(NEWEST)
+    with scope.transaction():
+        place.scope("mine").root.people["ada"].name = "Third"
+        place.root.people["bob"].name = "Third"
+        assert scope.root.people["ada"].contents == {
+            "name": "Second",
+            "tags": ["a", "First", "Second"],
+            "born": 1815,
+        }
+        assert scope.root.people["bob"].name == "Bob"
 
 
 # Places
