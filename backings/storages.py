@@ -12,8 +12,10 @@ from objstore.errors import (
     ContainerNotFoundError,
     DuplicateContainerError,
     DuplicateStorageError,
+    FormatError,
     KeyNotFoundError,
     ReadOnlyError,
+    StorageError,
     StorageNotFoundError,
     TransactionError,
 )
@@ -102,3 +104,10 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def goes_on(error: StorageError) -> bool:
+    """Whether a transaction goes on after this error: it was told before anything was written."""
+    return isinstance(
+        error, ContainerNotFoundError | DuplicateContainerError | ReadOnlyError | FormatError
+    )

@@ -134,6 +134,10 @@ class Files:
         except OSError as error:
             self._refused("look at", path, error)
 
+    def may_write(self, path: str) -> bool:
+        """Whether this process has the permission to change what is at ``path``."""
+        return os.access(path, os.W_OK)
+
     def read_link(self, path: str) -> str:
         try:
             return os.readlink(path)

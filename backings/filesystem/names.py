@@ -230,6 +230,16 @@ def meeting_draft(root: str, id: str, uuid: UUID) -> str:
     return f"{meeting(root, id)}/{temporary(str(uuid))}"
 
 
+def lmdb_data(folder: str) -> str:
+    """The file of a Storage in LMDB, by the name that LMDB gives it."""
+    return f"{folder}/data.mdb"
+
+
+def lmdb_turn(folder: str) -> str:
+    """The file that the writer of a Storage in LMDB locks."""
+    return f"{folder}/turn.lock"
+
+
 def ignore(root: str) -> str:
     """The file that keeps git out of the engine's folder."""
     return f"{engine(root)}/.gitignore"

@@ -114,3 +114,17 @@ def test_scans_by_prefix_and_range(scans: Scans) -> None:
     assert found == [name for name in NAMES if name.startswith("a") and "aa" <= name < "ab"]
     assert list(scans.scan("c", prefix="a", start="b")) == []
     assert list(scans.scan("c", prefix="b", stop="a")) == []
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scans_of_many_long_keys(storage: Storage, reverse: bool) -> None:
+    """More than are fetched at a time, in groups that begin alike for longer than some keys."""
+    keys = [f"{n // 7:04}" * 130 + f"{n:05}" for n in range(3000)]
+    storage.add_container("c")
+    storage.set_container_items("c", {key: str(n) for n, key in enumerate(keys)})
+    expected = [(key, str(n)) for n, key in enumerate(keys)]
+    assert isinstance(storage, Scans)
+    found = list(storage.scan("c", reverse=reverse))
+    assert found == (expected[::-1] if reverse else expected)
+    found = list(storage.scan("c", start=keys[700], stop=keys[2200], reverse=reverse))
+    assert found == (expected[700:2200][::-1] if reverse else expected[700:2200])

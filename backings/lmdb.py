@@ -1,0 +1,464 @@
+"""Storage in an LMDB file: the fastest reads, by any number of processes.
+
+The format is described in docs/formats/lmdb.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
+from operator import add
+from struct import Struct
+from threading import local
+from typing import Any, Final, TypeVar, cast
+
+import lmdb
+
+from objstore.errors import BusyError, ConflictError, CorruptionError, StorageError
+from objstore.storage import Items, Progress, Storage, Value, as_pairs, as_text, as_value
+
+from . import lmdb_files, storages
+from . import lmdb_records as records
+from .checks import check_options
+from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
+from .lmdb_work import Work, begin, chunks
+
+T = TypeVar("T")
+
+_crc32c: Final = records.crc32c
+_sum: Final = Struct(">I").unpack_from
+_TEXT: Final = ord("s")
+
+
+class _Threads(local):
+    """What each thread has of its own."""
+
+    work: Work | None = None
+
+
+class LmdbStorage(Storage):
+    """Containers in an LMDB file in the folder ``path``; any number of processes may use it.
+
+    ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
+    survives the program; a power cut may take the last ones). ``wait`` is how many seconds a writer
+    waits for others before BusyError. ``map_size`` is how many bytes of address space to begin
+    with; it grows when it must. Every item has a checksum, which every read verifies.
+
+    A process may fork at any time but in the middle of a transaction or an iteration of its own:
+    the child is then refused this file. A transaction or an iteration that lasts keeps the space of
+    what was deleted meanwhile from being used again.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        create: bool = False,
+        readonly: bool = False,
+        *,
+        durability: str = "full",
+        wait: float = storages.WAIT,
+        map_size: int | None = None,
+    ) -> None:
+        super().__init__(path, create, readonly)
+        check_options(durability, "eager")
+        self._wait: Final = wait
+        folder = os.path.realpath(self.path)
+        if create:
+            lmdb_files.create(folder, self.path)
+        else:
+            lmdb_files.require(folder, self.path)
+        self._environment: Final = shared(folder, durability, map_size)
+        self._closed = False
+        self.forget()
+        try:
+            with self._reading() as txn:
+                lmdb_files.require_own(txn, self.path)
+        except BaseException:
+            self.close()
+            raise
+        storages_of_all.add(self)
+
+    def forget(self) -> None:
+        """Have nothing begun, as in a process that was forked just now."""
+        self._threads = _Threads()
+        self._prefixes: dict[str, bytes] = {}
+        """Of containers of committed states. A number is given once, so that there are no items
+        where an entry is out of date."""
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._current() is not None
+
+    def begin(self) -> None:
+        self._begin(write=False)
+
+    def _begin(self, *, write: bool) -> None:
+        if self._current() is not None:
+            raise storages.running()
+        work = Work(self._environment, self._wait)
+        try:
+            if write:
+                work.reserve()
+            else:
+                work.read()
+        except BaseException:
+            work.end()
+            raise
+        self._threads.work = work
+
+    def commit(self) -> None:
+        work = self._running()
+        self._threads.work = None
+        work.commit()
+
+    def rollback(self) -> None:
+        work = self._running()
+        self._threads.work = None
+        work.end()
+
+    def _current(self) -> Work | None:
+        work = self._threads.work
+        if self._closed:
+            if work is not None:
+                self._threads.work = None
+                work.end()
+            raise storages.closed(self.path)
+        return work
+
+    def _running(self) -> Work:
+        work = self._current()
+        if work is None:
+            raise storages.not_running()
+        return work
+
+    def _nested(self) -> AbstractContextManager[None] | None:
+        return None if self._current() is None else self.savepoint()
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        work = self._running()
+        count = len(work.done)
+        try:
+            yield
+        except BaseException:
+            if self._threads.work is work:
+                work.back_to(count)
+            raise
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._prefixes = {}
+        work, self._threads.work = self._threads.work, None
+        if work is not None:
+            work.end()
+        leave(self._environment)
+
+    # --- how a call is done -----------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Generator[Txn]:
+        """A transaction of LMDB's for what one call reads."""
+        work = self._current()
+        try:
+            if work is not None:
+                work.has_read = True
+                yield work.txn
+                return
+            with begin(self._environment, self._wait) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise mapped(error, self.path) from error
+
+    def _write(self, step: Callable[[Txn], T]) -> T:
+        """Do what one call writes; in a transaction of its own if in no other."""
+        work = self._current()
+        if self.readonly:
+            raise storages.readonly(self.path)
+        if work is None:
+            return self._write_alone(step)
+        try:
+            work.reserve()
+            return work.do(step)
+        except (BusyError, ConflictError, StorageError) as error:
+            if not storages.goes_on(error):
+                self._threads.work = None
+                work.end()
+            raise
+
+    def _write_alone(self, step: Callable[[Txn], T]) -> T:
+        work = Work(self._environment, self._wait)
+        try:
+            work.reserve()
+            result = work.do(step)
+            work.commit()
+        finally:
+            work.end()
+        return result
+
+    def _find(self, txn: Txn, c_id: object) -> records.Entry:
+        """A container's entry. Raises ContainerNotFoundError."""
+        name = str(c_id)
+        if storages.is_storable(name):
+            stored = records.stored_key(records.CATALOGUE, name.encode())
+            record = txn.get(stored)
+            if record is not None:
+                try:
+                    return records.read_entry(stored, record)
+                except ValueError:
+                    raise records.corrupt(stored, self.path) from None
+        raise storages.no_container(name)
+
+    # --- containers -------------------------------------------------------------------------------
+
+    def add_container(self, c_id: str) -> None:
+        name = as_text(c_id, "container")
+
+        def step(txn: Txn) -> None:
+            number = records.following(txn.get(records.HEADER_KEY) or b"") or 1
+            if not txn.put(*records.entry(name, number, 0), overwrite=False):
+                raise storages.duplicate_container(name)
+            txn.put(records.HEADER_KEY, records.header(number + 1))
+
+        self._write(step)
+
+    def clear(self) -> None:
+        def step(txn: Txn) -> None:
+            header = txn.get(records.HEADER_KEY)
+            txn.drop(self._environment.main(txn), delete=False)
+            txn.put(records.HEADER_KEY, cast("bytes", header))
+
+        self._write(step)
+
+    def clear_container(self, c_id: str) -> None:
+        def step(txn: Txn) -> None:
+            entry = self._find(txn, c_id)
+            _empty(txn, entry)
+            txn.put(*records.entry(entry.name, entry.number, 0))
+
+        self._write(step)
+
+    def delete_container(self, c_id: str) -> None:
+        def step(txn: Txn) -> None:
+            entry = self._find(txn, c_id)
+            _empty(txn, entry)
+            txn.delete(records.stored_key(records.CATALOGUE, entry.name.encode()))
+
+        self._write(step)
+
+    def get_container_len(self, c_id: str) -> int:
+        with self._reading() as txn:
+            return self._find(txn, c_id).size
+
+    def get_containers(self) -> Iterator[str]:
+        with self._reading() as txn:
+            rows = chain.from_iterable(
+                chunks(lambda: txn, records.CATALOGUE, records.HEADER_KEY, reverse=False)
+            )
+            try:
+                return iter(sorted(records.read_entry(*row).name for row in rows))
+            except ValueError as error:
+                raise CorruptionError(str(error), file=self.path) from None
+
+    # --- reading items ----------------------------------------------------------------------------
+
+    def get_container_item(self, c_id: str, key: Any) -> Value:
+        try:
+            stored = self._prefixes[c_id] + key.encode()
+            if self._threads.work is None:
+                with self._environment.begin() as txn:
+                    record = txn.get(stored)
+                # The same as opened and value_of, written out, as reads come by the million.
+                if record is not None and len(stored) < records.CUT_AT:
+                    body = record[4:]
+                    if _sum(record)[0] == _crc32c(body + stored):
+                        return body[1:].decode() if body[0] == _TEXT else body[1:]
+        except (AttributeError, KeyError, TypeError, UnicodeEncodeError, lmdb.Error):
+            pass  # what is not as usual is done in the usual order
+        return self._get(c_id, str(key))
+
+    def _get(self, c_id: object, key: str) -> Value:
+        with self._reading() as txn:
+            entry = self._find(txn, c_id)
+            value = self._value(txn, entry, key)
+        if self._threads.work is None:
+            self._prefixes[str(c_id)] = entry.prefix
+        if value is None:
+            raise storages.no_key(str(c_id), key)
+        return value
+
+    def _value(self, txn: Txn, entry: records.Entry, key: str) -> Value | None:
+        if not storages.is_storable(key):
+            return None
+        stored = records.stored_key(entry.prefix, key.encode())
+        record = txn.get(stored)
+        if record is None:
+            return None
+        try:
+            return records.value_of(records.opened(stored, record))
+        except ValueError:
+            raise records.corrupt(stored, self.path) from None
+
+    def get_container_items(
+        self, c_id: str, keys: Iterable[Any] | None = None
+    ) -> Iterator[tuple[str, Value | None]]:
+        if keys is None:
+            return self.scan(c_id)
+        names = [str(key) for key in keys]
+        with self._reading() as txn:
+            entry = self._find(txn, c_id)
+            return iter([(name, self._value(txn, entry, name)) for name in names])
+
+    def get_container_keys(self, c_id: str) -> Iterator[str]:
+        return (key for key, _ in self.scan(c_id))
+
+    def scan(
+        self,
+        c_id: str,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+    ) -> Iterator[tuple[str, Value]]:
+        low, high = storages.bounds(prefix, start, stop)
+        work = self._current()
+        if work is not None:
+            work.has_read = True
+            with self._reading() as txn:
+                entry = self._find(txn, c_id)
+            return self._items(work, entry, low, high, reverse)
+        kept = self._kept(c_id, low, high, reverse)
+        next(kept)
+        return cast("Iterator[tuple[str, Value]]", kept)
+
+    def _kept(
+        self, c_id: object, low: str, high: str | None, reverse: bool
+    ) -> Generator[tuple[str, Value] | None]:
+        """The items of a state that is kept until all have come."""
+        work = Work(self._environment, self._wait)
+        try:
+            work.read()
+            entry = self._find(work.txn, c_id)
+            yield None  # the call that made the generator is over
+            yield from self._items(work, entry, low, high, reverse)
+        finally:
+            work.end()
+
+    def _items(
+        self, work: Work, entry: records.Entry, low: str, high: str | None, reverse: bool
+    ) -> Iterator[tuple[str, Value]]:
+        first, end = records.span(entry.prefix, low, high)
+        rows = chain.from_iterable(chunks(lambda: work.txn, first, end, reverse=reverse))
+        try:
+            yield from records.items(rows, low, high, reverse=reverse, file=self.path)
+        except lmdb.Error as error:
+            raise mapped(error, self.path) from error
+
+    # --- writing items ----------------------------------------------------------------------------
+
+    def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
+        name, kept = as_text(key), as_value(value)
+
+        def step(txn: Txn) -> None:
+            entry = self._find(txn, c_id)
+            stored, record = records.item(entry.prefix, name, kept)
+            if txn.put(stored, record, overwrite=False):
+                _recount(txn, entry, 1)
+            else:
+                txn.put(stored, record)
+
+        self._write(step)
+
+    def set_container_items(self, c_id: str, items: Items) -> None:
+        batch = _Batch(items)
+
+        def step(txn: Txn) -> None:
+            entry = self._find(txn, c_id)
+            before = txn.stat()["entries"]
+            txn.cursor().putmulti(batch.rows(entry.prefix))
+            _recount(txn, entry, txn.stat()["entries"] - before)
+
+        self._write(step)
+
+    def delete_container_item(self, c_id: str, key: Any) -> bool:
+        return self._delete(c_id, [key]) == 1
+
+    def delete_container_items(self, c_id: str, keys: Iterable[Any]) -> None:
+        self._delete(c_id, keys)
+
+    def _delete(self, c_id: str, keys: Iterable[Any]) -> int:
+        names = [name for key in keys if storages.is_storable(name := str(key))]
+
+        def step(txn: Txn) -> int:
+            entry = self._find(txn, c_id)
+            stored = [records.stored_key(entry.prefix, name.encode()) for name in names]
+            gone = sum(map(txn.delete, stored))
+            _recount(txn, entry, -gone)
+            return gone
+
+        return self._write(step)
+
+    # --- as a whole -------------------------------------------------------------------------------
+
+    def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Copy the newest commit to a new folder. Raises DuplicateStorageError."""
+        self._current()
+        with self._environment.opened() as env:
+            lmdb_files.copy(env, os.path.realpath(target), os.fspath(target), progress)
+
+    def check(self) -> list[CorruptionError]:
+        """Everything that is wrong: order, every checksum, every count."""
+        with self._reading() as txn:
+            return lmdb_files.check(txn, self.path)
+
+
+class _Batch:
+    """Items to be set together, in the order of keys, in which LMDB stores them fastest."""
+
+    def __init__(self, items: Items) -> None:
+        pairs = {str(key): value for key, value in as_pairs(items)}
+        self._keys: Final = sorted(pairs)
+        self._values: Final[list[Value]] = [
+            value if type(value) is str else as_value(value)
+            for value in map(pairs.__getitem__, self._keys)
+        ]
+        self._plain = False
+        try:
+            self._names: Final = list(map(str.encode, self._keys))
+            if set(map(type, self._values)) == {str}:
+                self._data = list(map(str.encode, cast("list[str]", self._values)))
+                self._plain = max(map(len, self._names)) + records.NUMBER.size < records.CUT_AT
+        except UnicodeEncodeError:
+            # Says which it is.
+            for key, value in zip(self._keys, self._values, strict=True):
+                as_text(key)
+                as_value(value)
+            raise
+
+    def rows(self, prefix: bytes) -> list[records.Raw]:
+        if not self._plain:
+            return [
+                records.item(prefix, *pair) for pair in zip(self._keys, self._values, strict=True)
+            ]
+        # Without a loop in Python, for what most batches are.
+        stored = list(map(prefix.__add__, self._names))
+        bodies = list(map(b"s".__add__, self._data))
+        sums = map(records.pack_sum, map(_crc32c, map(add, bodies, stored)))
+        return list(zip(stored, map(add, sums, bodies), strict=True))
+
+
+def _recount(txn: Txn, entry: records.Entry, by: int) -> None:
+    if by:
+        txn.put(*records.entry(entry.name, entry.number, entry.size + by))
+
+
+def _empty(txn: Txn, entry: records.Entry) -> None:
+    cursor = txn.cursor()
+    left = cursor.set_range(entry.prefix)
+    while left and cursor.key().startswith(entry.prefix):
+        left = cursor.delete() and bool(cursor.key())

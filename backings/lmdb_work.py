@@ -1,0 +1,190 @@
+"""A thread's transaction on an LMDB file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import lmdb
+
+from objstore.errors import TransactionError
+
+from . import storages
+from .lmdb_env import Environment, Txn, enter, leave, mapped
+from .lmdb_records import Raw
+
+T = TypeVar("T")
+
+ROWS: Final = 512
+"""How many items are fetched at a time."""
+
+Step = Callable[[Txn], Any]
+"""Something done to a writing transaction: done again the same way where the map had to grow."""
+
+
+class Work:
+    """A transaction: a reading one of LMDB's, and a writing one from the first write on.
+
+    It keeps what was done, to do it again in a larger map, or without its end at a savepoint.
+    LMDB wants a writing transaction ended by the thread that began it.
+    """
+
+    def __init__(self, environment: Environment, wait: float) -> None:
+        self.has_read = False
+        self.writes = False
+        """Whether it has the turn to write."""
+        self.done: list[Step] = []
+        self._environment: Final = environment
+        self._wait: Final = wait
+        self._process: Final = os.getpid()
+        self._mark: Final = object()
+        self._state = 0
+        self._txn: Txn | None = None
+        enter(environment)
+        environment.held.add(self._mark)
+
+    @property
+    def txn(self) -> Txn:
+        """LMDB's transaction. Raises TransactionError when all is over."""
+        if self._txn is None:
+            raise TransactionError("the transaction of this iteration has ended")
+        return self._txn
+
+    def read(self) -> None:
+        """Begin to see one state."""
+        self._txn = begin(self._environment, self._wait)
+        self._state = self._txn.id()
+
+    def reserve(self) -> None:
+        """Wait until this transaction may write. Raises ConflictError, and ends, if overtaken."""
+        if self.writes:
+            return
+        self._environment.take_turn(self._wait)
+        self.writes = True
+        if self._txn is not None:
+            self._txn.abort()
+        self._begin_writing()
+        if self.has_read and self.txn.id() != self._state + 1:
+            raise storages.overtaken(self._environment.folder)
+        self._state = self.txn.id() - 1
+
+    def _begin_writing(self) -> None:
+        self._txn = None
+        self._txn = begin(self._environment, self._wait, write=True)
+
+    def do(self, step: Callable[[Txn], T]) -> T:
+        """Do a step of writing, in a larger map if it takes that."""
+        while True:
+            try:
+                result = step(self.txn)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.Error as error:
+                raise mapped(error, self._environment.folder) from error
+            else:
+                self.done.append(step)
+                return result
+
+    def _grow(self) -> None:
+        self.txn.abort()
+        self._environment.held.discard(self._mark)
+        self._environment.grow(self._wait)
+        self._environment.held.add(self._mark)
+        self._again(len(self.done))
+
+    def back_to(self, count: int) -> None:
+        """Take back all steps but the first ``count``."""
+        if count < len(self.done):
+            self.txn.abort()
+            self._again(count)
+
+    def _again(self, count: int) -> None:
+        """Begin anew, and do the first ``count`` steps."""
+        self._begin_writing()
+        if self.txn.id() != self._state + 1:  # a program that does not know of our turns
+            raise storages.overtaken(self._environment.folder)
+        steps, self.done = self.done[:count], []
+        for step in steps:
+            self.do(step)
+
+    def commit(self) -> None:
+        txn = self.txn
+        try:
+            if self.writes:
+                self._commit(txn)
+        except lmdb.Error as error:
+            raise mapped(error, self._environment.folder) from error
+        finally:
+            self.end()
+
+    def _commit(self, txn: Txn) -> None:
+        try:
+            txn.commit()
+        except lmdb.MapFullError:
+            self._grow()
+            self._commit(self.txn)
+
+    def end(self) -> None:
+        """Take back what is not committed, and let others write. Again does nothing."""
+        if self._mark not in self._environment.held:
+            return
+        try:
+            if self._txn is not None:
+                self._txn.abort()
+        finally:
+            self._txn = None
+            self._environment.held.discard(self._mark)
+            if self.writes:
+                self.writes = False
+                self._environment.end_turn()
+            leave(self._environment)
+
+    def __del__(self) -> None:
+        # The thread ended in the middle of it. In a forked child it is the parent's.
+        if self._process == os.getpid():
+            self.end()
+
+
+def begin(environment: Environment, wait: float, *, write: bool = False) -> Txn:
+    """Begin a transaction of LMDB's, in a larger map if another process has made it so."""
+    while True:
+        try:
+            return environment.begin(write=write)
+        except lmdb.MapResizedError:
+            environment.grow(wait)
+        except lmdb.Error as error:
+            raise mapped(error, environment.folder) from error
+
+
+def chunks(
+    transaction: Callable[[], Txn], start: bytes, end: bytes, *, reverse: bool
+) -> Iterator[list[Raw]]:
+    """The rows from ``start`` on and before ``end``, bit by bit, as they may change meanwhile."""
+    while True:
+        rows = _fetch(transaction(), start, end, reverse=reverse)
+        if not rows:
+            return
+        yield rows
+        if len(rows) < ROWS:
+            return
+        if reverse:
+            end = rows[-1][0]
+        else:
+            start = rows[-1][0] + b"\0"
+
+
+def _fetch(txn: Txn, start: bytes, end: bytes, *, reverse: bool) -> list[Raw]:
+    """The first rows of a range, in order or backwards."""
+    cursor = txn.cursor()
+    if reverse:
+        found = cursor.prev() if cursor.set_range(end) else cursor.last()
+        rows = list(islice(cursor.iterprev(), ROWS)) if found else []
+        while rows and rows[-1][0] < start:
+            rows.pop()
+    else:
+        rows = list(islice(cursor.iternext(), ROWS)) if cursor.set_range(start) else []
+        while rows and rows[-1][0] >= end:
+            rows.pop()
+    return rows
