@@ -90,8 +90,10 @@ class Recording(Quick):
                 yield CrashState(happened, tuple(notes), self.root, disk.after_crash(random))
             if happened < len(self.events):
                 event = self.events[happened]
-                notes += event.arguments if event.step == "note" else ()
-                disk.do(event)
+                if event.step == "note":
+                    notes += event.arguments
+                else:
+                    disk.do(event)
 
     # What is recorded
 
