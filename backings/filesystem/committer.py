@@ -21,7 +21,7 @@ from objstore.errors import (
     TransactionError,
 )
 from objstore.patch import merge
-from objstore.values import MISSING, same
+from objstore.values import JSON, MISSING, Missing, same
 
 from .commitlog import Position, Writer
 from .contents import parse, render
@@ -35,7 +35,7 @@ from .recovery import Edit, Recovery
 from .settling import Settling
 from .stamps import Stamp, digest
 from .telling import Teller
-from .tree import Tree
+from .tree import Content, Tree
 
 _ATTEMPTS: Final = 5
 """How often a file is written that somebody edits at the same moment, before it is left as it is.
@@ -134,10 +134,11 @@ class Committer:
                 self._enter_edits(writer, edits)
 
     def _drop_superseded(self) -> None:
-        """What others committed since is theirs to write."""
+        """What others committed since is theirs to write; until then the file may be behind."""
         for unit, due in list(self.pending.units.items()):
             if self._ledger.changed(unit) > due.number:
                 del self.pending.units[unit]
+                self._ledger.doubt(unit, due.since)
 
     def _edits(self, steps: Sequence[Step]) -> list[Edit]:
         """What somebody else had made of the files before these steps, if the log has it not."""
@@ -184,9 +185,9 @@ class Committer:
         return number, position
 
     def _done(self) -> int | None:
-        return self._ledger.done(
-            min((due.number for due in self.pending.units.values()), default=None)
-        )
+        """What the next record says is in its files."""
+        first = [due.since for due in self.pending.units.values()]
+        return self._ledger.done(min(first, default=None))
 
     def _revision(self, step: Step) -> Revision:
         due = step.due
@@ -227,7 +228,7 @@ class Committer:
     def _apply(self, writer: Writer) -> None:
         if writer.head > self._ledger.taken:
             self._ledger.refresh()
-            self._drop_superseded()
+        self._drop_superseded()
         failure: BackingError | None = None
         dues = [due for due in self.pending.units.values() if due.is_durable]
         for due in sorted(dues, key=lambda due: due.number):
@@ -267,20 +268,33 @@ class Committer:
             value = MISSING if content is None else parse(content.data, source)
         except FormatError:
             return None
+        if self.settling.is_older(unit, content, value, due.content):
+            # Another process has brought it further than it was; not as far as this.
+            made = Due(due.place, due.path, content, value, due.new, due.data, due.stamp)
+            made.number, made.since, made.is_durable = due.number, due.since, True
+        else:
+            made = self._with_edit(writer, due, content, value)
+        self.pending.units[unit] = made
+        return made
+
+    def _with_edit(
+        self, writer: Writer, due: Due, content: Content | None, value: JSON | Missing
+    ) -> Due:
+        """What is due with an edit on top, which is entered unless the commit has it too."""
+        source = self._files.relative(due.path)
         merged = merge(due.old, due.new, value).value
         data = None
         if merged is not MISSING:
-            data = render(content and content.data, value, merged, source)
+            data = render(None if content is None else content.data, value, merged, source)
         stamp = Stamp(due.path, None if data is None else digest(data), None)
         made = Due(due.place, due.path, content, value, merged, data, stamp)
-        edit = Edit(unit, merged, NO_FILE if data is None else stamp.digest)
+        made.number, made.since, made.is_durable = due.number, due.since, True
         if not same(merged, due.new):
-            entered = self._enter_edits(writer, [edit])
-            made.number = due.number if entered is None else entered.number
-        else:
-            made.number = due.number
-        stamp.number, made.is_durable = made.number, True
-        self.pending.units[unit] = made
+            after = NO_FILE if data is None else stamp.digest
+            entered = self._enter_edits(writer, [Edit(due.place.pointer, merged, after)])
+            if entered is not None:
+                made.number = entered.number
+        stamp.number = made.number
         return made
 
     def _apply_later(self) -> None:

@@ -314,7 +314,7 @@ class FilesystemDocuments(Documents):
             content = verdict.content
             path = self._places.at(unit).files[0] if content is None else content.path
             stamp = Stamp(path, None, None if content is None else signature(content.status))
-            stamp.through = traces[-1].link.number
+            stamp.through = traces[-1].number
             return Loaded(value, stamp)
         if verdict.state is State.SAME:
             self._ledger.settle(unit)

@@ -39,7 +39,7 @@ class Revision(NamedTuple):
 class Trace(NamedTuple):
     """A change that may not be in the unit's file yet."""
 
-    link: Link
+    number: int
     before: str | None
     after: str | None
 
@@ -116,10 +116,22 @@ class Ledger:
     def done(self, due: int | None) -> int | None:
         """What a record to be made says is done, if ``due`` is the first commit that is not."""
         with self._guard:
-            first = [traces[0].link.number for traces in self._strange.values()]
+            first = [traces[0].number for traces in self._strange.values()]
         if due is not None:
             first.append(due)
         return min(first) - 1 if first else None
+
+    def doubt(self, unit: str, since: int) -> None:
+        """Any change of the unit from commit ``since`` on may be missing in its file."""
+        with self._guard:
+            traces: list[Trace] = []
+            head = self._loaded().units.get(unit)
+            link = None if head is None else head.link
+            while link is not None and link.number >= since:
+                entry = self.past.change(unit, link).entry
+                traces.append(Trace(link.number, entry.before, entry.after))
+                link = entry.last
+            self._strange[unit] = traces[::-1]
 
     def settle(self, unit: str) -> None:
         """The unit's file is what the log says, or will be made so by this handle."""
@@ -267,7 +279,7 @@ class Ledger:
             self.other_scopes += 1
         if said.scope is None:
             for entry in said.entries:
-                trace = Trace(link, entry.before, entry.after)
+                trace = Trace(link.number, entry.before, entry.after)
                 self._strange.setdefault(entry.unit, []).append(trace)
                 self._changed[entry.unit] = link.number
 
@@ -276,7 +288,7 @@ class Ledger:
         if self.stopped:
             return
         for unit, traces in list(self._strange.items()):
-            kept = [one for one in traces if one.link.number > done]
+            kept = [one for one in traces if one.number > done]
             if not kept:
                 del self._strange[unit]
             elif len(kept) < len(traces):

@@ -36,6 +36,7 @@ class Due:
         "old",
         "path",
         "place",
+        "since",
         "stamp",
     )
 
@@ -63,6 +64,8 @@ class Due:
         self.stamp: Final = stamp
         self.number = 0
         """The commit; 0 before it has one."""
+        self.since = 0
+        """The first commit of the unit that may not be in the file."""
         self.is_ready = False
         """Whether the bytes are in the temporary file."""
         self.is_durable = False
@@ -139,8 +142,10 @@ class Pending:
 
     def add(self, due: Due, number: int) -> None:
         """Have a unit be due, as commit ``number`` made it so; it is not on the disk yet."""
-        due.number = due.stamp.number = number
+        due.number = due.since = due.stamp.number = number
         due.before = self.units.get(due.place.pointer)
+        if due.before is not None:
+            due.since = due.before.since
         self.units[due.place.pointer] = due
 
     def confirm(self, due: Due) -> None:

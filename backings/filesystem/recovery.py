@@ -131,7 +131,7 @@ class Recovery:
         if verdict.content is not None:
             self._pending.touch(verdict.content.target)
         if verdict.state in (State.BEHIND, State.TORN):
-            self._have_written(unit, verdict)
+            self._have_written(unit, verdict, self._ledger.strange(unit)[0].number)
         self._ledger.settle(unit)
         if verdict.state is State.EDITED:
             content = verdict.content
@@ -139,7 +139,7 @@ class Recovery:
             return [Edit(unit, verdict.value, now)]
         return []
 
-    def _have_written(self, unit: str, verdict: Verdict) -> None:
+    def _have_written(self, unit: str, verdict: Verdict, since: int) -> None:
         """Have a unit's file made what the log says."""
         content, place = verdict.content, self._places.at(unit)
         if verdict.state is State.TORN and content is not None and content.data:
@@ -154,7 +154,7 @@ class Recovery:
         stamp = Stamp(path, None if data is None else digest(data), None)
         due = Due(place, path, content, verdict.value, new, data, stamp)
         due.number = stamp.number = 0 if head is None else head.link.number
-        due.is_durable = True
+        due.is_durable, due.since = True, since
         self._pending.units[unit] = due
 
     def _keep(self, path: str, data: bytes) -> None:

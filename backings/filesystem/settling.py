@@ -16,6 +16,7 @@ from objstore.values import JSON, MISSING, Missing, same
 from .contents import parse
 from .io import Files
 from .ledger import Ledger, Trace
+from .past import Found
 from .places import Places
 from .record import NO_FILE
 from .stamps import Stamp, digest
@@ -95,23 +96,48 @@ class Settling:
             return Verdict(State.BEHIND, content, value)
         return Verdict(State.EDITED, content, value)
 
+    def is_older(
+        self, unit: str, content: Content | None, value: JSON | Missing, since: Content | None
+    ) -> bool:
+        """Whether contents are of a commit between the newest and what the file was ``since``."""
+        now, first = (NO_FILE if one is None else digest(one.data) for one in (content, since))
+        head = self._ledger.head(unit)
+        link = None if head is None else head.link
+        while link is not None:
+            entry = self._ledger.past.change(unit, link).entry
+            if now in (entry.before, entry.after):
+                return True
+            if None in (entry.before, entry.after) and not entry.is_lone:
+                if same(value, self._ledger.past.before(entry, unit)):
+                    return True
+            if entry.before == first:
+                return False
+            link = entry.last
+        return False
+
     def _verdict(self, state: State, content: Content | None) -> Verdict:
         if content is None:
             return Verdict(state, None, MISSING)
         return Verdict(state, content, parse(content.data, self._files.relative(content.path)))
 
     def _older(self, unit: str, traces: Sequence[Trace]) -> Iterator[JSON | Missing]:
-        past = self._ledger.past
-        for one in reversed(traces):
-            entry = past.change(unit, one.link).entry
-            if not entry.is_lone:
-                yield past.before(entry, unit)
+        for found in self._changes(unit, traces):
+            if not found.entry.is_lone:
+                yield self._ledger.past.before(found.entry, unit)
+
+    def _changes(self, unit: str, traces: Sequence[Trace]) -> Iterator[Found]:
+        """The changes that may be missing in the file, newest first."""
+        past, head = self._ledger.past, self._ledger.head(unit)
+        link = None if head is None else head.link
+        while link is not None and link.number >= traces[0].number:
+            found = past.change(unit, link)
+            yield found
+            link = found.entry.last
 
     def _is_torn(self, unit: str, data: bytes, traces: Sequence[Trace]) -> bool:
         """Whether a file is part of what some commit wrote, with zeros or nothing for the rest."""
-        past = self._ledger.past
-        for one in reversed(traces):
-            whole = past.text(unit, past.change(unit, one.link))
+        for found in self._changes(unit, traces):
+            whole = self._ledger.past.text(unit, found)
             if whole is not None and len(data) <= len(whole) and _is_part(data, whole):
                 return True
         return False

@@ -61,5 +61,5 @@ MAKERS = [
     Maker("memory", objstore.backings.memory.open_documents, _memory_url, _shared),
 ]
 
-LOGGED = [maker for maker in MAKERS if maker.name in ("memory",)]
+LOGGED = [maker for maker in MAKERS if maker.name in ("filesystem", "memory")]
 """Those that keep a history, scopes, and what the rest of the contract is about."""
