@@ -38,12 +38,19 @@ class Feed(Iterator[N]):
 
     At most ``limit`` commits wait to be taken. When more come, the feed is dropped: those that wait
     can still be taken, and then it raises SlowConsumerError. No commit ever waits for a feed.
+    ``before`` is called with each by the thread that takes it.
 
     Raises, here or with the first commit taken, what ``Documents.commits`` does.
     """
 
     def __init__(
-        self, documents: Documents, *, after: int | None = None, path: str = "", limit: int = 1024
+        self,
+        documents: Documents,
+        *,
+        after: int | None = None,
+        path: str = "",
+        limit: int = 1024,
+        before: Callable[[Commit], None] | None = None,
     ) -> None:
         if limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}")
@@ -51,6 +58,7 @@ class Feed(Iterator[N]):
         self._documents: Final = documents
         self._path: Final = path
         self._limit: Final = limit
+        self._before: Final = before
         self._replaying: Final = Lock()
         # Guarded by _replaying; once there is no replay any more, _last is guarded by _changed.
         self._last = -1 if after is None else after
@@ -75,7 +83,10 @@ class Feed(Iterator[N]):
         until = None if timeout is None else monotonic() + timeout
         with self._replaying:
             commit = self._replayed_one()
-        return cast("N | None", self._take_live(until) if commit is None else commit)
+        news = self._take_live(until) if commit is None else commit
+        if self._before is not None and isinstance(news, Commit):
+            self._before(news)
+        return cast("N | None", news)
 
     def tell(self, news: Invalid | Mended) -> None:
         """Have the feed say something of a unit, if it is near its path."""

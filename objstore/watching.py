@@ -141,7 +141,7 @@ class Watching(Host):
         with self._feeds_lock:
             if self._teller is None or not self._teller.is_alive:
                 head = self._documents.head()
-                self._teller = Teller(self._feed_of_all, head, f"changes of {self.url}")
+                self._teller = Teller(self._feed, head, f"changes of {self.url}")
             return self._teller.add(pointer, callback, self._documents.head())
 
     def changes(self, path: str = "", *, after: int | None = None, limit: int = 1024) -> Feed[News]:
@@ -153,13 +153,12 @@ class Watching(Host):
         dropped, and gets SlowConsumerError behind them. Raises what ``read_at`` does for ``after``.
         """
         self._require_open()
-        feed: Feed[News] = Feed(self._documents, after=after, path=address(path), limit=limit)
-        with self._feeds_lock:
-            self._feeds.add(feed)
-        return feed
+        return self._feed(after, address(path), limit)
 
-    def _feed_of_all(self, after: int | None) -> Feed[News]:
-        feed: Feed[News] = Feed(self._documents, after=after)
+    def _feed(self, after: int | None, path: str = "", limit: int = 1024) -> Feed[News]:
+        feed: Feed[News] = Feed(
+            self._documents, after=after, path=path, limit=limit, before=self._take_in
+        )
         with self._feeds_lock:
             self._feeds.add(feed)
         return feed
@@ -224,8 +223,6 @@ class Watching(Host):
                     self._enter(documents, burst.units)
                 while self._heard:
                     self._take_in(self._heard.popleft())
-            except ClosedError:
-                return
             except ObjstoreError:  # told, as nobody waits for it; what comes next is followed
                 _logger.exception("edits of %s could not be taken in", self.url)
 
@@ -242,14 +239,19 @@ class Watching(Host):
                 self._whole(unit, judge.shapes[unit])
 
     def _take_in(self, commit: Commit) -> None:
-        """Show what others have committed."""
-        if commit.scope is not None:
+        """Show what others have committed; on the watch's thread, or on one that hears of it."""
+        if commit.scope is not None or self._end_watch is None:
             return
-        with self.lock:
-            for change in commit.changes:
-                unit = self._by_path.get(change.unit)
-                if unit is not None and unit.value is not UNLOADED:
-                    self._show(unit, change)
+        try:
+            with self.lock:
+                for change in commit.changes:
+                    unit = self._by_path.get(change.unit)
+                    if unit is not None and unit.value is not UNLOADED:
+                        self._show(unit, change)
+        except ClosedError:
+            return
+        except ObjstoreError:  # whoever uses the Object is told
+            _logger.exception("commit %d of %s could not be shown", commit.number, self.url)
 
     def _show(self, unit: Unit, change: Change) -> None:
         if change.new is unit.value or (change.stamp is not None and change.stamp is unit.stamp):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
-ONE: Final = 0.0004
+ONE: Final = 0.0002
 """After a file that is whole and the first for a while: just long enough to see whether others
 follow. Programs that write many have the next one there within 0.1 ms."""
 

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from .addresses import Addresses
 from .io import Entry, Files
 
 _SLACK_NS: Final = 5_000_000_000
 """How far the clock of a file system may be behind the machine's, as on FAT or over a network."""
+
+
+class Sight(NamedTuple):
+    """What was seen below a folder: paths of files."""
+
+    changed: set[str]
+    """Those that may have changed; also those that are gone."""
+    there: set[str]
 
 
 class Following:
@@ -45,20 +53,21 @@ class Following:
         else:
             names.discard(name)
 
-    def look_again(self, folder: str) -> set[str]:
-        """The files that are below a folder, and those that were before."""
+    def look_again(self, folder: str) -> Sight:
+        """What is below a folder, all of which may have changed, as all that was before."""
         before, now = self._update(folder)
-        return before | now
+        return Sight(before | now, now)
 
-    def look_for_changes(self, since: int) -> set[str]:
-        """The files that came, went or changed since a time (``time.time_ns``).
+    def look_for_changes(self, since: int) -> Sight:
+        """What is there, and of it what came, went or changed since a time (``time.time_ns``).
 
         By ctime, which no program can set. Files that were moved along with a folder are told
         since their folder's name is another.
         """
         before, now = self._update(self._files.root)
         start = since - _SLACK_NS
-        return (before ^ now) | {path for path in before & now if self._changed(path, start)}
+        changed = {path for path in before & now if self._changed(path, start)}
+        return Sight((before ^ now) | changed, now)
 
     def _changed(self, path: str, since: int) -> bool:
         found = self._files.lstat(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Condition, Thread, current_thread
 from typing import Final
 
@@ -21,7 +21,7 @@ from . import git, names
 from .addresses import Addresses
 from .bursts import MANY, Batch, Gathering, Kind
 from .eyes import open_eyes
-from .following import Following
+from .following import Following, Sight
 from .io import Files
 from .places import Places
 
@@ -35,12 +35,20 @@ _GIT_LONGEST: Final = 30.0
 class Watch:
     """Tells what changes in a store's folder, from when it is made until it is ended.
 
-    ``hear`` is called by one thread. Raises BackingError where the system cannot watch so much.
+    ``hear`` is called by one thread, and ``known`` gives the units that the log has. Raises
+    BackingError where the system cannot watch so much.
     """
 
-    def __init__(self, files: Files, places: Places, hear: Callable[[Burst], None]) -> None:
+    def __init__(
+        self,
+        files: Files,
+        places: Places,
+        hear: Callable[[Burst], None],
+        known: Callable[[], Iterable[str]],
+    ) -> None:
         self._files: Final = files
         self._hear: Final = hear
+        self._known: Final = known
         self._engine: Final = names.engine(files.root)
         self._logs: Final = names.logs(files.root)
         self._process: Final = os.getpid()
@@ -109,7 +117,10 @@ class Watch:
         if self._addresses.folder(path) is not None:
             self._is_watched(path)  # at once, or what is made in it meanwhile would not be told
             return path, kind
-        return self._files.root if self._awaited.startswith(path) else None, kind
+        if self._awaited.startswith(path):
+            self._is_watched(self._files.root)
+            return self._files.root, kind
+        return None, kind
 
     def _meant_of_engine(self, path: str) -> str | None:
         if path in (self._engine, self._logs):
@@ -171,34 +182,46 @@ class Watch:
         paths.discard(self._logs)
         for path in paths:
             self._following.note(path)
-        if batch.lost or self._files.root in batch.folders:
-            look = self._look_for_changes if batch.lost else self._look_below_root
-            paths |= self._find_root(look)
+        units = self._units(paths)
+        if batch.lost:
+            units |= self._found(self._files.root, self._find_root(self._look_for_changes))
+        elif self._files.root in batch.folders:
+            units |= self._found(self._files.root, self._find_root(self._look_below_root))
         else:
             for folder in batch.folders:
-                paths |= self._following.look_again(folder)
-        units = dict.fromkeys(map(self._addresses.unit, sorted(paths)))
-        return Burst([unit for unit in units if unit is not None], appended)
+                units |= self._found(folder, self._following.look_again(folder))
+        return Burst(sorted(units), appended)
 
-    def _look_below_root(self) -> set[str]:
+    def _found(self, folder: str, sight: Sight) -> set[str]:
+        """The units that may have changed; with those that came and went before they were seen."""
+        pointer = self._addresses.folder(folder) or ""
+        there = self._units(sight.there)
+        known = (unit for unit in self._known() if unit.startswith(pointer + "/"))
+        return self._units(sight.changed).union(unit for unit in known if unit not in there)
+
+    def _units(self, paths: Iterable[str]) -> set[str]:
+        return {unit for unit in map(self._addresses.unit, paths) if unit is not None}
+
+    def _look_below_root(self) -> Sight:
         return self._following.look_again(self._files.root)
 
-    def _look_for_changes(self) -> set[str]:
+    def _look_for_changes(self) -> Sight:
         since, self._since = self._since, time.time_ns()
         return self._following.look_for_changes(since)
 
-    def _find_root(self, look: Callable[[], set[str]]) -> set[str]:
+    def _find_root(self, look: Callable[[], Sight]) -> Sight:
         """Look at the whole store; where its folder is missing, wait for it."""
-        found, seen = look(), ""
+        sight, seen = look(), ""
         while not self._following.is_known(self._files.root):
             self._await_root()
             if self._awaited == seen or not self._files.exists(self._awaited):
-                return found
+                return sight
             seen = self._awaited
-            found |= look()
+            again = look()
+            sight = Sight(sight.changed | again.changed, again.there)
         self._await_nothing()
         self._watch_log()
-        return found
+        return sight
 
     def _await_root(self) -> None:
         """Watch the nearest folder that is there for the next one on the way to the store's."""
