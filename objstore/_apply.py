@@ -7,23 +7,28 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 from typing import Any, Final
 
+from ._merge import Lineage
 from .errors import PatchError
 from .pointer import build, split
 from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 
 def apply(
-    value: JSON | Missing, patch: Iterable[Mapping[str, Any]], *, first: int = 1
+    value: JSON | Missing,
+    patch: Iterable[Mapping[str, Any]],
+    *,
+    first: int = 1,
+    lineage: Lineage | None = None,
 ) -> JSON | Missing:
     """The value that the patch makes of ``value``, which itself stays as it is.
 
     All operations of RFC 6902. ``add`` at the root of MISSING makes a value, ``remove`` at the root
     leaves MISSING; ``test`` takes 1 for 1.0, as section 4.6 has it, but not for true. What the
     patch does not touch is shared with ``value``, and what it adds with the patch. Errors count
-    operations from ``first``. Raises PatchError where an operation is malformed or does not fit,
-    or a test fails.
+    operations from ``first``; ``lineage`` is told of every container that was copied. Raises
+    PatchError where an operation is malformed or does not fit, or a test fails.
     """
-    draft = _Draft(value)
+    draft = _Draft(value, lineage)
     for number, operation in enumerate(patch, first):
         draft.step = step = _Step(number, operation)
         step.perform(draft)
@@ -95,8 +100,9 @@ class _Draft:
     step: _Step
     """The operation under way, for it knows how to tell what is wrong."""
 
-    def __init__(self, value: JSON | Missing) -> None:
+    def __init__(self, value: JSON | Missing, lineage: Lineage | None) -> None:
         self.root: Any = value
+        self._lineage = lineage
         # The copies, by identity; kept alive, so that no other object takes over an identity.
         self._own: dict[int, Any] = {}
 
@@ -160,6 +166,8 @@ class _Draft:
             return value
         copy = value.copy()
         self._own[id(copy)] = copy
+        if self._lineage is not None:
+            self._lineage[id(copy)] = (copy, value)
         return copy
 
     def _key(self, node: Any, place: list[str], depth: int) -> Any:

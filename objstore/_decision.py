@@ -9,7 +9,7 @@ from ._outcomes import Outcome
 from ._past import contents_at
 from ._shares import Share, apply_all, fits, require_apart, require_kinds
 from ._sites import Sites
-from .errors import ConflictError, Failure, HistoryGone, ObjstoreError, ValidationError
+from .errors import ConflictError, Failure, ObjstoreError, ValidationError
 from .transacting import pause
 from .transaction import Transaction
 from .values import JSON, Missing, show
@@ -57,17 +57,8 @@ class Decision:
                     return Outcome(error=error)
                 pause(attempt)
 
-    def found(self, after: int) -> Outcome | None:
-        """The outcome if it was committed already, by a commit numbered above ``after``."""
-        commits = self._store._documents.commits
-        try:
-            return self._of(next((c for c in commits(after) if c.tx == self._id), None))
-        except HistoryGone:
-            return self._of(next((c for c in commits() if c.tx == self._id), None))
-
-    def _of(self, commit: Commit | None) -> Outcome | None:
-        if commit is None:
-            return None
+    def of(self, commit: Commit) -> Outcome:
+        """The outcome that this commit is."""
         return Outcome(True, True, commit.number, self._data(commit.number))
 
     def _attempt(self) -> Outcome:
@@ -87,7 +78,7 @@ class Decision:
             if done and isinstance(error, ConflictError):
                 raise
             return Outcome(error=error)
-        return self._of(tx.commit) or Outcome(data=self._data(tx.base))
+        return Outcome(data=self._data(tx.base)) if tx.commit is None else self.of(tx.commit)
 
     def _judge(self, sites: Sites) -> None:
         for share in self._shares:
@@ -96,10 +87,11 @@ class Decision:
             raise _Unmatched
 
     def _change(self, tx: Transaction, sites: Sites) -> None:
-        for unit, contents in apply_all(self._shares, sites).items():
+        changed, lineage = apply_all(self._shares, sites)
+        for unit, contents in changed.items():
             if contents is not sites.contents(unit):
                 self._require_document(unit, contents)
-                tx.view(unit).become(contents)
+                tx.view(unit).become(contents, lineage)
 
     def _require_document(self, unit: Unit, contents: JSON | Missing) -> None:
         if not isinstance(contents, dict | list | Missing):

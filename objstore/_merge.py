@@ -20,7 +20,11 @@ KeyOf: TypeAlias = Callable[[str], str | None]
 """The key that tells the elements of the array at a pointer apart, if the schema names one."""
 
 
+Lineage: TypeAlias = dict[int, tuple[Any, Any]]
+"""By a container's identity, the container, and the one that it was copied from."""
+
 _K = TypeVar("_K")
+_C = TypeVar("_C", dict[Any, Any], list[Any])
 _Place: TypeAlias = Callable[[_K], str]
 
 
@@ -49,15 +53,16 @@ def merge(
     *,
     agree: bool = True,
     schema_keys: KeyOf | None = None,
+    lineage: Lineage | None = None,
 ) -> Merged:
     """What both sides made of ``base``, theirs first: as if our change had come after theirs.
 
     Appends to one array are kept from both, even equal ones, theirs before ours. ``schema_keys`` is
     given an array's pointer, and tells the key by which its elements are merged, or None. The order
     of keys is no change. With ``agree=False`` it is a conflict as well where both sides made the
-    same change of one place.
+    same change of one place. ``lineage`` is told of every container of theirs that was copied.
     """
-    merger = _Merger(schema_keys or (lambda _: None), agree=agree)
+    merger = _Merger(schema_keys or (lambda _: None), agree=agree, lineage=lineage)
     value = merger.values("", base, ours, theirs)
     return Merged(value, tuple(sorted(merger.conflicts, key=lambda conflict: conflict.pointer)))
 
@@ -76,10 +81,18 @@ def overlaid(
 
 
 class _Merger:
-    def __init__(self, key_of: KeyOf, *, agree: bool, ours_wins: bool = False) -> None:
+    def __init__(
+        self,
+        key_of: KeyOf,
+        *,
+        agree: bool,
+        ours_wins: bool = False,
+        lineage: Lineage | None = None,
+    ) -> None:
         self.conflicts: list[Conflict] = []
         self._ours_wins = ours_wins
         self._agree = agree
+        self._lineage = lineage
         self._key_of = key_of
 
     def values(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
@@ -111,12 +124,18 @@ class _Merger:
             if value is other:
                 continue
             if merged is theirs:
-                merged = theirs.copy()
+                merged = self._copy(theirs)
             if value is MISSING:
                 del merged[key]
             else:
                 merged[key] = value
         return merged
+
+    def _copy(self, theirs: _C) -> _C:
+        copy = theirs.copy()
+        if self._lineage is not None:
+            self._lineage[id(copy)] = (copy, theirs)
+        return copy
 
     def _arrays(self, pointer: str, base: list[Any], ours: list[Any], theirs: list[Any]) -> Any:
         name = self._key_of(pointer)
@@ -146,12 +165,13 @@ class _Merger:
             return theirs if their_edits else ours
         if not (_only_grew(our_edits, size) and _only_grew(their_edits, size)):
             return theirs if self._agree and same(ours, theirs) else None
-        merged = theirs.copy()
+        merged = self._copy(theirs)
         for index, _ in our_edits:
             if index is not None:
                 place = join(pointer, index)
                 merged[index] = self.values(place, base[index], ours[index], theirs[index])
-        return merged + ours[size:]
+        merged += ours[size:]
+        return merged
 
 
 def _only_grew(changes: list[Edit], size: int) -> bool:

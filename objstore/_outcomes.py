@@ -117,4 +117,5 @@ _MAKERS: Final[Mapping[str, Callable[..., ObjstoreError]]] = {
     "ValidationError": _validation,
     "PatchError": _patch,
     "FormatError": _format,
+    "PathError": PathError,
 }

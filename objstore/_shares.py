@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ._apply import differs, require_patch
 from ._encode import encode
+from ._merge import Lineage
 from ._shapes import ANY
 from ._sites import Scratch, Sites, Within
 from .directories import Directory
@@ -17,6 +18,9 @@ from .patch import merge
 from .paths import Step, address, below, parse
 from .pointer import build, join
 from .values import JSON, MISSING, Missing, is_array, is_object
+
+if TYPE_CHECKING:
+    from ._units import Unit
 
 ABSENT: Final = "absent"
 
@@ -182,21 +186,28 @@ def is_part(expected: Any, found: Any) -> bool:
 # --- all shares on a store ------------------------------------------------------------------------
 
 
-def apply_all(shares: Sequence[Share], sites: Sites) -> dict[Any, JSON | Missing]:
-    """The units that the shares change, each patch made of the contents as they are, then merged.
+def apply_all(shares: Sequence[Share], sites: Sites) -> tuple[dict[Unit, JSON | Missing], Lineage]:
+    """What units the shares change: each patch is made of the contents as they are, then merged.
 
-    Raises ConflictError where two change the same, PatchError, ValidationError.
+    Also where the containers that were copied come from. Raises ConflictError where two change the
+    same, PatchError, ValidationError.
     """
-    merged: dict[Any, JSON | Missing] = {}
+    merged: dict[Unit, JSON | Missing] = {}
+    lineage: Lineage = {}
     for share in shares:
-        scratch = Scratch(sites)
+        scratch = Scratch(sites, lineage)
         scratch.perform(share.pointer, share.patch)
         for unit, ours in scratch.units.items():
             base = sites.contents(unit)
-            theirs = merged.get(unit, base)
-            both = merge(base, ours, theirs, agree=False, schema_keys=unit.shape.merge_key_at)
-            if both.conflicts:
-                first = both.conflicts[0]
+            both = merge(
+                base,
+                ours,
+                merged.get(unit, base),
+                agree=False,
+                schema_keys=unit.shape.merge_key_at,
+                lineage=lineage,
+            )
+            for first in both.conflicts[:1]:
                 raise ConflictError(
                     f"two participants change {unit.pointer}{first.pointer}",
                     pointer=unit.pointer + first.pointer,
@@ -205,4 +216,4 @@ def apply_all(shares: Sequence[Share], sites: Sites) -> dict[Any, JSON | Missing
                     theirs=first.theirs,
                 )
             merged[unit] = both.value
-    return merged
+    return merged, lineage

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ._apply import apply, differs
+from ._merge import Lineage
 from .directories import Directory
 from .errors import PatchError
 from .paths import below
@@ -68,8 +69,9 @@ class Sites:
 class Scratch:
     """A patch at work: units as it has them so far, seen by nobody."""
 
-    def __init__(self, sites: Sites) -> None:
+    def __init__(self, sites: Sites, lineage: Lineage | None = None) -> None:
         self._sites = sites
+        self._lineage = lineage
         self.units: dict[Unit, JSON | Missing] = {}
 
     def read(self, pointer: str) -> JSON | Missing:
@@ -146,7 +148,9 @@ class Scratch:
                 self._remove(step, join(pointer, key))
 
     def _apply(self, step: _Step, unit: Unit, operation: Mapping[str, Any]) -> None:
-        self.units[unit] = apply(self._contents(unit), [operation], first=step.number)
+        self.units[unit] = apply(
+            self._contents(unit), [operation], first=step.number, lineage=self._lineage
+        )
 
     def _contents(self, unit: Unit) -> JSON | Missing:
         return self.units[unit] if unit in self.units else self._sites.contents(unit)

@@ -23,6 +23,7 @@ from .pointer import build
 from .values import JSON, MISSING, Missing, is_array, is_object
 
 if TYPE_CHECKING:
+    from ._merge import Lineage
     from ._shapes import Shape
     from .documents import Stamp
     from .objects import Part
@@ -237,8 +238,11 @@ class View:
             )
             self._origins[id(part)] = (part, tokens)
 
-    def become(self, root: JSON | Missing) -> None:
-        """Take contents that were made of the ones here; elements that stayed are followed."""
+    def become(self, root: JSON | Missing, lineage: Lineage) -> None:
+        """Take contents that were made of the ones here; elements that stayed are followed.
+
+        ``lineage`` tells which containers were copied to be changed, and of what.
+        """
         held = None if self.unit.object is None else self.unit.object()
         lists = [
             (part, _elements(self.locate(part)), self.origin(part, _length(self.locate(part))))
@@ -247,11 +251,8 @@ class View:
         self.root = root
         self._owned = {}
         for part, before, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
-            now = _elements(self.locate(part))
-            name = self.unit.shape.merge_key_at(build(path_of(part, self)))
-            tokens = [
-                origin[index] if index >= 0 else index for index in _tokens(now, before, (), name)
-            ]
+            indices = _inherited(_elements(self.locate(part)), before, lineage)
+            tokens = [next(fresh_tokens) if index is None else origin[index] for index in indices]
             self._origins[id(part)] = (part, tokens)
 
     def publish_moves(self, others: list[View]) -> None:
@@ -342,6 +343,15 @@ def _tokens(
     elif len(new) == len(gone):
         known.update((id(e), token) for e, (_, token) in zip(new, gone, strict=True))
     return [known[id(e)] if id(e) in known else next(fresh_tokens) for e in merged]
+
+
+def _inherited(now: list[Any], before: list[Any], lineage: Lineage) -> Iterator[int | None]:
+    """The indices that elements had before; None for those that are new, and for scalars."""
+    known = {id(element): index for index, element in enumerate(before)}
+    for element in now:
+        while id(element) not in known and id(element) in lineage:
+            element = lineage[id(element)][1]
+        yield known.pop(id(element), None) if _is_container(element) else None
 
 
 def _key(element: Any, name: str) -> tuple[str, str | int]:

@@ -24,6 +24,7 @@ from ._shapes import ANY
 from ._shares import Share, make_share
 from .documents import Commit, Documents
 from .errors import (
+    HistoryGone,
     KeyNotFoundError,
     ObjstoreError,
     TransactionError,
@@ -100,10 +101,17 @@ class Joint(Host):
         header = meetings.notes(id).get(_HEADER) if _ID.fullmatch(id) else None
         if header is not None:
             return Tx(self, meetings, id, header)
-        for commit in self._documents.commits():
-            if commit.tx == id:
-                return Tx(self, meetings, id, {"participants": 1}, commit)
-        raise TransactionNotFoundError(f"there is no joint transaction {id!r}, or it is over")
+        return Tx(self, meetings, id, {"participants": 1}, self._commit_with(id))
+
+    def _commit_with(self, id: str, after: int = 0) -> Commit:
+        """The commit that a transaction is, made after the one numbered ``after``."""
+        try:
+            found = next((c for c in self._documents.commits(after) if c.tx == id), None)
+        except HistoryGone:  # commits were removed meanwhile: what is left is all there is
+            found = next((c for c in self._documents.commits() if c.tx == id), None)
+        if found is None:
+            raise TransactionNotFoundError(f"there is no joint transaction {id!r}, or it is over")
+        return found
 
     def _meetings(self) -> Meetings:
         if not isinstance(self._documents, Meets):
@@ -176,6 +184,8 @@ class Tx:
         store._require_writable()
         seat = self._join({**shares.to_note(share), "who": who})
         outcome = self._outcome()
+        if outcome is None:
+            return self._result_of(store._commit_with(self.id, self._head), share)
         self._leave(seat)
         data = outcome.data.get(seat, MISSING)
         return Result(outcome.committed, outcome.matched, outcome.commit, data, outcome.error)
@@ -190,43 +200,52 @@ class Tx:
                 return seat
         raise TransactionError(f"all {self.participants} participants have joined already")
 
-    def _outcome(self) -> Outcome:
-        """Wait for the others; then the outcome, by whoever is the first to make it."""
+    def _outcome(self) -> Outcome | None:
+        """Wait for the others; then the outcome, by whoever is the first to make it.
+
+        None where all others have left meanwhile, and so has somebody in our seat.
+        """
         end = time.monotonic() + (self.timeout or _LONGEST)
         while True:
             notes = self._meetings.notes(self.id)
             left = end - time.monotonic()
-            if _OUTCOME not in notes and (self._is_complete(notes) or left <= 0):
-                with self._meetings.turn(self.id):
-                    return self._decide()
             if _OUTCOME in notes:
                 return outcomes.from_note(notes[_OUTCOME])
             if _HEADER not in notes:
-                raise TransactionNotFoundError(f"the joint transaction {self.id} was forgotten")
-            self._meetings.wait(self.id, len(notes), left)
+                return None
+            if left <= 0 or self._is_complete(notes):
+                with self._meetings.turn(self.id):
+                    self._decide()
+            else:
+                self._meetings.wait(self.id, len(notes), left)
 
     def _is_complete(self, notes: Mapping[str, Note]) -> bool:
         return all(f"seat-{number}" in notes for number in range(self.participants))
 
-    def _decide(self) -> Outcome:
+    def _decide(self) -> None:
         """Make the outcome, unless it was made already; by one participant at a time."""
         notes = self._meetings.notes(self.id)
-        if _OUTCOME in notes:
-            return outcomes.from_note(notes[_OUTCOME])
+        if _OUTCOME in notes or _HEADER not in notes:
+            return
         if self._is_complete(notes):
-            names = [f"seat-{number}" for number in range(self.participants)]
-            seats = {name: shares.from_note(notes[name]) for name in names}
-            decision = Decision(self._store, self.id, self.meta, seats)
-            if _TRIED in notes:  # whoever did has died, perhaps after it was committed
-                outcome = decision.found(self._head) or decision.make()
-            else:
-                self._meetings.put(self.id, _TRIED, {})
-                outcome = decision.make()
+            outcome = self._made(notes)
         else:
             missing = self.participants - sum(name.startswith("seat-") for name in notes)
             reason = f"{missing} of {self.participants} participants have not joined in time"
             outcome = Outcome(error=TransactionTimeoutError(reason))
-        return outcomes.from_note(self._meetings.put(self.id, _OUTCOME, outcomes.to_note(outcome)))
+        self._meetings.put(self.id, _OUTCOME, outcomes.to_note(outcome))
+
+    def _made(self, notes: Mapping[str, Note]) -> Outcome:
+        names = [f"seat-{number}" for number in range(self.participants)]
+        seats = {name: shares.from_note(notes[name]) for name in names}
+        decision = Decision(self._store, self.id, self.meta, seats)
+        if _TRIED in notes:  # by one who has died, perhaps after it was committed
+            try:
+                return decision.of(self._store._commit_with(self.id, self._head))
+            except TransactionNotFoundError:
+                return decision.make()
+        self._meetings.put(self.id, _TRIED, {})
+        return decision.make()
 
     def _leave(self, seat: str) -> None:
         """Say that this participant knows the outcome; the last one to say so cleans up."""
