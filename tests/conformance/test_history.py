@@ -581,14 +581,18 @@ def test_undo_in_a_scope_is_the_scopes_alone(store: Store[Library]) -> None:
 
 # --- seed 001 -------------------------------------------------------------------------------------
 
-SEED_001 = ["close", "get_current_commit", "read_state_at", "switch_and_snapshot"]
+SEED_001 = ["Close", "GetCurrentCommit", "GetTx", "NewTx", "ReadStateAt", "SwitchAndSnapshot"]
 
 
 @pytest.mark.parametrize("name", SEED_001)
 def test_the_names_of_seed_001(store: Store[Library], name: str) -> None:
-    assert callable(getattr(store, name))
+    ours = re.sub("(?<!^)([A-Z])", r"_\1", name).lower()
+    assert callable(getattr(store, ours))
 
 
 def test_the_calls_of_seed_001(store: Store[Library]) -> None:
     assert store.get_current_commit() == store.head == 5
     assert store.read_state_at("people.ada.name", 2) == "Ada"
+    tx = store.new_tx(1)
+    assert store.get_tx(tx.id).id == tx.id
+    assert store.switch_and_snapshot() == 5

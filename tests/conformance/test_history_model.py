@@ -77,7 +77,7 @@ class HistoryMachine(Machine):
 
     @rule(unit=st.sampled_from(UNITS), keys=st.lists(KEYS, min_size=1, max_size=2), value=VALUES)
     def put_below(self, unit: str, keys: list[str], value: Any) -> None:
-        if is_object(_at(self.whole(-1), join(unit, *keys[:-1]))):
+        if unit in self.states[-1] and is_object(_at(self.whole(-1), join(unit, *keys[:-1]))):
             self.store[join(unit, *keys)] = value
             self.note()
 
@@ -94,6 +94,15 @@ class HistoryMachine(Machine):
         if any((unit + "/").startswith(place + "/") for unit in self.states[-1]):
             del self.store[place]
             self.note()
+
+    @rule(value=VALUES, deep=st.booleans())
+    def swap(self, value: Any, deep: bool) -> None:
+        """A file where a directory was, or the reverse, or the same again."""
+        if "a" in self.store:
+            del self.store["a"]
+            self.note()
+        self.store["a/b" if deep else "a"] = value
+        self.note()
 
     def has_room(self, unit: str) -> bool:
         """Whether no file lies above the unit, and no directory where it should be."""
