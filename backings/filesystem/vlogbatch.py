@@ -29,6 +29,7 @@ _HEADER: Final = Struct(">IB2scQQQIII")
 _OWN: Final = Struct(">I")
 FRAME_SIZE: Final = _HEADER.size + _OWN.size
 """The length of an entry's head and a header; operations follow."""
+_INNER: Final = FRAME_SIZE - HEAD.size
 
 VALUE: Final = Struct(">IBI")
 """What stands before a value's bytes: its entry's head, and its checksum."""
@@ -119,7 +120,7 @@ class Codec:
         """
         offset, link = place
         length = len(values) if count is None else count
-        size = FRAME_SIZE - HEAD.size + len(operations)
+        size = _INNER + len(operations)
         checks = crc32c(operations), crc32c(values)
         head = _HEADER.pack(size, 0, _MAGIC, kind, number, synced, length, link, *checks)
         own = self._own(head, offset)
@@ -136,7 +137,8 @@ class Codec:
             return None
         if kind not in _KINDS:
             return None
-        return Header(kind, *rest, own, size - (FRAME_SIZE - HEAD.size))
+        number, synced, values, link, *checks = rest
+        return Header(kind, number, synced, values, link, checks[0], checks[1], own, size - _INNER)
 
     def is_marked_deleted(self, data: bytes, offset: int) -> bool:
         """Whether a frame stands there whose byte ``deleted`` was set, which nobody does."""

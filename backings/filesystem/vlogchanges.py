@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from objstore.storage import Value
 
@@ -89,13 +89,13 @@ class Changes:
             else:
                 where[key] = was
 
-    def _note(self, where: dict[str, object], keys: Iterable[str]) -> None:
+    def _note(self, where: dict[str, Any], keys: Iterable[str]) -> None:
         if self._journals:
             self._journals[-1] += [(where, key, where.get(key, _ABSENT)) for key in keys]
 
 
 _ABSENT: Final = object()
-_Step: TypeAlias = tuple[dict[str, object], str, object]
+_Step: TypeAlias = tuple[dict[str, Any], str, Any]
 
 
 # Batches

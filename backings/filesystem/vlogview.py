@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from threading import RLock
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from objstore.errors import BackingError
@@ -22,7 +22,14 @@ from .vloglist import FileList, Listed
 
 _TRIES: Final = 100
 
-SOMETHING: Final[tuple[bytes, int]] = b"\0", 0
+
+class Bytes(Protocol):
+    """Mapped memory, and what stands for it."""
+
+    def __getitem__(self, at: int, /) -> int: ...
+
+
+SOMETHING: Final[tuple[Bytes, int]] = b"\0", 0
 """A bell that always rings."""
 
 
@@ -64,7 +71,7 @@ class View:
         self.number = 0
         """The last batch's."""
         # Readers look at these without the guard; each is replaced as a whole.
-        self.bell: tuple[bytes, int] = SOMETHING
+        self.bell: tuple[Bytes, int] = SOMETHING
         """Mapped bytes, and which of them is 1 as long as nothing new is there."""
         self.index = Index(self.guard)
         self.list: FileList

@@ -53,9 +53,9 @@ class Writer:
         self._certainty.require()
         self._lock.acquire(self._wait)
         try:
-            with self._sure():
-                self._look()
+            self._look()
         except BaseException as error:
+            self._note(error)
             self._lock.unmake(error)
             self._lock.release()
             raise
@@ -69,17 +69,16 @@ class Writer:
         self.acquire()
         try:
             yield self
+        except UncertainError as error:
+            self._note(error)
+            raise
         finally:
             self.release()
 
-    @contextmanager
-    def _sure(self) -> Generator[None]:
-        """End this handle's writing where it becomes unknown what is on the disk."""
-        try:
-            yield
-        except UncertainError as error:
+    def _note(self, error: BaseException) -> None:
+        """End this handle's writing where it became unknown what is on the disk."""
+        if isinstance(error, UncertainError):
             self._certainty.lose(error)
-            raise
 
     def append(self, operations: Sequence[Operation], values: bytes) -> Position:
         """Append a batch; it is there for all to see when this returns, and durable after ``sync``.
@@ -88,11 +87,16 @@ class Writer:
         """
         said = b"".join(map(vlogbatch.encode_operation, operations))
         size = vlogbatch.FRAME_SIZE + len(said) + len(values) + HEAD.size
-        with self._view.guard, self._sure():
-            self._make_room(size)
-            view, tail = self._view, self._view.tail
-            offset = tail.end + vlogbatch.FRAME_SIZE + len(said)
-            self._add(vlogbatch.BATCH, said, values)
+        view = self._view
+        with view.guard:
+            try:
+                self._make_room(size)
+                tail = view.tail
+                offset = tail.end + vlogbatch.FRAME_SIZE + len(said)
+                self._add(vlogbatch.BATCH, said, values)
+            except UncertainError as error:
+                self._note(error)
+                raise
             tail.file.map_upto(tail.end + HEAD.size)
             view.apply(tail.file, operations, offset)
             view.number += 1
@@ -110,12 +114,12 @@ class Writer:
 
     def begin_next(self) -> None:
         """Seal the newest file, and begin another."""
-        with self._view.guard, self._sure():
+        with self._view.guard:
             self._roll()
 
     def announce(self, changed: FileList) -> None:
         """Replace the list, which has the same newest file, and have others notice."""
-        with self._view.guard, self._sure():
+        with self._view.guard:
             vloglist.write(self._files, changed)
             self._view.list = changed
             self._add(vlogbatch.NOTE)
@@ -125,7 +129,7 @@ class Writer:
         """Leave the mark of a clean close, and give back the space set aside."""
         if self._opened is None or not self._certainty.holds:
             return
-        with self.writing(), self._view.guard, self._sure():
+        with self.writing(), self._view.guard:
             tail = self._view.tail
             if self._files.sync and tail.last != vlogbatch.CLOSED:
                 self._sync_now()
@@ -277,7 +281,7 @@ class Writer:
         try:
             self._files.sync_data(opened[1].opened)
         except UncertainError as error:
-            self._certainty.lose(error)
+            self._note(error)
             raise
         with self._view.guard:
             tail.synced = max(tail.synced, reached)
