@@ -114,6 +114,19 @@ def test_caniuse_changes_lines_and_files() -> None:
     assert f"the same without the mistake   {changed}" in lines
 
 
+def test_caniuse_looks_back() -> None:
+    lines = [line.strip() for line in run("examples.caniuse").splitlines()]
+    start = lines.index("8. Every commit is kept, and every state that one left")
+    told = "\n".join(line.partition(": ")[2] or line for line in lines[start + 2 :])
+    assert told.startswith(
+        "/css-has changed\n/css-has changed, /css-grid changed, /flexbox changed\n"
+        "replace /css-has/status        rec\n"
+    )
+    assert "status, before and now         wd, rec\n/css-has changed (undoes: 1)\n" in told
+    assert '\n-  "status":"rec",\n+  "status":"wd",\n' in told
+    assert "css-has.json at /status was changed again after commit 1" in told
+
+
 def test_caniuse_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
     assert "holds 0 JSON files" in run("examples.caniuse", tmp_path, code=2)
     for name in ("a", "b", "c"):

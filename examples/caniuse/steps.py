@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import objstore
-from objstore import FormatError, Store, ValidationError
+from objstore import ConflictError, FormatError, Store, ValidationError
 
 from ..report import diff, fact, line, refused, section, table
 from .features import CanIUse
@@ -30,6 +30,7 @@ def show(folder: Path) -> None:
         changing_one_file(store, folder, names[0])
         changing_several(store, folder, names)
     opening_by_schema_alone(folder, names[0])
+    looking_back(folder, names[0])
 
 
 def choose(store: Store[CanIUse]) -> list[str]:
@@ -123,6 +124,25 @@ def opening_by_schema_alone(folder: Path, name: str) -> None:
         fact("every file checked", f"{len(store)} files, {len(failures)} failures")
         for failure in failures[:NEEDED]:
             line(str(failure))
+
+
+def looking_back(folder: Path, name: str) -> None:
+    """What the steps before have committed is still there, with what it took the place of."""
+    section("8. Every commit is kept, and every state that one left")
+    with objstore.open(folder, CanIUse) as store:
+        for commit in store.log():
+            line(str(commit))
+        for operation in store.diff(0, store.head, f"/{name}"):
+            fact(f"{operation['op']} {operation['path']}", str(operation["value"]))
+        fact(
+            "status, before and now", f"{store.at(0).root[name].status}, {store.root[name].status}"
+        )
+        before = _texts(folder)
+        line(str(store.undo(1)))
+        for file in _changed(before, folder):
+            diff(file, before[file], (folder / file).read_text("utf-8"))
+        with refused(ConflictError):
+            store.undo(1)
 
 
 def _texts(folder: Path) -> dict[str, str]:
