@@ -105,7 +105,7 @@ class ValueLogStorage(Storage):
             raise ValueError(f"capacity must be a number of bytes above 0, not {capacity}")
         self._wait: Final = wait
         self._is_stale = False
-        self._files: Final = Files(self.path, sync=durability == "full", umask=umask)
+        self._files: Final = self._make_files(sync=durability == "full", umask=umask)
         self._certainty: Final = Certainty()
         self._is_closed = False
         if create and not vlogmake.make(self._files, self._new_lock(), capacity, wait):
@@ -114,6 +114,10 @@ class ValueLogStorage(Storage):
             raise storages.no_storage(self.path)
         self._set_up()
         _handles.add(self)
+
+    def _make_files(self, *, sync: bool, umask: int | None) -> Files:
+        """The seam, for tests to put another one in its place."""
+        return Files(self.path, sync=sync, umask=umask)
 
     def _new_lock(self) -> LogLock:
         return LogLock(self._files, names.values_lock(self._files.root))

@@ -152,6 +152,8 @@ class Writer:
                 self._opened = None
                 self._writable()
                 view.ring_for_more()
+            if view.tail.last == vlogbatch.END:
+                self._roll()
 
     def _check_in_place(self) -> None:
         found = vloglist.read(self._files)
@@ -166,7 +168,7 @@ class Writer:
         if size > 1 << OFFSET_BITS:
             raise CapacityExceeded(f"a batch of {size} bytes is longer than any file may be")
         is_full = view.tail.end + size > view.list.capacity
-        if view.tail.last == vlogbatch.END or (is_full and view.tail.last != vlogbatch.START):
+        if is_full and view.tail.last != vlogbatch.START:
             self._roll()
 
     def _add(self, kind: Kind, said: bytes = b"", values: bytes = b"") -> None:
@@ -223,7 +225,7 @@ class Writer:
             writable.rewrite(tail.synced, tail.end)
 
     def _roll(self) -> None:
-        """Seal the newest file and begin another; also where a process died that had begun to."""
+        """Seal the newest file and begin another; also to finish what somebody died in."""
         self._sync_now()
         tail, found = self._view.tail, self._list_now()
         next_file = Listed(found.newest.number + 1, uuid4())
