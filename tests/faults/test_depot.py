@@ -59,8 +59,10 @@ def written(depot: Depot) -> None:
     write(depot)
 
 
-WORKS = [(nothing, reserve), (reserve, write), (written, finalize), (written, purge)]
-WORKS += [(put, purge), (nothing, put)]
+WORKS = [
+    *((nothing, reserve), (reserve, write), (written, finalize), (written, purge)),
+    *((put, purge), (nothing, put)),
+]
 
 
 def points(folder: Path, before: Callable[[Depot], None], work: Callable[[Depot], None]) -> int:
@@ -233,9 +235,7 @@ def test_parts_of_processes_that_are_killed(tmp_path: Path) -> None:
     moments = random.Random(5)  # noqa: S311
     for _ in range(8):
         depot.reserve(ONE, len(DATA))
-        children = [
-            start_child(lambda who=n: write_parts_for_ever(tmp_path, who)) for n in range(4)
-        ]  # type: ignore[misc]
+        children = [start_child(partial(write_parts_for_ever, tmp_path, who)) for who in range(4)]
         while sum(one.size for one in depot.missing_ranges(ONE)) == len(DATA):
             time.sleep(0.001)
         time.sleep(moments.random() * 0.02)
@@ -350,14 +350,15 @@ def test_a_read_only_disk_can_be_read(disk: Path) -> None:
     assert depot.read(ONE, 0, 9999) == DATA
     assert depot.scrub().sound == 1
     assert [info.size for info in depot.blobs()] == [len(DATA), 5]
-    for refused in (
+    refused: list[Callable[[], object]] = [
         lambda: depot.write(OTHER, 0, b"x"),
         lambda: depot.purge(ONE),
         lambda: depot.reserve(Identifier.new(), 1),
         lambda: depot.finalize(OTHER, zeroes=True),
-    ):
+    ]
+    for call in refused:
         with pytest.raises(BackingError, match="Read-only file system"):
-            refused()
+            call()
 
 
 # Rot
@@ -396,9 +397,10 @@ def test_damaged_metadata_is_told_and_the_bytes_can_be_read(tmp_path: Path) -> N
     depot.put(DATA, identifier=ONE)
     path = tmp_path / f"depot/6/2/a/{ONE}.json"
     path.write_text(path.read_text().replace('"size"', '"sise"'))
-    for look in (depot.info, lambda one: list(depot.blobs())):  # type: ignore[misc]
-        with pytest.raises(CorruptionError, match=r"\.json: the metadata does not fit"):
-            look(ONE)
+    with pytest.raises(CorruptionError, match=r"\.json: the metadata does not fit"):
+        depot.info(ONE)
+    with pytest.raises(CorruptionError, match=r"\.json: the metadata does not fit"):
+        list(depot.blobs())
     assert depot.read(ONE, 0, 9999) == DATA
     assert depot.state(ONE) is ObjectStateT.READABLE
     [damage] = depot.scrub().damaged
