@@ -79,32 +79,25 @@ class ScopedDocuments(Documents):
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
         overlays = self._overlays(at)
+        if unit in overlays.directories:
+            raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
+        base = _NOTHING if overlays.hides(unit) else self._base(unit, overlays, at)
         overlay = overlays.by_unit.get(unit)
         if overlay is None:
-            return self._untouched(unit, overlays, at)
-        base = self._base(unit, overlay, at)
+            return base
         value = laid(overlay, base.value, self._keys_of(unit))
         return Loaded(value, None if value is MISSING else _Stamp(base.stamp, overlay.stamp))
 
-    def _untouched(self, unit: str, overlays: Overlays, at: int | None) -> Loaded:
-        if unit in overlays.directories:
-            raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
-        if overlays.hides(unit):
-            return _NOTHING
+    def _base(self, unit: str, overlays: Overlays, at: int | None) -> Loaded:
+        """The base's unit; nothing for a directory that is none in the scope."""
         try:
             return self._documents.load(unit, at=at)
         except LayoutError:
+            if unit in overlays.made:
+                return _NOTHING
             if unit in overlays.touched and not self.keys(unit, at=at):
-                return _NOTHING  # the scope deleted everything in a directory of the base
+                return _NOTHING
             raise
-
-    def _base(self, unit: str, overlay: Overlay, at: int | None) -> Loaded:
-        try:
-            return self._documents.load(unit, at=at)
-        except LayoutError:
-            if overlay.value is MISSING:
-                raise
-            return _NOTHING  # a directory of the base, behind a file of the scope
 
     def _overlays(self, at: int | None = None) -> Overlays:
         self._require_open()
@@ -128,7 +121,7 @@ class ScopedDocuments(Documents):
             base, layer = known.base, known.overlay
         seen = self._documents.look(path, base, sure=sure)
         overlay = overlays.by_unit.get(path)
-        if overlay is None or (seen is DIRECTORY and overlay.value is MISSING):
+        if overlay is None or (seen is DIRECTORY and path not in overlays.made):
             emptied = seen is DIRECTORY and path in overlays.touched and not self.keys(path)
             return None if emptied and path else seen
         if seen is DIRECTORY:
@@ -139,8 +132,10 @@ class ScopedDocuments(Documents):
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         overlays = self._overlays(at)
-        if path in overlays.made or overlays.hides(path):
+        if path in overlays.made:
             raise LayoutError(errno.ENOTDIR, f"{path} is a file where a directory should be", path)
+        if overlays.hides(path):
+            return []
         try:
             found = set(self._documents.keys(path, at=at))
         except LayoutError:
@@ -220,11 +215,12 @@ class ScopedDocuments(Documents):
             return change.stamp
         if change.stamp is not None:
             return _Stamp(change.stamp, None)
-        overlay = self._overlays().by_unit.get(change.unit)
+        overlays = self._overlays()
         now = self.load(change.unit).value
         if now is not MISSING:
             raise _conflict(change, now)
-        base = _NOTHING if overlay is None else self._base(change.unit, overlay, None)
+        overlay = overlays.by_unit.get(change.unit)
+        base = _NOTHING if overlay is None else self._base(change.unit, overlays, None)
         return _Stamp(base.stamp, None if overlay is None else overlay.stamp)
 
     def _base_keys(self, path: str, expected: tuple[str, ...]) -> tuple[str, ...]:

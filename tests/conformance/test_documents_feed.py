@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -22,9 +24,23 @@ from tests.conformance.documents import (
 from tests.conformance.makers import Maker
 
 
-def taken(feed: Feed, count: int) -> list[int]:
-    commits = [feed.take(5) for _ in range(count)]
-    return [commit.number for commit in commits if commit is not None]
+def taken(feed: Feed, count: int, documents: Documents | None = None) -> list[int]:
+    """The numbers of the next commits; asks ``documents`` for its head while there are none.
+
+    That is when a handle learns of other processes' commits, unless it watches.
+    """
+    found: list[int] = []
+    until = monotonic() + 20
+    while len(found) < count and monotonic() < until:
+        try:
+            commit = feed.take(0 if documents else 20)
+        except TimeoutError:
+            if documents is not None:
+                documents.head()
+        else:
+            assert commit is not None
+            found.append(commit.number)
+    return found
 
 
 def test_a_feed_replays_and_then_follows(documents: Documents) -> None:
@@ -87,10 +103,35 @@ def test_no_gap_and_no_double_while_others_commit(maker: Maker, url: str) -> Non
             for _ in range(20):
                 after = documents.head() - 20
                 with Feed(documents, after=after, limit=1_000_000) as feed:
-                    assert taken(feed, 60) == list(range(after + 1, after + 61))
+                    assert taken(feed, 60, documents) == list(range(after + 1, after + 61))
         finally:
             stop.set()
         writing.result()
+
+
+@pytest.mark.parametrize("step", ["head", "commits", "listen"])
+def test_no_gap_and_no_double_by_a_commit_at_any_step(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A commit is made right after each step that a feed takes to get from the past to now."""
+    count_up(documents, 3)
+    real = getattr(documents, step)
+
+    def act(*arguments: Any) -> Any:
+        result = real(*arguments)
+        with monkeypatch.context() as quiet:
+            quiet.setattr(documents, step, real)
+            count_up(documents, 1)
+        return result
+
+    with Feed(documents, after=1) as feed:
+        monkeypatch.setattr(documents, step, act)
+        found = taken(feed, 3)
+        monkeypatch.undo()
+        found += taken(feed, documents.head() - found[-1])
+        assert found == list(range(2, documents.head() + 1))
+        with pytest.raises(TimeoutError):
+            feed.take(0)
 
 
 def test_a_long_past_needs_no_room_in_the_queue(documents: Documents) -> None:

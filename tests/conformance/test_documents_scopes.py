@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -11,7 +12,8 @@ import pytest
 
 import objstore
 from objstore import Dict, Directory, List, Store
-from objstore.documents import Change, Commit, Documents
+from objstore._scoped import ScopedDocuments
+from objstore.documents import DIRECTORY, Change, Commit, Documents
 from objstore.errors import (
     ClosedError,
     ConflictError,
@@ -23,7 +25,14 @@ from objstore.errors import (
 )
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
-from tests.conformance.documents import ADA, BOB, before_and_after_reopening, put, reopened
+from tests.conformance.documents import (
+    ADA,
+    BOB,
+    before_and_after_reopening,
+    change,
+    put,
+    reopened,
+)
 from tests.conformance.makers import LOGGED, Maker
 from tests.conformance.retentions import NEWEST, only
 
@@ -168,6 +177,73 @@ def test_what_a_scope_rests_on_in_the_base_is_judged(documents: Documents) -> No
     put(documents, {"/ada": BOB})
     with pytest.raises(ConflictError):
         documents.commit([Change("/zoe", MISSING, BOB)], base=1, match=match, scope="mine")
+
+
+# A scope as Documents
+
+
+def test_a_change_seen_in_a_scope_rests_on_scope_and_base(documents: Documents) -> None:
+    put(documents, {"/ada": ADA, "/bob": BOB})
+    scope, other = ScopedDocuments(documents, "mine"), ScopedDocuments(documents, "mine")
+    for unit, there in (("/ada", ADA), ("/eve", MISSING)):
+        for writer in (documents, other):
+            read = scope.load(unit)
+            assert scope.look(unit, read.stamp) is read.stamp
+            put(writer, {unit: {"n": writer.head()}})
+            assert scope.look(unit, read.stamp) is not read.stamp
+            for new in ({"new": 1}, MISSING):
+                with pytest.raises(ConflictError):
+                    scope.commit([Change(unit, read.value, new, read.stamp)], base=1)
+        assert scope.load(unit).value != there
+    put(scope, {"/ada": {"new": 1}, "/eve": MISSING})
+    assert scope.load("/ada").value == {"new": 1}
+    assert scope.keys("") == ["ada", "bob"]
+
+
+def test_what_is_read_in_a_scope_rests_on_scope_and_base(documents: Documents) -> None:
+    put(documents, {"/ada": ADA, "/in/bob": BOB})
+    scope, other = ScopedDocuments(documents, "mine"), ScopedDocuments(documents, "mine")
+    put(scope, {"/ada": BOB})
+    for path in ("/ada", "/in/bob", "/eve", "/in"):
+        for writer in (documents, other):
+            for unit in ("/ada", "/in/bob", "/eve", f"/in/{writer.head()}"):
+                match = {
+                    path: tuple(scope.keys("/in")) if path == "/in" else scope.load(path).stamp
+                }
+                made = path == "/in" and unit not in ("/ada", "/in/bob", "/eve")
+                put(writer, {unit: {"n": writer.head()}})
+                count = [change(scope, "/count", [writer.head()])]
+                with pytest.raises(ConflictError) if unit == path or made else nullcontext():
+                    scope.commit(count, base=0, match=match)
+
+
+def test_what_a_scope_took_back_is_the_bases_again(documents: Documents) -> None:
+    put(documents, {"/ada": ADA, "/bob": BOB})
+    scope = ScopedDocuments(documents, "mine")
+    put(scope, {"/ada": {}, "/bob": {}, "/eve": {}})
+    put(scope, {"/ada": ADA, "/bob": BOB, "/eve": MISSING})
+    put(documents, {"/ada": MISSING, "/bob": {"name": "B."}, "/eve": ADA})
+    assert scope.load("/ada") == (MISSING, None)
+    assert [scope.load(unit).value for unit in ("/bob", "/eve")] == [{"name": "B."}, ADA]
+    assert scope.keys("") == ["bob", "eve"]
+    put(documents, {"/ada/below": ADA})
+    assert scope.keys("") == ["ada", "bob", "eve"]
+    assert scope.keys("/ada") == ["below"]
+    assert scope.look("/ada") is DIRECTORY
+    assert scope.load("/ada/below").value == ADA
+
+
+def test_one_commit_tells_the_stamps_that_it_left(documents: Documents) -> None:
+    put(documents, {"/ada": ADA})
+    scope = ScopedDocuments(documents, "mine")
+    asked = [change(scope, "/eve", BOB), change(scope, "/ada", MISSING), change(scope, "/b", [1])]
+    commit = scope.commit(asked, base=1)
+    assert [one[:3] for one in commit.changes] == [one[:3] for one in asked]
+    eve, ada, b = (one.stamp for one in commit.changes)
+    assert ada is None
+    assert scope.look("/eve", eve) is eve
+    scope.commit([Change("/b", [1], [2], b), Change("/eve", BOB, MISSING, eve)], base=2)
+    assert scope.keys("") == ["b"]
 
 
 # Stores: a scope as a Store of its own
@@ -437,10 +513,10 @@ def test_the_past_of_a_scope_is_that_of_both(place: Store[Place]) -> None:
     assert [commit.scope for commit in mine] == ["mine", None, None, "mine", "mine", "mine", "mine"]
     state: dict[str, Any] = {"/people/" + key: value for key, value in states[2].items()}
     for commit in mine:
-        for change in commit.changes:
-            assert state.pop(change.unit, MISSING) == change.old
-            if change.new is not MISSING:
-                state[change.unit] = change.new
+        for one in commit.changes:
+            assert state.pop(one.unit, MISSING) == one.old
+            if one.new is not MISSING:
+                state[one.unit] = one.new
         expected = {"/people/" + key: value for key, value in states[commit.number].items()}
         assert state == expected
 
@@ -475,6 +551,18 @@ def test_the_past_of_a_scope_that_compaction_may_have_taken_is_gone(place: Store
     with pytest.raises(HistoryGone, match="mine"):
         _ = again.at(4).root.people["ada"].name
     assert place.at(4).root.people["bob"].born == 1
+
+
+def test_the_past_of_a_scope_whose_deletion_was_removed_is_gone(place: Store[Place]) -> None:
+    place.scope("mine").root.people["ada"].name = "Mine"  # 3
+    place.root.people["bob"].born = 1  # 4
+    place.delete_scope("mine")  # 5
+    place.root.people["bob"].born = 2  # 6
+    place.compact(only(4))
+    scope = place.scope("mine")
+    assert scope.at(6).root.people["ada"].name == "Ada"
+    with pytest.raises(HistoryGone, match="mine"):
+        _ = scope.at(4).root.people["ada"].name
 
 
 def test_a_transaction_of_a_scope_reads_its_start_whatever_was_compacted(
