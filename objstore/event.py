@@ -6,7 +6,7 @@ of; two lines that mean the same event have the same text there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID, uuid4
@@ -210,7 +210,7 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
 
 def _find_wrong(said: dict[str, Any]) -> str | None:
     """The first field that is not as schemas/event.json says."""
-    texts = {"time": is_date_time, "type": bool, "uuid": is_uuid}
+    texts: dict[str, Callable[[str], bool]] = {"time": is_date_time, "type": bool, "uuid": is_uuid}
     if "author" in said:
         texts["author"] = bool
     for name, check in texts.items():

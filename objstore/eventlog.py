@@ -271,7 +271,7 @@ class EventLog:
         try:
             for some in self.keeper.lines():
                 before = chain.head.position
-                chain.take(some, events.decode_all(events.join(some)))
+                _take(chain, some)
                 if head is not None and before < head.position <= chain.head.position:
                     _check_head(head, some[head.position - before - 1])
                 if progress is not None:
@@ -304,6 +304,16 @@ class EventLog:
 
 def _place(after: Event | Place) -> Place:
     return after.uuid if isinstance(after, Event) else after
+
+
+def _take(chain: Chain, some: list[bytes]) -> None:
+    try:
+        chain.take(some, events.decode_all(events.join(some)))
+    except CorruptionError:
+        # One of them is no event. Those before it are looked at first.
+        for line in some:
+            chain.take([line], [events.decode(line)])
+        raise
 
 
 def _check_head(head: Head, line: bytes) -> None:

@@ -38,6 +38,8 @@ _OFFSET: Final = (1 << _OFFSET_BITS) - 1
 _MIX: Final = 0x9E3779B97F4A7C15F39CC0605CEDC835
 _KEY: Final = (1 << 64) - 1
 
+_CHUNK: Final = 1 << 20
+
 _MAGIC: Final = b"OBJRUN\x01\n"
 _HEADER: Final = Struct("<8s7QII")
 
@@ -97,7 +99,7 @@ class Run(NamedTuple):
             self.proof.check,
             0,
         )[:-4]
-        check = crc32c(body, crc32c(head, crc32c(store.bytes)))
+        check = _check(memoryview(body), head, store)
         return head + check.to_bytes(4, "little") + body
 
 
@@ -111,13 +113,20 @@ def parse(data: memoryview, store: UUID) -> Run | None:
     if magic != _MAGIC or len(body) != 16 * (size + count):
         return None
     head = bytes(data[: _HEADER.size - 4])
-    if check != crc32c(body, crc32c(head, crc32c(store.bytes))):  # type: ignore[arg-type]
+    if check != _check(body, head, store):
         return None
     numbers = body.cast("Q")
     cuts = (0, size, 2 * size, 2 * size + count, 2 * (size + count))
     keys, places, near, near_places = (numbers[start:stop] for start, stop in pairwise(cuts))
     end, proof = Position(*ends[:2]), Proof(Position(*ends[2:]), proof_check)
     return Run(first, last, end, proof, keys, places, near, near_places)
+
+
+def _check(body: memoryview, head: bytes, store: UUID) -> int:
+    found = crc32c(head, crc32c(store.bytes))
+    for start in range(0, len(body), _CHUNK):
+        found = crc32c(bytes(body[start : start + _CHUNK]), found)
+    return found
 
 
 class EventIndex:
@@ -253,6 +262,7 @@ class EventIndex:
             self._files.rename(temporary, path)
         except BackingError:
             # A full disk is told to who appends; who reads needs no index on it.
+            self._attempt_unlink(temporary)
             return run
         return self._read(run.first, run.last) or run
 
@@ -260,7 +270,7 @@ class EventIndex:
         try:
             self._files.unlink(path)
         except BackingError:
-            # It is passed over from now on, as the longer one begins where it does.
+            # It is passed over: the longer one begins where it does, and a temporary name is none.
             return
 
     def _read(self, first: int, last: int) -> Run | None:

@@ -261,8 +261,8 @@ class SegmentRecordKeeper(RecordKeeper):
         generation, offset = start
         while generation <= end.generation:
             file = self._segment(generation)
-            last = None
-            for frame in file.frames(offset or file.begin):
+            offset, last = offset or file.begin, None
+            for frame in file.frames(offset):
                 if generation == end.generation and frame.end > end.offset:
                     return
                 offset, last = frame.end, frame.header.kind
