@@ -78,7 +78,11 @@ from .values import MISSING
 
 if TYPE_CHECKING:
     from .backings.filesystem.valuefile import Value, ValueFile, ValueFileInfo
+    from .backings.lmdb import LmdbStorage
+    from .backings.memory_storage import MemoryStorage
+    from .backings.sqlite import SqliteStorage
     from .backings.valuelog import ValueLogStorage
+    from .containers import Container, Containers
     from .events import Event, EventLog, RecordKeeper
 
 __all__ = [
@@ -91,7 +95,9 @@ __all__ = [
     "CommitNotFoundError",
     "CommitNumberError",
     "ConflictError",
+    "Container",
     "ContainerNotFoundError",
+    "Containers",
     "CorruptionError",
     "DefinedKeyError",
     "DetachedError",
@@ -111,8 +117,10 @@ __all__ = [
     "KeyNotFoundError",
     "LayoutError",
     "List",
-    "Mended",
+    "LmdbStorage",
     "MISSING",
+    "MemoryStorage",
+    "Mended",
     "Object",
     "ObjstoreError",
     "OutsideError",
@@ -125,6 +133,7 @@ __all__ = [
     "SchemaError",
     "ScopeNotFoundError",
     "SlowConsumerError",
+    "SqliteStorage",
     "Storage",
     "StorageError",
     "StorageNotFoundError",
@@ -148,9 +157,14 @@ __all__ = [
 
 # Loaded when first asked for: a program need not wait for what it does not use.
 _LATER: Final = {
+    "Container": ".containers",
+    "Containers": ".containers",
     "Event": ".events",
     "EventLog": ".events",
+    "LmdbStorage": ".backings.lmdb",
+    "MemoryStorage": ".backings.memory_storage",
     "RecordKeeper": ".events",
+    "SqliteStorage": ".backings.sqlite",
     "Value": ".backings.filesystem.valuefile",
     "ValueFile": ".backings.filesystem.valuefile",
     "ValueFileInfo": ".backings.filesystem.valuefile",
