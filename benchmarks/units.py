@@ -22,5 +22,6 @@ class Unit(NamedTuple):
 NANOSECONDS: Final = Unit("ns", lambda seconds: seconds * 1e9)
 MICROSECONDS: Final = Unit("µs", lambda seconds: seconds * 1e6)
 MILLISECONDS: Final = Unit("ms", lambda seconds: seconds * 1e3)
+SECONDS: Final = Unit("s", lambda seconds: seconds)
 A_SECOND: Final = Unit("ops/s", lambda seconds: 1 / seconds)
 MEGABYTES: Final = Unit("MB", lambda size: size / 1e6, "size")

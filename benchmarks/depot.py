@@ -1,0 +1,232 @@
+"""Large blobs: in with their digest, out again, and what memory it takes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Final
+
+from objstore.backings.filesystem import Depot
+
+from . import children
+from .harness import Contender, Kind, Measure, MissingPeerError, Scene, Work
+from .targets import Targets, at_most, times
+from .units import MEGABYTES, SECONDS
+
+_CP: Final = "cp and sha256sum"
+_CP_BACK: Final = "cp"
+_READ: Final = "plain file"
+_CHUNK: Final = 1 << 20
+_SIZES: Final = {"full": 1 << 30, "quick": 64 << 20, "tiny": 1 << 20}
+_SAMPLES: Final = 3
+_LIMIT: Final = 32 << 20
+
+
+def works() -> list[Work]:
+    return [_writing(), _copying_back(), _reading(), _memory()]
+
+
+def _writing() -> Work:
+    return Work(
+        name="blob-write",
+        title="Write a blob of 1 GiB with its SHA-256",
+        about=(
+            "The source is in the operating system's cache; what is written is synced, and removed "
+            "outside of the clock. The median of three."
+        ),
+        unit=SECONDS,
+        contenders=[
+            Contender(_CP, _cp_and_sum, "cp, sync, then sha256sum of the copy", "limit"),
+            Contender("shutil and hashlib", _shutil_and_hashlib, "the same in Python", "limit"),
+            Contender("objstore, put", _put, "digest counted beside, finalized", "ours"),
+            Contender("objstore, create", _create, "a file object, 1 MiB at a time", "ours"),
+        ],
+        targets=Targets(times(_CP, 1 / 0.9), times(_CP, 0.5)),
+        rounds=1,
+    )
+
+
+def _copying_back() -> Work:
+    return Work(
+        name="blob-copy",
+        title="Copy a blob of 1 GiB into a file",
+        about="From the operating system's cache, and synced. The median of three.",
+        unit=SECONDS,
+        contenders=[
+            Contender(_CP_BACK, _cp, "cp, sync", "limit"),
+            Contender("objstore, get_to", _get_to, "whole or not at all", "ours"),
+        ],
+        targets=Targets(times(_CP_BACK, 1 / 0.9), times(_CP_BACK, 1)),
+        rounds=1,
+    )
+
+
+def _reading() -> Work:
+    return Work(
+        name="blob-read",
+        title="Read a blob of 1 GiB",
+        about="From the operating system's cache, 1 MiB at a time, by `readinto`.",
+        unit=SECONDS,
+        contenders=[
+            Contender(_READ, _read_plainly, "open(path, 'rb')", "limit"),
+            Contender("objstore, open", _read_blob, "a file object", "ours"),
+        ],
+        targets=Targets(times(_READ, 1 / 0.9), times(_READ, 1)),
+        rounds=1,
+    )
+
+
+def _memory() -> Work:
+    return Work(
+        name="blob-memory",
+        title="Memory for a blob of 1 GiB",
+        about="How far the peak of the resident set rose, in a process each.",
+        unit=MEGABYTES,
+        contenders=[
+            Contender("the whole in memory", _peak("whole"), "read, hash, write", "limit"),
+            *(_contender(how) for how in ("put", "create", "open", "get_to", "scrub")),
+        ],
+        targets=Targets(at_most(_LIMIT, "32 MiB")),
+        rounds=1,
+    )
+
+
+def _contender(how: str, kind: Kind = "ours") -> Contender:
+    return Contender(f"objstore, {how}", _peak(how), kind=kind)
+
+
+def source(scene: Scene) -> str:
+    """A file of the size that is asked, with bytes that no disk can make less of."""
+    path = os.path.join(scene.new_folder("source"), "source")
+    with open(path, "wb") as file:
+        for _ in range(_SIZES[scene.sizes.name] // _CHUNK):
+            file.write(os.urandom(_CHUNK))
+        os.fsync(file.fileno())
+    return path
+
+
+def _often(work: Callable[[], object], clean: Callable[[], object]) -> Measure:
+    """The median of some times, as the disk does not take as long each time."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        work()
+        took = time.perf_counter() - start
+        clean()
+        return took
+
+    return lambda: statistics.median(once() for _ in range(_SAMPLES))
+
+
+def _cp_and_sum(scene: Scene) -> Measure:
+    return _shell(scene, 'cp "$0" "$1" && sync -d "$1" && sync "$(dirname "$1")" && sha256sum "$1"')
+
+
+def _cp(scene: Scene) -> Measure:
+    return _shell(scene, 'cp "$0" "$1" && sync -d "$1" && sync "$(dirname "$1")"')
+
+
+def _shell(scene: Scene, command: str) -> Measure:
+    if not all(map(shutil.which, ("cp", "sync", "sha256sum"))):
+        raise MissingPeerError("needs coreutils")
+    target = os.path.join(scene.new_folder("cp"), "target")
+    words = ["sh", "-c", command, scene.once(source), target]
+    return _often(
+        lambda: subprocess.run(words, check=True, capture_output=True), lambda: os.unlink(target)
+    )
+
+
+def _shutil_and_hashlib(scene: Scene) -> Measure:
+    import hashlib
+
+    path, folder = scene.once(source), scene.new_folder("shutil")
+    target = f"{folder}/target"
+
+    def work() -> str:
+        shutil.copyfile(path, target)
+        with open(target, "rb+") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        return digest
+
+    return _often(work, lambda: os.unlink(target))
+
+
+def _put(scene: Scene) -> Measure:
+    path = scene.once(source)
+    return _filling(scene, lambda depot: depot.put(path))
+
+
+def _create(scene: Scene) -> Measure:
+    path = scene.once(source)
+
+    def work(depot: Depot) -> None:
+        buffer = memoryview(bytearray(_CHUNK))
+        with depot.create() as blob, open(path, "rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                blob.write(buffer[:count])
+
+    return _filling(scene, work)
+
+
+def _filling(scene: Scene, work: Callable[[Depot], object]) -> Measure:
+    depot = Depot(scene.new_folder("depot"))
+
+    def clean() -> None:
+        for identifier in depot.identifiers():
+            depot.purge(identifier)
+
+    return _often(lambda: work(depot), clean)
+
+
+def filled(scene: Scene) -> Depot:
+    """A depot with the source in it."""
+    depot = Depot(scene.new_folder("depot"))
+    depot.put(scene.once(source))
+    return depot
+
+
+def _get_to(scene: Scene) -> Measure:
+    depot, target = scene.once(filled), os.path.join(scene.new_folder("out"), "target")
+    [identifier] = depot.identifiers()
+    return _often(lambda: depot.get_to(identifier, target), lambda: os.unlink(target))
+
+
+def _read_blob(scene: Scene) -> Measure:
+    depot = scene.once(filled)
+    [identifier] = depot.identifiers()
+
+    def work() -> None:
+        buffer = memoryview(bytearray(_CHUNK))
+        with depot.open(identifier) as blob:
+            while blob.readinto(buffer):
+                pass
+
+    return _often(work, lambda: None)
+
+
+def _read_plainly(scene: Scene) -> Measure:
+    path = scene.once(source)
+
+    def work() -> None:
+        buffer = memoryview(bytearray(_CHUNK))
+        with open(path, "rb") as file:
+            while file.readinto(buffer):
+                pass
+
+    return _often(work, lambda: None)
+
+
+def _peak(how: str) -> Callable[[Scene], Measure]:
+    def start(scene: Scene) -> Measure:
+        path, folder = scene.once(source), scene.new_folder("memory")
+        return lambda: float(children.call("-m", "benchmarks.depot_child", how, path, folder))
+
+    return start
