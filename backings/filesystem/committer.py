@@ -69,15 +69,20 @@ class Committer:
         self._has_written = False
 
     def commit(
-        self, changes: Sequence[Change], said: Said, check: Callable[[Planner], None]
+        self,
+        changes: Sequence[Change],
+        said: Said,
+        check: Callable[[Planner], None],
+        checked: Iterable[str] = (),
     ) -> Commit:
         """Make changes one commit. Read from top to bottom, this is the protocol.
 
+        ``checked`` are further units whose files ``check`` looks at.
         ``said`` is the record without its entries. Until the sync ends, a process that dies or a
         machine that stops leaves all of the commit or nothing; from then on, all of it.
         """
         with self._ledger.log.writing() as writer:
-            self._catch_up(writer, (change.unit for change in changes))
+            self._catch_up(writer, [*(change.unit for change in changes), *checked])
             check(self._planner)
             steps = self._planner.plan(changes)
             self._enter_edits(writer, self._edits(steps))

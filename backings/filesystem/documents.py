@@ -222,7 +222,8 @@ class FilesystemDocuments(Documents):
         check_request(changes)
         said = Said(datetime.now(UTC), dict(meta or {}), scope, (), tx=tx)
         if scope is None:
-            return self._committer.commit(changes, said, lambda at: self._check(at, match))
+            units = [path for path, stamp in (match or {}).items() if not isinstance(stamp, tuple)]
+            return self._committer.commit(changes, said, lambda at: self._check(at, match), units)
         return self._committer.enter(said, lambda: self._scoped(scope, changes))
 
     def commit_external(

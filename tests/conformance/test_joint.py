@@ -410,6 +410,26 @@ def test_of_two_compare_and_set_exactly_one_wins(reopen_logged: Opener, handles:
     assert stores[0]["/counter"] == stores[1]["/counter"] == {"n": rounds}
 
 
+@pytest.mark.parametrize("handles", [1, 2], ids=["one store", "two stores"])
+def test_what_matched_still_holds_at_the_commit(reopen_logged: Opener, handles: int) -> None:
+    """Each sets its own file if the other's is not set: both would change different places."""
+    stores = [reopen_logged(durability="os") for _ in range(handles)] * (3 - handles)
+    barrier = threading.Barrier(2)
+
+    def set_alone(who: int, number: int) -> bool:
+        tx = stores[who].new_tx(2)
+        patch = [add("", {"set": who})]
+        guard = tx.patcher(f"/round{number}/{1 - who}", [], MISSING)
+        setter = tx.patcher(f"/round{number}/{who}", patch)
+        barrier.wait(timeout=30)
+        return together(guard, setter)[0].committed
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(40):
+            won = [pool.submit(set_alone, who, number) for who in (0, 1)]
+            assert sorted(one.result(timeout=30) for one in won) == [False, True]
+
+
 # --- files, directories and Objects ---------------------------------------------------------------
 
 
