@@ -412,9 +412,7 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(data)
 
 
-def test_every_flipped_bit_of_an_event_is_found(
-    maker: Maker, tmp_path: Path, states: Path
-) -> None:
+def test_every_flipped_bit_of_an_event_is_found(maker: Maker, tmp_path: Path, states: Path) -> None:
     whole = place(tmp_path / "whole", maker)
     keeper = maker.on(Quick(str(whole)))
     keeper.extend([Event("n", {"n": n, "x": 1.5}, author="me") for n in range(3)])
