@@ -143,11 +143,22 @@ class LogValues:
             raise self.corrupted(offset, "a frame is marked as deleted")
         if self.codec.is_proven(data, offset):
             raise self.corrupted(offset, "no batch is here, though one was, and others follow it")
-        header = self.codec.header(data, offset)
-        size = FRAME_SIZE if header is None else header.size
-        if not has_padding and not vlogbatch.is_torn(data[:size], offset, size):
+        if not has_padding and not self._is_part(data, offset):
             raise self.corrupted(offset, "this is no batch, and no part of one")
         return True
+
+    def _is_part(self, data: bytes, offset: int) -> bool:
+        """Whether something is missing of what is written over zeros in one piece."""
+        header = self.codec.header(data, offset)
+        if header is None:
+            size, is_cut = FRAME_SIZE, is_zero(data[FRAME_SIZE:])
+        else:
+            # The padding behind it is written with it.
+            size = header.size
+            behind = data[size + HEAD.size - 1 : size + HEAD.size]
+            follows = self.codec.header(data, offset + size, size) is not None
+            is_cut = behind != b"\1" and not follows
+        return is_cut or vlogbatch.is_torn(data[:size], offset, size)
 
     def value(self, location: int) -> str | bytes:
         """The value at a place of the index. Raises CorruptionError."""

@@ -120,9 +120,17 @@ class View:
 
     def check_tail(self) -> None:
         """Raise CorruptionError where what is behind the end is no crash's doing."""
-        with self.guard, self._lock.attempted() as is_alone:
-            if is_alone and self.read_on():
-                self.tail.file.is_torn(self.tail.end)
+        with self.guard:
+            if self.read_on():
+                self._judge_end()
+
+    def _judge_end(self) -> None:
+        file = self.tail.file
+        if self.tail.end == file.size() - HEAD.size and file.is_closed():
+            return
+        with self._lock.attempted() as is_alone:
+            if is_alone:
+                file.is_torn(self.tail.end)
 
     def read_on(self) -> bool:
         """Read what was added; False where something is there that is no batch."""
@@ -216,6 +224,7 @@ class View:
         self.list, self.index = found, index
         if self.tail.last != vlogbatch.END:
             self.ring_for_more()
+            self._judge_end()
         elif self._follow():
             self.read_on()
         else:

@@ -1,0 +1,202 @@
+"""Value logs whose bytes are not the ones that were written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from objstore.backings.filesystem import names, vlogbatch, vloghint
+from objstore.backings.filesystem.valuefile import HEAD
+from objstore.backings.valuelog import ValueLogStorage
+from objstore.errors import CorruptionError, FormatError, StorageError
+from tests.faults.crash_states import Quick
+from tests.faults.value_logs import Contents, OverFiles, contents, value_files
+
+
+def made(folder: Path, *, closed: bool) -> tuple[Path, int, Contents]:
+    """A storage with three batches: its newest file, where the last begins, what was before it.
+
+    One that is not closed is as a process leaves it that died.
+    """
+    storage = OverFiles(Quick(str(folder)), create=True)
+    storage.add_container("c")
+    storage.set_container_items("c", {"a": "one", "b": b"two", "zeros": bytes(600)})
+    before, start = contents(storage), storage._view.tail.end
+    storage.set_container_items("c", {"a": "three" * 30, "d": "four"})
+    if closed:
+        storage.close()
+    [file] = value_files(folder)
+    data = file.read_bytes()
+    if not closed:
+        shutil.copytree(folder, f"{folder}-died")
+        storage.close()
+        shutil.rmtree(folder)
+        os.rename(f"{folder}-died", folder)
+        assert file.read_bytes() == data
+    return file, start, before
+
+
+def end_of(folder: Path) -> int:
+    with OverFiles(Quick(str(folder)), readonly=True) as storage:
+        return storage._view.tail.end
+
+
+def test_a_torn_tail_is_cut_at_every_byte_of_the_last_batch(tmp_path: Path) -> None:
+    file, start, before = made(tmp_path / "s", closed=False)
+    whole, end = file.read_bytes(), end_of(tmp_path / "s")
+    for cut in range(start, end):
+        for data in (whole[:cut], whole[:cut].ljust(len(whole), b"\0")):
+            file.write_bytes(data)
+            with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+                assert contents(storage) == before
+                storage.set_container_item("c", "new", "value")
+                assert storage.check() == []
+            with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+                assert contents(storage) == {"c": {**before["c"], "new": "value"}}
+
+
+def flips(data: bytes, start: int, end: int, step: int = 1) -> Iterator[tuple[int, bytes]]:
+    for bit in range(8 * start, 8 * end, step):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bit // 8, bytes(flipped)
+
+
+def test_a_flipped_bit_is_detected_wherever_it_is(tmp_path: Path) -> None:
+    """When it is opened, or by ``check``; and nothing that is read is ever wrong."""
+    file, _, _ = made(tmp_path / "s", closed=True)
+    whole = file.read_bytes()
+    with OverFiles(Quick(str(tmp_path / "s")), readonly=True) as storage:
+        known = contents(storage)["c"]
+    for offset, data in flips(whole, 0, len(whole) - HEAD.size, step=3):
+        file.write_bytes(data)
+        try:
+            storage = OverFiles(Quick(str(tmp_path / "s")), readonly=True)
+        except CorruptionError as error:
+            assert error.file == str(file.relative_to(tmp_path / "s"))
+            assert error.offset is not None
+            assert error.offset <= offset
+            continue
+        wrong = storage.check()
+        assert wrong, offset
+        assert all(one.offset is not None and one.offset <= offset for one in wrong)
+        for key, value in known.items():
+            try:
+                assert storage.get_container_item("c", key) == value
+            except CorruptionError:
+                assert any(one.file == str(file.relative_to(tmp_path / "s")) for one in wrong)
+        storage.close()
+
+
+def test_a_scan_never_ends_early_in_silence(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    with OverFiles(Quick(str(folder)), create=True) as storage:
+        storage.add_container("c")
+        items = {f"{n:04}": f"value {n}" * (1 + n % 3) for n in range(1000)}
+        storage.set_container_items("c", items)
+        location = storage._view.index.names["c"].at["0700"]
+    [file] = value_files(folder)
+    whole = file.read_bytes()
+    at = location >> 1 & vlogbatch.OFFSET_MASK
+    for offset in range(at, at + vlogbatch.VALUE.size + len(items["0700"])):
+        file.write_bytes(whole[:offset] + bytes((whole[offset] ^ 4,)) + whole[offset + 1 :])
+        with OverFiles(Quick(str(folder)), readonly=True) as storage:
+            found = storage.get_container_items("c")
+            with pytest.raises(CorruptionError, match="does not fit its checksum") as caught:
+                for key, value in found:
+                    assert items[key] == value
+            assert caught.value.offset == at
+            with pytest.raises(CorruptionError):
+                storage.get_container_item("c", "0700")
+            with pytest.raises(CorruptionError):
+                list(storage.scan("c", prefix="07", reverse=True))
+            assert storage.get_container_item("c", "0701") == items["0701"]
+
+
+def test_damage_before_what_is_known_to_be_synced_is_no_torn_tail(tmp_path: Path) -> None:
+    file, start, _ = made(tmp_path / "s", closed=False)
+    with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+        storage.set_container_item("c", "later", "one")
+    data = bytearray(file.read_bytes())
+    data[start : start + 40] = bytes(40)
+    file.write_bytes(data)
+    with pytest.raises(CorruptionError) as caught:
+        OverFiles(Quick(str(tmp_path / "s")))
+    assert caught.value.offset == start
+    assert str(file.relative_to(tmp_path / "s")) in str(caught.value)
+
+
+def test_the_list_of_files_is_checked(tmp_path: Path) -> None:
+    made(tmp_path / "s", closed=True)
+    path = Path(names.value_list(str(tmp_path / "s")))
+    whole = path.read_bytes()
+    for _, data in flips(whole, 0, len(whole), step=5):
+        path.write_bytes(data)
+        try:
+            storage = ValueLogStorage(tmp_path / "s")
+        except (CorruptionError, FormatError):
+            continue
+        # White space.
+        assert storage.check() == []
+        storage.close()
+    path.write_bytes(b"")
+    with pytest.raises(CorruptionError, match="no list of files"):
+        ValueLogStorage(tmp_path / "s")
+
+
+def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
+    file, _, _ = made(tmp_path / "s", closed=True)
+    file.unlink()
+    with pytest.raises(StorageError, match="missing"):
+        ValueLogStorage(tmp_path / "s")
+
+
+def hinted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Contents]:
+    """A storage whose file has a hint."""
+    monkeypatch.setattr(vloghint, "_WORTH", 5)
+    with OverFiles(Quick(str(folder)), create=True) as storage:
+        storage.add_container("c")
+        storage.add_container("gone")
+        for n in range(20):
+            storage.set_container_item("c", f"k{n % 15}", str(n) if n % 2 else bytes((n,)))
+        storage.delete_container_item("c", "k14")
+        storage.delete_container("gone")
+        found = contents(storage)
+    [hint] = (folder / "hints").iterdir()
+    return hint, found
+
+
+def test_a_hint_is_as_good_as_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hint, known = hinted(tmp_path / "s", monkeypatch)
+    with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+        assert storage._view.tail.count == 0, "no frame was read"
+        assert contents(storage) == known
+        assert storage.check() == []
+        storage.add_container("more")
+        storage.set_container_item("c", "k0", "new")
+        known = contents(storage)
+    with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+        assert contents(storage) == known
+    hint.unlink()
+    with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+        assert contents(storage) == known
+
+
+def test_a_damaged_hint_is_not_used_and_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint, known = hinted(tmp_path / "s", monkeypatch)
+    whole = hint.read_bytes()
+    for _, data in flips(whole, 0, len(whole), step=7):
+        hint.write_bytes(data)
+        with OverFiles(Quick(str(tmp_path / "s")), readonly=True) as storage:
+            assert contents(storage) == known
+            [wrong] = storage.check()
+            assert wrong.file == str(hint.relative_to(tmp_path / "s"))
+    hint.write_bytes(b"")
+    with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+        assert contents(storage) == known
