@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
@@ -299,13 +300,14 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
 
     def _past(self, path: str, shape: Shape, number: int) -> Any:
         """What a commit left at ``path``: contents, MISSING or DIRECTORY."""
-        try:
+        # What is there now may be of another kind, and says nothing about then.
+        with suppress(LayoutError):
             value = self._documents.load(path, at=number).value
-        except LayoutError:
-            return DIRECTORY
-        if value is MISSING and shape.directory is not None:
+            if value is not MISSING or shape.directory is None:
+                return value
+        with suppress(LayoutError):
             return DIRECTORY if self._documents.keys(path, at=number) else MISSING
-        return value
+        return MISSING
 
     def _noticed(
         self, path: str, shape: Shape, unit: Unit | None, seen: Any, tx: Transaction | None

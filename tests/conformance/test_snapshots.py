@@ -137,6 +137,23 @@ def test_files_and_directories_are_those_of_the_start(untyped: Pair, here: bool)
 
 
 @here
+def test_what_was_nothing_and_became_a_file_or_a_directory_is_nothing(
+    untyped: Pair, here: bool
+) -> None:
+    store = untyped.ours
+    store["/doc"] = {"a": 1}
+    with store.transaction():
+        untyped.commit(put("/folder/file", {"b": 2}), here=here)
+        untyped.commit(put("/file", {"b": 2}), here=here)
+        for path in ("/folder", "/folder/file", "/file", "/file/below"):
+            assert store.HEAD(path) is False
+            assert store.is_directory(path) is False
+        assert list(store) == ["/doc"]
+        assert "folder" not in store.root
+    assert list(store) == ["/doc", "/file", "/folder/file"]
+
+
+@here
 def test_several_files_are_seen_together(pair: Pair, here: bool) -> None:
     store = pair.ours
 
