@@ -79,15 +79,19 @@ from .values import MISSING
 if TYPE_CHECKING:
     from .backings.filesystem.valuefile import Value, ValueFile, ValueFileInfo
     from .backings.lmdb import LmdbStorage
+    from .backings.memory_depot import MemoryDepot
     from .backings.memory_storage import MemoryStorage
     from .backings.sqlite import SqliteStorage
     from .backings.valuelog import ValueLogStorage
     from .containers import Container, Containers
+    from .depot import Blob, BlobWriter, Depot, Identifier, ObjectStateT
     from .events import Event, EventLog, RecordKeeper
 
 __all__ = [
     "AttributeNotFoundError",
     "BackingError",
+    "Blob",
+    "BlobWriter",
     "BusyError",
     "CapacityExceeded",
     "ClosedError",
@@ -100,6 +104,7 @@ __all__ = [
     "Containers",
     "CorruptionError",
     "DefinedKeyError",
+    "Depot",
     "DetachedError",
     "Dict",
     "Directory",
@@ -112,6 +117,7 @@ __all__ = [
     "Failure",
     "FormatError",
     "HistoryGone",
+    "Identifier",
     "Invalid",
     "KeyNameError",
     "KeyNotFoundError",
@@ -119,9 +125,11 @@ __all__ = [
     "List",
     "LmdbStorage",
     "MISSING",
+    "MemoryDepot",
     "MemoryStorage",
     "Mended",
     "Object",
+    "ObjectStateT",
     "ObjstoreError",
     "OutsideError",
     "PatchError",
@@ -157,12 +165,18 @@ __all__ = [
 
 # Loaded when first asked for: a program need not wait for what it does not use.
 _LATER: Final = {
+    "Blob": ".depot",
+    "BlobWriter": ".depot",
     "Container": ".containers",
     "Containers": ".containers",
+    "Depot": ".depot",
     "Event": ".events",
     "EventLog": ".events",
+    "Identifier": ".depot",
     "LmdbStorage": ".backings.lmdb",
+    "MemoryDepot": ".backings.memory_depot",
     "MemoryStorage": ".backings.memory_storage",
+    "ObjectStateT": ".depot",
     "RecordKeeper": ".events",
     "SqliteStorage": ".backings.sqlite",
     "Value": ".backings.filesystem.valuefile",
