@@ -94,6 +94,12 @@ class LogLock:
         finally:
             self.release()
 
+    def close(self) -> None:
+        """Close the file, unless somebody holds the lock or waits for it; it may be used again."""
+        with self._threads:
+            if not self._is_locked:
+                self._close()
+
     def unmake(self, error: BaseException | None) -> None:
         """While it is held: remove the lock's file and the folders, if they were made for it.
 
