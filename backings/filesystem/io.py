@@ -34,6 +34,8 @@ _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _ALLOCATE: Final = getattr(os, "posix_fallocate", None)
 _CANNOT_ALLOCATE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
+_MAY_NOT_WRITE: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+
 # What macOS has not, nor two file systems between each other.
 _COPY: Final = getattr(os, "copy_file_range", None)
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
@@ -548,7 +550,9 @@ class Files:
         except FileNotFoundError:
             if not make:
                 raise
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in _MAY_NOT_WRITE:
+                raise
             # Who may not write may see whether somebody does.
             return os.open(path, _READ)
         self.reached("make", path)
