@@ -276,7 +276,7 @@ class ValueLogStorage(Storage):
             if not self.readonly:
                 self._writer.close()
         finally:
-            self._view.bell = _ClosedBell(self.path), 0
+            self._view.close((_ClosedBell(self.path), 0))
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -104,6 +104,12 @@ class View:
         self.refresh()
         return self.index.now()
 
+    def close(self, bell: tuple[Bytes, int]) -> None:
+        """Let go of the files; whoever still reads from them holds what they need."""
+        with self.guard:
+            self.bell = bell
+            self.index = Index(self.guard)
+
     # While the guard is held
 
     def in_order(self) -> list[tuple[Listed, LogValues]]:
@@ -155,7 +161,8 @@ class View:
         tail = self.tail
         tail.file.map_upto(tail.end + HEAD.size)
         at = tail.end + HEAD.size - 1
-        self.bell = (tail.file.map, at) if at < len(tail.file.map) else SOMETHING
+        is_heard = tail.last != vlogbatch.END and at < len(tail.file.map)
+        self.bell = (tail.file.map, at) if is_heard else SOMETHING
 
     def _take(self, batch: Batch) -> bytes:
         """Apply a batch that is new."""

@@ -19,7 +19,6 @@ from .loglock import LogLock
 from .logwriter import Certainty
 from .valuefile import HEAD
 from .vlogbatch import OFFSET_BITS, Kind, Operation
-from .vlogfile import LogValues
 from .vloglist import FileList, Listed
 from .vlogview import Position, View
 
@@ -127,18 +126,23 @@ class Writer:
 
     def close(self) -> None:
         """Leave the mark of a clean close, and give back the space set aside."""
-        if self._opened is None or not self._certainty.holds:
-            return
-        with self.writing(), self._view.guard:
-            tail = self._view.tail
-            if self._files.sync and tail.last != vlogbatch.CLOSED:
-                self._sync_now()
-                self._add(vlogbatch.CLOSED)
-                self._sync_now()
-            self._give_back()
-            if self._files.sync and vloghint.is_worth_it(tail.count, tail.end):
-                self._write_hint(tail.file, tail.end)
-        self._opened = None
+        try:
+            if self._opened is not None and self._certainty.holds:
+                with self.writing(), self._view.guard:
+                    self._leave_mark()
+        finally:
+            self._opened = None
+            self._lock.close()
+
+    def _leave_mark(self) -> None:
+        tail = self._view.tail
+        if self._files.sync and tail.last != vlogbatch.CLOSED:
+            self._sync_now()
+            self._add(vlogbatch.CLOSED)
+            self._sync_now()
+        self._give_back()
+        if self._files.sync and vloghint.is_worth_it(tail.count, tail.end):
+            vloghint.write(self._files, tail.file, self._start(), tail.end)
 
     # While the lock is held
 
@@ -237,7 +241,7 @@ class Writer:
         files = (*found.files[:-1], sealed, next_file)
         vloglist.write(self._files, found._replace(files=files))
         if vloghint.is_worth_it(tail.count, tail.end):
-            self._write_hint(tail.file, sealed.size or 0)
+            vloghint.write(self._files, tail.file, self._start(), sealed.size or 0)
         self._view.read_on()
 
     def _start(self) -> list[Operation]:
@@ -258,9 +262,6 @@ class Writer:
         writable.write(tail.end, vlogbatch.padding(0))
         writable.cut(tail.end + HEAD.size)
         self._view.ring_for_more()
-
-    def _write_hint(self, file: LogValues, upto: int) -> None:
-        vloghint.write(self._files, file, self._start(), upto)
 
     def _sync_now(self) -> None:
         tail = self._view.tail
