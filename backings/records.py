@@ -70,9 +70,10 @@ class MemoryRecordKeeper(RecordKeeper):
             self._require_open()
             return self._head
 
-    def lines(self, after: Place = None) -> Iterator[list[bytes]]:
+    def batches(self, after: Place = None) -> Iterator[bytes]:
         start, stop = self.locate(after), self.head().position
-        return (self._lines[at : min(at + _SOME, stop)] for at in range(start, stop, _SOME))
+        some = (self._lines[at : min(at + _SOME, stop)] for at in range(start, stop, _SOME))
+        return map(events.join, some)
 
     def locate(self, place: Place) -> int:
         if not isinstance(place, UUID):

@@ -79,6 +79,10 @@ class Types:
 
         return keep
 
+    @property
+    def has_upcasters(self) -> bool:
+        return bool(self._steps)
+
     def version(self, type: str) -> int:
         """The newest version of a type."""
         return self._versions.get(type, 1)

@@ -50,11 +50,9 @@ class Event:
     ``data`` looks like, for the type. Raises TypeError and ValueError for fields that cannot be.
     """
 
-    __slots__ = ("_is_new", "_said")
+    __slots__ = ("_said",)
 
     _said: dict[str, Any]
-    _is_new: bool
-    """Whether the UUID was just made up and nobody else has seen it."""
 
     def __init__(
         self,
@@ -77,7 +75,6 @@ class Event:
         if _check_version(version) != 1:
             said["version"] = version
         self._said = said
-        self._is_new = False
 
     @property
     def uuid(self) -> UUID:
@@ -125,7 +122,9 @@ class Event:
         if type is not None:
             _check_text("type", type)
             said["type"] = type
-        return _of(said)
+        event = _blank(Event)
+        event._said = said
+        return event
 
     def to_json(self) -> dict[str, Any]:
         """The event as a JSON object: schemas/event.json."""
@@ -148,22 +147,22 @@ class Event:
         return f"<Event {self.type!r} {self._said['uuid']}{place}>"
 
 
-def _of(said: dict[str, Any]) -> Event:
-    event = object.__new__(Event)
-    event._said = said  # pyright: ignore[reportPrivateUsage]
-    event._is_new = False
-    return event
+_blank: Final = object.__new__
+
+
+class _New(Event):
+    """One whose UUID was just made up, and nobody else has seen it."""
+
+    __slots__ = ()
 
 
 def new(type: str, data: JSON, author: str | None, version: int) -> Event:
     """An event whose UUID no log can have, so that none needs to look for it."""
-    event = Event(type, data, author=author, version=version)
-    event._is_new = True
-    return event
+    return _New(type, data, author=author, version=version)
 
 
 def is_new(event: Event) -> bool:
-    return event._is_new
+    return isinstance(event, _New)
 
 
 def uuid_of(event: Event) -> UUID | None:
@@ -200,12 +199,17 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
         said = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         raise CorruptionError(f"this is no event: {error}", file=file) from error
-    found: list[dict[str, Any]] = said if type(said) is list else [said]
-    for one in found:
-        # No more is looked at, as it would take longer than all the rest.
-        if type(one) is not dict or "data" not in one or type(one.get("integrity")) is not dict:
-            raise CorruptionError("this is JSON, and no event", file=file)
-    return [*map(_of, found)]
+    made: list[Event] = []
+    try:
+        # Written out, as a call would take as long as all the rest.
+        for one in said if type(said) is list else [said]:
+            one["data"], one["integrity"]["position"]
+            event = _blank(Event)
+            event._said = one
+            made.append(event)
+    except (LookupError, TypeError) as error:
+        raise CorruptionError("this is JSON, and no event", file=file) from error
+    return made
 
 
 def _find_wrong(said: dict[str, Any]) -> str | None:
@@ -232,6 +236,15 @@ def join(lines: Iterable[bytes]) -> bytes:
     """A batch of at least two, or a single line as it is."""
     kept = list(lines)
     return kept[0] if len(kept) == 1 else b"[" + SEPARATOR.join(kept) + b"]"
+
+
+def merge(payloads: Iterable[bytes]) -> bytes:
+    """One batch of several, or of lines."""
+    kept = list(payloads)
+    if len(kept) == 1:
+        return kept[0]
+    inner = [one[1:-1] if one.startswith(b"[") else one for one in kept]
+    return b"[" + SEPARATOR.join(inner) + b"]"
 
 
 def split(payload: bytes) -> list[bytes]:

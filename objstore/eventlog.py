@@ -8,6 +8,7 @@ for event in log.subscribe(): ...           # all, and then each as it comes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from threading import Condition
 from typing import Any, Final, Self, overload
 from uuid import UUID
@@ -149,10 +150,10 @@ class EventLog:
 
         Raises EventNotFoundError for a UUID that the log does not have.
         """
-        upcast = self._types.upcast
-        for some in self.keeper.lines(_place(after)):
-            for event in events.decode_all(events.join(some)):
-                yield upcast(event)
+        found = map(events.decode_all, self.keeper.batches(_place(after)))
+        if self._types.has_upcasters:
+            return map(self._types.upcast, chain.from_iterable(found))
+        return chain.from_iterable(found)
 
     @overload
     def __getitem__(self, key: int | UUID) -> Event: ...
@@ -266,22 +267,22 @@ class EventLog:
         to there has to be as it was then. With ``keys``, each event has to be signed by one of
         them. Raises VerificationError, which names the first bad event.
         """
-        chain = Chain(keys=keys)
+        walk = Chain(keys=keys)
         size = 0 if progress is None else self._size()
         try:
-            for some in self.keeper.lines():
-                before = chain.head.position
-                _take(chain, some)
-                if head is not None and before < head.position <= chain.head.position:
+            for batch in self.keeper.batches():
+                before = walk.head.position
+                some = _take(walk, batch)
+                if head is not None and before < head.position <= walk.head.position:
                     _check_head(head, some[head.position - before - 1])
                 if progress is not None:
-                    progress(chain.head.position, max(size, chain.head.position))
+                    progress(walk.head.position, max(size, walk.head.position))
         except CorruptionError as error:
-            raise VerificationError(str(error), position=chain.head.position + 1) from error
-        if head is not None and head.position > chain.head.position:
+            raise VerificationError(str(error), position=walk.head.position + 1) from error
+        if head is not None and head.position > walk.head.position:
             reason = f"it is missing, as the log had {head.position} events"
-            raise VerificationError(reason, position=chain.head.position + 1)
-        return chain.head
+            raise VerificationError(reason, position=walk.head.position + 1)
+        return walk.head
 
     def _size(self) -> int:
         """How many events there seem to be."""
@@ -306,14 +307,16 @@ def _place(after: Event | Place) -> Place:
     return after.uuid if isinstance(after, Event) else after
 
 
-def _take(chain: Chain, some: list[bytes]) -> None:
+def _take(walk: Chain, batch: bytes) -> list[bytes]:
+    some = events.split(batch)
     try:
-        chain.take(some, events.decode_all(events.join(some)))
+        walk.take(some, events.decode_all(batch))
     except CorruptionError:
         # One of them is no event. Those before it are looked at first.
         for line in some:
-            chain.take([line], [events.decode(line)])
+            walk.take([line], [events.decode(line)])
         raise
+    return some
 
 
 def _check_head(head: Head, line: bytes) -> None:

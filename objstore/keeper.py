@@ -85,11 +85,15 @@ class RecordKeeper(ABC):
 
         Raises EventNotFoundError.
         """
+        return map(events.split, self.batches(after))
+
+    def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The same, each time as one line, or as the JSON array that docs/formats/events.md has."""
         place = self.next(after if isinstance(after, UUID) else None)
         for _ in range(after if isinstance(after, int) else 0):
             place = None if place is None else self.next(place)
         while place is not None:
-            yield [events.encode(self.read(place))]
+            yield events.encode(self.read(place))
             place = self.next(place)
 
     def locate(self, place: Place) -> int:

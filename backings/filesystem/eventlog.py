@@ -20,11 +20,12 @@ from objstore.eventlog import EventLog
 from objstore.keeper import Place, RecordKeeper, merge, missing
 from objstore.sealing import EMPTY, Head, Signer
 
-from . import frames, names
+from . import eventread, frames, names
 from .commitlog import CommitLog
 from .eventindex import EventIndex, Proof, Run
+from .eventread import Chunk
 from .io import Files
-from .logfile import Frame, LogFile
+from .logfile import LogFile
 from .logview import Position, View
 
 SEGMENT_SIZE: Final = 1 << 30
@@ -131,12 +132,12 @@ class SegmentRecordKeeper(RecordKeeper):
     def head(self) -> Head:
         return self._refresh().head
 
-    def lines(self, after: Place = None) -> Iterator[list[bytes]]:
+    def batches(self, after: Place = None) -> Iterator[bytes]:
         tail = self._refresh()
         position = self.locate(after)
         if position >= tail.head.position:
             return iter(())
-        return self._lines(position, tail)
+        return self._batches(position, tail)
 
     def locate(self, place: Place) -> int:
         if not isinstance(place, UUID):
@@ -191,8 +192,8 @@ class SegmentRecordKeeper(RecordKeeper):
         known = self._tail
         if known.end.generation == end.generation and 0 <= end.offset - known.end.offset < _NEAR:
             payload = b""
-            for _, frame in self._records(known.end, end):
-                payload = frame.payload
+            for _, records in self._chunks(known.end, end):
+                payload = records[-1].payload
         else:
             payload = self._log.read(number).payload if number else b""
         if not payload:
@@ -236,15 +237,19 @@ class SegmentRecordKeeper(RecordKeeper):
             self._last = start, frame.payload
         return self._last[1]
 
-    def _lines(self, after: int, tail: Tail) -> Iterator[list[bytes]]:
+    def _batches(self, after: int, tail: Tail) -> Iterator[bytes]:
         """Those behind ``after``, which there are."""
         with self._guard:
             place, start = self._start(after)
-        for _, frame in self._records(start, tail.end):
-            some = events.split(frame.payload)
-            if place + len(some) > after + 1:
-                yield some[max(after + 1 - place, 0) :]
-            place += len(some)
+        for _, records in self._chunks(start, tail.end):
+            if place > after:
+                yield events.merge(record.payload for record in records)
+                continue
+            for record in records:
+                some = events.split(record.payload)
+                if place + len(some) > after + 1:
+                    yield events.join(some[max(after + 1 - place, 0) :])
+                place += len(some)
 
     def _start(self, after: int) -> tuple[int, Position]:
         """An event not behind the one after ``after``, and where a record begins with it."""
@@ -256,23 +261,8 @@ class SegmentRecordKeeper(RecordKeeper):
         index = self._indexed()
         return (1, self._begin()) if index is None else index.before(after + 1)
 
-    def _records(self, start: Position, end: Position) -> Iterator[tuple[int, Frame]]:
-        """The records between two places, with their files' generations."""
-        generation, offset = start
-        while generation <= end.generation:
-            file = self._segment(generation)
-            offset, last = offset or file.begin, None
-            for frame in file.frames(offset):
-                if generation == end.generation and frame.end > end.offset:
-                    return
-                offset, last = frame.end, frame.header.kind
-                if last == frames.RECORD:
-                    yield generation, frame
-                elif last == frames.END:
-                    break
-            if last != frames.END and Position(generation, offset) < end:
-                raise file.corrupted(offset, "no frame is here, and the log goes on behind")
-            generation, offset = generation + 1, 0
+    def _chunks(self, start: Position, end: Position) -> Iterator[Chunk]:
+        return eventread.read(self._segment, start, end)
 
     def _segment(self, generation: int) -> LogFile:
         with self._guard:
@@ -297,10 +287,11 @@ class SegmentRecordKeeper(RecordKeeper):
         index = self._index
         if index is None:
             index = self._index = self._load()
-        for generation, frame in self._records(index.end, tail.end):
-            start = Position(generation, frame.offset)
-            index.add(start, Position(generation, frame.end), frame.payload)
-            self._roll(index)
+        for generation, records in self._chunks(index.end, tail.end):
+            for record in records:
+                start, end = Position(generation, record.start), Position(generation, record.end)
+                index.add(start, end, record.payload)
+                self._roll(index)
         self._roll(index)
         return index
 

@@ -109,21 +109,21 @@ class RecordKeeper(keeper.RecordKeeper):
             uuid = link.uuid
         return uuid
 
-    def lines(self, after: Place = None) -> Iterator[list[bytes]]:
+    def batches(self, after: Place = None) -> Iterator[bytes]:
         place, skip = self.next(after if isinstance(after, UUID) else None), 0
         if isinstance(after, int):
             near, skip = self._near, after
             if near is not None and near[1] <= after:
                 place, skip = self.next(near[0]), after - near[1]
-        return self._lines(place, skip)
+        return self._walk(place, skip)
 
-    def _lines(self, place: UUID | None, skip: int) -> Iterator[list[bytes]]:
+    def _walk(self, place: UUID | None, skip: int) -> Iterator[bytes]:
         while place is not None:
             if skip > 0:
                 skip -= 1
             else:
                 line = self._linked(place)
-                yield [line]
+                yield line
                 self._come_to(place, events.position_in(line))
             place = self.next(place)
 
