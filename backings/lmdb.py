@@ -192,7 +192,7 @@ class LmdbStorage(Storage):
             raise
 
     def _write_alone(self, step: Callable[[Txn], T]) -> T:
-        work = Work(self._environment, self._wait)
+        work = Work(self._environment, self._wait, lasts=False)
         try:
             work.reserve()
             result = work.do(step)

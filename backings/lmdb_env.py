@@ -212,9 +212,10 @@ class Environment:
         return True
 
     def _readers(self, env: lmdb.Environment) -> int:
-        """How many readers of this process LMDB knows of."""
+        """How many readers of this process LMDB knows of: those that see a state, not the spare."""
         own = str(os.getpid())
-        return sum(line.split()[:1] == [own] for line in env.readers().splitlines())
+        found = [line.split() for line in env.readers().splitlines()]
+        return sum(line[:1] == [own] and line[-1] != "-" for line in found)
 
     def grow(self, wait: float) -> None:
         """Make the map larger, or as large as another process has made it. No transaction may run.
@@ -248,6 +249,9 @@ class Environment:
         self._gate.acquire()
         self.begin = self._begin_first
         self._is_quiet = not self.held and self._has_turn and self._is_quiet_within(_FORK_WAIT)
+        if self._is_quiet and self._env is not None:
+            # Drops the spare reader too, which the child would otherwise end for the parent.
+            self._env.set_mapsize(0)
 
     def after_fork_in_parent(self) -> None:
         if self._env is not None:

@@ -31,7 +31,8 @@ class Work:
     LMDB wants a writing transaction ended by the thread that began it.
     """
 
-    def __init__(self, environment: Environment, wait: float) -> None:
+    def __init__(self, environment: Environment, wait: float, *, lasts: bool = True) -> None:
+        self.ended = False
         self.has_read = False
         self.writes = False
         """Whether it has the turn to write."""
@@ -43,7 +44,8 @@ class Work:
         self._state = 0
         self._txn: Txn | None = None
         enter(environment)
-        environment.held.add(self._mark)
+        if lasts:
+            environment.held.add(self._mark)
 
     @property
     def txn(self) -> Txn:
@@ -89,9 +91,7 @@ class Work:
 
     def _grow(self) -> None:
         self.txn.abort()
-        self._environment.held.discard(self._mark)
         self._environment.grow(self._wait)
-        self._environment.held.add(self._mark)
         self._again(len(self.done))
 
     def back_to(self, count: int) -> None:
@@ -128,8 +128,9 @@ class Work:
 
     def end(self) -> None:
         """Take back what is not committed, and let others write. Again does nothing."""
-        if self._mark not in self._environment.held:
+        if self.ended:
             return
+        self.ended = True
         try:
             if self._txn is not None:
                 self._txn.abort()
@@ -143,7 +144,7 @@ class Work:
 
     def __del__(self) -> None:
         # The thread ended in the middle of it. In a forked child it is the parent's.
-        if self._process == os.getpid():
+        if not self.ended and self._process == os.getpid():
             self.end()
 
 
