@@ -18,11 +18,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Final,
-    NamedTuple,
-    Protocol,
-    TypeAlias,
     cast,
-    runtime_checkable,
 )
 
 from ._feed import Feed
@@ -44,6 +40,7 @@ from .paths import address
 from .pointer import split
 from .transaction import Host, Transaction
 from .values import JSON, MISSING, Missing
+from .watchable import Burst, Watchable
 
 if TYPE_CHECKING:
     from ._shapes import Shape
@@ -52,47 +49,6 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger(__name__)
 
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError, ValidationError)
-
-
-class Burst(NamedTuple):
-    """What happened together outside."""
-
-    units: Sequence[str]
-    """The pointers of the units that may have changed; each once."""
-    appended: bool = False
-    """Whether others may have committed."""
-
-
-Judge: TypeAlias = Callable[[str, "Loaded | ObjstoreError"], bool]
-"""Told of a unit, and of what was found in its place or why it could not be read; whether that may
-be committed. Takes no lock, so that it may be asked under any."""
-
-
-@runtime_checkable
-class Watchable(Protocol):
-    """Documents that others can change, by other means than committing."""
-
-    def watch(self, hear: Callable[[Burst], None]) -> Callable[[], None]:
-        """Have ``hear`` called with every burst from now on, on one thread, until the result is.
-
-        Once that returns, ``hear`` is not running and is called no more, unless it is ``hear``
-        that ends it. A burst says what may have changed, own writes included. Raises BackingError
-        where the system cannot watch so much.
-        """
-        ...
-
-    def commit_external(self, units: Sequence[str], judge: Judge) -> Commit | None:
-        """Enter what is there of these units and is not as the newest commit left it, as one
-        commit with ``external`` set; None where nothing of it is to be entered.
-
-        ``judge`` is asked about every unit that is not as it was left. Those that it refuses, and
-        those that change meanwhile, are left out.
-        """
-        ...
-
-    def refresh(self) -> None:
-        """See what others have committed; those who ``listen`` hear of it."""
-        ...
 
 
 class Watching(Host):

@@ -44,6 +44,7 @@ from objstore.errors import (
 from objstore.layout import Folder
 from objstore.pointer import join, split
 from objstore.values import MISSING
+from objstore.watchable import Burst
 
 from ..checks import check_options, check_request
 from . import jsonline
@@ -60,6 +61,7 @@ from .record import NO_FILE, Said
 from .settling import State
 from .stamps import Stamp, digest, settled
 from .tree import Content, Found, Tree, stamp_of
+from .watch import Watch
 
 
 def open_documents(
@@ -263,6 +265,11 @@ class FilesystemDocuments(Documents):
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         self._require_open()
         return self._committer.teller.add(hear, self._ledger.refresh())
+
+    def watch(self, hear: Callable[[Burst], None]) -> Callable[[], None]:
+        """As ``Watchable`` says."""
+        self._require_open()
+        return Watch(self._files, self._places, hear, self._ledger.units).end
 
     def scopes(self) -> list[str]:
         self.head()

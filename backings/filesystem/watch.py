@@ -15,7 +15,7 @@ from threading import Condition, Thread, current_thread
 from typing import Final
 
 from objstore.errors import BackingError
-from objstore.watching import Burst
+from objstore.watchable import Burst
 
 from . import git, names
 from .addresses import Addresses

@@ -1,0 +1,50 @@
+"""The contract of Documents that others can change, by other means than committing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from .documents import Commit, Loaded
+from .errors import ObjstoreError
+
+
+class Burst(NamedTuple):
+    """What happened together outside."""
+
+    units: Sequence[str]
+    """The pointers of the units that may have changed; each once."""
+    appended: bool = False
+    """Whether others may have committed."""
+
+
+Judge: TypeAlias = Callable[[str, Loaded | ObjstoreError], bool]
+"""Told of a unit, and of what was found in its place or why it could not be read; whether that may
+be committed. Takes no lock, so that it may be asked under any."""
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """Documents that others can change, by other means than committing."""
+
+    def watch(self, hear: Callable[[Burst], None]) -> Callable[[], None]:
+        """Have ``hear`` called with every burst from now on, on one thread, until the result is.
+
+        Once that returns, ``hear`` is not running and is called no more, unless it is ``hear``
+        that ends it. A burst says what may have changed, own writes included. Raises BackingError
+        where the system cannot watch so much.
+        """
+        ...
+
+    def commit_external(self, units: Sequence[str], judge: Judge) -> Commit | None:
+        """Enter what is there of these units and is not as the newest commit left it, as one
+        commit with ``external`` set; None where nothing of it is to be entered.
+
+        ``judge`` is asked about every unit that is not as it was left. Those that it refuses, and
+        those that change meanwhile, are left out.
+        """
+        ...
+
+    def refresh(self) -> None:
+        """See what others have committed; those who ``listen`` hear of it."""
+        ...
