@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -105,8 +106,9 @@ def crash(
     reboot(monkeypatch, 1)
     work(depot_on(files), lambda what, identifier: files.note((what, identifier)))
     seen: set[tuple[ObjectStateT, ...]] = set()
-    states = files.crash_states(random.Random(seed), each)  # noqa: S311
-    for number, state in enumerate(states):
+    luck = random.Random(seed)  # noqa: S311
+    at_the_end = files.crash_states(luck, 10 * each, since=len(files.events))
+    for number, state in enumerate(chain(files.crash_states(luck, each), at_the_end)):
         reboot(monkeypatch, 2 + number)
         after = folder / f"{number}"
         after.mkdir()

@@ -1,0 +1,367 @@
+"""The depot on plain files: format, tree, modes, memory; and references to blobs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import resource
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import pytest
+
+import objstore
+from objstore import (
+    Depot,
+    Identifier,
+    MemoryDepot,
+    ObjectStateT,
+    ReadOnlyError,
+    StorageError,
+    schemas,
+)
+from objstore.backings import filesystem
+from objstore.backings.filesystem import blobmeta, rangelog
+from objstore.backings.filesystem.blobmeta import BlobMeta, Found
+from objstore.backings.filesystem.depot import open_depot
+from objstore.depot import Range
+from objstore.references import Dangling, find_dangling, find_references
+from tests.realdata import ROOT
+
+PAGE = (ROOT / "docs/formats/depot.md").read_text("utf-8")
+ONE = Identifier(UUID("62af3937-4c5b-405b-a170-6ef12a5e246a"), 1)
+FOLDER = "depot/6/2/a"
+
+
+def check(name: str, value: Any) -> None:
+    """Raise where JSON is not what the schema of that name asks for."""
+    kind = jsonschema.Draft202012Validator
+    validator: Any = kind(schemas.load(name), format_checker=kind.FORMAT_CHECKER)
+    validator.validate(value)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# The page
+
+
+def example(name: str) -> str:
+    """The indented block that follows a line with the file's name."""
+    found = re.search(rf"^    {re.escape(name)}\n\n((?:    .*\n)+)", PAGE, re.MULTILINE)
+    assert found is not None
+    return re.sub("^    ", "", found[1], flags=re.MULTILINE)
+
+
+def test_the_metadata_of_the_worked_example() -> None:
+    text = example(f"{ONE}.json")
+    found = blobmeta.parse(text.encode(), "file")
+    digest = hashlib.sha256(b"hello").hexdigest()
+    made = datetime(2026, 11, 20, 13, tzinfo=UTC)
+    final = Found(5, digest, made + timedelta(seconds=1))
+    assert found == BlobMeta(None, 64 << 20, None, made, {"name": "greeting.txt"}, final)
+    assert found.encode().decode() == text
+    check("blob-meta", json.loads(text))
+
+
+def test_the_ranges_of_the_worked_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = example("90c1f0d8-2e6b-4d0e-9a31-6d6b0c8f7e11.1.ranges")
+    for line in text.splitlines():
+        said = json.loads(line)
+        check("blob-ranges", said)
+        assert (
+            rangelog.encode({k: v for k, v in said.items() if k != "crc32c"})
+            == f"{line}\n".encode()
+        )
+    depot = filesystem.Depot(tmp_path)
+    depot.reserve(ONE, 5 << 20)
+    depot.write(ONE, (5 << 20) - 1, b"x")
+    (tmp_path / FOLDER / f"{ONE}.ranges").write_text(text)
+    monkeypatch.setattr(rangelog, "this_boot", lambda: "90d9855772134f5b")
+    end = (4 << 20) + 1000
+    assert depot.missing_ranges(ONE) == [
+        Range((1 << 20) + 5, (3 << 20) - 5),
+        Range(end, (5 << 20) - end),
+    ]
+    monkeypatch.setattr(rangelog, "this_boot", lambda: "0" * 16)
+    assert depot.missing_ranges(ONE)[0] == Range(1 << 20, 3 << 20)
+
+
+def test_the_tree_of_the_page(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path / "parent")
+    depot.put(b"hello", identifier=ONE)
+    depot.reserve(Identifier.parse("90c1f0d8-2e6b-4d0e-9a31-6d6b0c8f7e11.1"), 5)
+    shown = re.findall(r"^    (parent/depot/\S+)", PAGE, re.MULTILINE)
+    assert files(tmp_path) == sorted(shown)
+
+
+@pytest.mark.parametrize("name", ["blob-meta", "blob-ranges", "blob-link"])
+def test_the_schemas_are_schemas(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(schemas.load(name))
+
+
+def test_what_is_written_is_what_the_schemas_ask_for(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    meta = tmp_path / FOLDER / f"{ONE}.json"
+    ranges = tmp_path / FOLDER / f"{ONE}.ranges"
+    blob = depot.create(meta={"é": [1.5, None]}, identifier=ONE)
+    check("blob-meta", json.loads(meta.read_text("utf-8")))
+    blob.write(b"hello")
+    blob.truncate(4)
+    blob.sync()
+    lines = [json.loads(line) for line in ranges.read_text().splitlines()]
+    assert [sorted(line.keys() - {"crc32c"})[0] for line in lines] == [
+        "boot",
+        "at",
+        "cut",
+        "synced",
+    ]
+    for line in lines:
+        check("blob-ranges", line)
+    blob.close()
+    check("blob-meta", json.loads(meta.read_text("utf-8")))
+    check("blob-link", depot.link(ONE))
+    with pytest.raises(jsonschema.ValidationError):
+        check("blob-link", f"{depot.link(ONE)}.wr")
+
+
+# The tree
+
+
+def test_line_5_the_tree_is_the_seeds(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    assert isinstance(depot, Depot)
+    depot.reserve(ONE, 10)
+    path = tmp_path / "depot/6/2/a/62af3937-4c5b-405b-a170-6ef12a5e246a.1"
+    assert path.with_name(f"{path.name}.wr").stat().st_size == 10
+    assert not path.exists()
+    depot.write(ONE, 5, b"hello")
+    depot.finalize(ONE, zeroes=True)
+    assert path.read_bytes() == b"\0\0\0\0\0hello"
+    assert files(tmp_path) == [f"{FOLDER}/{ONE}", f"{FOLDER}/{ONE}.json"]
+    depot.purge(ONE)
+    assert files(tmp_path) == []
+
+
+def test_a_depot_that_another_program_made(tmp_path: Path) -> None:
+    """As the seed's own has it: blobs, and nothing beside them."""
+    folder = tmp_path / FOLDER
+    folder.mkdir(parents=True)
+    other = Identifier(ONE.uuid, 2)
+    (folder / str(ONE)).write_bytes(b"hello")
+    (folder / f"{other}.wr").write_bytes(bytes(5))
+    depot = filesystem.Depot(tmp_path)
+    assert list(depot.identifiers()) == [ONE, other]
+    assert depot.read(ONE, 0, 9) == b"hello"
+    info = depot.info(ONE)
+    assert (info.size, info.sha256, info.meta) == (5, None, {})
+    assert depot.scrub() == (0, (), (ONE,))
+    assert depot.missing_ranges(other) == [Range(0, 5)]
+    depot.write(other, 0, b"world")
+    with pytest.raises(StorageError, match="has 5 bytes"):
+        depot.write(other, 1, b"world")
+    depot.finalize(other)
+    assert depot.read(other, 0, 9) == b"world"
+    assert depot.scrub().sound == 1
+    depot.purge(ONE)
+    depot.purge(other)
+    assert files(tmp_path) == []
+
+
+def test_what_is_no_blob_is_left_alone(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.put(b"hello", identifier=ONE)
+    names = [
+        *(
+            f"{ONE.uuid}",
+            f"{ONE}.tmp",
+            f"{str(ONE).upper()}",
+            f"{ONE.uuid}.01",
+            "README",
+            ".hidden",
+        ),
+        *("6" + str(ONE)[1:-1] + "x", f"7{str(ONE)[1:]}"),
+    ]
+    for name in names:
+        (tmp_path / FOLDER / name).write_bytes(b"not ours")
+    for folder in ("depot/x", "depot/66", "depot/6/2/a/b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "depot/6/file").touch()
+    (tmp_path / "depot/f").touch()
+    assert list(depot.identifiers()) == [ONE]
+    assert depot.sweep(timedelta(0)) == []
+    assert depot.scrub().sound == 1
+    assert {f"{FOLDER}/{name}" for name in names} < set(files(tmp_path))
+
+
+def test_nothing_is_written_before_the_first_blob(tmp_path: Path) -> None:
+    parent = tmp_path / "not/there"
+    for depot in (filesystem.Depot(parent), open_depot(parent)):
+        assert list(depot.identifiers()) == []
+        assert not depot.exists(ONE)
+        assert depot.scrub() == (0, (), ())
+        assert depot.sweep() == []
+        for refused in (depot.purge, depot.finalize, depot.open, depot.missing_ranges):
+            with pytest.raises(StorageError, match="there is no blob"):
+                refused(ONE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_depot_of_a_store(tmp_path: Path) -> None:
+    with objstore.open(tmp_path / "store") as store:
+        depot = open_depot(tmp_path / "store")
+        assert not (tmp_path / "store").exists()
+        depot.put(b"hello", identifier=ONE)
+        assert files(tmp_path / "store") == [
+            ".objstore/.gitignore",
+            f".objstore/{FOLDER}/{ONE}",
+            f".objstore/{FOLDER}/{ONE}.json",
+        ]
+        assert (tmp_path / "store/.objstore/.gitignore").read_text() == "*\n"
+        store["/doc"] = {"image": depot.link(ONE)}
+        assert list(store) == ["/doc"]
+    assert open_depot(tmp_path / "store", readonly=True).read(ONE, 0, 9) == b"hello"
+
+
+def test_a_depot_that_is_only_read(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.put(b"hello", identifier=ONE)
+    readers = filesystem.Depot(tmp_path, readonly=True)
+    assert readers.read(ONE, 0, 9) == b"hello"
+    other = Identifier(ONE.uuid, 2)
+    depot.reserve(other, 5)
+    for refused in (
+        lambda: readers.reserve(Identifier.new(), 1),
+        lambda: readers.write(other, 0, b"x"),
+        lambda: readers.finalize(other),
+        lambda: readers.purge(ONE),
+        lambda: readers.sweep(),
+        lambda: readers.put(b""),
+    ):
+        with pytest.raises(ReadOnlyError, match="opened with readonly=True"):
+            refused()
+    assert depot.state(other) is ObjectStateT.WRITABLE
+
+
+def test_modes_follow_the_umask(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path / "parent", umask=0o077)
+    depot.put(b"hello", identifier=ONE)
+    for path in (tmp_path / "parent").rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600)
+
+
+def test_options_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='durability must be "full" or "os"'):
+        filesystem.Depot(tmp_path, durability="none")
+
+
+def test_a_gigabyte_that_is_reserved_takes_no_space(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.reserve(ONE, 1 << 40)
+    depot.write(ONE, 1 << 39, b"here")
+    found = (tmp_path / FOLDER / f"{ONE}.wr").stat()
+    assert found.st_size == 1 << 40
+    assert found.st_blocks * 512 < 1 << 20
+    assert len(depot.missing_ranges(ONE)) == 2
+    depot.purge(ONE)
+
+
+def test_a_program_reads_a_blob_as_its_input(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    with depot.open(depot.put(b"hello")) as blob:
+        done = subprocess.run(["cat"], stdin=blob, capture_output=True, check=True)
+    assert done.stdout == b"hello"
+
+
+def test_a_link_in_a_blobs_place_is_not_followed(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.put(b"hello", identifier=ONE)
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    other = Identifier(ONE.uuid, 2)
+    (tmp_path / FOLDER / str(other)).symlink_to(secret)
+    with pytest.raises(objstore.BackingError, match="Too many levels of symbolic links"):
+        depot.read(other, 0, 9)
+
+
+_MEMORY = """
+import resource, sys
+from objstore.backings.filesystem import Depot
+depot = Depot(sys.argv[1], durability="os")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+identifier = depot.put(sys.argv[2])
+with depot.create() as blob, depot.open(identifier) as source:
+    while data := source.read(1 << 20):
+        blob.write(data)
+depot.reserve(other := type(identifier).new(), 96 << 20)
+depot.write(other, 0, b"x")
+depot.finalize(other, zeroes=True)
+assert depot.scrub().sound == 3
+depot.get_to(identifier, sys.argv[1] + "/out")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_memory_does_not_grow_with_blobs(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(96 << 20))
+    done = subprocess.run(
+        [sys.executable, "-c", _MEMORY, str(tmp_path), str(source)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(done.stdout) * unit < 32 << 20
+    assert resource.RUSAGE_SELF == 0
+    assert os.path.getsize(tmp_path / "out") == 96 << 20
+
+
+# References
+
+
+def test_links_are_found_wherever_they_are() -> None:
+    other = Identifier(ONE.uuid, 2)
+    contents = {
+        "image": ONE.link,
+        "a/b": [1, {"~": other.link}, None, [ONE.link]],
+        "no links": [str(ONE), f"{ONE.link} ", f"see {ONE.link}", f"{ONE.link}.wr", ""],
+        ONE.link: "a key is none",
+    }
+    assert list(find_references("/people/ada", contents)) == [
+        ("/people/ada/image", ONE),
+        ("/people/ada/a~1b/1/~0", other),
+        ("/people/ada/a~1b/3/0", ONE),
+    ]
+    assert list(find_references("", ONE.link)) == [("", ONE)]
+
+
+def test_what_dangles_both_ways() -> None:
+    depot = MemoryDepot()
+    there, lonely, writable, unknown = (Identifier(UUID(int=n)) for n in range(4))
+    depot.put(b"a", identifier=there)
+    depot.put(b"b", identifier=lonely)
+    depot.reserve(writable, 1)
+    units: list[tuple[str, Any]] = [
+        ("/a", {"blobs": [there.link, unknown.link]}),
+        ("/b", {"blob": writable.link, "again": unknown.link}),
+        ("/c", []),
+    ]
+    assert list(find_dangling(units, depot)) == [
+        Dangling(unknown, "/a/blobs/1"),
+        Dangling(writable, "/b/blob"),
+        Dangling(unknown, "/b/again"),
+        Dangling(lonely, None),
+    ]
+    assert list(find_dangling([("/a", [there.link, lonely.link])], depot)) == []
