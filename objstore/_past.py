@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .retention import Retention
 
 _RECENT: Final = 64
-"""How many units' contents are kept: a look at one is mostly followed by a read of it."""
+"""Of how many units and directories it is kept what they were: a look is followed by a read."""
 
 _THERE: Final = object()
 """The stamp of every unit of the past: its contents never change."""
@@ -37,6 +37,7 @@ class PastDocuments(Documents):
         self._documents: Final = documents
         self._number: Final = number
         self._recent: Final = lru_cache(maxsize=_RECENT)(self._find)
+        self._has_members: Final = lru_cache(maxsize=_RECENT)(self._find_has_members)
         self._closed = False
 
     def head(self) -> int:
@@ -121,6 +122,7 @@ class PastDocuments(Documents):
     def close(self) -> None:
         self._closed = True
         self._recent.cache_clear()
+        self._has_members.cache_clear()
 
     def _find(self, unit: str) -> JSON | Missing | LayoutError:
         try:
@@ -128,7 +130,7 @@ class PastDocuments(Documents):
         except LayoutError as error:
             return error
 
-    def _has_members(self, path: str) -> bool:
+    def _find_has_members(self, path: str) -> bool:
         try:
             return bool(self._documents.keys(path, at=self._number))
         except LayoutError:
