@@ -345,7 +345,12 @@ class LmdbStorage(Storage):
             work.read()
             entry = self._find(work.txn, c_id)
             yield None  # the call that made the generator is over
-            yield from self._items(work, entry, low, high, reverse)
+            count = 0
+            for pair in self._items(work, entry, low, high, reverse):
+                count += 1
+                yield pair
+            if not low and high is None and count != entry.size:
+                raise storages.miscounted(entry.name, count, entry.size, self.path)
         finally:
             work.end()
 

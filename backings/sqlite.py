@@ -41,6 +41,7 @@ from .sqlite_tables import (
     put,
     put_all,
     remove,
+    table_size,
     touched,
 )
 
@@ -463,17 +464,25 @@ class SqliteStorage(Storage):
         cursor = link.execute(
             table.scan(upto=upto, reverse=reverse), (low, high) if upto else (low,)
         )
-        return self._verified(c_id, cursor)
+        size = None if low or upto else table_size(link, table)
+        return self._verified(c_id, cursor, size)
 
-    def _verified(self, c_id: object, rows: Iterable[Row]) -> Iterator[tuple[str, Value]]:
+    def _verified(
+        self, c_id: object, rows: Iterable[Row], size: int | None = None
+    ) -> Iterator[tuple[str, Value]]:
+        """The items of rows, of which there must be ``size``, if that is known."""
+        count = 0
         # The same as checksum, written out: a call would take as long as all the rest.
         for key, value, found in rows:
+            count += 1
             if isinstance(value, str):
                 if crc32c((key + value).encode()) != found:
                     raise self._corrupt(c_id, key)
             elif ~crc32c(key.encode() + value) != found:
                 raise self._corrupt(c_id, key)
             yield key, value
+        if size is not None and count != size:
+            raise storages.miscounted(str(c_id), count, size, self.path)
 
     def _kept(self, c_id: object, rows: Callable[[Link, Table], Iterator[T]]) -> Generator[T]:
         """What comes of a state that is kept, on a connection of its own, until all has come."""

@@ -12,7 +12,7 @@ from objstore.storage import Items, Value, as_pairs, as_text, as_value
 
 from .sqlite_links import Link
 
-crc32c: Final = cast("Callable[[bytes], int]", google_crc32c.value)
+crc32c: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
 
 ROWS: Final = 512
 """How many items are fetched at a time, where all at once would hold a state for too long."""
@@ -65,6 +65,12 @@ def begin_reading(link: Link) -> None:
     # BEGIN alone takes no snapshot; the first statement that reads does.
     link.execute("BEGIN")
     link.execute("SELECT 1 FROM containers LIMIT 1").fetchone()
+
+
+def table_size(link: Link, table: Table) -> int:
+    """How many items a container should have."""
+    row = link.execute("SELECT count FROM containers WHERE id = ?", (table.id,)).fetchone()
+    return cast("int", row[0])
 
 
 def touched(link: Link, table: Table) -> Table:

@@ -10,6 +10,7 @@ from objstore.errors import (
     ClosedError,
     ConflictError,
     ContainerNotFoundError,
+    CorruptionError,
     DuplicateContainerError,
     DuplicateStorageError,
     FormatError,
@@ -111,3 +112,8 @@ def goes_on(error: StorageError) -> bool:
     return isinstance(
         error, ContainerNotFoundError | DuplicateContainerError | ReadOnlyError | FormatError
     )
+
+
+def miscounted(c_id: str, found: int, size: int, file: str) -> CorruptionError:
+    """The error for items that are missing, or too many."""
+    return CorruptionError(f"container {show(c_id)} has {found} items of {size}", file=file)
