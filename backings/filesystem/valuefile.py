@@ -11,6 +11,7 @@ Format and limits: docs/formats/value-file.md.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from struct import Struct
@@ -235,18 +236,22 @@ class ValueFile:
 
 
 def open_or_make(files: Files, path: str) -> Opened:
-    """The file at ``path``, to be written; its name is on the disk when this returns."""
+    """The file at ``path``, to be read and written; a new one's name is on the disk."""
     opened = files.open(path, write=True)
-    if opened is None:
-        folder = os.path.dirname(path)
-        made: list[str] = []
-        files.make_folders(folder, made)
-        opened = files.make(path, path)
-        # Also those that stood there: whoever made them may not have synced them.
-        while len(folder) >= len(files.root):
-            files.sync_folder(folder)
-            folder = os.path.dirname(folder)
-        for one in made:
-            if len(one) <= len(files.root):
-                files.sync_folder(os.path.dirname(one))
-    return opened
+    if opened is not None:
+        return opened
+    folder = os.path.dirname(path)
+    made: list[str] = []
+    files.make_folders(folder, made)
+    files.close(files.make(path, path))
+    # Also folders that stood there: whoever made them may not have synced them.
+    while len(folder) >= len(files.root):
+        files.sync_folder(folder)
+        folder = os.path.dirname(folder)
+    for above in {os.path.dirname(one) for one in made if len(one) <= len(files.root)}:
+        files.sync_folder(above)
+    found = files.open(path, write=True)
+    if found is None:
+        reason = f"{files.relative(path)} was removed while it was being made"
+        raise BackingError(errno.ENOENT, reason, path)
+    return found

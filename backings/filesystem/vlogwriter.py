@@ -185,7 +185,9 @@ class Writer:
         place = (tail.end, tail.link)
         frame, header = tail.file.codec.encode(kind, place, number, synced, said, values)
         end = tail.end + header.size
-        upto = self._space_for(writable.size(), end + HEAD.size, header.size)
+        upto = max(end + HEAD.size, writable.size())
+        if kind == vlogbatch.BATCH:
+            upto = self._space_for(upto, end, header.size)
         try:
             writable.put(tail.end, (frame, values), end, upto)
         except BackingError as error:
@@ -197,12 +199,10 @@ class Writer:
 
     def _space_for(self, size: int, end: int, length: int) -> int:
         """How long the file is to be. What is long itself gains nothing by space ahead."""
-        if end <= size:
+        if size > end + HEAD.size or length > self._step:
             return size
-        if length > self._step:
-            return end
         ahead, self._step = self._step, min(2 * self._step, _LAST_STEP)
-        return end + ahead
+        return max(size, min(size + ahead, self._view.list.capacity))
 
     def _writable(self) -> _Writable:
         file = self._view.tail.file
