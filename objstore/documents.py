@@ -83,7 +83,7 @@ class Commit(NamedTuple):
         told = [str(change) for change in self.changes[:_TOLD]]
         if len(self.changes) > _TOLD:
             told.append(f"{len(self.changes) - _TOLD} more")
-        about = [f"{key}: {show(value)}" for key, value in self.meta.items()]
+        about = [f"{k}: {show(v)}" for k, v in self.meta.items() if not k.startswith("$")]
         scope = [] if self.scope is None else [f"scope: {show(self.scope)}"]
         outside = ["made outside"] if self.external else []
         notes = "; ".join([*scope, *outside, *about])

@@ -311,6 +311,31 @@ def test_a_diff_makes_and_removes_directories(anything: Store[Directory[Any]]) -
     assert anything.diff(0, 3) == []
 
 
+def test_a_diff_of_a_path_has_nothing_from_beside_it(anything: Store[Directory[Any]]) -> None:
+    with anything.transaction():
+        anything["a"] = {"x": 1, "xy": 1, "stays": 1}
+        anything["ab"] = {"x": 1}
+        anything["b"] = {"x": 1}
+    with anything.transaction():
+        for path in ("a.x", "a.xy", "ab.x", "b.x"):
+            anything[path] = 2
+    change = {"op": "replace", "path": "/a/x", "value": 2}
+    assert anything.diff(1, 2, "a") == [change, {**change, "path": "/a/xy"}]
+    assert anything.diff(1, 2, "a.x") == [change]
+    assert anything.diff(0, 1, "b") == [{"op": "add", "path": "/b", "value": {"x": 1}}]
+
+
+def test_a_diff_has_what_todays_schema_has_no_place_for(reopen_logged: Opener) -> None:
+    then = reopen_logged()
+    then["old/x"] = {"n": 1}
+    then["old/y"] = {"n": 2}
+    today = reopen_logged(Library)
+    assert today.read_at("", 2) == {}
+    assert today.diff(0, 2) == [
+        {"op": "add", "path": "/old", "value": {"x": {"n": 1}, "y": {"n": 2}}}
+    ]
+
+
 def test_a_diff_of_what_went_back_is_empty(store: Store[Library]) -> None:
     store.root.people["bob"] = BOB
     store.root.people["ada"].name = "Ada"
