@@ -290,6 +290,7 @@ def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
         open=shape.open,
         file=file,
         merge_key=next((m["mergeKey"] for m in metadata if _names_key(m)), shape.merge_key),
+        autoid=any(isinstance(m, dict) and m.get("autoid") is True for m in metadata),
     )
 
 

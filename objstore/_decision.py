@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ._outcomes import Outcome
 from ._past import contents_at
+from ._pause import pause
 from ._shares import Share, apply_all, fits, require_apart, require_kinds
 from ._sites import Sites
 from .errors import ConflictError, Failure, ObjstoreError, ValidationError
-from .transacting import pause
 from .transaction import Transaction
 from .values import JSON, Missing, show
 

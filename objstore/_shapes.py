@@ -41,7 +41,9 @@ class Shape:
 
     __slots__ = (
         "_member",
+        "_numbered",
         "_validator",
+        "autoid",
         "classes",
         "codecs",
         "decode",
@@ -62,6 +64,7 @@ class Shape:
         default: JSON | Missing = MISSING,
         file: str | None = None,
         merge_key: str | None = None,
+        autoid: bool = False,
     ) -> None:
         self.schema_of = schema_of
         """The JSON Schema of the place; classes with a name go to the definitions."""
@@ -76,8 +79,11 @@ class Shape:
         """The name given with ``objstore.file``."""
         self.merge_key = merge_key
         """The key that tells a list's elements apart when two changes of it are merged."""
+        self.autoid = autoid
+        """Whether a number is put here where none is."""
         self.decode = _decoder(self.codecs)
         self._member: Member | None = None
+        self._numbered: bool | None = None
         self._validator: Validator | None = None
 
     def replace(self, *, default: JSON | Missing, file: str | None) -> Shape:
@@ -90,6 +96,7 @@ class Shape:
             default=default,
             file=file,
             merge_key=self.merge_key,
+            autoid=self.autoid,
         )
 
     def merge_key_at(self, pointer: str) -> str | None:
@@ -108,6 +115,13 @@ class Shape:
             elif token.isdecimal():
                 return cls._info.shape_at(int(token))
         return ANY
+
+    @property
+    def numbered(self) -> bool:
+        """Whether a number is put somewhere below this place where none is."""
+        if self._numbered is None:
+            self._numbered = _is_numbered(self, set())
+        return self._numbered
 
     def class_for(self, contents: JSON) -> type[Object]:
         """The class of the Object that a container here becomes."""
@@ -178,6 +192,15 @@ class Shape:
 
             self._validator = Validator(standalone(self.schema_of))
         return self._validator
+
+
+def _is_numbered(shape: Shape, seen: set[type[Object]]) -> bool:
+    for cls in set(shape.classes) - seen:
+        seen.add(cls)
+        below = cls._info.below()
+        if any(inner.autoid or _is_numbered(inner, seen) for inner in below):
+            return True
+    return False
 
 
 def _decoder(codecs: Sequence[Codec]) -> Callable[[Any], Any] | None:
@@ -293,6 +316,15 @@ class Info:
     def shape_at(self, index: int) -> Shape:
         """The shape of a list's element."""
         return self.prefix[index] if index < len(self.prefix) else self.items
+
+    def below(self) -> Iterator[Shape]:
+        """The shapes of everything directly below."""
+        yield from self.keys.values()
+        yield from (pattern.shape for pattern in self.patterns)
+        yield from self.prefix
+        yield self.items
+        if self.rest is not None:
+            yield self.rest
 
     @property
     def defaults(self) -> Iterator[tuple[str, JSON]]:

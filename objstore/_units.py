@@ -135,6 +135,11 @@ class View:
         self._owned.clear()
         self._origins.clear()
 
+    def refill(self, root: JSON | Missing) -> None:
+        """The same with other values in it; whatever moved has stayed where it is."""
+        self.root = root
+        self._owned.clear()
+
     def locate(self, part: Part) -> JSON | Missing:
         """What an Object stands for in this view; MISSING where its element is gone."""
         if part._parent is None:

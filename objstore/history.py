@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
+from ._autoids import to_keep
 from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
 from ._deltas import Delta, gather, patch_of, turned
 from ._past import PastDocuments, contents_at, require_commit, require_known, unit_at, units_below
@@ -157,6 +158,8 @@ class History(Host):
         becomes part of the next one that stays. Reads and writes go on meanwhile.
         """
         self._require_open()
+        for number in to_keep(self._documents):
+            self._documents.pin(number)
         return self._documents.compact(retention)
 
     def pin(self, commit: int | Commit) -> None:

@@ -181,6 +181,7 @@ class _Document:
             default=_first(nodes, "default"),
             file=cast("str | None", _first(nodes, "file") or None),
             merge_key=cast("str | None", _first(nodes, "mergeKey") or None),
+            autoid=_first(nodes, "autoid") is True,
         )
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
+from ._autoids import META, Numbering, Numbers
 from ._encode import encode
 from ._past import refusal
 from ._shapes import ANY, Shape
@@ -31,7 +32,7 @@ from .joint import Joint
 from .lists import List
 from .objects import Object, Part
 from .paths import address
-from .pointer import build, join, split
+from .pointer import build, join, split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Savepoint, Transaction
@@ -349,6 +350,8 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
         unit = self._by_path.get(path)
         if unit is None:
             unit = self._by_path[path] = Unit(self, path, shape, value)
+            if self._numbering is None and shape.numbered:
+                self._numbering = Numbering(self._documents)
         return unit
 
     def held(self, path: str) -> Part | None:
@@ -489,11 +492,20 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
         commit = self._documents.commit(
             changes,
             base=tx.base,
-            match=_rests_on(tx, views) if tx.serializable else None,
-            meta=tx.meta or None,
+            match=_rests_on(tx, views) if tx.serializable or tx._numbers else None,
+            meta=(tx.meta if tx._numbers is None else _said(tx, tx._numbers)) or None,
             tx=tx.id,
         )
+        if tx._numbers is not None and self._numbering is not None:
+            self._numbering.keep(commit, tx._numbers)
         return commit, [change.stamp for change in commit.changes]
+
+    def _declares(self, pointer: str) -> bool:
+        above, _, token = pointer.rpartition("/")
+        directory: Directory[Any] | None = self._root
+        for key in split(above):
+            directory = None if directory is None else directory._subdirectory(key)
+        return directory is not None and unescape(token) in type(directory)._info.keys
 
     def _keys_now(self, path: str) -> tuple[str, ...]:
         return tuple(self._documents.keys(path))
@@ -528,10 +540,17 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
 
 
 def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:
-    """What a serializable transaction read and does not change."""
+    """What a transaction read and does not change, if it is serializable; what it counted."""
     changed = {view.unit for view in views}
-    units: dict[str, Any] = {u.pointer: u.stamp for u in tx._read if u not in changed}
-    return units | tx._listed
+    read = tx._read if tx.serializable else ()
+    units: dict[str, Any] = {u.pointer: u.stamp for u in read if u not in changed}
+    counted = {} if tx._numbers is None else tx._numbers.listed
+    return units | tx._listed | counted
+
+
+def _said(tx: Transaction, numbers: Numbers) -> Mapping[str, Any]:
+    """A commit's meta, with the numbers that it gave."""
+    return {**tx.meta, META: numbers.greatest} if numbers.greatest else tx.meta
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
+from ._pause import pause
 from .errors import ConflictError
 from .transaction import Host, Savepoint, Transaction
 
 T = TypeVar("T")
-
-_FIRST_PAUSE: Final = 0.001
-_LONGEST_PAUSE: Final = 0.064
-
 
 class Transacting(Host):
     """What a Store offers around ``transaction``."""
@@ -65,14 +61,6 @@ class Transacting(Host):
     @abstractmethod
     def _require_open(self) -> None:
         """Raise ClosedError for a store that was closed."""
-
-
-def pause(attempt: int) -> None:
-    """Wait a random while, longer after more attempts, so that rivals get out of step."""
-    import random  # 1 ms, which programs without conflicts save
-
-    limit = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
-    time.sleep(random.uniform(0, limit))  # noqa: S311 - nothing depends on its being secret
 
 
 def _result(fn: Callable[[Transaction], T], tx: Transaction) -> T:

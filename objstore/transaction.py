@@ -14,16 +14,23 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
+from ._pause import pause
 from ._units import UNLOADED, Unit, View
 from .documents import Commit
 from .errors import ConflictError, Failure, ReadOnlyError, TransactionError, ValidationError
 from .patch import merge
 from .values import JSON, MISSING, Missing, same
 
+if TYPE_CHECKING:
+    from ._autoids import Numbering, Numbers
+
 _ATTEMPTS: Final = 3
 """How often a commit is tried that the backing refuses as its files were just changed."""
+
+_NUMBERING_ATTEMPTS: Final = 100
+"""The same where others may take the numbers that it was about to give."""
 
 _active: ContextVar[tuple[Transaction, ...]] = ContextVar("objstore.transactions", default=())
 
@@ -75,6 +82,7 @@ class Transaction:
         self._views: dict[Unit, View] = {}  # guarded by host.lock for all but this thread's reads
         self._read: set[Unit] = set()  # keeps what was read once, so that it reads the same again
         self._listed: dict[str, tuple[str, ...]] = {}  # by directory, the keys; if serializable
+        self._numbers: Numbers | None = None  # that the schema asked for, in this attempt
         self._era = 0
         self._owner: Owner = (0, None)
         self._state: Literal["new", "running", "ended"] = "new"
@@ -236,6 +244,7 @@ class Host(ABC):
         self.lock = threading.RLock()
         """Guards the units, the views of all transactions, and the fields below."""
         self._running: list[Transaction] = []
+        self._numbering: Numbering | None = None  # once a unit is there whose schema asks for any
         self._era = 0
         # Counts the transactions begun: what was checked for changes made outside in an earlier
         # era must be checked again before a transaction of this one uses it.
@@ -288,6 +297,10 @@ class Host(ABC):
     def _keys_now(self, path: str) -> tuple[str, ...]:
         """The keys of a directory as everybody sees them."""
         return ()
+
+    def _declares(self, pointer: str) -> bool:
+        """Whether a unit is one that its directory's class names."""
+        return True
 
     def _head(self) -> int:
         return 0
@@ -380,13 +393,18 @@ class Host(ABC):
                 if attempt or not tx._single:  # a single change has looked just now
                     self.recheck(view.unit, tx)
                 _reconcile(view)
+            if self._numbering is not None:
+                tx._numbers = self._numbering.fill(views, self._declares)
             _require_valid(views)
             try:
                 return self._save(tx, views)
             except ConflictError:
                 attempt += 1
-                if attempt == _ATTEMPTS:
+                if attempt >= (_ATTEMPTS if tx._numbers is None else _NUMBERING_ATTEMPTS):
                     raise
+                if tx._numbers is not None:
+                    tx._numbers.undo()
+                    pause(attempt)
 
     def _require_unchanged(self, tx: Transaction) -> None:
         """Raise ConflictError where something that a transaction read is no longer as it read it.

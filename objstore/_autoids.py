@@ -1,0 +1,275 @@
+"""Numbers that a schema asks for: ``"autoid": true`` fills a key that is missing or null.
+
+A *place* is where one count runs: the pointer of a key, with ``*`` for the elements of a collection
+(``/people/*/id`` for a directory's files, ``/tasks/*/id`` for the elements of a list in a file). A
+count only rises: the greatest number ever given, by whomever, is in the commits' ``meta``, under
+``$autoid`` by place, so that it outlives the element that had it (docs/decisions/0012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+from ._apply import apply
+from ._past import contents_at
+from ._shapes import ANY, Shape
+from .errors import HistoryGone
+from .pointer import build, join, split
+from .values import JSON, MISSING, Missing, is_array, is_object
+
+if TYPE_CHECKING:
+    from ._units import Unit, View
+    from .documents import Commit, Documents, Meta
+
+META: Final = "$autoid"
+
+_WINDOWS: Final = (16, 512, 16384)
+"""How many commits back a place's last number is looked for, before all are."""
+
+
+class Numbers(NamedTuple):
+    """What one attempt at a commit was given."""
+
+    greatest: dict[str, int]
+    """By place, for the commit's meta."""
+    listed: dict[str, tuple[str, ...]]
+    """The directories whose files are counted, with their keys: what the commit rests on."""
+    before: list[tuple[View, JSON | Missing]]
+    """The views in which something is counted, as they were."""
+
+    def undo(self) -> None:
+        """Take the numbers back, for another attempt."""
+        for view, root in self.before:
+            view.refill(root)
+
+
+class Numbering:
+    """The counts of one store; to be used with its lock."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents: Final = documents
+        self._counts: Final = Counts(documents)
+        self._scanned: Final[WeakKeyDictionary[Unit, tuple[object, dict[str, int]]]] = (
+            WeakKeyDictionary()
+        )
+
+    def fill(self, views: Iterable[View], declares: Callable[[str], bool]) -> Numbers | None:
+        """Give numbers where the views have none yet; None where nothing is counted.
+
+        ``declares`` tells whether a unit's directory names it: the others are a collection.
+        """
+        counted = [view for view in views if view.unit.shape.numbered and view.root is not MISSING]
+        if not counted:
+            return None
+        numbers = Numbers({}, {}, [(view, view.root) for view in counted])
+        walks = [_Walk(view, declares(view.unit.pointer)) for view in counted]
+        for directory in dict.fromkeys(walk.directory for walk in walks):
+            if directory is None:
+                continue
+            # Before the counts are read: a file that comes in between is a conflict.
+            numbers.listed[directory] = tuple(self._documents.keys(directory))
+        self._counts.refresh()
+        for walk in walks:
+            self._fill(walk, numbers)
+        return numbers
+
+    def keep(self, commit: Commit, numbers: Numbers) -> None:
+        """Know what was committed without reading it."""
+        self._counts.keep(commit)
+        for view, _ in numbers.before:
+            base, known = self._scanned.get(view.unit, (None, {}))
+            if base is view.base:
+                self._scanned[view.unit] = (view.root, known)
+
+    def _fill(self, walk: _Walk, numbers: Numbers) -> None:
+        operations: list[dict[str, Any]] = []
+        for place, number in walk.given.items():
+            last = self._last(place, walk, numbers)
+            if number > last:
+                numbers.greatest[place] = number
+        for path, place in walk.missing:
+            number = self._last(place, walk, numbers) + 1
+            numbers.greatest[place] = number
+            operations.append({"op": "add", "path": build(path), "value": number})
+        if operations:
+            walk.view.refill(apply(walk.view.root, operations))
+
+    def _last(self, place: str, walk: _Walk, numbers: Numbers) -> int:
+        """The greatest number given at a place until now."""
+        if place in numbers.greatest:
+            return numbers.greatest[place]
+        counted = self._counts.last(place)
+        if place.startswith(f"{walk.view.unit.pointer}/"):
+            found = self._in_unit(place, walk.view)
+        else:
+            found = self._in_directory(place) if counted is None else 0
+        return max(counted or 0, found)
+
+    def _in_unit(self, place: str, view: View) -> int:
+        """The greatest number in a unit, which somebody may have given by hand."""
+        base, known = self._scanned.get(view.unit, (None, {}))
+        if base is not view.base:
+            known = {}
+            self._scanned[view.unit] = (view.base, known)
+        if place not in known:
+            rest = split(place[len(view.unit.pointer) :])
+            known[place] = greatest(view.base, rest)
+        return known[place]
+
+    def _in_directory(self, place: str) -> int:
+        return _greatest_at(self._documents, place, self._documents.head())
+
+
+class Counts:
+    """The greatest numbers that commits tell of, by place."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents: Final = documents
+        self._known: dict[str, int] = {}
+        self._searched: set[str] = set()
+        self._start = self._upto = documents.head()
+        # Between the two, every commit has been looked at; of those before, for what is in
+        # _searched.
+
+    def refresh(self) -> None:
+        """Look at what was committed since."""
+        try:
+            for commit in self._documents.commits(self._upto):
+                self.keep(commit)
+        except HistoryGone:
+            self._start = self._upto = self._documents.head()
+            self._searched.clear()
+
+    def keep(self, commit: Commit) -> None:
+        if commit.number == self._upto + 1:
+            self._upto = commit.number
+        for place, number in numbers_of(commit.meta).items():
+            self._known[place] = max(number, self._known.get(place, 0))
+
+    def last(self, place: str) -> int | None:
+        """The greatest number at a place; None where no commit tells of any."""
+        if place not in self._searched:
+            for window in (*_WINDOWS, self._start):
+                after = max(0, self._start - window)
+                if self._found(place, after) or not after:
+                    break
+            self._searched.add(place)
+        return self._known.get(place)
+
+    def _found(self, place: str, after: int) -> bool:
+        """Look for a place's numbers in the commits from ``after`` to the start."""
+        try:
+            commits = list(self._documents.commits(after, _split(place)[0]))
+        except HistoryGone:  # further back there are commits again
+            return False
+        for commit in commits:
+            number = numbers_of(commit.meta).get(place)
+            if number is not None:
+                self._known[place] = max(number, self._known.get(place, 0))
+        return place in self._known
+
+
+class _Walk:
+    """One view's numbers: those that it has and those that it lacks, where it changed."""
+
+    def __init__(self, view: View, declared: bool) -> None:
+        self.view: Final = view
+        self.missing: Final[list[tuple[list[str | int], str]]] = []
+        self.given: Final[dict[str, int]] = {}
+        self.directory: str | None = None
+        """The directory whose files are counted, where this is one that gets a number."""
+        pointer = view.unit.pointer
+        own = pointer if declared else join(pointer.rpartition("/")[0], "*")
+        self._visit(view.base, view.root, view.unit.shape, [], own, pointer)
+        if not declared and any(place.startswith(f"{own}/") for _, place in self.missing):
+            self.directory = pointer.rpartition("/")[0]
+
+    def _visit(
+        self,
+        old: Any,
+        new: Any,
+        shape: Shape,
+        path: Sequence[str | int],
+        own: str,
+        below: str,
+    ) -> None:
+        """``own`` is the place of the value's own keys, ``below`` that of what is deeper."""
+        if new is old or not shape.numbered:
+            return
+        if is_object(new):
+            info = shape.info_for(new)
+            if info is None:
+                return
+            for key, inner in info.keys.items():
+                if inner.autoid:
+                    self._count(new.get(key), [*path, key], join(own, key))
+            for key, child in new.items():
+                inner = info.shape_for(key) or ANY
+                place = join(below, key if key in info.keys else "*")
+                before = old.get(key) if is_object(old) else None
+                self._visit(before, child, inner, [*path, key], place, place)
+        elif is_array(new):
+            known = set(map(id, old)) if is_array(old) else set[int]()
+            info = shape.class_for([])._info
+            for index, child in enumerate(new):
+                if id(child) not in known:
+                    place = join(below, "*")
+                    self._visit(None, child, info.shape_at(index), [*path, index], place, place)
+
+    def _count(self, value: Any, path: list[str | int], place: str) -> None:
+        if value is None:
+            self.missing.append((path, place))
+        elif type(value) is int:
+            self.given[place] = max(value, self.given.get(place, value))
+
+
+def numbers_of(meta: Meta) -> Mapping[str, int]:
+    """The greatest numbers that a commit tells of, by place."""
+    found = meta.get(META)
+    return cast("Mapping[str, int]", found) if is_object(found) else {}
+
+
+def greatest(contents: JSON | Missing, place: Sequence[str]) -> int:
+    """The greatest number at a place of contents; 0 where there is none."""
+    nodes: list[Any] = [contents]
+    for token in place:
+        nodes = [child for node in nodes for child in _children(node, token)]
+    return max((node for node in nodes if type(node) is int), default=0)
+
+
+def _children(node: Any, token: str) -> Iterable[Any]:
+    if is_array(node):
+        return node
+    if not is_object(node):
+        return ()
+    if token == "*":
+        return node.values()
+    return (node[token],) if token in node else ()
+
+
+def _split(place: str) -> tuple[str, list[str]]:
+    """The part of a place in front of the first collection, and the rest."""
+    tokens = split(place)
+    end = tokens.index("*") if "*" in tokens else len(tokens) - 1
+    return build(tokens[:end]), tokens[end:]
+
+
+def to_keep(documents: Documents) -> set[int]:
+    """The commits that alone tell of numbers that were given and are gone."""
+    newest: dict[str, tuple[int, int]] = {}
+    for commit in documents.commits():
+        for place, number in numbers_of(commit.meta).items():
+            newest[place] = max((number, commit.number), newest.get(place, (0, 0)))
+    head = documents.head()
+    return {
+        commit
+        for place, (number, commit) in newest.items()
+        if _greatest_at(documents, place, head) < number
+    }
+
+
+def _greatest_at(documents: Documents, place: str, number: int) -> int:
+    above, rest = _split(place)
+    return greatest(contents_at(documents, above, number), rest)

@@ -1,0 +1,197 @@
+"""Numbers that the schema asks for: ``"autoid": true``."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Annotated, Any
+
+import pytest
+
+import objstore
+from objstore import Dict, Directory, List, Retention, Store
+
+from .stores import Opener, reopen_logged
+
+__all__ = ["reopen_logged"]
+
+Id = Annotated[int, {"autoid": True}]
+
+
+class Task(Dict):
+    id: Id
+    name: str
+    parts: List[Part] | None = None
+
+
+class Part(Dict):
+    id: Id
+
+
+class Board(Directory):
+    tasks: List[Task]
+    people: Directory[Task]
+    named: Dict[str, Task]
+    settings: Task
+
+
+CLASSES: list[Any] = [Board, objstore.schema.from_json(Board.__schema__)]
+classes = pytest.mark.parametrize("schema", CLASSES, ids=["class", "schema"])
+
+
+def ids(tasks: Any) -> list[int]:
+    return [task["id"] for task in tasks]
+
+
+@pytest.fixture
+def store(reopen_logged: Opener) -> Store[Any]:
+    store = reopen_logged(Board)
+    store["/tasks"] = []
+    return store
+
+
+@classes
+def test_they_fill_missing_or_null_keys_and_keep_given_ones(
+    reopen_logged: Opener, schema: Any
+) -> None:
+    store = reopen_logged(schema)
+    store["/tasks"] = [{"name": "a"}, {"name": "b", "id": None}, {"name": "c", "id": 7}]
+    assert ids(store["/tasks"]) == [8, 9, 7]
+    store["/tasks"].append({"name": "d"})
+    store["/tasks"].append({"name": "e", "id": 3})
+    store["/tasks"].append({"name": "f"})
+    assert ids(store["/tasks"]) == [8, 9, 7, 10, 3, 11]
+    assert store["/tasks/3"] == {"name": "d", "id": 10}
+
+
+@classes
+def test_every_collection_counts_for_itself(reopen_logged: Opener, schema: Any) -> None:
+    store = reopen_logged(schema)
+    with store.transaction():
+        store["/tasks"] = [{"name": "a", "parts": [{}, {}]}, {"name": "b", "parts": [{}]}]
+        store["/people/ada"] = {"name": "Ada"}
+        store["/people/bob"] = {"name": "Bob", "parts": [{}]}
+        store["/named"] = {"x": {"name": "x"}, "y": {"name": "y"}}
+        store["/settings"] = {"name": "s"}
+    assert store.head == 1
+    assert ids(store["/tasks"]) == [1, 2]
+    assert [ids(task["parts"]) for task in store["/tasks"]] == [[1, 2], [3]]
+    assert ids(store["/people"].values()) == [1, 2]
+    assert ids(store["/people/bob/parts"]) == [1]
+    assert ids(store["/named"].values()) == [1, 2]
+    assert store["/settings/id"] == 1
+
+
+def test_they_only_rise(reopen_logged: Opener) -> None:
+    store = reopen_logged(Board)
+    store["/tasks"] = [{"name": "a"}, {"name": "b"}]
+    store["/people/ada"] = {"name": "Ada"}
+    del store["/tasks"][1]
+    del store["/people/ada"]
+    store["/tasks"].append({"name": "c"})
+    assert ids(store["/tasks"]) == [1, 3]
+    del store["/tasks"][1]
+    store.close()
+    store = reopen_logged(Board)
+    store["/people/eve"] = {"name": "Eve"}
+    assert store["/people/eve/id"] == 2
+    del store["/people/eve"]
+    for number in range(50):
+        store["/settings"] = {"name": str(number), "id": 1}
+    store.compact(Retention(keep=timedelta(0), every=timedelta(days=1), slots=1))
+    store.close()
+    store = reopen_logged(Board)
+    store["/tasks"].append({"name": "d"})
+    store["/people/zoe"] = {"name": "Zoe"}
+    assert ids(store["/tasks"]) == [1, 4]
+    assert store["/people/zoe/id"] == 3
+
+
+def test_what_was_given_counts_though_it_is_gone(store: Store[Any]) -> None:
+    store["/tasks"].append({"name": "a", "id": 100})
+    del store["/tasks"][0]
+    store["/tasks"].append({"name": "b"})
+    assert ids(store["/tasks"]) == [101]
+
+
+def test_what_another_store_gave_is_not_given_again(reopen_logged: Opener) -> None:
+    one, other = reopen_logged(Board), reopen_logged(Board)
+    one["/tasks"] = []
+    for number in range(10):
+        one["/tasks"].append({"name": f"one {number}"})
+        other["/tasks"].append({"name": f"other {number}"})
+        one[f"/people/one{number}"] = {"name": "one"}
+        other[f"/people/other{number}"] = {"name": "other"}
+    assert ids(one["/tasks"]) == list(range(1, 21))
+    assert sorted(ids(one["/people"].values())) == list(range(1, 21))
+
+
+def test_rivals_get_different_numbers(reopen_logged: Opener) -> None:
+    stores = [reopen_logged(Board, durability="os") for _ in range(2)]
+    stores[0]["/tasks"] = []
+
+    def make(who: int) -> None:
+        store = stores[who % 2]
+        for number in range(15):
+            store[f"/people/{who}-{number}"] = {"name": "x"}
+            store.run(lambda _: store["/tasks"].append({"name": "x"}), retries=100)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(4)))
+    assert sorted(ids(stores[0]["/tasks"])) == list(range(1, 61))
+    assert sorted(ids(stores[0]["/people"].values())) == list(range(1, 61))
+
+
+def test_a_transaction_that_merges_gets_the_next_ones(store: Store[Any]) -> None:
+    with store.transaction():
+        store["/tasks"].append({"name": "ours"})
+        ours = store["/tasks/0"]
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: store["/tasks"].append({"name": "theirs"})).result(timeout=20)
+        assert "id" not in ours
+    assert [(task.id, task.name) for task in store["/tasks"]] == [(1, "theirs"), (2, "ours")]
+    assert (ours.id, ours.name) == (2, "ours")
+
+
+def test_what_fails_takes_no_number(store: Store[Any]) -> None:
+    with pytest.raises(objstore.ValidationError):
+        store["/tasks"].append({})
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        store["/tasks"].append({"name": "a"})
+        raise ZeroDivisionError
+    store["/tasks"].append({"name": "a"})
+    assert ids(store["/tasks"]) == [1]
+
+
+def test_files_that_were_there_before_count(reopen_logged: Opener) -> None:
+    store = reopen_logged()
+    store["/tasks"] = [{"name": "a", "id": 5}]
+    store["/people/ada"] = {"name": "Ada", "id": 8}
+    store.close()
+    store = reopen_logged(Board)
+    store["/people/bob"] = {"name": "Bob"}
+    store["/tasks"].append({"name": "b"})
+    assert (store["/people/bob/id"], ids(store["/tasks"])) == (9, [5, 6])
+
+
+def test_joint_transactions_get_them_too(store: Store[Any]) -> None:
+    tx = store.new_tx(2)
+    parts = [
+        tx.patcher("/tasks", [{"op": "add", "path": "/-", "value": {"name": "a"}}]),
+        tx.patcher("/people/ada", [{"op": "add", "path": "", "value": {"name": "A", "id": None}}]),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        results = [one.result(timeout=20) for one in [pool.submit(p.commit) for p in parts]]
+    assert [result.data for result in results] == [
+        [{"name": "a", "id": 1}],
+        {"name": "A", "id": 1},
+    ]
+    assert store.head == 2
+
+
+def test_a_change_of_another_key_takes_no_number(store: Store[Any]) -> None:
+    store["/tasks"].append({"name": "a"})
+    store["/tasks/0/name"] = "b"
+    commits = list(store.log())
+    assert [("$autoid" in commit.meta) for commit in commits] == [False, True, False]
+    assert commits[1].meta == {"$autoid": {"/tasks/*/id": 1}}
