@@ -211,17 +211,21 @@ class ScopedDocuments(Documents):
 
     def _stamp(self, change: Change) -> _Stamp:
         """What a change's stamp is of the base and of the scope."""
-        if isinstance(change.stamp, _Stamp):
-            return change.stamp
-        if change.stamp is not None:
-            return _Stamp(change.stamp, None)
         overlays = self._overlays()
+        if change.stamp is not None:
+            if overlays.hides(change.unit):
+                raise _conflict(change, MISSING)
+            given = change.stamp
+            return given if isinstance(given, _Stamp) else _Stamp(given, None)
         now = self.load(change.unit).value
         if now is not MISSING:
             raise _conflict(change, now)
         overlay = overlays.by_unit.get(change.unit)
-        base = _NOTHING if overlay is None else self._base(change.unit, overlays, None)
-        return _Stamp(base.stamp, None if overlay is None else overlay.stamp)
+        try:
+            base = self._documents.load(change.unit).stamp
+        except LayoutError:
+            base = None  # a directory, as far as the base goes
+        return _Stamp(base, None if overlay is None else overlay.stamp)
 
     def _base_keys(self, path: str, expected: tuple[str, ...]) -> tuple[str, ...]:
         """The keys of a directory in the base, if in the scope it has those that are expected."""
