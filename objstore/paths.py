@@ -27,14 +27,15 @@ class Step(NamedTuple):
 def address(path: str) -> str:
     """The JSON Pointer of an address as a Store's calls take it: pointer, kinded path or pathname.
 
-    A pathname is a pointer whose first slash is missing, ``people/ada``. Text is one, and no kinded
-    path, that has a slash in front of every quote, or none of the characters that make a kinded
-    path more than one word. "/" is the root, as no file has an empty name. Raises PathError.
+    A pathname is a pointer whose first slash is missing, ``people/ada``; slashes at its end count
+    for nothing. Text is one, and no kinded path, that has a slash in front of every quote, or none
+    of the characters that make a kinded path more than one word. "/" is the root, as no file has an
+    empty name. Raises PathError.
     """
-    if _PATHNAME.match(path):
-        path = path.lstrip("/")
-        return f"/{path}" if path else ""
-    return to_pointer(path)
+    if not _PATHNAME.match(path):
+        return to_pointer(path)
+    rest = path.lstrip("/") if path.startswith("/") else path.rstrip("/")
+    return f"/{rest}" if rest else ""
 
 
 def to_pointer(path: str) -> str:

@@ -61,6 +61,7 @@ def test_within_a_file_an_empty_key_is_a_key(anything: Store[Directory[Any]]) ->
     assert anything["/doc/"] == {"": 1}
     assert anything["/doc//"] == 1
     assert anything["/doc/a/"] == anything['doc.a.""'] == 2
+    assert anything["doc/a/"] == {"": 2}
     anything["/doc/a/"] = 3
     assert anything["/doc"] == {"": {"": 1}, "a": {"": 3}}
     del anything["/doc/"]
