@@ -13,6 +13,8 @@ from typing import Final
 from . import (
     access,
     committing,
+    depot,
+    events,
     importing,
     iterating,
     loading,
@@ -20,6 +22,7 @@ from . import (
     opening,
     together,
     validating,
+    watching,
 )
 from .data import FULL, QUICK, Sizes
 from .harness import Scene, Work, run
@@ -29,7 +32,7 @@ from .report import Measured, page, summary, table
 _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 _FAMILIES: Final = (
     *(opening, access, loading, committing, validating),
-    *(memory, importing, together, iterating),
+    *(memory, importing, together, iterating, watching, depot, events),
 )
 
 

@@ -18,7 +18,7 @@ from .harness import MissingPeerError
 
 DISTRIBUTIONS: Final = (
     *("objstore", "orjson", "jsonschema", "jsonschema-rs", "PyYAML"),
-    *("signac", "datafiles", "ZODB", "persistent", "tinydb", "pydantic"),
+    *("signac", "datafiles", "ZODB", "persistent", "tinydb", "pydantic", "watchdog", "watchfiles", "eventsourcing"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from .documents import Commit, Loaded
@@ -23,11 +23,15 @@ Judge: TypeAlias = Callable[[str, Loaded | ObjstoreError], bool]
 be committed. Takes no lock, so that it may be asked under any."""
 
 
+Hear: TypeAlias = Callable[[Burst], Collection[str]]
+"""Told of a burst; those units of it that are to be looked at once more, in a moment."""
+
+
 @runtime_checkable
 class Watchable(Protocol):
     """Documents that others can change, by other means than committing."""
 
-    def watch(self, hear: Callable[[Burst], None]) -> Callable[[], None]:
+    def watch(self, hear: Hear) -> Callable[[], None]:
         """Have ``hear`` called with every burst from now on, on one thread, until the result is.
 
         Once that returns, ``hear`` is not running and is called no more, unless it is ``hear``

@@ -13,7 +13,7 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -69,7 +69,13 @@ class Watching(Host):
 
     def __init__(self) -> None:
         super().__init__()
-        self._broken: dict[str, Invalid] = {}  # guarded by lock
+        # Guarded by lock.
+        self._broken: dict[str, Invalid] = {}
+        """Files that are broken now, with Objects that show what was in them before."""
+        self._told: dict[str, str] = {}
+        """Why, for those that were told of."""
+        # Of the watch's thread: files that were found broken once, perhaps amid being written.
+        self._doubtful: set[str] = set()
         self._end_watch: Callable[[], None] | None = None
         # What happens between two bursts; appended to by any thread, taken from by the watch's.
         self._heard: deque[Commit] = deque()
@@ -168,31 +174,41 @@ class Watching(Host):
 
     # --- on the watch's thread --------------------------------------------------------------------
 
-    def _follow(self, burst: Burst) -> None:
-        """Take in what happened outside."""
+    def _follow(self, burst: Burst) -> Collection[str]:
+        """Take in what happened outside; which units are to be looked at again."""
+        doubtful: list[str] = []
         with self._busy:
             documents = cast("Watchable", self._documents)
             try:
                 if burst.appended:
                     documents.refresh()
                 if burst.units:
-                    self._enter(documents, burst.units)
+                    doubtful = self._enter(documents, burst.units)
                 while self._heard:
                     self._take_in(self._heard.popleft())
             except ObjstoreError:  # told, as nobody waits for it; what comes next is followed
                 _logger.exception("edits of %s could not be taken in", self.url)
+        return doubtful
 
-    def _enter(self, documents: Watchable, units: Sequence[str]) -> None:
-        """Make what was edited, and is valid, a commit; tell of the rest."""
+    def _enter(self, documents: Watchable, units: Sequence[str]) -> list[str]:
+        """Make what was edited, and is valid, a commit; tell of what was broken before as well."""
         shapes = {unit: self._shape_at(unit) for unit in units}
         judge = _Judgement({unit: shape for unit, shape in shapes.items() if shape is not None})
         documents.commit_external([*judge.shapes], judge)
+        doubtful: list[str] = []
         for unit in judge.shapes:
             refusal = judge.refused.get(unit)
-            if refusal is not None:
-                self._break(unit, self._error(unit, refusal))
-            elif unit in self._broken:
-                self._whole(unit, judge.shapes[unit])
+            if refusal is None:
+                self._doubtful.discard(unit)
+                if unit in self._broken:
+                    self._whole(unit, judge.shapes[unit])
+            elif unit in self._doubtful:
+                self._doubtful.remove(unit)
+                self._tell_broken(self._break(unit, self._error(unit, refusal)))
+            else:
+                self._doubtful.add(unit)
+                doubtful.append(unit)
+        return doubtful
 
     def _take_in(self, commit: Commit) -> None:
         """Show what others have committed; on the watch's thread, or on one that hears of it."""
@@ -235,7 +251,7 @@ class Watching(Host):
     # --- what is broken ---------------------------------------------------------------------------
 
     def _whole(self, unit: str, shape: Shape) -> Loaded | None:
-        """What is there of a unit; None, and all are told, where it is broken."""
+        """What is there of a unit; None where it is broken, which the watch will tell."""
         try:
             loaded = self._documents.load(unit)
         except _UNREADABLE as error:
@@ -246,17 +262,22 @@ class Watching(Host):
             self._break(unit, self._error(unit, misfits))
             return None
         with self.lock:
-            mended = self._broken.pop(unit, None)
-        if mended is not None:
+            mended, told = self._broken.pop(unit, None), self._told.pop(unit, None)
+        if mended is not None and told is not None:
             self._tell(Mended(unit, mended.source))
         return loaded
 
-    def _break(self, unit: str, error: ObjstoreError) -> None:
+    def _break(self, unit: str, error: ObjstoreError) -> Invalid:
         news = invalid(unit, self._documents.source(unit), error)
         with self.lock:
-            known = self._broken.get(unit)
             self._broken[unit] = news
-        if known is None or known.reason != news.reason:
+        return news
+
+    def _tell_broken(self, news: Invalid) -> None:
+        with self.lock:
+            told = self._told.get(news.unit)
+            self._told[news.unit] = news.reason
+        if told != news.reason:
             self._tell(news)
 
     def _error(self, unit: str, refusal: ObjstoreError | Sequence[Failure]) -> ObjstoreError:

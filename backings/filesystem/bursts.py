@@ -22,11 +22,11 @@ MANY: Final = 0.03
 GONE: Final = 0.05
 """After a file went: most come back at once, as editors move the old one away first."""
 
-OPEN: Final = 0.25
+OPEN: Final = 1.0
 """After a file was written and not closed: who writes slowly closes in the end, and who never does
 pauses."""
 
-LONGEST: Final = 1.0
+LONGEST: Final = 2.0
 """A burst that does not end is told in parts of so many seconds."""
 
 _MANY: Final = 8
@@ -43,11 +43,19 @@ class Kind(Enum):
     """A file was removed, or moved away."""
     FOLDER = "folder"
     """A folder came, went or changed its name."""
+    DOUBTFUL = "doubtful"
+    """Nothing; but a file was found broken that may not be, a moment later."""
     LOST = "lost"
     """Nobody knows what happened below the path."""
 
 
-_HOLDS: Final = {Kind.OPEN: OPEN, Kind.GONE: GONE, Kind.FOLDER: MANY, Kind.LOST: MANY}
+_HOLDS: Final = {
+    Kind.OPEN: OPEN,
+    Kind.GONE: GONE,
+    Kind.DOUBTFUL: GONE,
+    Kind.FOLDER: MANY,
+    Kind.LOST: MANY,
+}
 """How long a path may yet become something else, in seconds."""
 
 
@@ -81,12 +89,19 @@ class Gathering:
         return not self._held
 
     @property
+    def last(self) -> float:
+        """When the last of all this happened."""
+        return self._last
+
+    @property
     def first(self) -> float:
         """When the first of all this happened."""
         return self._first
 
     def put(self, path: str, kind: Kind, now: float, *, move: int = 0) -> None:
         """Note an event. Two that are one rename have the same ``move``, other than 0."""
+        if kind is Kind.DOUBTFUL and path in self._files:
+            return  # it is about to be looked at
         if not self:
             self._first, self._calm = now, now - self._last > GONE
         self._last = now

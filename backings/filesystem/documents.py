@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final
@@ -43,18 +44,22 @@ from objstore.errors import (
 )
 from objstore.layout import Folder
 from objstore.pointer import join, split
-from objstore.values import MISSING
-from objstore.watchable import Burst
+from objstore.retention import Retention
+from objstore.values import MISSING, same, show
+from objstore.watchable import Hear
 
 from ..checks import check_options, check_request
 from . import jsonline
 from .committer import Committer
+from .compacting import Compaction
 from .contents import parse
+from .heads import SCOPED_FILE
 from .io import Files, signature
 from .ledger import Ledger, Revision, Trace
 from .listing import Listing
 from .logfiles import includes
 from .meeting import FileMeetings
+from .pins import Pins
 from .places import Place, Places
 from .plan import Planner
 from .record import NO_FILE, Said
@@ -121,6 +126,8 @@ class FilesystemDocuments(Documents):
         self._ledger: Final = Ledger(files)
         self._committer: Final = Committer(files, self._places, self._tree, self._ledger, lazy=lazy)
         self._pending: Final = self._committer.pending
+        self._pins: Final = Pins(files, self._ledger)
+        self._compaction: Final = Compaction(files, self._ledger, self._pins)
         self._closed = False
         self._switching: Final = Lock()
         # The unit of the last look that found a file, and its path. Read and written as a whole,
@@ -257,16 +264,15 @@ class FilesystemDocuments(Documents):
 
     def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
         self._require_open()
-        if after:
-            self._require_number(after)
-        self._ledger.refresh()
+        split(path)
+        self._require_commit(after)
         return self._ledger.past.commits(after, path)
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         self._require_open()
         return self._committer.teller.add(hear, self._ledger.refresh())
 
-    def watch(self, hear: Callable[[Burst], None]) -> Callable[[], None]:
+    def watch(self, hear: Hear) -> Callable[[], None]:
         """As ``Watchable`` says."""
         self._require_open()
         return Watch(self._files, self._places, hear, self._ledger.units).end
@@ -281,21 +287,53 @@ class FilesystemDocuments(Documents):
 
     def delete_scope(self, scope: str) -> Commit:
         self._require_writable()
-        said = Said(datetime.now(UTC), {}, scope, (), drops=(scope,))
+        said = Said(datetime.now(UTC), {}, scope, (), deletes=True)
 
-        def nothing() -> Sequence[Revision]:
-            if scope not in self._ledger.overlays():
-                raise ScopeNotFoundError(f"there is no scope {scope!r}")
-            return ()
+        def back() -> Sequence[Revision]:
+            there = self._ledger.overlays().get(scope)
+            if there is None:
+                raise ScopeNotFoundError(f"there is no scope {show(scope)}")
+            changes = (
+                Change(unit, overlay.value, self.load(unit).value, overlay.stamp)
+                for unit, overlay in there.items()
+            )
+            return [self._scoped_change(one, there[one.unit]) for one in changes]
 
-        return self._committer.enter(said, nothing)
+        return self._committer.enter(said, back)
 
     def switch_and_snapshot(self) -> int:
         self._require_writable()
-        if not self._switching.acquire(blocking=False):
-            raise TransactionError("a snapshot is being taken already")
-        try:
+        with self._alone("a snapshot is being taken already"):
             return self._committer.switch()
+
+    def compact(self, retention: Retention) -> list[int]:
+        self._require_writable()
+        with self._alone("the log is being compacted, or a snapshot taken, already"):
+            self._committer.switch()
+            return self._compaction.run(retention)
+
+    def pin(self, number: int) -> None:
+        self._require_writable()
+        self._require_commit(number)
+        if not number:
+            raise CommitNumberError("no commit has the number 0")
+        self._pins.change(lambda pins: pins | {number})
+
+    def unpin(self, number: int) -> None:
+        self._require_writable()
+        self._pins.change(lambda pins: pins - {number})
+
+    def pins(self) -> frozenset[int]:
+        self._require_open()
+        return self._pins.read()
+
+    @contextmanager
+    def _alone(self, otherwise: str) -> Generator[None]:
+        """Do what is not done twice at once. Raises TransactionError."""
+        if not self._switching.acquire(blocking=False):
+            raise TransactionError(otherwise)
+        try:
+            yield
         finally:
             self._switching.release()
 
@@ -389,7 +427,7 @@ class FilesystemDocuments(Documents):
         """Raise the error of a commit that cannot be read."""
         self._require_number(number)
         removed = self._ledger.log.removed()
-        if removed and includes(removed, number or 1):
+        if number and includes(removed, number):
             raise HistoryGone(f"commit {number} was removed by compaction")
 
     # What a commit rests on
@@ -412,7 +450,8 @@ class FilesystemDocuments(Documents):
     def _scoped(self, scope: str, changes: Sequence[Change]) -> Sequence[Revision]:
         """The changes of a scope, as they are entered. Under the lock."""
         there = self._ledger.overlays().get(scope, {})
-        return [self._scoped_change(change, there.get(change.unit)) for change in changes]
+        made = [self._scoped_change(change, there.get(change.unit)) for change in changes]
+        return [one for one in made if one.change.new is not one.change.old]
 
     def _scoped_change(self, change: Change, there: Overlay | None) -> Revision:
         if change.stamp != (None if there is None else there.stamp):
@@ -425,7 +464,10 @@ class FilesystemDocuments(Documents):
             )
         before = NO_FILE if change.old is MISSING else None
         text = None if change.old is MISSING else jsonline.dump(change.old)
-        return Revision(change, before, None, "", lambda: text)
+        outside = self.load(change.unit).value
+        known = change.old if there is None else there.base
+        base = None if same(outside, known) else () if outside is MISSING else (outside,)
+        return Revision(change, before, None, SCOPED_FILE, lambda: text, base)
 
     def _just_seen(self, unit: str) -> Content | None:
         """The file that the last look found, if it was for this unit: none other needs to be

@@ -6,6 +6,7 @@ import sys
 from typing import Final, Protocol
 
 from .bursts import Kind
+from .io import Files
 
 _PLATFORM: Final[str] = sys.platform
 
@@ -33,7 +34,7 @@ class Eyes(Protocol):
     def close(self) -> None: ...
 
 
-def open_eyes(root: str, hear: Hear) -> Eyes:
+def open_eyes(files: Files, hear: Hear) -> Eyes:
     """What this system has. Raises BackingError where it allows no more."""
     # Either is imported where it is needed: the one asks for what only Linux has.
     if _PLATFORM == "linux":
@@ -42,4 +43,4 @@ def open_eyes(root: str, hear: Hear) -> Eyes:
         return Inotify(hear)
     from .observer import Observed
 
-    return Observed(root, hear)
+    return Observed(files, hear)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os.path
+import os
+import stat
 from threading import Lock
 from typing import Final
 
@@ -26,6 +27,7 @@ from objstore.errors import BackingError
 
 from .bursts import Kind
 from .eyes import Hear
+from .io import Files
 
 _KINDS: Final[dict[type[FileSystemEvent], Kind]] = {
     FileClosedEvent: Kind.WHOLE,
@@ -39,10 +41,11 @@ _WANTED: Final = [*_KINDS, FileMovedEvent, DirMovedEvent]
 
 
 class Observed(FileSystemEventHandler):
-    """Tells what happens below ``root``, and in the folders above it one by one."""
+    """Tells what happens below a store's folder, and in the folders above it one by one."""
 
-    def __init__(self, root: str, hear: Hear) -> None:
-        self._root: Final = root
+    def __init__(self, files: Files, hear: Hear) -> None:
+        self._files: Final = files
+        self._root: Final = files.root
         self._hear: Final = hear
         self._numbers: Final = itertools.count(1)
         self._lock: Final = Lock()
@@ -52,9 +55,10 @@ class Observed(FileSystemEventHandler):
 
     def add(self, folder: str) -> bool:
         """As ``Eyes`` says; what is below the root is told with it."""
-        if not os.path.isdir(folder) or os.path.islink(folder):
+        found = self._files.lstat(folder)
+        if found is None or not stat.S_ISDIR(found.st_mode):
             return False
-        below = folder.startswith(self._root + "/")
+        below = folder.startswith(self._files.below)
         with self._lock:
             if below or folder in self._watches:
                 return True

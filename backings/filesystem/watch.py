@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Condition, Thread, current_thread
 from typing import Final
 
 from objstore.errors import BackingError
-from objstore.watchable import Burst
+from objstore.watchable import Burst, Hear
 
 from . import git, names
 from .addresses import Addresses
@@ -28,6 +28,9 @@ from .places import Places
 _logger: Final = logging.getLogger(__name__)
 
 _GIT_AGAIN: Final = 0.01
+_GIT_AFTER: Final = 0.25
+"""How long nothing may happen after git is done: on a busy machine its last events come late."""
+
 _GIT_LONGEST: Final = 30.0
 """How long a burst waits for git at the most, in seconds."""
 
@@ -43,7 +46,7 @@ class Watch:
         self,
         files: Files,
         places: Places,
-        hear: Callable[[Burst], None],
+        hear: Hear,
         known: Callable[[], Iterable[str]],
     ) -> None:
         self._files: Final = files
@@ -57,6 +60,7 @@ class Watch:
         self._gathering: Final = Gathering()
         self._wakes: float | None = None
         """When the thread looks again if it hears nothing; None for never."""
+        self._git_worked = False
         self._ended = False
         # Written by the watch's own thread alone.
         self._awaited = files.root
@@ -66,7 +70,7 @@ class Watch:
         self._since = time.time_ns()
         self._is_open = False
         self._addresses: Final = Addresses(files, places)
-        self._eyes: Final = open_eyes(files.root, self._heard)
+        self._eyes: Final = open_eyes(files, self._heard)
         self._following: Final = Following(
             files, self._addresses, self._is_watched, self._eyes.forget
         )
@@ -150,11 +154,18 @@ class Watch:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                burst = self._look(batch)
-                if burst.units or burst.appended:
-                    self._hear(burst)
+                self._tell(*self._look(batch))
             except Exception:  # whatever it is, what comes after it can be followed
                 _logger.exception("what happened in %s could not be followed", self._files.root)
+
+    def _tell(self, paths: Mapping[str, str], appended: bool) -> None:
+        """Tell of units, given with their paths; come back to those that are in doubt."""
+        if not paths and not appended:
+            return
+        doubtful = self._hear(Burst(sorted(paths), appended))
+        with self._news:
+            for unit in doubtful:
+                self._gathering.put(paths[unit], Kind.DOUBTFUL, time.monotonic())
 
     def _next(self) -> Batch | None:
         """Wait for what happens next, until it is over; None at the end."""
@@ -172,11 +183,18 @@ class Watch:
 
     def _due(self, now: float) -> float:
         due = self._gathering.due()
+        if self._git_worked:
+            due = max(due, self._gathering.last + _GIT_AFTER)
         if due > now or now - self._gathering.first > _GIT_LONGEST:
             return due
-        return now + _GIT_AGAIN if git.is_at_work(self._files) else due
+        if git.is_at_work(self._files):
+            self._git_worked = True
+            return now + _GIT_AGAIN
+        self._git_worked = False
+        return due
 
-    def _look(self, batch: Batch) -> Burst:
+    def _look(self, batch: Batch) -> tuple[dict[str, str], bool]:
+        """The units that may have changed, with their paths, and whether the log has."""
         paths = set(batch.files)
         appended = batch.lost or self._logs in paths
         paths.discard(self._logs)
@@ -190,17 +208,19 @@ class Watch:
         else:
             for folder in batch.folders:
                 units |= self._found(folder, self._following.look_again(folder))
-        return Burst(sorted(units), appended)
+        return units, appended
 
-    def _found(self, folder: str, sight: Sight) -> set[str]:
+    def _found(self, folder: str, sight: Sight) -> dict[str, str]:
         """The units that may have changed; with those that came and went before they were seen."""
         pointer = self._addresses.folder(folder) or ""
         there = self._units(sight.there)
         known = (unit for unit in self._known() if unit.startswith(pointer + "/"))
-        return self._units(sight.changed).union(unit for unit in known if unit not in there)
+        gone = {unit: folder + unit.removeprefix(pointer) for unit in known if unit not in there}
+        return gone | self._units(sight.changed)
 
-    def _units(self, paths: Iterable[str]) -> set[str]:
-        return {unit for unit in map(self._addresses.unit, paths) if unit is not None}
+    def _units(self, paths: Iterable[str]) -> dict[str, str]:
+        found = ((self._addresses.unit(path), path) for path in paths)
+        return {unit: path for unit, path in found if unit is not None}
 
     def _look_below_root(self) -> Sight:
         return self._following.look_again(self._files.root)

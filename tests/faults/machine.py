@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -18,6 +19,17 @@ def need_root() -> None:
     """Skip where the user may not mount; in continuous integration that is a failure."""
     if os.geteuid() != 0:
         _cannot("needs root")
+
+
+def need_tool(tool: str, package: str) -> None:
+    """Install a program of the system where it is missing; skip where that is not to be had."""
+    if shutil.which(tool) is not None:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get") is not None:
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
+            subprocess.run(["apt-get", "-qq", *command], check=False, capture_output=True)
+    if shutil.which(tool) is None:
+        _cannot(f"needs {tool}")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,223 @@
+"""What a store tells of commits, on every maker: conformance of the commit log, line 22."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import Commit, Store
+from objstore._news import News
+
+from .library import ADA, BOB, Library, fill
+from .stores import Opener, reopen_logged
+
+__all__ = ["reopen_logged"]
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def store(reopen_logged: Opener) -> Store[Library]:
+    store: Store[Library] = reopen_logged(Library)
+    fill(store)
+    return store
+
+
+class Told:
+    """A callback that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.news: list[News] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, news: News) -> None:
+        with self._changed:
+            self.news.append(news)
+            self._changed.notify()
+
+    def numbers(self, count: int) -> list[int]:
+        """The numbers of the first so many commits, once they were told."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.news) >= count, PATIENCE)
+            return [news.number for news in self.news if isinstance(news, Commit)]
+
+
+CHANGES: dict[str, Callable[[Store[Any]], object]] = {
+    "ada": lambda store: store.PUT("people/ada/born", 1816),
+    "ada's name": lambda store: store.PUT("people/ada/name", "Eda"),
+    "bob": lambda store: store.PUT("people/bob/born", 1971),
+    "settings": lambda store: store.PUT("settings/theme", "light"),
+    "ada as a whole": lambda store: store.DELETE("people/ada"),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "heard"),
+    [
+        ("", ["ada", "ada's name", "bob", "settings", "ada as a whole"]),
+        ("/", ["ada", "ada's name", "bob", "settings", "ada as a whole"]),
+        ("people", ["ada", "ada's name", "bob", "ada as a whole"]),
+        ("/people/ada", ["ada", "ada's name", "ada as a whole"]),
+        ("people.ada.born", ["ada", "ada as a whole"]),
+        ("/people/ada/email", ["ada as a whole"]),
+        ("/people/ad", []),
+        ("/people/ada2", []),
+        ("/settings", ["settings"]),
+        ("/nowhere", []),
+    ],
+)
+def test_22_a_watcher_hears_of_its_path_its_children_and_its_ancestors_alone(
+    store: Store[Library], path: str, heard: list[str]
+) -> None:
+    names: dict[int, str] = {}
+    everything, told = Told(), Told()
+    with store.changes(path) as feed:
+        store.on_change(path, told)
+        store.on_change("", everything)
+        for name, change in CHANGES.items():
+            change(store)
+            names[store.head] = name
+        everything.numbers(len(CHANGES))  # one thread tells in order, so the other has its own
+        assert [names[number] for number in told.numbers(0)] == heard
+        taken = [feed.take(PATIENCE) for _ in heard]
+        assert [names[news.number] for news in taken if isinstance(news, Commit)] == heard
+        with pytest.raises(TimeoutError):
+            feed.take(0)
+
+
+def test_22_replay_then_live_without_a_gap_or_a_double(reopen_logged: Opener) -> None:
+    store = reopen_logged()
+    store["counter"] = {"n": 0}
+
+    def count() -> None:
+        for n in range(1, 200):
+            store["counter/n"] = n
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    with store.changes(after=0) as feed:
+        taken = [feed.take(PATIENCE) for _ in range(200)]
+        thread.join()
+        with pytest.raises(TimeoutError):
+            feed.take(0)
+    commits = [one for one in taken if isinstance(one, Commit)]
+    assert [one.number for one in commits] == list(range(1, 201))
+    assert [one.changes[0].new for one in commits] == [{"n": n} for n in range(200)]
+
+
+def test_22_a_slow_consumer_is_dropped_and_sees_why(store: Store[Library]) -> None:
+    with store.changes(limit=3) as feed:
+        for born in range(5):
+            store.root.people["ada"].born = born
+        taken = [feed.take(0) for _ in range(3)]
+        assert [one.number for one in taken if isinstance(one, Commit)] == [2, 3, 4]
+        with pytest.raises(objstore.SlowConsumerError) as caught:
+            feed.take(0)
+    with store.changes(after=caught.value.after) as feed:
+        again = [feed.take(PATIENCE) for _ in range(2)]
+    assert [one.number for one in again if isinstance(one, Commit)] == [5, 6]
+
+
+def test_22_a_slow_callback_never_blocks_a_commit_and_misses_none(reopen_logged: Opener) -> None:
+    store = reopen_logged(durability="os")
+    told, go_on = Told(), threading.Event()
+
+    def wait(news: News) -> None:
+        assert go_on.wait(PATIENCE)
+        told(news)
+
+    store.on_change("", wait)
+    count = 1100  # more than wait to be told
+    for n in range(count):
+        store["counter"] = {"n": n}
+    go_on.set()
+    assert told.numbers(count) == list(range(1, count + 1))
+
+
+def test_a_callback_hears_of_nothing_before_and_nothing_after(store: Store[Library]) -> None:
+    first, second, last = Told(), Told(), Told()
+    store.on_change("", last)
+    end = store.on_change("people", first)
+    store.root.people["ada"].born = 1
+    assert first.numbers(1) == [2]
+    end()
+    store.on_change("people", second)
+    store.root.people["ada"].born = 2
+    last.numbers(2)
+    assert first.numbers(0) == [2]
+    assert second.numbers(1) == [3]
+
+
+def test_a_callback_may_use_the_store(store: Store[Library]) -> None:
+    ada = store.root.people["ada"]
+    seen: list[int] = []
+    done = threading.Event()
+
+    def follow(news: News) -> None:
+        seen.append(ada.born)
+        if ada.born < 1820:
+            ada.born += 1
+        else:
+            done.set()
+
+    store.on_change("people/ada/born", follow)
+    ada.born = 1816
+    assert done.wait(PATIENCE)
+    assert seen == [1816, 1817, 1818, 1819, 1820]
+
+
+def test_commits_say_what_they_were(store: Store[Library]) -> None:
+    with store.changes("people") as feed:
+        with store.transaction(meta={"author": "me"}):
+            store.root.people["ada"].born = 1816
+            del store.root.people["bob"]
+        commit = feed.take(PATIENCE)
+    assert isinstance(commit, Commit)
+    assert (commit.meta, commit.external) == ({"author": "me"}, False)
+    assert [(c.unit, c.old, c.new) for c in commit.changes] == [
+        ("/people/ada", ADA, {**ADA, "born": 1816}),
+        ("/people/bob", BOB, objstore.MISSING),
+    ]
+
+
+def test_another_handle_is_heard_of(reopen_logged: Opener, store: Store[Library]) -> None:
+    other = reopen_logged(Library)
+    with store.changes() as feed:
+        other.root.people["ada"].born = 1816
+        assert store.head == 2  # whoever asks learns of it
+        commit = feed.take(PATIENCE)
+    assert isinstance(commit, Commit)
+    assert commit.number == 2
+
+
+def test_closing_the_store_ends_who_waits(store: Store[Library]) -> None:
+    feed = store.changes()
+    waiting = threading.Thread(target=lambda: list(feed))
+    waiting.start()
+    store.close()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+    with pytest.raises(objstore.ClosedError):
+        store.changes()
+    with pytest.raises(objstore.ClosedError):
+        store.on_change("", print)
+
+
+def test_async_for(store: Store[Library]) -> None:
+    async def first_two() -> list[int]:
+        numbers: list[int] = []
+        async for news in store.changes(after=0):
+            assert isinstance(news, Commit)
+            numbers.append(news.number)
+            if len(numbers) == 1:
+                store.root.people["ada"].born = 1816
+            else:
+                break
+        return numbers
+
+    assert asyncio.run(first_two()) == [1, 2]

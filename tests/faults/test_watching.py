@@ -1,0 +1,257 @@
+"""A watch where the system loses events, allows no more, or the program does odd things."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import BackingError, Commit
+from objstore.backings.filesystem import eyes
+from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.documents import Loaded
+from objstore.errors import ObjstoreError
+from tests.faults.machine import in_child, need_tool
+from tests.news import PATIENCE, Heard
+
+
+def replace(file: Path, contents: object) -> None:
+    temporary = file.with_name(".new")
+    temporary.write_text(json.dumps(contents))
+    temporary.rename(file)
+
+
+_FOLLOW = """
+import sys, objstore
+from objstore import Commit
+with objstore.open(sys.argv[1], watch=True) as store, store.changes() as feed:
+    held = store["kept"]
+    print(held.n, flush=True)
+    sys.stdin.readline()
+    missing = {"/lost", "/deep/lost", "/kept"}
+    while missing:
+        news = feed.take(60)
+        missing -= {change.unit for change in news.changes}
+    print(held.n, "/gone" in store, store["idle"].contents, flush=True)
+"""
+
+
+def test_events_that_the_system_lost_are_made_up_for(tmp_path: Path) -> None:
+    """A process that is stopped does not read its events; the kernel keeps 16,384 of them."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("kept", "gone", "idle"):
+        replace(folder / f"{name}.json", {"n": 1})
+    command = [sys.executable, "-c", _FOLLOW, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "1\n"
+        child.send_signal(signal.SIGSTOP)
+        with (folder / "1.txt").open("wb", 0) as one, (folder / "2.txt").open("wb", 0) as other:
+            for _ in range(_queue_length()):  # by turns, as what is repeated counts once
+                one.write(b"x")
+                other.write(b"x")
+        (folder / "deep").mkdir()
+        replace(folder / "deep" / "lost.json", {"n": 2})
+        replace(folder / "lost.json", {"n": 2})
+        replace(folder / "kept.json", {"n": 2})
+        (folder / "gone.json").unlink()
+        child.send_signal(signal.SIGCONT)
+        told, complaints = child.communicate("go on\n", timeout=PATIENCE)
+        assert told == "2 False {'n': 1}\n", complaints
+    with objstore.open(folder) as store:
+        units = sorted(change.unit for commit in store.log() for change in commit.changes)
+    assert set(units) >= {"/deep/lost", "/kept", "/lost"}
+    assert len(units) == len(set(units))
+
+
+def _queue_length() -> int:
+    return int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("max_inotify_watches", "fs.inotify.max_user_watches"),
+        ("max_inotify_instances", "fs.inotify.max_user_instances"),
+    ],
+)
+def test_limits_of_the_system_are_named(tmp_path: Path, limit: str, reason: str) -> None:
+    need_tool("unshare", "util-linux")
+    for number in range(4):
+        (tmp_path / f"folder{number}").mkdir()
+    program = (
+        "import sys, objstore\n"
+        "try:\n"
+        "    objstore.open(sys.argv[1], watch=True)\n"
+        "except objstore.BackingError as error:\n"
+        "    print(error.strerror)\n"
+    )
+    # Limits belong to the user namespace: in one of their own they bind nobody else.
+    script = f'echo {0 if "instances" in limit else 3} > /proc/sys/user/{limit} && exec "$@"'
+    unshare = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*unshare, sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert reason in done.stdout
+    assert "cannot watch" in done.stdout
+
+
+def test_a_forked_child_is_not_watched_and_disturbs_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with objstore.open(folder, watch=True) as store, Heard(store) as heard:
+        store["a"] = {"n": 1}
+        heard.commit()
+        held = store["a"]
+
+        def child() -> None:
+            assert held.n == 1
+            store["b"] = {"n": 1}
+            replace(folder / "a.json", {"n": 2})
+            assert store["a"].n == 2
+            store.close()
+
+        assert in_child(child) == 0
+        heard.until_units({"/a", "/b"})
+        replace(folder / "a.json", {"n": 3})
+        heard.until(lambda news: isinstance(news, Commit) and news.changes[0].new == {"n": 3})
+        assert held.n == 3
+
+
+def test_forks_amid_bursts(tmp_path: Path) -> None:
+    """No lock is held in a child by a thread that it has not."""
+    folder = tmp_path / "data"
+    with objstore.open(folder, watch=True) as store:
+        store["a"] = {"n": 0}
+        stop = threading.Event()
+
+        def edit() -> None:
+            while not stop.is_set():
+                replace(folder / "b.json", {"n": 1})
+                replace(folder / "b.json", {"n": 2})
+
+        thread = threading.Thread(target=edit)
+        thread.start()
+        try:
+            for number in range(20):
+                assert in_child(lambda: store.PUT("a", {"n": number})) == 0  # noqa: B023
+                assert "a" in store
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_a_burst_that_fails_is_logged_and_the_next_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = FilesystemDocuments.commit_external
+    failures: list[Exception] = [BackingError(errno.EIO, "no", "x"), RuntimeError("odd")]
+    failed = threading.Semaphore(0)
+
+    def fail(
+        self: FilesystemDocuments,
+        units: Sequence[str],
+        judge: Callable[[str, Loaded | ObjstoreError], bool],
+    ) -> Commit | None:
+        if failures:
+            failed.release()
+            raise failures.pop()
+        return original(self, units, judge)
+
+    monkeypatch.setattr(FilesystemDocuments, "commit_external", fail)
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        for number in range(2):
+            replace(tmp_path / f"a{number}.json", [number])
+            assert failed.acquire(timeout=PATIENCE)
+        replace(tmp_path / "b.json", [2])
+        heard.until_units({"/b"})
+    assert "RuntimeError: odd" in caplog.text
+    assert "could not be taken in" in caplog.text
+
+
+def test_what_git_does_is_over_when_git_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "data"
+    folder.mkdir(parents=True)
+    git = tmp_path / "work" / ".git"
+    git.mkdir()
+    with objstore.open(folder, watch=True) as store, Heard(store) as heard:
+        for _ in range(2):
+            lock = git / "index.lock"
+            lock.touch()
+            for name in ("a", "b", "c"):
+                replace(folder / f"{name}.json", [os.urandom(4).hex()])
+                threading.Event().wait(0.1)
+            lock.unlink()
+            heard.commit()
+            assert heard.units[-1] == ["/a", "/b", "/c"]
+            if git.parent != tmp_path:  # a work tree whose .git is a file that says where it lies
+                git = git.rename(tmp_path / "elsewhere")
+                (tmp_path / "work" / ".git").write_text("gitdir: ../elsewhere\n")
+        stale = git / "index.lock"
+        stale.touch()
+        os.utime(stale, (1, 1))
+        replace(folder / "a.json", [1])
+        heard.commit()
+
+
+def test_systems_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not Linux has watchdog's Observer, which is on Linux as well."""
+    monkeypatch.setattr(eyes, "_PLATFORM", "other")
+    folder = tmp_path / "data"
+    with objstore.open(folder, watch=True) as store, Heard(store) as heard:
+        folder.mkdir()
+        (folder / "a.json").write_text("[1]")
+        heard.until_units({"/a"})
+        replace(folder / "a.json", [2])
+        heard.until_units({"/a"})
+        (folder / "a.json").write_text("[")
+        assert heard.invalid().line == 1
+        (folder / "a.json").rename(folder / "b.json")
+        (folder / "b.json").write_text("[3]")
+        heard.until(lambda news: isinstance(news, Commit) and news.changes[-1].unit == "/b")
+        (folder / "deep" / "er").mkdir(parents=True)
+        (folder / "deep" / "er" / "c.json").write_text("[4]")
+        heard.until_units({"/deep/er/c"})
+        (folder / "deep").rename(folder / "other")
+        heard.until_units({"/deep/er/c", "/other/er/c"})
+    assert threading.active_count() == 1
+
+
+def test_a_folder_that_may_not_be_watched_any_more_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Folders that come later may be too many; the rest is followed."""
+    from objstore.backings.filesystem.inotify import Inotify
+
+    original = Inotify.add
+
+    def add(self: Any, folder: str) -> bool:
+        if folder.endswith("/many"):
+            raise BackingError(errno.ENOSPC, "cannot watch it", folder)
+        return original(self, folder)
+
+    monkeypatch.setattr(Inotify, "add", add)
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        (tmp_path / "many").mkdir()
+        (tmp_path / "a.json").write_text("[1]")
+        heard.until_units({"/a"})
+        (tmp_path / "many" / "b.json").write_text("[1]")
+        assert store["many/b"] == [1]
+    assert "changes there are noticed only when they are met" in caplog.text

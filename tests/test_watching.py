@@ -1,0 +1,533 @@
+"""Edits made outside, by the ways that real tools have of saving, in a store that is watched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import Commit, Invalid, Mended, Store
+
+from .conformance.library import ADA, BOB, Library, fill
+from .faults.machine import need_tool
+from .news import PATIENCE, Heard, fence
+from .realdata import caniuse_files
+
+EDA = {"name": "Eda", "born": 1815}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store[Library]]:
+    with objstore.open(folder, Library, watch=True) as store:
+        fill(store)
+        yield store
+
+
+@pytest.fixture
+def ada(folder: Path) -> Path:
+    return folder / "people" / "ada.json"
+
+
+def text_of(contents: object) -> str:
+    return json.dumps(contents, indent=2) + "\n"
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> None:
+    subprocess.run(
+        [*map(str, command)], cwd=cwd, check=True, stdin=subprocess.DEVNULL, capture_output=True
+    )
+
+
+def replace(file: Path, text: str) -> None:
+    """As most editors save."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text)
+    temporary.rename(file)
+
+
+def write_in_pieces(file: Path, text: str) -> None:
+    with file.open("w", buffering=1) as open_file:
+        for number in range(0, len(text), 7):
+            open_file.write(text[number : number + 7])
+            open_file.flush()
+
+
+def rename_a_backup(file: Path, text: str) -> None:
+    """As Emacs saves."""
+    file.rename(file.with_name(f"{file.name}~"))
+    write_in_pieces(file, text)
+
+
+def unlink_and_make(file: Path, text: str) -> None:
+    file.unlink()
+    file.write_text(text)
+
+
+def with_cp(file: Path, text: str) -> None:
+    source = file.parent.parent.with_name("elsewhere.json")
+    source.write_text(text)
+    run("cp", source, file)
+
+
+def with_link(file: Path, text: str) -> None:
+    """A hard link, as some programs that save whole files make it."""
+    source = file.parent.parent.with_name("linked.json")
+    source.write_text(text)
+    run("ln", "-f", source, file)
+
+
+def with_sed(file: Path, text: str) -> None:
+    del text
+    need_tool("sed", "sed")
+    run("sed", "-i", "s/Ada/Eda/", file)
+
+
+def with_rsync(file: Path, text: str) -> None:
+    need_tool("rsync", "rsync")
+    source = file.parent.parent.with_name("source")
+    source.mkdir()
+    (source / file.name).write_text(text)
+    run("rsync", "--archive", "--checksum", f"{source}/", f"{file.parent}/")
+
+
+def with_rsync_in_place(file: Path, text: str) -> None:
+    need_tool("rsync", "rsync")
+    source = file.parent.parent.with_name("elsewhere.json")
+    source.write_text(text)
+    run("rsync", "--checksum", "--inplace", source, file)
+
+
+def with_vim(*options: str) -> Callable[[Path, str], None]:
+    def edit(file: Path, text: str) -> None:
+        del text
+        need_tool("vim", "vim")
+        settings = [part for option in options for part in ("-c", f"set {option}")]
+        run("vim", "-u", "NONE", "-es", *settings, "-c", "%s/Ada/Eda/", "-c", "wq", file)
+
+    return edit
+
+
+def write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+WAYS: dict[str, Callable[[Path, str], None]] = {
+    "rename": replace,
+    "write": write,
+    "write in pieces": write_in_pieces,
+    "rename a backup": rename_a_backup,
+    "unlink and make": unlink_and_make,
+    "cp": with_cp,
+    "ln": with_link,
+    "sed -i": with_sed,
+    "rsync": with_rsync,
+    "rsync --inplace": with_rsync_in_place,
+    "vim": with_vim(),
+    "vim, backup": with_vim("backup", "writebackup", "backupcopy=no"),
+    "vim, backup copied": with_vim("backup", "writebackup", "backupcopy=yes"),
+    "vim, no backup": with_vim("nobackup", "nowritebackup"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_that_is_saved_is_one_commit(
+    store: Store[Library], folder: Path, ada: Path, way: str
+) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    before = store.head
+    with fence(store, folder / "settings.json") as heard:
+        WAYS[way](ada, text_of(EDA))
+        commit = heard.commit()
+        assert person == EDA
+    assert heard.commits == [commit]
+    assert (commit.number, commit.external, commit.scope) == (before + 1, True, None)
+    change = commit.changes[0]
+    assert (change.unit, change.old, change.new) == ("/people/ada", ADA, EDA)
+    assert store.at(before).root.people["ada"] == ADA
+    assert store.at(before + 1).root.people["ada"] == EDA
+
+
+def test_a_file_that_is_deleted(store: Store[Library], ada: Path) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    with Heard(store) as heard:
+        ada.unlink()
+        commit = heard.commit()
+    assert commit.external
+    assert (commit.changes[0].unit, commit.changes[0].new) == ("/people/ada", objstore.MISSING)
+    with pytest.raises(objstore.DetachedError):
+        person.name
+
+
+def test_a_file_that_is_renamed_is_one_commit(store: Store[Library], ada: Path) -> None:
+    with Heard(store) as heard:
+        ada.rename(ada.with_name("eve.json"))
+        heard.commit()
+    assert heard.units == [["/people/ada", "/people/eve"]]
+    assert list(store.root.people) == ["bob", "eve"]
+
+
+def test_what_is_no_key_is_nothing(store: Store[Library], folder: Path, ada: Path) -> None:
+    with fence(store, folder / "settings.json") as heard:
+        for name in (".ada.json.swp", "ada.json~", "4913", "#ada.json#", "notes.txt", "ada.bak"):
+            (ada.parent / name).write_text("x")
+            (ada.parent / name).unlink()
+        (folder / ".git").mkdir()
+        (folder / ".git" / "x.json").write_text("x")
+        (folder / "unknown.json").write_text("{}")
+    assert heard.news == []
+
+
+def test_touching_and_rewriting_the_same_is_nothing(
+    store: Store[Library], folder: Path, ada: Path
+) -> None:
+    with fence(store, folder / "settings.json") as heard:
+        ada.touch()
+        ada.write_bytes(ada.read_bytes())
+        ada.chmod(0o600)
+    assert heard.news == []
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+def test_own_writes_never_echo(folder: Path, apply: str) -> None:
+    with objstore.open(folder, Library, watch=True, apply=apply) as store:
+        with fence(store, folder / "settings.json") as heard:
+            fill(store)
+            for year in range(50):
+                store.root.people["ada"].born = year
+            del store.root.people["bob"]
+            store.flush()
+        assert [commit.external for commit in heard.commits] == [False] * 52
+        assert [commit.number for commit in heard.commits] == list(range(1, 53))
+
+
+def test_edits_and_own_writes_in_turn(store: Store[Library], ada: Path) -> None:
+    person = store.root.people["ada"]
+    with Heard(store) as heard:
+        for year in range(1900, 1920):
+            replace(ada, text_of({"name": "Ada", "born": year}))
+            heard.until(lambda one: isinstance(one, Commit) and one.external)
+            assert person.born == year
+            person.email = f"{year}@example.org"
+    assert json.loads(ada.read_text()) == {
+        "name": "Ada",
+        "born": 1919,
+        "email": "1919@example.org",
+    }
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+def test_a_checkout_is_one_commit(tmp_path: Path) -> None:
+    need_tool("git", "git")
+    folder, sources = tmp_path / "work", caniuse_files()
+    features = folder / "data" / "features"
+    features.mkdir(parents=True)
+    for source in sources:
+        shutil.copy(source, features)
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    run(*git, "init", "--quiet", cwd=folder)
+    run(*git, "add", ".", cwd=folder)
+    run(*git, "commit", "--quiet", "-m", "one", cwd=folder)
+    for file in features.iterdir():
+        file.write_text(file.read_text().replace('"', ' "', 1))
+        file.write_text(json.dumps({"title": file.stem}))
+    run(*git, "commit", "--quiet", "--all", "-m", "two", cwd=folder)
+    units = sorted(f"/features/{source.stem}" for source in sources)
+    with objstore.open(folder / "data", watch=True) as store, Heard(store) as heard:
+        held = store["features"][sources[0].stem]
+        assert held.title == sources[0].stem
+        run("git", "checkout", "--quiet", "HEAD~1", cwd=folder)
+        heard.commit()
+        assert heard.units == [units]
+        assert held == json.loads(sources[0].read_text())
+        run("git", "checkout", "--quiet", "-", cwd=folder)
+        heard.commit()
+        assert heard.units == [units, units]
+        assert held == {"title": sources[0].stem}
+
+
+def test_many_files_that_are_copied(store: Store[Library], tmp_path: Path, ada: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    names = [f"p{number}" for number in range(200)]
+    for name in names:
+        (source / f"{name}.json").write_text(text_of(ADA))
+    with Heard(store) as heard:
+        run("cp", *source.iterdir(), ada.parent)
+        heard.until_units({f"/people/{name}" for name in names})
+    assert all(commit.external for commit in heard.commits)
+    assert sum(len(units) for units in heard.units) == len(names)
+
+
+def test_a_folder_that_moves(store: Store[Library], folder: Path, tmp_path: Path) -> None:
+    people = folder / "people"
+    both = ["/people/ada", "/people/bob"]
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    with Heard(store) as heard:
+        people.rename(tmp_path / "away")
+        heard.commit()
+        assert heard.units[-1] == both
+        assert list(store.root.people) == []
+        (tmp_path / "away" / "ada.json").write_text(text_of(EDA))
+        (tmp_path / "away").rename(people)
+        heard.commit()
+        assert heard.units[-1] == both
+        assert person == EDA
+        replace(people / "bob.json", text_of(EDA))  # what happens in it is heard as before
+        heard.commit()
+        assert heard.units[-1] == ["/people/bob"]
+
+
+def test_folders_that_appear_with_all_that_is_in_them(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with objstore.open(folder, watch=True) as store, Heard(store) as heard:
+        (folder / "a" / "b" / "c").mkdir(parents=True)
+        (folder / "a" / "b" / "c" / "d.json").write_text("[1]")
+        (folder / "a" / "x.json").write_text("[2]")
+        heard.until_units({"/a/b/c/d", "/a/x"})
+        os.rename(folder / "a" / "b", folder / "a" / "z")
+        heard.until_units({"/a/b/c/d", "/a/z/c/d"})
+        (folder / "a" / "z" / "c" / "d.json").write_text("[3]")
+        heard.until_units({"/a/z/c/d"})
+        shutil.rmtree(folder / "a")
+        heard.until_units({"/a/z/c/d", "/a/x"})
+        assert list(store) == []
+
+
+def test_the_stores_folder_goes_and_comes_back(
+    store: Store[Library], folder: Path, tmp_path: Path
+) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    with Heard(store) as heard:
+        folder.rename(tmp_path / "aside")
+        (tmp_path / "aside" / "people" / "ada.json").write_text(text_of(EDA))
+        (tmp_path / "aside").rename(folder)
+        heard.until_units({"/people/ada"})
+        assert person == EDA
+        replace(folder / "people" / "bob.json", text_of(EDA))
+        heard.until_units({"/people/bob"})
+    assert heard.units == [["/people/ada"], ["/people/bob"]]
+
+
+# --- what is not valid ----------------------------------------------------------------------------
+
+
+def test_a_file_that_does_not_parse_keeps_the_last_good_contents(
+    store: Store[Library], ada: Path
+) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    broken = '{"name": "Eda",\n "born": }\n'
+    with Heard(store) as heard:
+        ada.write_text(broken)
+        told = heard.invalid()
+        assert (told.unit, told.source, told.line) == ("/people/ada", "people/ada.json", 2)
+        assert told.reason.startswith("people/ada.json, line 2, column 10: ")
+        assert isinstance(told.error, objstore.FormatError)
+        assert person == ADA
+        assert store.root.people["ada"] == ADA
+        with store.transaction():
+            assert store.root.people["ada"].born == 1815
+        assert [(f.source, f.pointer) for f in store.check()] == [("people/ada.json", "")]
+        with pytest.raises(objstore.FormatError, match="line 2, column 10"):
+            person.born = 1816
+        assert ada.read_text() == broken
+        ada.write_text(text_of(EDA))
+        commit = heard.commit()
+        assert commit.changes[0].new == EDA
+        assert heard.mended() == Mended("/people/ada", "people/ada.json")
+    assert person == EDA
+    assert store.check() == []
+    person.born = 1816
+    assert json.loads(ada.read_text()) == {"name": "Eda", "born": 1816}
+
+
+def test_a_file_against_the_schema_keeps_the_last_good_contents(
+    store: Store[Library], ada: Path
+) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    with Heard(store) as heard:
+        replace(ada, text_of({"name": "Ada", "born": "long ago", "nick": 1}))
+        told = heard.invalid()
+        assert isinstance(told.error, objstore.ValidationError)
+        assert [failure.pointer for failure in told.error.failures] == ["/born", "/nick"]
+        assert "people/ada.json at /born: expected an integer" in told.reason
+        assert person == ADA
+        replace(ada, text_of({"name": "Ada", "born": "long ago"}))
+        assert "/nick" not in heard.invalid().reason
+        replace(ada, text_of(ADA))  # as it was: no commit
+        heard.mended()
+    assert heard.commits == []
+    assert person == ADA
+
+
+def test_the_valid_part_of_a_burst_is_committed(store: Store[Library], ada: Path) -> None:
+    bob = ada.with_name("bob.json")
+    with Heard(store) as heard:
+        ada.write_text("{")
+        bob.write_text(text_of(EDA))
+        kinds = {type(heard.until(lambda _: True)) for _ in range(2)}
+    assert kinds == {Invalid, Commit}
+    assert store.root.people["bob"] == EDA
+
+
+def test_a_broken_file_that_is_deleted_is_mended(store: Store[Library], ada: Path) -> None:
+    with Heard(store) as heard:
+        ada.write_text("{")
+        heard.invalid()
+        ada.unlink()
+        heard.mended()
+        assert heard.commits[-1].changes[0].new is objstore.MISSING
+        ada.with_name("new.json").write_text("[")
+        heard.invalid()
+        ada.with_name("new.json").unlink()
+        assert heard.mended().unit == "/people/new"
+
+
+def test_what_is_invalid_is_told_once(store: Store[Library], folder: Path, ada: Path) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    with fence(store, folder / "settings.json") as heard:
+        ada.write_text("{")
+        heard.invalid()
+        for _ in range(5):
+            assert store.root.people["ada"] is person
+            ada.touch()
+    assert len(heard.news) == 1
+
+
+# --- others ---------------------------------------------------------------------------------------
+
+_COMMIT = """
+import sys, objstore
+with objstore.open(sys.argv[1]) as store:
+    for year in range(1900, 1910):
+        with store.transaction(meta={"year": year}):
+            store["people/ada/born"] = year
+            store["people/eve"] = {"name": "Eve", "born": year}
+"""
+
+
+def test_commits_of_another_process(store: Store[Library], folder: Path) -> None:
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    before = store.head
+    with fence(store, folder / "settings.json") as heard:
+        run(sys.executable, "-c", _COMMIT, folder)
+        heard.until(lambda one: isinstance(one, Commit) and one.meta.get("year") == 1909)
+        assert person.born == 1909
+    assert [commit.number for commit in heard.commits] == list(range(before + 1, before + 11))
+    assert not any(commit.external for commit in heard.commits)
+
+
+def test_edits_are_entered_once_by_two_stores(store: Store[Library], folder: Path) -> None:
+    other = objstore.open(folder, Library, watch=True)
+    with other, Heard(other) as theirs, Heard(store) as heard:
+        for year in range(1900, 1910):
+            replace(folder / "people" / "ada.json", text_of({"name": "Ada", "born": year}))
+            commit = heard.commit()
+            assert theirs.commit().number == commit.number
+            assert other.root.people["ada"].born == year
+    assert all(commit.external for commit in theirs.commits)
+
+
+def test_a_transaction_goes_on_seeing_what_it_saw(store: Store[Library], ada: Path) -> None:
+    person = store.root.people["ada"]
+    with Heard(store) as heard:
+        with store.transaction():
+            assert person.name == "Ada"
+            replace(ada, text_of(EDA))
+            heard.commit()
+            assert person.name == "Ada"
+            person.email = "x"
+        assert person == {**EDA, "email": "x"}
+
+
+# --- beginning and end ----------------------------------------------------------------------------
+
+
+def test_closing_ends_all_threads(folder: Path) -> None:
+    before = threading.active_count()
+    store = objstore.open(folder, Library, watch=True)
+    store.on_change("", lambda _: None)
+    assert threading.active_count() > before
+    store.close()
+    store.close()
+    assert threading.active_count() == before
+    fill_by_hand = folder / "people"
+    fill_by_hand.mkdir(parents=True)
+    (fill_by_hand / "ada.json").write_text("{")
+
+
+def test_opening_for_watching_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1]")
+    with objstore.open(tmp_path, watch=True) as store:
+        assert store["a"] == [1]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_callback_may_close_the_store(folder: Path) -> None:
+    store = objstore.open(folder, Library, watch=True)
+    fill(store)
+    done = threading.Event()
+
+    def close(_: object) -> None:
+        store.close()
+        done.set()
+
+    store.on_change("people/ada", close)
+    replace(folder / "people" / "ada.json", text_of(EDA))
+    assert done.wait(PATIENCE)
+
+
+def test_a_store_that_cannot_enter_edits_cannot_be_watched(folder: Path) -> None:
+    with objstore.open(folder) as store:
+        store["a"] = [1]
+    with pytest.raises(ValueError, match="readonly=True forbids it"):
+        objstore.open(folder, readonly=True, watch=True)
+    with pytest.raises(ValueError, match="memory:// cannot be watched"):
+        objstore.open("memory://", watch=True)
+
+
+def test_a_callback_that_fails_is_logged_and_the_watch_goes_on(
+    store: Store[Library], ada: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("no")
+
+    heard: list[Any] = []
+    done = threading.Semaphore(0)
+
+    def keep(news: Any) -> None:
+        heard.append(news)
+        done.release()
+
+    store.on_change("people", fail)
+    end = store.on_change("people", keep)
+    for person in (EDA, ADA, BOB):
+        replace(ada, text_of(person))
+        assert done.acquire(timeout=PATIENCE)
+    end()
+    end()
+    assert [news.changes[0].new for news in heard] == [EDA, ADA, BOB]
+    assert caplog.text.count("RuntimeError: no") == 3
