@@ -74,5 +74,6 @@ def _unmake(files: Files, listed: Listed) -> None:
 def remove_empty(files: Files, folder: str) -> None:
     """Remove a folder of a value file, and those above it, as far as they are empty."""
     while len(folder) > len(files.root) and not files.entries(folder):
-        files.remove_folder(folder)
+        if files.exists(folder):
+            files.remove_folder(folder)
         folder = os.path.dirname(folder)
