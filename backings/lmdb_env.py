@@ -46,25 +46,26 @@ def mapped(error: lmdb.Error, path: str) -> StorageError:
         return CorruptionError(str(error), file=path)
     if isinstance(error, lmdb.PanicError | lmdb.VersionMismatchError):
         return CorruptionError(str(error), file=path)
-    if isinstance(error, lmdb.DiskError | lmdb.LockError | lmdb.MapFullError | lmdb.MemoryError):
-        return BackingError(_number(error), reason, path)
     if "closed" in str(error):
         return storages.closed(path)
-    return (
-        BackingError(_number(error), reason, path) if _number(error) > 0 else StorageError(reason)
-    )
+    number = _number(error)
+    if number == errno.EIO and Files(path).is_full():
+        # LMDB's word for a write that was cut short.
+        number = errno.ENOSPC
+        reason = f"{path}: {os.strerror(number)} ({error})"
+    return BackingError(number, reason, path) if number else StorageError(reason)
 
 
 def _number(error: lmdb.Error) -> int:
     """The operating system's number in an error; LMDB's own are negative."""
     code = getattr(error, "code", 0)
-    return code if code > 0 else _FULL.get(type(error), 0)
+    return code if code > 0 and type(error) not in _NUMBERS else _NUMBERS.get(type(error), 0)
 
 
-_FULL: Final[dict[type[lmdb.Error], int]] = {
+_NUMBERS: Final[dict[type[lmdb.Error], int]] = {
     lmdb.MapFullError: errno.ENOMEM,
-    lmdb.DiskError: errno.ENOSPC,
     lmdb.LockError: errno.EACCES,
+    lmdb.ReadonlyError: errno.EROFS,
     lmdb.MemoryError: errno.ENOMEM,
 }
 
@@ -108,8 +109,20 @@ class Environment:
             )
         if self._env is None:
             self._env = self._open()
+            self._require_whole(self._env)
             self._env.reader_check()
         return self._env
+
+    def _require_whole(self, env: lmdb.Environment) -> None:
+        """Raise CorruptionError where the file lost its end, as to read there ends the process."""
+        data = names.lmdb_data(self.folder)
+        size = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+        found = self._files.stat(data)
+        if found is None or found.st_size < size:
+            env.close()
+            self._env = None
+            there = 0 if found is None else found.st_size
+            raise CorruptionError(f"the file has {there} bytes of {size}", file=data)
 
     def _open(self) -> lmdb.Environment:
         data = names.lmdb_data(self.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -71,9 +72,10 @@ def _clear(files: Files, folder: str) -> None:
 def require(folder: str, path: str) -> None:
     """Raise StorageNotFoundError where no such folder is."""
     files = Files(folder)
-    if files.stat(folder) is None:
+    found = files.stat(folder)
+    if found is None:
         raise storages.no_storage(path)
-    if files.stat(names.lmdb_data(folder)) is None:
+    if not stat.S_ISDIR(found.st_mode) or files.stat(names.lmdb_data(folder)) is None:
         raise storages.no_storage(path, "there is something, and it is no storage of this kind")
 
 

@@ -32,7 +32,7 @@ _READ_WAIT: Final = 5.0
 _FORK_WAIT: Final = 2.0
 """Seconds that a fork waits for calls of other threads that are under way."""
 
-_WAL_KEPT: Final = 64 * 2**20
+_WAL_KEPT: Final = 4 * 2**20
 """Bytes that the log keeps of its file once everything in it is in the database."""
 
 _STATEMENTS: Final = 512
@@ -84,10 +84,11 @@ def mapped(error: sqlite3.Error, path: str, wait: float = _READ_WAIT) -> Storage
     if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
         return FormatError("the value is larger than SQLite stores", source=path)
     if code == sqlite3.SQLITE_IOERR or code in _ERRNO:
+        number = _ERRNO.get(code, errno.EIO)
         reason = f"{path}: {error} ({name})"
         if getattr(error, "sqlite_errorcode", 0) == _UNKNOWN:
             reason += "; whether the commit is stored shows when the storage is next opened"
-        return BackingError(_ERRNO.get(code, errno.EIO), reason, path)
+        return BackingError(number, reason, path)
     return StorageError(f"{path}: {error} ({name})")
 
 
@@ -218,8 +219,8 @@ _foreign: Final[set[tuple[int, int]]] = set()
 def connect(path: str, *, readonly: bool = False, wait: float = _READ_WAIT) -> Link:
     """A connection to the database at ``path``, which is there. Raises sqlite3.Error."""
     mode = "ro" if readonly else "rw"
-    if readonly and _is_at_rest(path):
-        mode += "&immutable=1"
+    if _is_at_rest(path):
+        mode = "ro&immutable=1"
     return sqlite3.connect(
         f"file:{quote(path)}?mode={mode}",
         uri=True,

@@ -41,6 +41,10 @@ _COPY: Final = getattr(os, "copy_file_range", None)
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
 
+_HARDLY_ANY: Final = 1 << 16
+"""Bytes of a disk on which a write may be cut short."""
+
+
 class UncertainError(BackingError):
     """What is on the disk is unknown: an fsync failed, or a change could not be taken back.
 
@@ -135,6 +139,14 @@ class Files:
             return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
         except OSError as error:
             self._refused("look at", path, error)
+
+    def is_full(self) -> bool:
+        """Whether the disk that the folder is on has hardly any room left."""
+        try:
+            found = os.statvfs(self.root)
+        except OSError as error:
+            self._refused("look at", self.root, error)
+        return found.f_bavail * found.f_frsize < _HARDLY_ANY
 
     def may_write(self, path: str) -> bool:
         """Whether this process has the permission to change what is at ``path``."""
