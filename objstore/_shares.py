@@ -15,7 +15,7 @@ from .directories import Directory
 from .errors import ConflictError, PatchError, PathError
 from .meetings import Note
 from .patch import merge
-from .paths import Step, address, below, parse
+from .paths import Step, address, below, is_kinded, parse
 from .pointer import build, join
 from .values import JSON, MISSING, Missing, is_array, is_object
 
@@ -40,7 +40,7 @@ class Share(NamedTuple):
     @property
     def steps(self) -> list[Step]:
         """The steps of a kinded path; none where a pointer does not show its kinds."""
-        return [] if address(self.path) == f"/{self.path.lstrip('/')}" else parse(self.path)
+        return parse(self.path) if is_kinded(self.path) else []
 
 
 def make_share(path: str, patch: Iterable[Mapping[str, Any]], match: Any) -> Share:

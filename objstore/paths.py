@@ -32,10 +32,15 @@ def address(path: str) -> str:
     of the characters that make a kinded path more than one word. "/" is the root, as no file has an
     empty name. Raises PathError.
     """
-    if not _PATHNAME.match(path):
+    if is_kinded(path):
         return to_pointer(path)
     rest = path.lstrip("/") if path.startswith("/") else path.rstrip("/")
     return f"/{rest}" if rest else ""
+
+
+def is_kinded(path: str) -> bool:
+    """Whether an address is a kinded path, and neither a pointer nor a pathname."""
+    return _PATHNAME.match(path) is None
 
 
 def to_pointer(path: str) -> str:
