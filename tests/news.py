@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, monotonic_ns
@@ -79,7 +79,7 @@ class Heard:
 
 
 @contextmanager
-def fence(store: Store[Any], file: Path) -> Iterator[Heard]:
+def fence(store: Store[Any], file: Path) -> Generator[Heard]:
     """What is heard of the block, and of no more: behind it the settings are replaced."""
     with Heard(store) as heard:
         yield heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,3 +182,26 @@ def test_settings_refuse_and_name_the_place() -> None:
         assert failure in output
     assert "should have been refused" not in output
     assert output.count("file changed                   no\n") == 2
+
+
+def test_settings_follow_edits() -> None:
+    lines = [line.strip() for line in run("examples.settings").splitlines()]
+    start = lines.index("5. A service follows edits of the file") + 2
+    invalid = [start + 2, start + 4]
+    assert [line for number, line in enumerate(lines[start:], start) if number not in invalid] == [
+        f"serves on port {port}" for port in (8080, 9090, 9090, 9090, 7070)
+    ]
+    assert lines[invalid[0]].startswith("settings.yaml at /server/port: expected at most 65535")
+    assert lines[invalid[1]].startswith("settings.yaml, line 9, column 1:")
+
+
+def test_settings_serve_until_interrupted(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "examples.settings", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        assert "serves on port 8080" in service.stdout.readline()
+        file = tmp_path / "settings.yaml"
+        file.write_text(file.read_text().replace("port: 8080", "port: 8081"))
+        assert service.stdout.readline() == "  serves on port 8081\n"
+        service.send_signal(signal.SIGINT)
+        assert service.wait(60) == 0

@@ -1,18 +1,22 @@
 """``python -m examples.settings``: an application's settings in YAML, with their comments.
 
-Works on a temporary copy of ``settings.yaml``.
+Works on a temporary copy of ``settings.yaml``. ``python -m examples.settings FOLDER`` is a service
+that follows the ``settings.yaml`` in a folder, until it is interrupted: edit the file and see.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import objstore
-from objstore import FormatError, ValidationError
+from objstore import FormatError, Invalid, Mended, ValidationError
 
-from ..report import diff, fact, refused, section
+from ..report import diff, fact, line, refused, section
 from .settings import Config, Settings
 
 FILE = Path(__file__).with_name("settings.yaml")
@@ -27,6 +31,19 @@ def main() -> None:
             changing(store, file)
             refusing(store.root.settings, file)
             meeting_a_broken_file(store.root, file)
+        following_edits(file)
+
+
+def serve(folder: str) -> None:
+    """Follow the settings in a folder; the file is made from the example's if it is missing."""
+    file = Path(folder, FILE.name)
+    if not file.exists():
+        shutil.copy(FILE, file)
+    with objstore.open(folder, Config, watch=True) as store:
+        line(f"serves on port {store.root.settings.server.port}; edit {file}")
+        with suppress(KeyboardInterrupt):
+            for _ in reloads(store):
+                pass
 
 
 def reading(settings: Settings, file: Path) -> None:
@@ -74,5 +91,38 @@ def meeting_a_broken_file(root: Config, file: Path) -> None:
     fact("mail.sender, mended", root.settings.mail.sender)
 
 
+def following_edits(file: Path) -> None:
+    """A service need not be started again: it is told, and its objects are up to date."""
+    section("5. A service follows edits of the file")
+    whole = file.read_text()
+    edits = [
+        whole.replace("port: 8080", "port: 9090"),
+        whole.replace("port: 8080", "port: 90900"),
+        whole.replace("port: 8080", "port:\n\t9090"),
+        whole.replace("port: 8080", "port: 7070"),
+    ]
+    with objstore.open(file.parent, Config, watch=True) as store:
+        reloaded = reloads(store)
+        line(f"serves on port {store.root.settings.server.port}")
+        for text in edits:
+            file.write_text(text)
+            next(reloaded)
+
+
+def reloads(store: objstore.Store[Config]) -> Iterator[None]:
+    """Report each change of the settings as it comes."""
+    settings, changes = store.root.settings, store.changes("settings")
+    return (_reload(settings, news) for news in changes if not isinstance(news, Mended))
+
+
+def _reload(settings: Settings, news: object) -> None:
+    if isinstance(news, Invalid):
+        line(news.reason)
+    line(f"serves on port {settings.server.port}")
+
+
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        serve(sys.argv[1])
+    else:
+        main()
