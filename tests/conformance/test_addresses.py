@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from objstore import Dict, Directory, KeyNotFoundError, PathError, Store
 
 from .library import ADA, BOB, Library, fill
-from .stores import Opener, reopen
+from .stores import Opener, reopen, reopen_logged
 
-__all__ = ["reopen"]
+__all__ = ["reopen", "reopen_logged"]
 
 
 @pytest.fixture
@@ -98,6 +99,21 @@ def test_a_sparse_array_is_an_object_with_numbers_for_keys(
     assert anything["doc.rows{17}.n"] == 17
     del anything["doc.rows{3}"]
     assert anything["doc.rows"] == {"17": {"n": 17}}
+
+
+@pytest.mark.parametrize("path", ["/people/bob", "people/bob", "people/bob/", "people.bob"])
+def test_addresses_of_patches_and_of_what_is_heard_of(reopen_logged: Opener, path: str) -> None:
+    store = reopen_logged(Library)
+    fill(store)
+    heard = threading.Event()
+    end = store.on_change(path, lambda _: heard.set())
+    result = (
+        store.new_tx(1).patcher(path, [{"op": "add", "path": "/tags/0", "value": "x"}]).commit()
+    )
+    assert result.committed
+    assert store.root.people["bob"].tags == ["x", "a", "b"]
+    assert heard.wait(30)
+    end()
 
 
 @pytest.mark.parametrize("path", ["people.", "people[", "a.*", "it's"])
