@@ -96,7 +96,12 @@ class Types:
             event = event.evolve(data=data, version=event.version + 1, type=step.to)
         return event
 
-    def validate(self, event: Event) -> None:
+    def validate(self, added: Sequence[Event]) -> None:
+        if self._schemas or self._validators:
+            for event in added:
+                self._validate(event)
+
+    def _validate(self, event: Event) -> None:
         if self._schemas:
             schema = self._schemas.get((event.type, event.version))
             failures = schema.failures(event.data, f"event {event.type}") if schema else []

@@ -6,10 +6,11 @@ of; two lines that mean the same event have the same text there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from os import urandom
 from typing import Any, Final, NamedTuple, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 
@@ -22,6 +23,8 @@ __all__ = ["Event", "Integrity"]
 SEPARATOR: Final = b",\t"
 """Between the events of a batch. JSON writes a tab in a string as an escape, so that it is found
 nowhere else."""
+
+_PORTION: Final = 1 << 14
 
 _INTEGRITY: Final = b',"integrity":{"hash":"'
 _HASH_SIZE: Final = 64
@@ -71,7 +74,7 @@ class Event:
         said["data"] = data
         said["time"] = _stamp(time)
         said["type"] = type
-        said["uuid"] = str(uuid4() if uuid is None else _check_uuid(uuid))
+        said["uuid"] = _new_uuid() if uuid is None else str(_check_uuid(uuid))
         if _check_version(version) != 1:
             said["version"] = version
         self._said = said
@@ -151,14 +154,35 @@ _blank: Final = object.__new__
 
 
 class _New(Event):
-    """One whose UUID was just made up, and nobody else has seen it."""
+    """One whose UUID was just made up, and that nobody else has seen."""
 
     __slots__ = ()
 
 
-def new(type: str, data: JSON, author: str | None, version: int) -> Event:
+def new(type: str, data: JSON, author: str | None, version: int, time: str) -> Event:
     """An event whose UUID no log can have, so that none needs to look for it."""
-    return _New(type, data, author=author, version=version)
+    _check_text("type", type)
+    said: dict[str, Any] = {"data": data, "time": time, "type": type, "uuid": _new_uuid()}
+    if author is not None:
+        _check_text("author", author)
+        said["author"] = author
+    if version != 1:
+        said["version"] = version
+    event = _blank(_New)
+    event._said = said
+    return event
+
+
+def _new_uuid() -> str:
+    """The text of a random UUID (RFC 9562, version 4), in a third of the time of uuid4's."""
+    digits = urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def now() -> str:
+    """The time as events have it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def is_new(event: Event) -> bool:
@@ -238,13 +262,28 @@ def join(lines: Iterable[bytes]) -> bytes:
     return kept[0] if len(kept) == 1 else b"[" + SEPARATOR.join(kept) + b"]"
 
 
-def merge(payloads: Iterable[bytes]) -> bytes:
-    """One batch of several, or of lines."""
-    kept = list(payloads)
-    if len(kept) == 1:
-        return kept[0]
-    inner = [one[1:-1] if one.startswith(b"[") else one for one in kept]
-    return b"[" + SEPARATOR.join(inner) + b"]"
+def portions(payloads: Iterable[bytes]) -> Iterator[bytes]:
+    """The events of lines and batches, in batches of about _PORTION bytes.
+
+    What is decoded together stays in the processor's cache until it is used.
+    """
+    held: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        is_batch = payload.startswith(b"[")
+        if held and size + len(payload) > _PORTION:
+            yield b"[" + SEPARATOR.join(held) + b"]"
+            held, size = [], 0
+        if not is_batch:
+            held.append(payload)
+        elif len(payload) <= 2 * _PORTION:
+            held.append(payload[1:-1])
+        else:
+            yield from portions(split(payload))
+            continue
+        size += len(payload)
+    if held:
+        yield b"[" + SEPARATOR.join(held) + b"]"
 
 
 def split(payload: bytes) -> list[bytes]:
@@ -324,6 +363,8 @@ def _check_text(name: str, text: object) -> None:
         raise TypeError(f"an event's {name} is a str, not {type(text).__name__}")
     if not text:
         raise ValueError(f"an event's {name} is not empty")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -345,7 +386,7 @@ def _check_version(version: object) -> int:
 
 def _stamp(time: datetime | None) -> str:
     if time is None:
-        time = datetime.now(UTC)
-    elif time.tzinfo is None:
+        return now()
+    if time.tzinfo is None:
         raise ValueError("an event's time has a time zone; datetime.now(UTC) has")
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -61,7 +61,7 @@ class EventLog:
         """
         version = self._types.version(type)
         if uuid is None:
-            event = events.new(type, data, author, version)
+            event = events.new(type, data, author, version, events.now())
         else:
             event = Event(type, data, uuid=uuid, author=author, version=version)
         return self._extend([event], expect)[0]
@@ -73,19 +73,17 @@ class EventLog:
 
         Raises as ``append`` does.
         """
-        return self._extend([self._as_event(one) for one in added], expect)
-
-    def _as_event(self, one: Event | tuple[str, JSON]) -> Event:
-        if isinstance(one, Event):
-            return one
-        type, data = one
-        return events.new(type, data, None, self._types.version(type))
+        now, version = events.now(), self._types.version
+        made = [
+            one if isinstance(one, Event) else events.new(*one, None, version(one[0]), now)
+            for one in added
+        ]
+        return self._extend(made, expect)
 
     def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> list[Event]:
-        for event in added:
-            self._types.validate(event)
         if not added:
             return []
+        self._types.validate(added)
         stored = self.keeper.extend(added, expect=expect, signer=self._signer)
         with self._grown:
             self._grown.notify_all()

@@ -110,7 +110,7 @@ def missing(uuid: UUID) -> EventNotFoundError:
 
 def merge(stored: Sequence[Event | None], lines: Sequence[bytes]) -> list[Event]:
     """The events that were given, as they are stored now: new ones from their lines."""
-    fresh = map(events.decode, lines)
+    fresh = iter(events.decode_all(events.join(lines)) if lines else ())
     return [next(fresh) if one is None else one for one in stored]
 
 

@@ -26,8 +26,10 @@ __all__ = ["EMPTY", "Head", "PublicKey", "Signer"]
 _SIGNED: Final = b"objstore event\n"
 """What a signature is of, before the hash, so that it is good for nothing else."""
 
+_SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _MAX_INT: Final = 2**53 - 1
+_TEXT: Final = b'{%b"data":%b,"time":"%b","type":%b,"uuid":"%b"%b}'
 _NOT_CANONICAL: Final = b',"canonical":false'
 
 
@@ -62,14 +64,6 @@ class PublicKey(Protocol):
     def public_bytes_raw(self) -> bytes: ...
 
 
-class Sealed(NamedTuple):
-    """An event with its place in the log."""
-
-    line: bytes
-    head: Head
-    """The log's when it is in."""
-
-
 class Batch(NamedTuple):
     """What is to be appended."""
 
@@ -77,18 +71,6 @@ class Batch(NamedTuple):
     """For each event that was given, the one that is there already; None for a new one."""
     lines: list[bytes]
     head: Head
-
-
-def seal(event: Event, head: Head, signer: Signer | None = None) -> Sealed:
-    """The line of an event that follows ``head``. Raises FormatError for data that JSON, or
-    RFC 8785, cannot hold."""
-    text, canonical = _texts(event)
-    digest = sha256(bytes.fromhex(head.hash) + canonical)
-    more = b"" if text == canonical else _NOT_CANONICAL
-    if signer is not None:
-        more += _signature(signer, digest.digest())
-    after = Head(head.position + 1, digest.hexdigest())
-    return Sealed(events.sealed_text(text, after.hash, after.position, more), after)
 
 
 def batch(
@@ -99,23 +81,43 @@ def batch(
 ) -> Batch:
     """Seal what is new of ``given``; ``find`` gives the event that the log has.
 
-    Raises DuplicateEventError where an event of other content has the UUID, FormatError as
-    ``seal`` does.
+    Raises DuplicateEventError where an event of other content has the UUID, FormatError for data
+    that JSON, or RFC 8785, cannot hold.
     """
     stored: list[Event | None] = []
     lines: list[bytes] = []
     added: dict[UUID, Event] = {}
+    digest, position = bytes.fromhex(head.hash), head.position
     for event in given:
-        found = None if events.is_new(event) else added.get(event.uuid) or find(event.uuid)
-        if found is None:
-            line, head = seal(event, head, signer)
-            lines.append(line)
-            if len(given) > 1 and not events.is_new(event):
-                added[event.uuid] = event
-        else:
-            check_same(event, found)
+        found = None if events.is_new(event) else _find(event, added, find)
         stored.append(found)
-    return Batch(stored, lines, head)
+        if found is None:
+            position += 1
+            line, digest = _seal(event, digest, position, signer)
+            lines.append(line)
+    return Batch(stored, lines, Head(position, digest.hex()))
+
+
+def _find(
+    event: Event, added: dict[UUID, Event], find: Callable[[UUID], Event | None]
+) -> Event | None:
+    uuid = event.uuid
+    found = added.get(uuid) or find(uuid)
+    if found is None:
+        added[uuid] = event
+    else:
+        check_same(event, found)
+    return found
+
+
+def _seal(event: Event, before: bytes, position: int, signer: Signer | None) -> tuple[bytes, bytes]:
+    """The line of an event, and its hash."""
+    text, canonical = _texts(event)
+    made = sha256(before + canonical)
+    more = b"" if text == canonical else _NOT_CANONICAL
+    if signer is not None:
+        more += _signature(signer, made.digest())
+    return events.sealed_text(text, made.hexdigest(), position, more), made.digest()
 
 
 def check_same(event: Event, stored: Event) -> None:
@@ -144,26 +146,21 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
 
 def _texts(event: Event) -> tuple[bytes, bytes]:
     """What is stored of an event, and its canonical form: mostly the same object."""
-    data = _dump(event.data, event)
     said = event._said
+    data = _dump(said["data"], event)
     before = b'"author":%b,' % orjson.dumps(said["author"]) if "author" in said else b""
-    after = b'"time":"%b","type":%b,"uuid":"%b"' % (
-        said["time"].encode(),
-        orjson.dumps(said["type"]),
-        said["uuid"].encode(),
-    )
-    if "version" in said:
-        after += b',"version":%d' % said["version"]
-    text = b'{%b"data":%b,%b}' % (before, data, after)
+    after = b',"version":%d' % said["version"] if "version" in said else b""
+    parts = said["time"].encode(), orjson.dumps(said["type"]), said["uuid"].encode(), after
+    text = _TEXT % (before, data, *parts)
     if is_canonical(data):
         return text, text
-    return text, b'{%b"data":%b,%b}' % (before, _canonical(data, event), after)
+    return text, _TEXT % (before, _canonical(data, event), *parts)
 
 
 def _dump(data: Any, event: Event) -> bytes:
     """The data as it is stored: compact, keys sorted, in UTF-8."""
     try:
-        dumped = orjson.dumps(data, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS)
+        dumped = orjson.dumps(data, option=_SORTED)
     except TypeError as error:
         raise _unfit(event, str(error)) from error
     if b"null" in dumped and (pointer := _find_nan(data, "")) is not None:
@@ -222,22 +219,21 @@ class Chain:
 
     def take(self, lines: Sequence[bytes], found: Sequence[Event]) -> None:
         """Go over events that follow. Raises VerificationError, which names the first bad one."""
-        position, hash = self.head
-        digest = bytes.fromhex(hash)
+        position, digest = self.head.position, bytes.fromhex(self.head.hash)
         for line, event in zip(lines, found, strict=True):
-            end = events.text_end(line)
-            text = line[:end] + b"}"
             said = event._said["integrity"]
+            text = line[: events.text_end(line)] + b"}"
             if "canonical" in said:
                 text = self._recanonical(text, event, position + 1)
             made = sha256(digest + text)
-            if made.hexdigest() != said.get("hash") or said.get("position") != position + 1:
+            if made.hexdigest() != said.get("hash") or said["position"] != position + 1:
+                self.head = Head(position, digest.hex())
                 raise self._bad(event, position + 1, said)
             digest = made.digest()
             if self._keys is not None:
-                self._check_signature(event, digest)
+                self._check_signature(event, position + 1, digest)
             position += 1
-            self.head = Head(position, said["hash"])
+        self.head = Head(position, digest.hex())
 
     def _recanonical(self, text: bytes, event: Event, position: int) -> bytes:
         try:
@@ -253,7 +249,7 @@ class Chain:
             reason = f"it says that it is event {show(said.get('position'))}"
         return VerificationError(reason, position=position, uuid=events.uuid_of(event))
 
-    def _check_signature(self, event: Event, digest: bytes) -> None:
+    def _check_signature(self, event: Event, position: int, digest: bytes) -> None:
         said = event.integrity
         reason = "it is not signed"
         if said is not None and said.key is not None and said.signature is not None:
@@ -263,7 +259,7 @@ class Chain:
             reason = "its signature is wrong"
             if key is None:
                 reason = "it is signed with a key that is not among those given"
-        raise VerificationError(reason, position=self.head.position + 1, uuid=events.uuid_of(event))
+        raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
 
 
 def _is_signed(key: PublicKey, signature: str, digest: bytes) -> bool:

@@ -42,10 +42,15 @@ class Tail(NamedTuple):
     end: Position
     """Of the log."""
     head: Head
-    uuid: UUID | None
+    text: bytes
+    """The last event's UUID; empty where there is none."""
+
+    @property
+    def uuid(self) -> UUID | None:
+        return UUID(self.text.decode()) if self.text else None
 
 
-_NOTHING: Final = Tail(Position(0, 0), EMPTY, None)
+_NOTHING: Final = Tail(Position(0, 0), EMPTY, b"")
 
 
 def open_events(
@@ -102,10 +107,11 @@ class SegmentRecordKeeper(RecordKeeper):
             batch = sealing.batch(added, tail.head, self._find, signer)
             end = tail.end
             if batch.lines:
-                sealing.check_expected(expect, tail.head, tail.uuid)
+                if expect is not None:
+                    sealing.check_expected(expect, tail.head, tail.uuid)
                 payload = events.join(batch.lines)
                 _, end = writer.append(payload)
-                self._note(tail, Tail(end, batch.head, _uuid(batch.lines[-1])), payload)
+                self._note(tail, Tail(end, batch.head, events.uuid_in(batch.lines[-1])), payload)
                 if end.offset >= SEGMENT_SIZE:
                     writer.switch(_checkpoint(self._tail))
         # Those that were there already as well, as who added them may have died before its sync.
@@ -200,7 +206,7 @@ class SegmentRecordKeeper(RecordKeeper):
             return known._replace(end=end)
         line = events.split(payload)[-1]
         hash = events.hash_in(line, events.text_end(line)).decode()
-        return Tail(end, Head(events.position_in(line), hash), _uuid(line))
+        return Tail(end, Head(events.position_in(line), hash), events.uuid_in(line))
 
     def _note(self, before: Tail, after: Tail, payload: bytes) -> None:
         """Go over what was just appended."""
@@ -243,12 +249,12 @@ class SegmentRecordKeeper(RecordKeeper):
             place, start = self._start(after)
         for _, records in self._chunks(start, tail.end):
             if place > after:
-                yield events.merge(record.payload for record in records)
+                yield from events.portions([record.payload for record in records])
                 continue
             for record in records:
                 some = events.split(record.payload)
                 if place + len(some) > after + 1:
-                    yield events.join(some[max(after + 1 - place, 0) :])
+                    yield from events.portions(some[max(after + 1 - place, 0) :])
                 place += len(some)
 
     def _start(self, after: int) -> tuple[int, Position]:

@@ -146,16 +146,16 @@ class RecordKeeper(keeper.RecordKeeper):
                 sealing.check_same(event, found)
                 return found, False
             sealing.check_expected(expect, head, last)
-            line, after = sealing.seal(event, head, signer)
+            batch = sealing.batch([event], head, _none, signer)
             link = Link(uuid, token_hex(4))
-            self._write(link, line)
+            self._write(link, batch.lines[0])
             if self._put_link(last, link):
                 break
         self._name(last, link)
-        self._near = uuid, after.position
-        if after.position >= self._hinted + _HINT:
+        self._near = uuid, batch.head.position
+        if batch.head.position >= self._hinted + _HINT:
             self._hint()
-        return events.decode(line), True
+        return events.decode_all(batch.lines[0])[0], True
 
     def _finish(self) -> tuple[UUID | None, Head]:
         """Do what others have left undone; the last event, and the head.
@@ -324,3 +324,7 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _attempt(self, link: Link) -> str:
         return names.record_attempt(self._root, *link)
+
+
+def _none(uuid: UUID) -> None:
+    """What ``sealing.batch`` finds where nothing was found before."""
