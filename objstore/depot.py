@@ -177,7 +177,8 @@ class Depot(ABC):
 
         Raises StorageError for an unknown blob.
         """
-        writer = self._writer(identifier)
+        state = self.state(identifier)
+        writer = self._writer(identifier) if state is ObjectStateT.WRITABLE else None
         if writer is None:
             self._require(identifier)
             return []

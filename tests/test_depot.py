@@ -239,6 +239,8 @@ def test_a_depot_that_is_only_read(tmp_path: Path) -> None:
     assert readers.read(ONE, 0, 9) == b"hello"
     other = Identifier(ONE.uuid, 2)
     depot.reserve(other, 5)
+    assert readers.missing_ranges(ONE) == []
+    assert readers.missing_ranges(other) == [Range(0, 5)]
     for refused in (
         lambda: readers.reserve(Identifier.new(), 1),
         lambda: readers.write(other, 0, b"x"),

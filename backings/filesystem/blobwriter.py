@@ -137,9 +137,7 @@ class FileWriter(Writer):
             yield
 
     def _missing(self, written: Written) -> list[Range]:
-        # What the file has lost since, somebody else cut off.
-        written.ranges.cut(self._files.size(self._opened))
-        return written.ranges.missing(written.length if self.size is None else self.size)
+        return written.missing(self.size, self._files.size(self._opened))
 
     def _clear(self, missing: Range) -> None:
         """Make zero what a killed process, or a stopped machine, wrote and did not note."""

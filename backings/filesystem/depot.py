@@ -13,7 +13,7 @@ from uuid import UUID
 
 import objstore.depot
 from objstore._identifiers import BlobInfo, Identifier, ObjectStateT
-from objstore._ranges import choose_part_size
+from objstore._ranges import Range, Ranges, choose_part_size
 from objstore.backings.checks import check_options
 from objstore.errors import BackingError, ReadOnlyError, StorageError
 
@@ -24,7 +24,7 @@ from .blobreader import BlobReader
 from .blobwriter import FileWriter
 from .export import export
 from .io import Files
-from .rangelog import RangeLog
+from .rangelog import RangeLog, Written
 
 _DAY: Final = timedelta(days=1)
 
@@ -139,20 +139,29 @@ class Depot(objstore.depot.Depot):
         if readable:
             sha256 = None if meta.final is None else meta.final.sha256
         elif meta.size is None:
-            size = self._written(place)
+            size = self._written(place).length
         else:
             size = meta.size
         return BlobInfo(
             identifier, state, size, meta.size, sha256, meta.part_size, meta.meta, _time(found)
         )
 
-    def _written(self, place: BlobPlace) -> int:
+    def missing_ranges(self, identifier: Identifier) -> list[Range]:
+        """As for every Depot; also where nothing can be written."""
+        place = self._place(identifier)
+        found = self._files.lstat(place.writable)
+        if found is None:
+            return super().missing_ranges(identifier)
+        promised = (place.read_meta(self._files) or _foreign(found)).size
+        return self._written(place).missing(promised, found.st_size)
+
+    def _written(self, place: BlobPlace) -> Written:
         opened = self._files.open(place.ranges)
         if opened is None:
-            return 0
+            return Written(Ranges(), 0)
         log = RangeLog(self._files, opened)
         try:
-            return log.written().length
+            return log.written()
         finally:
             log.close()
 

@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import Final
 
 from objstore._moving import reading
+from objstore.errors import BackingError
 
 from . import names
 from .blobreader import BlobReader
@@ -32,8 +33,11 @@ def export(source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> No
         finally:
             files.close(target)
         files.rename(temporary, path)
-    except BaseException:
-        files.unlink(temporary)
+    except BaseException as error:
+        try:
+            files.unlink(temporary)
+        except BackingError as failure:
+            error.add_note(str(failure))
         raise
     files.sync_folder(os.path.dirname(path))
 

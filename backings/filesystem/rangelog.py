@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from secrets import token_hex
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from objstore._ranges import Range, Ranges
@@ -47,6 +48,12 @@ class Written(NamedTuple):
     ranges: Ranges
     length: int
     """How long it is, where no size was promised: what is missing may be at the end."""
+
+    def missing(self, promised: int | None, size: int) -> list[Range]:
+        """What is not there, of a blob whose file has ``size`` bytes now."""
+        # What the file has lost since, somebody else cut off.
+        self.ranges.cut(size)
+        return self.ranges.missing(self.length if promised is None else promised)
 
 
 class _Reading:
@@ -96,6 +103,8 @@ class RangeLog:
     def __init__(self, files: Files, opened: Opened) -> None:
         self._files: Final = files
         self._opened: Final = opened
+        self._lock: Final = Lock()
+        # Guarded by _lock: a sync beside the writing notes that it is done.
         self._mine = 0
         self._is_torn = self.size() > 0
 
@@ -146,12 +155,13 @@ class RangeLog:
         self._files.close(self._opened)
 
     def _append(self, said: dict[str, Any]) -> None:
-        # Behind a line that somebody could not finish, the next one would be lost too.
-        line = b"\n" * self._is_torn + encode(said)
-        self._is_torn = True
-        self._files.append(self._opened, line)
-        self._is_torn = False
-        self._mine += len(line)
+        with self._lock:
+            # Behind a line that somebody could not finish, the next one would be lost too.
+            line = b"\n" * self._is_torn + encode(said)
+            self._is_torn = True
+            self._files.append(self._opened, line)
+            self._is_torn = False
+            self._mine += len(line)
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -350,6 +350,7 @@ def test_a_read_only_disk_can_be_read(disk: Path) -> None:
     assert depot.read(ONE, 0, 9999) == DATA
     assert depot.scrub().sound == 1
     assert [info.size for info in depot.blobs()] == [len(DATA), 5]
+    assert sum(one.size for one in depot.missing_ranges(OTHER)) == 5
     refused: list[Callable[[], object]] = [
         lambda: depot.write(OTHER, 0, b"x"),
         lambda: depot.purge(ONE),
