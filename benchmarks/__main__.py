@@ -20,6 +20,7 @@ from . import (
     loading,
     memory,
     opening,
+    storage,
     together,
     validating,
     watching,
@@ -32,7 +33,7 @@ from .report import Measured, page, summary, table
 _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 _FAMILIES: Final = (
     *(opening, access, loading, committing, validating),
-    *(memory, importing, together, iterating, watching, depot, events),
+    *(memory, importing, together, iterating, watching, depot, events, storage),
 )
 
 
