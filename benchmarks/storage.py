@@ -112,7 +112,7 @@ def _work(family: Family, line: Line) -> Work:
 
 
 def _targets(family: Family, line: Line) -> Targets:
-    ahead = ahead_of(*_AHEAD) if family.name == "sqlite" else None
+    ahead = ahead_of("sqlitedict", "diskcache") if family.name == "sqlite" else None
     share = family.shares.get(line.name)
     least = None if share is None else times(family.limits[0][0], round(1 / share, 2))
     return Targets(least, ahead)
