@@ -12,7 +12,7 @@ Format, guarantees and limits: docs/formats/commit-log.md. What a record says is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from weakref import WeakSet
 
@@ -182,6 +182,18 @@ class CommitLog:
         if view is None or not 0 < number <= view.number:
             raise KeyNotFoundError(f"the log has no record {number}; its last is {self.head}")
         return next(self._records(number - 1, view.number))
+
+    def files(self) -> list[LogFile]:
+        """All of the log's files that count, oldest first."""
+        self._require_open()
+        return self._all.all()
+
+    def records_of(self, ended: Sequence[LogFile]) -> Iterator[Record]:
+        """The records of files that have ended."""
+        for file in ended:
+            for frame in file.frames(file.begin):
+                if frame.header.kind == frames.RECORD:
+                    yield _record(file, frame)
 
     def removed(self) -> Ranges:
         """The numbers of the records that compaction has removed."""

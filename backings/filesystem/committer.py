@@ -105,7 +105,11 @@ class Committer:
             said = said._replace(done=self._done())
             number, position = self._ledger.enter(writer, said, revisions)
             self._has_written = True
-            made = tuple(one.change._replace(stamp=None) for one in revisions)
+            there = self._ledger.overlays().get(said.scope or "", {})
+            made = tuple(
+                one.change._replace(stamp=there[one.change.unit].stamp if there else None)
+                for one in revisions
+            )
             commit = Commit(number, said.time, said.meta, said.scope, made, tx=said.tx)
             self.teller.keep(commit)
         self._ledger.log.sync(position)

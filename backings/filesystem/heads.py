@@ -77,13 +77,15 @@ class Heads:
 
     def take(self, said: Said, link: Link) -> None:
         """Take in the next record."""
+        for scope in said.drops:
+            self._drop(scope)
         for entry in said.entries:
             key = key_of(said.scope, entry.unit)
             self.units[key] = _after(self.units.get(key), entry, link)
             if said.scope is not None:
                 self._lay(said.scope, entry, link)
-        for scope in said.drops:
-            self._drop(scope)
+        if said.deletes and said.scope is not None:
+            self._drop(said.scope)
         self.number = link.number
 
     def _lay(self, scope: str, entry: Entry, link: Link) -> None:
@@ -91,6 +93,8 @@ class Heads:
         there = units.get(entry.unit)
         base = image_of(entry) if there is None else there.base
         before = base if there is None else there.value
+        if entry.base is not None:
+            base = entry.base[0] if entry.base else MISSING
         units[entry.unit] = Overlay(base, apply(before, entry.patch), link.number)
 
     def _drop(self, scope: str) -> None:

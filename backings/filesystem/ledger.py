@@ -12,7 +12,7 @@ from objstore.values import JSON, Missing
 
 from . import names, record
 from .commitlog import CommitLog, Position, Record, Writer
-from .heads import Head, Heads, Key, key_of, weigh
+from .heads import SCOPED_FILE, Head, Heads, Key, key_of, weigh
 from .headsfile import HeadsFile
 from .io import Files
 from .past import Past
@@ -34,6 +34,8 @@ class Revision(NamedTuple):
     file: str
     text: Callable[[], bytes | None]
     """The file before, should an image be needed; None where it is not known."""
+    base: tuple[JSON] | tuple[()] | None = None
+    """As in ``Entry``."""
 
 
 class Trace(NamedTuple):
@@ -156,6 +158,11 @@ class Ledger:
             loaded = self._loaded()
             return {scope: dict(units) for scope, units in loaded.overlays.items()}
 
+    def file_of(self, key: Key) -> str:
+        """The file of a unit, as far as the log says."""
+        head = self.head(key)
+        return SCOPED_FILE if head is None or head.file is None else head.file
+
     def newest(self, key: Key) -> JSON | Missing:
         """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
         with self._guard:
@@ -186,7 +193,7 @@ class Ledger:
         with self._guard:
             heads = self._loaded()
             generation = max(self.log.generation, 1)
-            entries = [self._entry(said.scope, one, generation) for one in revisions]
+            entries = [entry_of(heads, said.scope, one, generation) for one in revisions]
             said = said._replace(entries=entries)
             payload = record.encode(said, generation)
             number, position = writer.append(payload)
@@ -197,25 +204,6 @@ class Ledger:
                 for entry in entries:
                     self._changed[entry.unit] = number
             return number, position
-
-    def _entry(self, scope: str | None, one: Revision, generation: int) -> Entry:
-        change = one.change
-        head = self._loaded().units.get(key_of(scope, change.unit))
-        patch = diff(change.old, change.new)
-        image, file = None, None
-        if one.before != NO_FILE and self._needs_image(head, patch, generation):
-            image = one.text()
-        if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
-            file = one.file
-        nth, last, jump = 1, None, None
-        if head is not None:
-            nth, last, jump = head.nth + 1, head.link, head.jump()
-        return Entry(change.unit, patch, one.before, one.after, image, file, nth, last, jump)
-
-    def _needs_image(self, head: Head | None, patch: Sequence[Operation], generation: int) -> bool:
-        if head is None or head.link.generation != generation:
-            return True
-        return head.weight + weigh(patch) > head.size
 
     def save(self) -> None:
         """Write down the heads if that will spare the next handle much reading."""
@@ -228,6 +216,14 @@ class Ledger:
         with self._guard:
             self._file.write(self.log.store, self._loaded())
             self._saved = self._taken
+
+    def renew(self) -> None:
+        """Records are elsewhere, or part of others: make the heads anew."""
+        with self._guard:
+            self.past.forget()
+            self._heads = Heads()
+            self._learn()
+            self.snapshot()
 
     # Reading on
 
@@ -275,7 +271,7 @@ class Ledger:
                 self._forget(_done(said, one.number))
 
     def _note(self, said: Said, link: Link) -> None:
-        if said.scope is not None or said.drops:
+        if said.scope is not None:
             self.other_scopes += 1
         if said.scope is None:
             for entry in said.entries:
@@ -300,6 +296,34 @@ class Ledger:
         if self._heads is None:
             self._learn()
         return self._heads or Heads()
+
+
+def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) -> Entry:
+    """How a change is entered in the file of a generation, given the heads before it."""
+    change = one.change
+    head = heads.units.get(key_of(scope, change.unit))
+    patch = diff(change.old, change.new)
+    image, file = None, None
+    if one.before != NO_FILE and _needs_image(head, one.before, patch, generation):
+        image = one.text()
+    if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
+        file = one.file
+    nth, last, jump = 1, None, None
+    if head is not None:
+        nth, last, jump = head.nth + 1, head.link, head.jump()
+    digests = (one.before, one.after)
+    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, one.base)
+
+
+def _needs_image(
+    head: Head | None, before: str | None, patch: Sequence[Operation], generation: int
+) -> bool:
+    """Whether the changes in this file do not tell what was before, or no more at a low price."""
+    if head is None or head.link.generation != generation:
+        return True
+    if before is not None and head.after != before:
+        return True  # somebody has edited it, perhaps in a way that changes no value
+    return head.weight + weigh(patch) > head.size
 
 
 def _done(said: Said, number: int) -> int:

@@ -259,6 +259,11 @@ def index(root: str) -> str:
     return f"{engine(root)}/index"
 
 
+def pins(root: str) -> str:
+    """The file that names the pinned commits."""
+    return f"{engine(root)}/pins.json"
+
+
 def lost_and_found(root: str) -> str:
     """The folder for what recovery would not throw away."""
     return f"{engine(root)}/lost+found"

@@ -77,9 +77,14 @@ class Past:
         """The unit's change in the record at a link."""
         where, said = self.record(link)
         scope, unit = (None, key) if isinstance(key, str) else key
-        for entry in said.entries:
-            if entry.unit == unit and said.scope == scope:
-                return Found(where, entry)
+        while True:
+            for entry in said.entries if said.scope == scope else ():
+                if entry.unit == unit:
+                    return Found(where, entry)
+            if where.number in (link.number, self._log.head):
+                break
+            # Compaction has made the change part of a later one, of the same scope.
+            where, said = self.record(Link(where.number + 1, 0, 0))
         reason = f"record {where.number} should have a change of {unit}"
         raise CorruptionError(reason, file=self._log.name(where.generation), offset=where.offset)
 
@@ -125,13 +130,15 @@ class Past:
             return entry.image
         return self.text(key, self.change(key, entry.last))
 
-    def commits(self, after: int, path: str) -> Iterator[Commit]:
+    def commits(self, after: int, path: str, *, upto: int | None = None) -> Iterator[Commit]:
         """The commits behind ``after`` that touched ``path``, oldest first."""
         running: OrderedDict[Key, JSON | Missing] = OrderedDict()
         for one in self._log.records(after):
+            if upto is not None and one.number > upto:
+                return
             said = self.read(one)
             commit = self._commit(one.number, said, running)
-            if touches(commit, path) or (said.drops and not path):
+            if touches(commit, path):
                 yield commit
 
     def commit(self, link: Link) -> Commit:

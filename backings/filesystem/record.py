@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from objstore.patch import Operation
+from objstore.values import JSON
 
 from . import jsonline
 
@@ -43,6 +44,9 @@ class Entry(NamedTuple):
     """The change before this one."""
     jump: Link | None
     """The change whose ``nth`` is this one's with its lowest bit cleared."""
+    base: tuple[JSON] | tuple[()] | None = None
+    """In a scope, the contents outside, where they are not those of the change before; () for
+    none."""
 
     @property
     def is_base(self) -> bool:
@@ -64,8 +68,10 @@ class Said(NamedTuple):
     entries: Sequence[Entry]
     external: bool = False
     tx: str | None = None
+    deletes: bool = False
+    """Whether the scope is deleted; what was in it is changed back to what is outside."""
     drops: Sequence[str] = ()
-    """The scopes that are deleted."""
+    """Scopes that were deleted before this, by commits that compaction has removed."""
     done: int | None = None
     """All up to this commit was in its files when this one was made; None: all before it."""
 
@@ -83,6 +89,8 @@ def encode(said: Said, generation: int) -> bytes:
         line["tx"] = said.tx
     if said.done is not None:
         line["done"] = said.done
+    if said.deletes:
+        line["deletes"] = True
     if said.drops:
         line["drops"] = said.drops
     line["changes"] = [_entry(entry, generation) for entry in said.entries]
@@ -99,6 +107,7 @@ def decode(payload: bytes, generation: int) -> Said:
         [_parse(one, generation) for one in line["changes"]],
         line.get("external", False),
         line.get("tx"),
+        line.get("deletes", False),
         line.get("drops", ()),
         line.get("done"),
     )
@@ -123,6 +132,8 @@ def _entry(entry: Entry, generation: int) -> dict[str, Any]:
         line["last"] = _link(entry.last, generation)
         if entry.jump != entry.last:
             line["jump"] = _link(entry.jump, generation)
+    if entry.base is not None:
+        line["base"] = entry.base
     return line
 
 
@@ -142,6 +153,7 @@ def _parse(line: dict[str, Any], generation: int) -> Entry:
         line.get("nth", 1),
         last,
         _linked(line["jump"], generation) if "jump" in line else last,
+        tuple(line["base"]) if "base" in line else None,
     )
 
 

@@ -107,9 +107,9 @@ class Settling:
             entry = self._ledger.past.change(unit, link).entry
             if now in (entry.before, entry.after):
                 return True
-            if None in (entry.before, entry.after) and not entry.is_lone:
-                if same(value, self._ledger.past.before(entry, unit)):
-                    return True
+            is_deferred = None in (entry.before, entry.after) and not entry.is_lone
+            if is_deferred and same(value, self._ledger.past.before(entry, unit)):
+                return True
             if entry.before == first:
                 return False
             link = entry.last
