@@ -19,7 +19,7 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from ._encode import encode
 from ._shapes import ANY, Shape
@@ -38,8 +38,18 @@ from .values import JSON, MAX_DEPTH, show
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
 
-Opener: TypeAlias = Callable[[bool], Storage | None]
-"""Gives the storage; None where there is none yet, and the argument does not ask to make it."""
+
+class Opener(Protocol):
+    """Where a storage may be yet to be made."""
+
+    def __call__(self, create: bool) -> Storage | None:
+        """The storage; None where there is none yet, and ``create`` does not ask to make it."""
+        ...
+
+    def close(self) -> None:
+        """Release the storage, or never make it. Closing again does nothing."""
+        ...
+
 
 _MARK: Final = "json:"
 _LONG_NUMBER: Final = re.compile("[0-9]{19}")
@@ -355,9 +365,7 @@ class Containers(Mapping[str, Container]):
 
     def close(self) -> None:
         """Release the storage. Closing again does nothing."""
-        storage = self._opener(False)
-        if storage is not None:
-            storage.close()
+        self._opener.close()
 
     def __enter__(self) -> Self:
         return self
@@ -390,10 +398,19 @@ class Values(ValuesView[Any]):
         return (value for _, value in self._mapping._scan(reverse=True))
 
 
+class _Open:
+    """A storage that is there."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage: Final = storage
+        self.close: Final = storage.close
+
+    def __call__(self, create: bool) -> Storage:
+        return self._storage
+
+
 def _opener(storage: Storage | Opener) -> Opener:
-    if isinstance(storage, Storage):
-        return lambda create: storage
-    return storage
+    return _Open(storage) if isinstance(storage, Storage) else storage
 
 
 def _shape(schema: Any, name: str) -> Shape:

@@ -230,6 +230,11 @@ def meeting_draft(root: str, id: str, uuid: UUID) -> str:
     return f"{meeting(root, id)}/{temporary(str(uuid))}"
 
 
+def containers(root: str) -> str:
+    """The file of the containers of the store at ``root``."""
+    return f"{engine(root)}/containers.sqlite"
+
+
 def lmdb_data(folder: str) -> str:
     """The file of a Storage in LMDB, by the name that LMDB gives it."""
     return f"{folder}/data.mdb"

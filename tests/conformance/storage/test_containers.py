@@ -248,12 +248,17 @@ def test_containers_by_name(storage: Storage) -> None:
 def test_a_storage_that_is_made_by_the_first_write() -> None:
     made: list[Storage] = []
 
-    def opener(create: bool) -> Storage | None:
-        if create and not made:
-            made.append(MemoryStorage("", create=True))
-        return made[0] if made else None
+    class Lazily:
+        def __call__(self, create: bool) -> Storage | None:
+            if create and not made:
+                made.append(MemoryStorage("", create=True))
+            return made[0] if made else None
 
-    containers = Containers(opener)
+        def close(self) -> None:
+            for storage in made:
+                storage.close()
+
+    containers = Containers(Lazily())
     one = containers["a"]
     assert list(containers) == list(one) == list(one.prefix("x")) == []
     assert "a" not in containers
@@ -266,10 +271,12 @@ def test_a_storage_that_is_made_by_the_first_write() -> None:
         del containers["a"]
     with containers.transaction(write=False):
         assert one.get("x") is None
-    containers.close()
     assert made == []
     one["x"] = 1
     assert {name: dict(items) for name, items in containers.items()} == {"a": {"x": 1}}
+    containers.close()
+    with pytest.raises(objstore.ClosedError):
+        one["x"] = 2
 
 
 class Page(Dict):

@@ -1,0 +1,94 @@
+"""The containers of a store in a folder: in one SQLite file in its ``.objstore``."""
+
+from __future__ import annotations
+
+import os
+from secrets import token_hex
+from threading import Lock
+from typing import Final
+
+from objstore.containers import Containers
+from objstore.errors import ClosedError, DuplicateStorageError, StorageNotFoundError
+from objstore.storage import Storage
+
+from . import storages
+from .checks import check_options
+from .filesystem import names
+from .filesystem.io import Files
+from .sqlite import SqliteStorage
+
+
+def open_containers(
+    root: str | os.PathLike[str],
+    *,
+    readonly: bool = False,
+    durability: str = "full",
+    wait: float = storages.WAIT,
+) -> Containers:
+    """The containers of the store in a folder; the first write makes their file, and the folder.
+
+    ``durability`` and ``wait`` are those of SqliteStorage.
+    """
+    check_options(durability, "eager")
+    return Containers(
+        _Lazily(os.path.realpath(root), readonly=readonly, durability=durability, wait=wait)
+    )
+
+
+class _Lazily:
+    """Opens the storage when it is first used, and makes it when it is first written to."""
+
+    def __init__(self, root: str, *, readonly: bool, durability: str, wait: float) -> None:
+        self._files: Final = Files(root)
+        self._path: Final = names.containers(root)
+        self._readonly: Final = readonly
+        self._durability: Final = durability
+        self._wait: Final = wait
+        self._lock: Final = Lock()
+        self._storage: Storage | None = None  # guarded by _lock for writing
+        self._closed = False
+
+    def __call__(self, create: bool) -> Storage | None:
+        if self._storage is not None:
+            return self._storage
+        with self._lock:
+            if self._closed:
+                raise ClosedError(f"the containers of {self._files.root} are closed")
+            if self._storage is None:
+                self._storage = self._opened(create)
+            return self._storage
+
+    def _opened(self, create: bool) -> Storage | None:
+        try:
+            return self._open(create=False)
+        except StorageNotFoundError:
+            if self._files.exists(self._path):
+                raise
+        if not create:
+            return None
+        if self._readonly:
+            raise storages.readonly(self._path)
+        try:
+            made = self._open(create=True)
+        except DuplicateStorageError:  # another process was faster
+            return self._open(create=False)
+        self._keep_git_out()
+        return made
+
+    def _open(self, *, create: bool) -> Storage:
+        return SqliteStorage(
+            self._path, create, self._readonly, durability=self._durability, wait=self._wait
+        )
+
+    def _keep_git_out(self) -> None:
+        ignore = names.ignore(self._files.root)
+        if self._files.lstat(ignore) is None:
+            temporary = names.own_temporary_path(ignore, token_hex(4))
+            self._files.write(temporary, b"*\n", ignore)
+            self._files.rename(temporary, ignore)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._storage is not None:
+                self._storage.close()

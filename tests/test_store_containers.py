@@ -1,0 +1,81 @@
+"""The containers of a store in a folder: made by the first write, and not before."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from objstore.backings.store_containers import open_containers
+from objstore.errors import ClosedError, ReadOnlyError, StorageNotFoundError
+from tests.faults.machine import start_child
+
+
+def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    with open_containers(root) as containers:
+        assert list(containers) == []
+        assert containers["seen"].get("a") is None
+        with containers.transaction(write=False):
+            assert len(containers["seen"]) == 0
+        assert not root.exists()
+        containers["seen"]["a"] = {"times": 1}
+        assert (root / ".objstore/containers.sqlite").exists()
+        assert (root / ".objstore/.gitignore").read_text() == "*\n"
+    with open_containers(root, readonly=True) as containers:
+        assert dict(containers["seen"]) == {"a": {"times": 1}}
+        with pytest.raises(ReadOnlyError):
+            containers["seen"]["b"] = 1
+
+
+def test_readonly_makes_nothing(tmp_path: Path) -> None:
+    with open_containers(tmp_path, readonly=True) as containers:
+        assert list(containers) == []
+        with pytest.raises(ReadOnlyError):
+            containers["a"]["x"] = 1
+        with pytest.raises(ReadOnlyError), containers.transaction():
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_closed_for_good(tmp_path: Path) -> None:
+    containers = open_containers(tmp_path)
+    one = containers["a"]
+    containers.close()
+    containers.close()
+    with pytest.raises(ClosedError):
+        one["x"] = 1
+    with pytest.raises(ClosedError):
+        list(containers)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_found_in_its_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".objstore/containers.sqlite").mkdir(parents=True)
+    with open_containers(tmp_path) as containers, pytest.raises(StorageNotFoundError):
+        containers["a"]["x"] = 1
+
+
+def test_an_option_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="durability must be"):
+        open_containers(tmp_path, durability="some")
+
+
+def test_threads_and_processes_that_write_first_make_one(tmp_path: Path) -> None:
+    containers = open_containers(tmp_path, durability="os")
+
+    def write(n: int) -> None:
+        containers["c"][f"{n}"] = n
+
+    def write_in_child(n: int) -> None:
+        with open_containers(tmp_path, durability="os") as own:
+            own["c"][f"child {n}"] = n
+
+    children = [start_child(lambda n=n: write_in_child(n)) for n in range(3)]  # type: ignore[misc]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(8)))
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert len(containers["c"]) == 11
+    containers.close()
