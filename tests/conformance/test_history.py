@@ -494,12 +494,20 @@ def test_blame_of_nothing_is_a_key_error(store: Store[Library]) -> None:
     assert store.at(0).blame() == {}
 
 
+def test_blame_tells_numbers_of_different_types_apart(anything: Store[Directory[Any]]) -> None:
+    anything["doc"] = {"a": 1, "b": 1, "c": 1}
+    anything["doc/a"] = 1.0
+    anything["doc/b"] = True
+    anything["doc/c"] = 1
+    assert numbers(anything.blame()) == {"/doc/a": 2, "/doc/b": 3, "/doc/c": 1}
+
+
 def test_blame_reads_no_further_back_than_it_has_to(
     anything: Store[Directory[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anything["doc"] = {"a": 0}
-    for number in range(200):
-        anything["doc"] = {"a": number, "b": -number}
+    for number in range(2, 201):
+        anything["doc"] = {"a": number, "b": number if number < 130 else 130}
     asked: list[int] = []
     commits = anything._documents.commits
 
@@ -508,9 +516,10 @@ def test_blame_reads_no_further_back_than_it_has_to(
         return commits(after, path)
 
     monkeypatch.setattr(anything._documents, "commits", noting)
-    assert numbers(anything.blame()) == {"/doc/a": 201, "/doc/b": 201}
-    assert asked
-    assert min(asked) > 150
+    assert numbers(anything.blame("doc.a")) == {"/doc/a": 200}
+    assert min(asked) > 180
+    assert numbers(anything.blame()) == {"/doc/a": 200, "/doc/b": 130}
+    assert min(asked) > 80
 
 
 # --- keeping less ---------------------------------------------------------------------------------
