@@ -63,7 +63,6 @@ class ScopeMachine(RuleBasedStateMachine):
         self._states: dict[int, dict[str, Any]] = {0: {}}
         self._seen: dict[str, tuple[Any, Any]] = {}
         """What one handle of the scope read last, with the stamps."""
-        self._named: set[str] = set()
 
     @initialize()
     def open(self) -> None:
@@ -149,15 +148,16 @@ class ScopeMachine(RuleBasedStateMachine):
     @rule()
     def replay(self) -> None:
         """The commits as seen in the scope lead to what it shows, where no place is taken twice."""
+        if clash({one.unit for commit in self._documents.commits() for one in commit.changes}):
+            return
         state: dict[str, Any] = {}
         for commit in self._scope.commits():
             for one in commit.changes:
-                self._named.add(one.unit)
-                before = state.pop(one.unit, MISSING)
-                assert before == one.old or clash(self._named)
+                assert state.pop(one.unit, MISSING) == one.old
                 if one.new is not MISSING:
                     state[one.unit] = one.new
-        assert state == self._visible() or clash(self._named)
+            assert state == self._states[commit.number]
+        assert state == self._visible()
 
     def _state(self, documents: Documents, at: int | None) -> dict[str, Any]:
         found: dict[str, Any] = {}
