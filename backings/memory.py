@@ -94,7 +94,9 @@ class MemoryDocuments(Documents):
 
     def head(self) -> int:
         self._require_open()
-        return self._contents.head
+        # With the lock, so that no unit has been seen that a later number made.
+        with self._contents.lock:
+            return self._contents.head
 
     # --- units ------------------------------------------------------------------------------------
 

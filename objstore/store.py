@@ -453,7 +453,6 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
         past = self._past(unit.pointer, unit.shape, tx.base)
         if not same(past, self._past(unit.pointer, unit.shape, unit.since)):
             tx._pin(unit, MISSING if past is DIRECTORY else past)
-            unit.clear_mirrors()
 
     def source(self, unit: Unit) -> str:
         return self._documents.source(unit.pointer)

@@ -121,7 +121,6 @@ class Transaction:
                 self._require_thawed()
                 host._require_writable()
                 self._pin(unit, self.contents(unit))
-                unit.clear_mirrors()
                 view = self._views[unit]
             return view
 
@@ -193,6 +192,7 @@ class Transaction:
         if unit not in self._views:
             self._views[unit] = View(unit, base)
             unit.drafts += 1
+            unit.clear_mirrors()
 
 
 class Savepoint:
