@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.records import RecordKeeper as TreeRecordKeeper
+from objstore.backings.memory_storage import MemoryStorage
 from objstore.backings.records import MemoryRecordKeeper
+from objstore.backings.sqlite import SqliteStorage
+from objstore.backings.storage_records import StorageRecordKeeper
+from objstore.errors import StorageNotFoundError
 from objstore.events import RecordKeeper
 from tests.faults.crash_states import Quick
 
@@ -31,6 +35,23 @@ def _tree(folder: Path) -> RecordKeeper:
     return TreeRecordKeeper(Quick(str(folder)))
 
 
+def _sqlite(folder: Path) -> RecordKeeper:
+    path = folder / "events.db"
+    return StorageRecordKeeper(SqliteStorage(path, create=not path.exists(), durability="os"))
+
+
+def _memory_storage(folder: Path) -> RecordKeeper:
+    return StorageRecordKeeper(MemoryStorage(folder / "events", create=not _is_open(folder)))
+
+
+def _is_open(folder: Path) -> bool:
+    try:
+        MemoryStorage(folder / "events")
+    except StorageNotFoundError:
+        return False
+    return True
+
+
 def _memory(folder: Path) -> RecordKeeper:
     return MemoryRecordKeeper()
 
@@ -39,6 +60,10 @@ MAKERS = [
     Maker("segments", _segments),
     Maker("tree", _tree),
     Maker("memory", _memory, is_shared=False),
+    Maker("sqlite", _sqlite),
+    Maker("memory storage", _memory_storage),
 ]
+
+ON_FILES = MAKERS[:2]
 
 SHARED = [maker for maker in MAKERS if maker.is_shared]

@@ -21,7 +21,7 @@ from objstore.errors import (
     FormatError,
 )
 from objstore.events import EMPTY, Event, EventLog, RecordKeeper
-from tests.conformance.record_makers import MAKERS, SHARED, Maker
+from tests.conformance.record_makers import MAKERS, ON_FILES, SHARED, Maker
 
 
 @pytest.fixture(params=MAKERS, ids=lambda maker: maker.name)
@@ -332,10 +332,11 @@ def test_it_is_all_there_when_opened_again(shared: Maker, tmp_path: Path) -> Non
     assert again.head().position == 8
 
 
-def test_opening_and_reading_writes_nothing(shared: Maker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("maker", ON_FILES, ids=lambda maker: maker.name)
+def test_opening_and_reading_writes_nothing(maker: Maker, tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
-    with EventLog(shared.open(folder)) as log:
+    with EventLog(maker.open(folder)) as log:
         assert list(log) == []
         assert log.verify() == EMPTY
         log.extend([])

@@ -1,0 +1,180 @@
+"""A RecordKeeper over any Storage. Format: docs/formats/events.md, "On a Storage"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from objstore import event as events
+from objstore import sealing
+from objstore.errors import (
+    ClosedError,
+    ContainerNotFoundError,
+    CorruptionError,
+    KeyNotFoundError,
+)
+from objstore.event import Event
+from objstore.keeper import Place, RecordKeeper, merge, missing
+from objstore.sealing import EMPTY, Head, Signer
+from objstore.storage import Storage, Value
+
+_SOME: Final = 64
+"""How many events are read at a time."""
+
+_TAIL: Final = "tail"
+
+
+class _Tail(NamedTuple):
+    """The end of the log."""
+
+    head: Head
+    uuid: UUID | None
+
+
+_NOTHING: Final = _Tail(EMPTY, None)
+
+
+class StorageRecordKeeper(RecordKeeper):
+    """Events in two containers of ``storage``, ``name`` and ``name``.uuids, made with the first.
+
+    Within a transaction of this thread on the storage, events are appended with all else that this
+    commits, or not at all. ``close`` leaves the storage open.
+    """
+
+    def __init__(self, storage: Storage, name: str = "events") -> None:
+        self._storage: Final = storage
+        self._events: Final = name
+        self._uuids: Final = f"{name}.uuids"
+        self._is_closed = False
+
+    def extend(
+        self,
+        added: Sequence[Event],
+        *,
+        expect: UUID | int | None = None,
+        signer: Signer | None = None,
+    ) -> list[Event]:
+        self._require_open()
+        with self._storage.transaction():
+            tail = self._tail()
+            batch = sealing.batch(added, tail.head, self._find, signer)
+            if batch.lines:
+                sealing.check_expected(expect, tail.head, tail.uuid)
+                self._store(batch.lines, tail.head.position)
+        return merge(batch.stored, batch.lines)
+
+    def read(self, uuid_: UUID) -> Event:
+        found = self._find(uuid_)
+        if found is None:
+            raise missing(uuid_)
+        return found
+
+    def next(self, uuid_: UUID | None = None) -> UUID | None:
+        behind = self.locate(uuid_) + 1
+        if behind > self.head().position:
+            return None
+        return UUID(events.uuid_in(self._line(behind)).decode())
+
+    def tail(self) -> UUID | None:
+        return self._tail().uuid
+
+    def head(self) -> Head:
+        return self._tail().head
+
+    def batches(self, after: Place = None) -> Iterator[bytes]:
+        return self._batches(self.locate(after) + 1, self.head().position + 1)
+
+    def _batches(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, _SOME):
+            lines: list[bytes] = []
+            try:
+                lines.extend(self._lines(range(at, min(at + _SOME, stop))))
+            except CorruptionError:
+                if lines:
+                    yield events.join(lines)
+                raise
+            yield events.join(lines)
+
+    def locate(self, place: Place) -> int:
+        self._require_open()
+        if not isinstance(place, UUID):
+            return place or 0
+        position = self._position(place)
+        if position is None:
+            raise missing(place)
+        return position
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    def _store(self, lines: Sequence[bytes], before: int) -> None:
+        for container in (self._events, self._uuids):
+            self._make(container)
+        positions = range(before + 1, before + 1 + len(lines))
+        uuids = [events.uuid_in(line).decode() for line in lines]
+        keys = [_key(position) for position in positions]
+        self._storage.set_container_items(self._events, zip(keys, lines, strict=True))
+        self._storage.set_container_items(
+            self._uuids, [*zip(uuids, keys, strict=True), (_TAIL, keys[-1])]
+        )
+
+    def _make(self, container: str) -> None:
+        try:
+            self._storage.get_container_len(container)
+        except ContainerNotFoundError:
+            self._storage.add_container(container)
+
+    def _tail(self) -> _Tail:
+        self._require_open()
+        key = self._get(self._uuids, _TAIL)
+        if key is None:
+            return _NOTHING
+        line = self._line(int(_text(key)))
+        hash = events.hash_in(line, events.text_end(line)).decode()
+        return _Tail(Head(events.position_in(line), hash), UUID(events.uuid_in(line).decode()))
+
+    def _find(self, uuid: UUID) -> Event | None:
+        self._require_open()
+        position = self._position(uuid)
+        if position is None:
+            return None
+        return events.decode(self._line(position), f"{self._events}, {_key(position)}")
+
+    def _position(self, uuid: UUID) -> int | None:
+        key = self._get(self._uuids, str(uuid))
+        return None if key is None else int(_text(key))
+
+    def _line(self, position: int) -> bytes:
+        [line] = self._lines(range(position, position + 1))
+        return line
+
+    def _lines(self, positions: range) -> Iterator[bytes]:
+        self._require_open()
+        keys = map(_key, positions)
+        for key, value in self._storage.get_container_items(self._events, keys):
+            yield self._bytes(key, value)
+
+    def _bytes(self, key: str, value: Value | None) -> bytes:
+        if value is None:
+            raise CorruptionError("this event is missing", file=f"{self._events}, {key}")
+        return value.encode() if isinstance(value, str) else value
+
+    def _get(self, container: str, key: str) -> Value | None:
+        try:
+            return self._storage.get_container_item(container, key)
+        except (ContainerNotFoundError, KeyNotFoundError):
+            return None
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("this record keeper was closed")
+
+
+def _key(position: int) -> str:
+    """Of one length, so that the order of keys is that of events."""
+    return f"{position:016}"
+
+
+def _text(value: Value) -> str:
+    return value.decode() if isinstance(value, bytes) else value
