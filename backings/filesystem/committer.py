@@ -97,11 +97,11 @@ class Committer:
         self.teller.tell(number)
         return commit
 
-    def enter(self, said: Said, changes: Callable[[], Sequence[Revision]]) -> Commit:
+    def enter(self, said: Said, changes: Callable[[Planner], Sequence[Revision]]) -> Commit:
         """Make a commit that is about no file: of a scope. ``changes`` is asked under the lock."""
         with self._ledger.log.writing() as writer:
             self._catch_up(writer, ())
-            revisions = changes()
+            revisions = changes(self._planner)
             said = said._replace(done=self._done())
             number, position = self._ledger.enter(writer, said, revisions)
             self._has_written = True

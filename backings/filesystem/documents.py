@@ -45,7 +45,7 @@ from objstore.errors import (
 from objstore.layout import Folder
 from objstore.pointer import join, split
 from objstore.retention import Retention
-from objstore.values import MISSING, same, show
+from objstore.values import JSON, MISSING, Missing, same, show
 from objstore.watchable import Hear
 
 from ..checks import check_options, check_request
@@ -182,9 +182,11 @@ class FilesystemDocuments(Documents):
                 return None if due.new is MISSING else due.stamp
             if self._is_above_due(path):
                 return DIRECTORY
-        if known is not None and self._is_still(path, known, sure):
-            return known
         traces = self._ledger.strange(path)
+        # A file that is as it was may be behind: whoever commits writes it after the log.
+        fresh = known is not None and (not traces or known.through >= traces[-1].number)
+        if fresh and known is not None and self._is_still(path, known, sure):
+            return known
         if traces:
             through = self._through_log(path, traces)
             if through is not None:
@@ -193,13 +195,12 @@ class FilesystemDocuments(Documents):
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         self._require_open()
-        if at is not None:
-            self._require_commit(at)
-        keys = dict.fromkeys(self._listing.keys(path))
         if at is None:
+            keys = dict.fromkeys(self._listing.keys(path))
             self._correct_keys(path, keys)
         else:
-            self._correct_keys_at(path, keys, at)
+            self._require_commit(at)
+            keys = self._keys_at(path, at)
         return sorted(keys)
 
     def source(self, unit: str) -> str:
@@ -233,7 +234,12 @@ class FilesystemDocuments(Documents):
         if scope is None:
             units = [path for path, stamp in (match or {}).items() if not isinstance(stamp, tuple)]
             return self._committer.commit(changes, said, lambda at: self._check(at, match), units)
-        return self._committer.enter(said, lambda: self._scoped(scope, changes))
+
+        def scoped(planner: Planner) -> Sequence[Revision]:
+            self._check(planner, match)
+            return self._scoped(scope, changes)
+
+        return self._committer.enter(said, scoped)
 
     def commit_external(
         self, units: Sequence[str], judge: Callable[[str, Loaded | ObjstoreError], bool]
@@ -289,12 +295,12 @@ class FilesystemDocuments(Documents):
         self._require_writable()
         said = Said(datetime.now(UTC), {}, scope, (), deletes=True)
 
-        def back() -> Sequence[Revision]:
+        def back(_: Planner) -> Sequence[Revision]:
             there = self._ledger.overlays().get(scope)
             if there is None:
                 raise ScopeNotFoundError(f"there is no scope {show(scope)}")
             changes = (
-                Change(unit, overlay.value, self.load(unit).value, overlay.stamp)
+                Change(unit, overlay.value, self._outside(unit), overlay.stamp)
                 for unit, overlay in there.items()
             )
             return [self._scoped_change(one, there[one.unit]) for one in changes]
@@ -345,6 +351,9 @@ class FilesystemDocuments(Documents):
             return self.load(unit)
         value = self._ledger.value(unit, at)
         if value is MISSING:
+            if self.keys(unit, at=at):
+                reason = f"{unit} was a directory after commit {at}"
+                raise LayoutError(errno.EISDIR, reason, unit)
             return Loaded(MISSING, None)
         stamp = Stamp(self._places.at(unit).files[0], None, None)
         stamp.through = at  # so that no commit takes it for the newest
@@ -386,13 +395,18 @@ class FilesystemDocuments(Documents):
                 elif not deeper:
                     keys.pop(first, None)
 
-    def _correct_keys_at(self, path: str, keys: dict[str, None], at: int) -> None:
-        """Have the keys be those of a past commit."""
+    def _keys_at(self, path: str, at: int) -> dict[str, None]:
+        """The keys of a directory after a past commit."""
+        if self._ledger.head(path) is not None and self._ledger.value(path, at) is not MISSING:
+            reason = f"{path} was a file after commit {at}"
+            raise LayoutError(errno.ENOTDIR, reason, path)
+        is_folder = self._look(path, None) is DIRECTORY
+        keys = dict.fromkeys(self._listing.keys(path) if is_folder else ())
         below = path + "/"
         depth = len(split(path))
         there: dict[str, bool] = {}
         for unit in self._ledger.units():
-            if unit.startswith(below):
+            if unit.startswith(below) and self._has_place(unit):
                 first = split(unit)[depth]
                 is_there = self._ledger.value(unit, at) is not MISSING
                 there[first] = there.get(first, False) or is_there
@@ -401,6 +415,14 @@ class FilesystemDocuments(Documents):
                 keys[first] = None
             elif first in keys and not self._has_unknown(join(path, first)):
                 del keys[first]
+        return keys
+
+    def _has_place(self, unit: str) -> bool:
+        """Whether the layout has a place for what was committed, perhaps by another layout."""
+        try:
+            return bool(self._places.at(unit).files)
+        except (KeyNameError, KeyNotFoundError):
+            return False
 
     def _has_unknown(self, path: str) -> bool:
         """Whether something is at or below a path that no commit has ever touched."""
@@ -464,10 +486,18 @@ class FilesystemDocuments(Documents):
             )
         before = NO_FILE if change.old is MISSING else None
         text = None if change.old is MISSING else jsonline.dump(change.old)
-        outside = self.load(change.unit).value
+        outside = self._outside(change.unit)
         known = change.old if there is None else there.base
         base = None if same(outside, known) else () if outside is MISSING else (outside,)
-        return Revision(change, before, None, SCOPED_FILE, lambda: text, base)
+        anew = there is not None and not same(change.old, there.value)
+        return Revision(change, before, None, SCOPED_FILE, lambda: text, base, anew)
+
+    def _outside(self, unit: str) -> JSON | Missing:
+        """What a unit is to a scope that has not changed it: nothing where a directory is."""
+        try:
+            return self.load(unit).value
+        except LayoutError:
+            return MISSING
 
     def _just_seen(self, unit: str) -> Content | None:
         """The file that the last look found, if it was for this unit: none other needs to be

@@ -91,8 +91,8 @@ class Heads:
     def _lay(self, scope: str, entry: Entry, link: Link) -> None:
         units = self.overlays.setdefault(scope, {})
         there = units.get(entry.unit)
-        base = image_of(entry) if there is None else there.base
-        before = base if there is None else there.value
+        before = image_of(entry) if there is None or entry.is_base else there.value
+        base = before if there is None else there.base
         if entry.base is not None:
             base = entry.base[0] if entry.base else MISSING
         units[entry.unit] = Overlay(base, apply(before, entry.patch), link.number)

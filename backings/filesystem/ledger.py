@@ -36,6 +36,8 @@ class Revision(NamedTuple):
     """The file before, should an image be needed; None where it is not known."""
     base: tuple[JSON] | tuple[()] | None = None
     """As in ``Entry``."""
+    is_anew: bool = False
+    """Whether what was before is another than the commit before left."""
 
 
 class Trace(NamedTuple):
@@ -304,7 +306,8 @@ def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) ->
     head = heads.units.get(key_of(scope, change.unit))
     patch = diff(change.old, change.new)
     image, file = None, None
-    if one.before != NO_FILE and _needs_image(head, one.before, patch, generation):
+    needed = one.is_anew or _needs_image(head, one.before, patch, generation)
+    if one.before != NO_FILE and needed:
         image = one.text()
     if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
         file = one.file

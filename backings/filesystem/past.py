@@ -150,7 +150,8 @@ class Past:
         for entry in said.entries:
             key = key_of(said.scope, entry.unit)
             old = running.pop(key, None)
-            if old is None:
+            # In a scope, what was before is what was seen there, with the base as it was.
+            if old is None or (said.scope is not None and entry.is_base):
                 # What an edit found before it was first committed nobody knows.
                 old = MISSING if entry.is_lone else self.before(entry, key)
             running[key] = new = self._applied(old, Found(Link(number, 0, 0), entry))

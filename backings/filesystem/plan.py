@@ -64,10 +64,16 @@ class Planner:
         if due is not None:
             self._check_due(Change(unit, MISSING, MISSING, stamp), due)
         else:
-            place = self._places.at(unit)
-            content = self._tree.content(place) if place.files else None
+            content = self._file(unit)
             if not self._is_version(stamp, content):
                 raise self._conflict(Change(unit, MISSING, MISSING, stamp), content)
+
+    def _file(self, unit: str) -> Content | None:
+        """The unit's file; None where nothing or a directory is."""
+        try:
+            return self._tree.content(self._places.at(unit))
+        except LayoutError:
+            return None
 
     def _step(self, change: Change) -> Step:
         due = self._pending.get(change.unit)
