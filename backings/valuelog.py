@@ -505,12 +505,15 @@ def _pairs(
 def _coerced(items: Items) -> dict[str, Value]:
     """The pairs as they are stored. Raises FormatError."""
     pairs: dict[Any, Any] = dict(as_pairs(items))
-    if set(map(type, pairs)) == {str} and set(map(type, pairs.values())) <= {str, bytes}:
-        try:
-            "".join(pairs).encode()
-            "".join(value for value in pairs.values() if isinstance(value, str)).encode()
-        except UnicodeEncodeError:
-            pass
-        else:
-            return pairs
+    is_text = set(map(type, pairs)) == {str}
+    kinds = set(map(type, pairs.values()))
+    if is_text and kinds == {str} and _is_ascii(pairs) and _is_ascii(pairs.values()):
+        return pairs
+    if is_text and kinds == {bytes} and _is_ascii(pairs):
+        return pairs
     return {as_text(key): as_value(value) for key, value in pairs.items()}
+
+
+def _is_ascii(texts: Iterable[str]) -> bool:
+    """Whether all are, so that none need be looked at by itself."""
+    return all(map(str.isascii, texts))

@@ -135,23 +135,22 @@ def _changed_keys(
 
 
 def put(index: Index, table: Table, pairs: Mapping[str, Value]) -> tuple[Operation, bytes]:
-    """The operation that sets keys, and their values' entries."""
-    keys, values = list(pairs), list(pairs.values())
-    kinds = set(map(type, values))
-    encoded: list[bytes]
-    if kinds == {str}:
-        column, encoded = b"\0", list(map(str.encode, values))  # type: ignore[arg-type]
-    elif kinds == {bytes}:
-        column, encoded = b"\1", values  # type: ignore[assignment]
+    """The operation that sets keys, and their values' entries.
+
+    They are in the order of keys, so that who reads them in order reads one behind the other.
+    """
+    keys = sorted(pairs)
+    values = list(map(pairs.__getitem__, keys))
+    types = set(map(type, values))
+    if len(types) == 1:
+        kinds = b"\0" if types == {str} else b"\1"
     else:
-        column = bytes(isinstance(value, bytes) for value in values)
-        encoded = [value if isinstance(value, bytes) else value.encode() for value in values]
-    lengths = list(map(len, encoded))
+        kinds = bytes(isinstance(value, bytes) for value in values)
+    lengths, data = vlogbatch.encode_values(values, kinds)
     if min(lengths) == max(lengths):
         del lengths[1:]
     old = replaced(index, table, keys)
-    operation = Operation(PUT, table.serial, keys, lengths, column, old)
-    return operation, vlogbatch.encode_values(encoded)
+    return Operation(PUT, table.serial, keys, lengths, kinds, old), data
 
 
 def replaced(index: Index, table: Table, keys: Iterable[str]) -> list[int] | tuple[int]:

@@ -190,7 +190,7 @@ class _Copying:
         values = [
             index.files[at >> SLOT_SHIFT].value_bytes(at >> 1 & OFFSET_MASK) for at in kept.found
         ]
-        lengths = list(map(len, values))
+        lengths, data = vlogbatch.encode_values(values, b"\1")
         kinds = bytes(at & 1 for at in kept.found)
         old = [bound.pop(key, 0) for key in kept.keys]
         if min(lengths) == max(lengths):
@@ -198,7 +198,7 @@ class _Copying:
         if min(kinds) == max(kinds):
             kinds = kinds[:1]
         operation = Operation(PUT, kept.table.serial, kept.keys, lengths, kinds, old)
-        offset = self._append(operation, vlogbatch.encode_values(values))
+        offset = self._append(operation, data)
         self._moved.append(_Moved(kept, operation, offset))
 
     def _delete(self, table: Table, bound: dict[str, int]) -> None:

@@ -29,7 +29,7 @@ _FEW: Final = 16
 class Table:
     """The keys of one container."""
 
-    __slots__ = ("at", "is_lent", "order", "serial")
+    __slots__ = ("at", "is_lent", "order", "places", "serial")
 
     def __init__(self, serial: int) -> None:
         self.serial: Final = serial
@@ -40,6 +40,8 @@ class Table:
         """The keys in order, once somebody asked."""
         self.is_lent = False
         """Whether somebody may still be reading ``order``."""
+        self.places: list[int] | None = None
+        """Where the values of ``order`` are, once somebody read them all; it never changes."""
 
     def sorted_keys(self) -> list[str]:
         """The keys in order, as a list that does not change any more."""
@@ -49,6 +51,7 @@ class Table:
         return self.order
 
     def note_changes(self, added: Sequence[str], removed: Sequence[str]) -> None:
+        self.places = None
         if self.order is None or not (added or removed):
             return
         if len(added) + len(removed) > _FEW:
@@ -109,6 +112,18 @@ class Moment:
         if any(table in moment.before for moment in self._chain()):
             return [self.location(table, key) for key in keys]
         return found
+
+    def places(self, table: Table, keys: Sequence[str]) -> list[int] | None:
+        """Where the values of all keys are, as a list that does not change any more.
+
+        None where ``keys`` are not all there are now, and in order.
+        """
+        with self.index.guard:
+            if keys is not table.order or self._changed(table):
+                return None
+            if table.places is None:
+                table.places = list(map(table.at.__getitem__, keys))
+            return table.places
 
     def length(self, table: Table) -> int:
         with self.index.guard:
@@ -234,6 +249,7 @@ class Index:
         for key, was, found in zip(keys, old, new, strict=False):
             if at.get(key) == was:
                 at[key] = found
+        table.places = None
 
     def forget_files(self, slots: Iterable[int]) -> None:
         """Close files to which nothing leads any more, once nobody holds a moment before."""

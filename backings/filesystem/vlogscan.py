@@ -10,7 +10,8 @@ from typing import Final
 
 from objstore.storage import Value
 
-from .vlogbatch import OFFSET_MASK, SLOT_SHIFT, SUM_SIZE, VALUE, checksum
+from .valuefile import HEAD
+from .vlogbatch import OFFSET_MASK, SLOT_SHIFT, VALUE, checksum
 from .vlogindex import Index, Moment, Table
 
 _FIRST: Final = 16
@@ -22,8 +23,10 @@ class _Formats(dict[int, str]):
     """What ``struct`` calls an entry, by the distance of its location to the next one's."""
 
     def __missing__(self, step: int) -> str:
-        size = (step >> 1) - VALUE.size
-        return self.setdefault(step, f"IBI{size}s") if size < 1 << 16 else f"IBI{size}s"
+        entry = f"IBI{(step >> 1) - VALUE.size}s"
+        if len(self) < _MOST:
+            self[step] = entry
+        return entry
 
 
 _formats: Final = _Formats()
@@ -39,10 +42,11 @@ def pairs(
 def _chunks(
     index: Index, moment: Moment, table: Table, keys: Sequence[str]
 ) -> Iterator[Iterable[tuple[str, Value]]]:
+    places = moment.places(table, keys)
     at, count = 0, _FIRST
     while at < len(keys):
         chunk = keys[at : at + count]
-        found = moment.locations(table, chunk)
+        found = moment.locations(table, chunk) if places is None else places[at : at + count]
         values = None if None in found else _dense(index, found)  # type: ignore[arg-type]
         if values is None:
             values = _one_by_one(index, moment, table, chunk)
@@ -60,20 +64,39 @@ def _dense(index: Index, found: list[int]) -> list[Value] | None:
     first, last = found[0], found[-1]
     file = index.files.get(first >> SLOT_SHIFT)
     steps = list(map(sub, found[1:], found))
-    least = VALUE.size << 1
-    if file is None or last >> SLOT_SHIFT != first >> SLOT_SHIFT or min(steps, default=0) < least:
+    if file is None or last >> SLOT_SHIFT != first >> SLOT_SHIFT:
         return None
+    least, most = min(steps, default=0), max(steps, default=0)
     start, end = first >> 1 & OFFSET_MASK, last >> 1 & OFFSET_MASK
-    # What lies between keys that are not neighbours would be read for nothing.
-    if end - start > len(file.map) or any(step & 1 for step in set(steps)):
+    if least < VALUE.size << 1 or end > len(file.map):
         return None
-    sizes = [(step >> 1) - VALUE.size + SUM_SIZE for step in steps]
     region = file.map[start:end]
-    parts = struct.unpack(">" + "".join(map(_formats.__getitem__, steps)), region)
-    values = parts[3::4]
-    if list(parts[::4]) != sizes or any(parts[1::4]):
-        return None
-    if list(map(checksum, values)) != list(parts[2::4]):
+    values = _alike(region, least, len(steps)) if least == most else _unlike(region, steps)
+    if values is None:
         return None
     behind = file.value_bytes(end)
     return [*values, behind] if first & 1 else [*map(bytes.decode, values), behind.decode()]
+
+
+def _alike(region: bytes, step: int, count: int) -> Sequence[bytes] | None:
+    """The values in a region of entries that all have one length."""
+    size = step >> 1
+    if step & 1:
+        return None
+    parts = struct.unpack(">" + f"{HEAD.size}sI{size - VALUE.size}s" * count, region)
+    values = parts[2::3]
+    if parts[::3] != (HEAD.pack(size - HEAD.size, 0),) * count:
+        return None
+    return values if tuple(map(checksum, values)) == parts[1::3] else None
+
+
+def _unlike(region: bytes, steps: Sequence[int]) -> Sequence[bytes] | None:
+    """The values in a region of entries, by their distances; an odd one goes from text to bytes."""
+    if any(map((1).__and__, steps)):
+        return None
+    parts = struct.unpack(">" + "".join(map(_formats.__getitem__, steps)), region)
+    values = parts[3::4]
+    sizes = map((-HEAD.size).__add__, map((2).__rfloordiv__, steps))
+    if tuple(sizes) != parts[::4] or any(parts[1::4]):
+        return None
+    return values if tuple(map(checksum, values)) == parts[2::4] else None
