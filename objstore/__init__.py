@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from .backings.memory_depot import MemoryDepot
     from .backings.memory_storage import MemoryStorage
     from .backings.sqlite import SqliteStorage
+    from .backings.storage_depot import StorageDepot
     from .backings.valuelog import ValueLogStorage
     from .containers import Container, Containers
     from .depot import Blob, BlobWriter, Depot, Identifier, ObjectStateT
@@ -143,6 +144,7 @@ __all__ = [
     "SlowConsumerError",
     "SqliteStorage",
     "Storage",
+    "StorageDepot",
     "StorageError",
     "StorageNotFoundError",
     "Store",
@@ -179,6 +181,7 @@ _LATER: Final = {
     "ObjectStateT": ".depot",
     "RecordKeeper": ".events",
     "SqliteStorage": ".backings.sqlite",
+    "StorageDepot": ".backings.storage_depot",
     "Value": ".backings.filesystem.valuefile",
     "ValueFile": ".backings.filesystem.valuefile",
     "ValueFileInfo": ".backings.filesystem.valuefile",

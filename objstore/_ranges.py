@@ -87,6 +87,10 @@ class Ranges:
         self._starts[first:last] = [start]
         self._ends[first:last] = [end]
 
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Start and end of each range, in order."""
+        return zip(self._starts, self._ends, strict=True)
+
     def cut(self, size: int) -> None:
         """Keep what is below ``size``."""
         count = bisect_left(self._starts, size)
@@ -98,7 +102,7 @@ class Ranges:
         """What is not in the set, of the first ``size`` bytes."""
         found: list[Range] = []
         at = 0
-        for start, end in zip(self._starts, self._ends, strict=True):
+        for start, end in self.pairs():
             if start >= size:
                 break
             if start > at:

@@ -20,11 +20,15 @@ import pytest
 
 import objstore
 from objstore import (
+    CorruptionError,
     Depot,
+    FormatError,
     Identifier,
     MemoryDepot,
+    MemoryStorage,
     ObjectStateT,
     ReadOnlyError,
+    StorageDepot,
     StorageError,
     schemas,
 )
@@ -96,6 +100,54 @@ def test_the_ranges_of_the_worked_example(tmp_path: Path, monkeypatch: pytest.Mo
     assert depot.missing_ranges(ONE)[0] == Range(1 << 20, 3 << 20)
 
 
+def test_the_record_of_the_worked_example() -> None:
+    text = example(str(ONE)).strip()
+    check("blob-record", json.loads(text))
+    storage = MemoryStorage("page", create=True)
+    depot = StorageDepot(storage)
+    depot.reserve(ONE, 10)
+    storage.set_container_item("depot", str(ONE), text)
+    assert depot.missing_ranges(ONE) == [Range(5, 2), Range(9, 1)]
+    depot.write(ONE, 5, b"12345")
+    depot.finalize(ONE)
+    assert depot.read(ONE, 0, 20) == b"\0\0\0\0\x0012345"
+    check("blob-record", json.loads(str(storage.get_container_item("depot", ONE))))
+    [(key, block)] = storage.get_container_items("depot blocks")
+    assert (key, block) == (f"{ONE}/000000000000", b"\0\0\0\0\x0012345")
+
+
+def test_a_record_that_is_none_is_told() -> None:
+    storage = MemoryStorage("damage", create=True)
+    depot = StorageDepot(storage)
+    depot.put(b"hello", identifier=ONE)
+    text = str(storage.get_container_item("depot", ONE))
+    for broken in ("", "[]", "{}", "1", text[:-1], text.replace("length", "lenght")):
+        storage.set_container_item("depot", ONE, broken)
+        with pytest.raises(CorruptionError, match="this is no record of a blob"):
+            depot.info(ONE)
+    storage.set_container_item("depot", ONE, text.replace('"format":1', '"format":2'))
+    with pytest.raises(FormatError, match="format 2 is not known"):
+        depot.info(ONE)
+    storage.set_container_item("depot", ONE, text)
+    storage.set_container_item("depot blocks", f"{ONE}/{0:012}", b"hallo")
+    [damage] = depot.scrub().damaged
+    assert damage.identifier == ONE
+
+
+def test_a_blob_is_written_within_the_callers_transaction() -> None:
+    storage = MemoryStorage("together", create=True)
+    depot = StorageDepot(storage)
+    storage.add_container("notes")
+    with pytest.raises(ZeroDivisionError), storage.transaction():
+        storage.set_container_item("notes", "photo", depot.put(b"hello").link)
+        raise ZeroDivisionError
+    assert list(depot.identifiers()) == []
+    with storage.transaction():
+        storage.set_container_item("notes", "photo", depot.put(b"hello").link)
+    found = Identifier.parse(str(storage.get_container_item("notes", "photo")))
+    assert depot.read(found, 0, 9) == b"hello"
+
+
 def test_the_tree_of_the_page(tmp_path: Path) -> None:
     depot = filesystem.Depot(tmp_path / "parent")
     depot.put(b"hello", identifier=ONE)
@@ -104,7 +156,7 @@ def test_the_tree_of_the_page(tmp_path: Path) -> None:
     assert files(tmp_path) == sorted(shown)
 
 
-@pytest.mark.parametrize("name", ["blob-meta", "blob-ranges", "blob-link"])
+@pytest.mark.parametrize("name", ["blob-meta", "blob-ranges", "blob-link", "blob-record"])
 def test_the_schemas_are_schemas(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schemas.load(name))
 

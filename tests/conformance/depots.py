@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import objstore.backings.filesystem
+from objstore.backings.lmdb import LmdbStorage
 from objstore.backings.memory_depot import MemoryDepot
-from objstore.depot import Depot, Identifier
+from objstore.backings.memory_storage import MemoryStorage
+from objstore.backings.sqlite import SqliteStorage
+from objstore.backings.storage_depot import StorageDepot
+from objstore.depot import Depot, Identifier, ObjectStateT
+from objstore.storage import Storage
 
 
 class DepotMaker(NamedTuple):
@@ -41,7 +47,28 @@ def _entry(depot: Depot, folder: Path, identifier: Identifier) -> bytes | None:
     return bytes(found.data) if found is not None and found.state.name == "READABLE" else None
 
 
+def _storage(make: Callable[[str, bool], Storage], folder: Path) -> Depot:
+    return StorageDepot(make(str(folder / "storage"), True))
+
+
+def _blocks(depot: Depot, folder: Path, identifier: Identifier) -> bytes | None:
+    assert isinstance(depot, StorageDepot)
+    if depot.state(identifier) is not ObjectStateT.READABLE:
+        return None
+    found = bytearray(depot.info(identifier).size)
+    for key, block in depot._storage.get_container_items("depot blocks"):
+        name, _, number = key.partition("/")
+        if name == str(identifier):
+            assert isinstance(block, bytes)
+            at = int(number) << 16
+            found[at : at + len(block)] = block
+    return bytes(found)
+
+
 DEPOTS = [
     DepotMaker("filesystem", _filesystem, _file),
     DepotMaker("memory", _memory, _entry),
+    DepotMaker("sqlite", partial(_storage, SqliteStorage), _blocks),
+    DepotMaker("lmdb", partial(_storage, LmdbStorage), _blocks),
+    DepotMaker("memory storage", partial(_storage, MemoryStorage), _blocks),
 ]
