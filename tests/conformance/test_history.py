@@ -155,6 +155,28 @@ def test_the_past_has_a_past(store: Store[Library]) -> None:
             call()
 
 
+def test_documents_of_the_past_know_nothing_later(store: Store[Library]) -> None:
+    documents = store.at(3)._documents
+    calls: list[Callable[[int], object]] = [
+        lambda number: documents.load("/people/ada", at=number),
+        lambda number: documents.keys("/people", at=number),
+        lambda number: list(documents.commits(number)),
+    ]
+    for call in calls:
+        with pytest.raises(CommitNotFoundError, match="the newest is 3"):
+            call(4)
+        with pytest.raises(CommitNumberError):
+            call(-1)
+    assert documents.load("/people/ada", at=1).value == ADA
+    assert documents.load("/people/ada").value == {
+        **ADA,
+        "name": "Ada King",
+        "email": "ada@example.org",
+    }
+    assert documents.keys("/people", at=0) == []
+    assert documents.keys("/people") == ["ada", "bob"]
+
+
 def test_a_store_says_which_past_it_is(store: Store[Library]) -> None:
     assert repr(store.at(2)) == f"<Store {store.url} as of commit 2>"
 
