@@ -186,6 +186,24 @@ def test_what_is_written_is_what_the_schemas_ask_for(tmp_path: Path) -> None:
         check("blob-link", f"{depot.link(ONE)}.wr")
 
 
+def test_a_sync_covers_what_was_noted_before_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.reserve(ONE, 30)
+    first, second = (rangelog.encode({"at": at, "size": 10, "boot": "1" * 16}) for at in (0, 20))
+    synced = rangelog.encode({"synced": len(first)})
+    ranges = tmp_path / FOLDER / f"{ONE}.ranges"
+    ranges.write_bytes(first + second + synced)
+    monkeypatch.setattr(rangelog, "this_boot", lambda: "1" * 16)
+    assert depot.missing_ranges(ONE) == [Range(10, 10)]
+    monkeypatch.setattr(rangelog, "this_boot", lambda: "2" * 16)
+    assert depot.missing_ranges(ONE) == [Range(10, 20)]
+    ranges.write_bytes(first + second + rangelog.encode({"failed": True}) + synced)
+    monkeypatch.setattr(rangelog, "this_boot", lambda: "1" * 16)
+    assert depot.missing_ranges(ONE) == [Range(0, 30)]
+
+
 # The tree
 
 
