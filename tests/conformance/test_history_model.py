@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 import objstore
-from objstore import ConflictError, Directory, Store
+from objstore import ConflictError, Directory, HistoryGone, Retention, Store
 from objstore.objects import copy_of
 from objstore.patch import apply
 from objstore.pointer import join, split
@@ -29,6 +30,7 @@ from objstore.values import MISSING, is_array, is_object, same
 
 from .makers import LOGGED, Maker
 
+NEWEST_ONLY = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
 UNITS = ("/a", "/a/b", "/d/x", "/d/y", "/d/e/v1.0", "/d/e/é ~0")
 KEYS = st.sampled_from(["k", "", "/", "0", "a.b"])
 VALUES = st.recursive(
@@ -50,6 +52,8 @@ class Machine(RuleBasedStateMachine):
         self.url = self.maker.url(Path(self.folder.name))
         self.store: Store[Directory[Any]] = objstore.open(self.url, durability="os")
         self.states: list[dict[str, Any]] = [{}]
+        self.gone: set[int] = set()
+        """The commits that compaction removed."""
 
     def note(self) -> None:
         """Take in what was just committed, if anything was."""
@@ -62,6 +66,11 @@ class Machine(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.store.close()
         self.store = objstore.open(self.url, durability="os")
+
+    @property
+    def kept(self) -> list[int]:
+        """The numbers of the commits that are left, and 0 for the state before them."""
+        return [number for number in range(len(self.states)) if number not in self.gone]
 
     def teardown(self) -> None:
         self.store.close()
@@ -114,9 +123,10 @@ class HistoryMachine(Machine):
     @precondition(lambda self: len(self.states) > 1)
     @rule()
     def undo_the_last(self) -> None:
-        before = self.states[-2]
+        before = self.states[self.kept[-2]]
+        changed = not same(before, self.states[-1])
         commit = self.store.undo(self.store.head)
-        assert commit is not None
+        assert (commit is not None) is changed
         self.note()
         assert same(self.states[-1], before)
 
@@ -124,8 +134,8 @@ class HistoryMachine(Machine):
     @rule(data=st.data())
     def undo_any(self, data: st.DataObject) -> None:
         """What is undone is gone; what later commits changed is not touched."""
-        number = data.draw(st.integers(1, len(self.states) - 1))
-        before, after, now = (self.whole(at) for at in (number - 1, number, self.store.head))
+        last, number = data.draw(st.sampled_from(self.pairs))
+        before, after, now = (self.whole(at) for at in (last, number, self.store.head))
         try:
             self.store.undo(number)
         except (ConflictError, objstore.LayoutError):
@@ -138,7 +148,7 @@ class HistoryMachine(Machine):
 
     @rule(data=st.data())
     def read_at(self, data: st.DataObject) -> None:
-        number = data.draw(st.integers(0, len(self.states) - 1))
+        number = data.draw(st.sampled_from(self.kept))
         past = self.store.at(number)
         assert same({path: past[path].contents for path in past}, self.states[number])
         assert past.head == number
@@ -150,7 +160,7 @@ class HistoryMachine(Machine):
 
     @rule(data=st.data(), place=st.sampled_from(PLACES))
     def diff(self, data: st.DataObject, place: str) -> None:
-        numbers = st.integers(0, len(self.states) - 1)
+        numbers = st.sampled_from(self.kept)
         a, b = data.draw(numbers), data.draw(numbers)
         whole = self.store.diff(a, b)
         assert same(apply(self.whole(a), whole), self.whole(b))
@@ -164,26 +174,48 @@ class HistoryMachine(Machine):
 
     @rule(unit=st.sampled_from(UNITS))
     def log(self, unit: str) -> None:
-        pairs = list(zip(self.states, self.states[1:], strict=False))
         touched = [
             number
-            for number, (old, new) in enumerate(pairs, 1)
+            for last, number in self.pairs
             if any(
-                not same(old.get(path), new.get(path))
-                for path in old.keys() | new.keys()
+                not same(self.states[last].get(path), self.states[number].get(path))
+                for path in self.states[last].keys() | self.states[number].keys()
                 if path == unit or path.startswith(unit + "/")
             )
         ]
         found = [one.number for one in self.store.log(unit) if _concerns(one, unit)]
         assert found == touched
-        assert [one.number for one in self.store.log()] == list(range(1, len(self.states)))
+        assert [one.number for one in self.store.log()] == self.kept[1:]
 
     @precondition(lambda self: len(self.states) > 1)
     @rule(data=st.data())
     def patch_of(self, data: st.DataObject) -> None:
-        number = data.draw(st.integers(1, len(self.states) - 1))
+        last, number = data.draw(st.sampled_from(self.pairs))
         patch = self.store.patch_of(number)
-        assert same(apply(self.whole(number - 1), patch), self.whole(number))
+        assert same(apply(self.whole(last), patch), self.whole(number))
+
+    @rule(data=st.data())
+    def compact(self, data: st.DataObject) -> None:
+        pins = data.draw(st.sets(st.sampled_from(self.kept)))
+        for number in pins - {0}:
+            self.store.pin(number)
+        removed = self.store.compact(NEWEST_ONLY)
+        assert set(removed) == set(self.kept[1:-1]) - pins
+        self.gone.update(removed)
+        for number in pins:
+            self.store.unpin(number)
+        for number in removed:
+            with pytest.raises(HistoryGone):
+                self.store.at(number)
+            with pytest.raises(HistoryGone):
+                self.store.diff(0, number)
+            with pytest.raises(HistoryGone):
+                self.store.undo(number)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Each commit that is left, behind the one before it."""
+        return list(zip(self.kept, self.kept[1:], strict=False))
 
     def whole(self, number: int) -> dict[str, Any]:
         made: dict[str, Any] = {}
