@@ -25,7 +25,7 @@ def check(files: Files, view: View) -> list[CorruptionError]:
             found.append(CorruptionError("this hint is damaged", file=files.relative(hint)))
     try:
         vloglist.read(files)
-        view.check_tail()
+        view.check_end()
     except CorruptionError as error:
         found.append(error)
     return found

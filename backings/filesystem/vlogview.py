@@ -95,9 +95,7 @@ class View:
             if self.read_on():
                 return
             # A writer may be in the middle of it, or may have died there.
-            with self._lock.attempted() as is_alone:
-                if is_alone and not self.read_on():
-                    self.tail.file.is_torn(self.tail.end)
+            self._judge_end()
 
     def now(self) -> Moment:
         """What is there now, for as long as it is held."""
@@ -124,19 +122,22 @@ class View:
             raise self._lost(f"the file {listed.id} is missing")
         return file
 
-    def check_tail(self) -> None:
+    def check_end(self) -> None:
         """Raise CorruptionError where what is behind the end is no crash's doing."""
         with self.guard:
-            if self.read_on():
-                self._judge_end()
+            self._judge_end()
 
     def _judge_end(self) -> None:
-        file = self.tail.file
-        if self.tail.end == file.size() - HEAD.size and file.is_closed():
+        """Raise CorruptionError where what is behind the end is no crash's doing."""
+        tail = self.tail
+        if tail.end == tail.file.size() - HEAD.size and tail.file.is_closed():
             return
         with self._lock.attempted() as is_alone:
             if is_alone:
-                file.is_torn(self.tail.end)
+                # Somebody may have written meanwhile.
+                self.read_on()
+                if self.tail.last != vlogbatch.END:
+                    self.tail.file.is_torn(self.tail.end)
 
     def read_on(self) -> bool:
         """Read what was added; False where something is there that is no batch."""
