@@ -154,6 +154,9 @@ class FilesystemDocuments(Documents):
         self._require_open()
         if at is not None:
             return self._load_at(unit, at)
+        later = self._superseded(unit) if self._pending.units else None
+        if later is not None:
+            return later
         due = self._pending.shown(unit)
         if due is not None:
             return Loaded(due.new, None if due.new is MISSING else due.stamp)
@@ -177,6 +180,9 @@ class FilesystemDocuments(Documents):
         """
         self._require_open()
         if self._pending.units:
+            later = self._superseded(path, known)
+            if later is not None:
+                return later.stamp  # type: ignore[no-any-return]
             due = self._pending.shown(path)
             if due is not None:
                 return None if due.new is MISSING else due.stamp
@@ -374,6 +380,23 @@ class FilesystemDocuments(Documents):
         if verdict.state is State.SAME:
             self._ledger.settle(unit)
         return None
+
+    def _superseded(self, unit: str, known: Stamp | None = None) -> Loaded | None:
+        """What others have committed to a unit since what is due here, which will not be written.
+
+        Its stamp is ``known`` if that is of the same commit.
+        """
+        due, number = self._pending.units.get(unit), self._ledger.changed(unit)
+        if due is None or number <= due.number:
+            return None
+        value = self._ledger.newest(unit)
+        if value is MISSING:
+            return Loaded(MISSING, None)
+        if known is not None and known.through == number:
+            return Loaded(value, known)
+        stamp = Stamp(due.path, None, None)
+        stamp.through = number
+        return Loaded(value, stamp)
 
     def _is_above_due(self, path: str) -> bool:
         below = path + "/"
