@@ -26,6 +26,7 @@ from objstore import (
     Store,
     ValidationError,
 )
+from objstore.documents import Loaded
 from objstore.patch import apply
 
 from .library import ADA, BOB, Library, fill
@@ -95,6 +96,26 @@ def test_the_past_stays_whatever_is_committed(store: Store[Library]) -> None:
     assert past.head == 3
     with past.transaction():
         assert past.root.people["ada"].name == "Ada King"
+
+
+def test_going_to_and_fro_in_the_past_reads_each_file_once(
+    store: Store[Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = store._documents.load
+
+    def noting(unit: str, *, at: int | None = None) -> Loaded:
+        read.append(unit)
+        return load(unit, at=at)
+
+    monkeypatch.setattr(store._documents, "load", noting)
+    past = store.at(3)
+    assert past.root.people["ada"].name == "Ada King"
+    for _ in range(3):
+        with past.transaction():
+            assert past.root.people["ada"].born == 1815
+            assert past["people/ada/email"] == "ada@example.org"
+    assert read == ["/people/ada"]
 
 
 def test_the_past_cannot_be_changed(store: Store[Library]) -> None:
