@@ -18,6 +18,7 @@ import yaml
 import objstore
 from objstore import Dict, Directory, List, Store, schemas
 from objstore._vocabulary import _CHECKS, check_vocabulary
+from tests.folders import users
 
 from .conformance.library import ADA, Library, Person
 
@@ -130,7 +131,7 @@ def test_a_schema_is_enough_to_open_a_store(team: Store[Directory[Any]], tmp_pat
     root.people["ada"] = {"name": "Ada", "born": date(1815, 12, 10), "boss": {"name": "Bob"}}
     root.PUT("plan", [{"id": UUID(ID)}])
     root.team["eve"] = {"any": "thing"}
-    files = {str(p.relative_to(tmp_path / "data")) for p in (tmp_path / "data").rglob("*.*")}
+    files = {str(p.relative_to(tmp_path / "data")) for p in users((tmp_path / "data").rglob("*.*"))}
     assert files == {"people/ada.json", "plan.yaml", "crew/eve.yaml"}
     assert root.people["ada"].born == date(1815, 12, 10)
     assert root.people["ada"].boss.name == "Bob"

@@ -29,6 +29,8 @@ class Trace:
         if not self.on or event not in ("open", "os.listdir", "os.scandir"):
             return
         path = str(args[0])
+        if "/.objstore" in path:  # the manifest and the end of the log
+            return
         if path.startswith(self.below) and not Path(path).is_dir() and event == "open":
             self.opened.append(Path(path).name)
         elif event != "open":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from objstore.errors import BackingError
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
 from tests.faults.machine import mounted, remount_readonly, without_privileges
+from tests.folders import names, users
 
 SMALL = {"text": "x" * 1000}
 LARGE = {"text": "y" * 50_000}
@@ -43,7 +43,7 @@ def change(store: Documents, unit: str, new: Any) -> Change:
 def files(folder: Path) -> dict[str, Any]:
     return {
         str(path.relative_to(folder)): json.loads(path.read_text())
-        for path in folder.rglob("*")
+        for path in users(folder.rglob("*"))
         if path.is_file()
     }
 
@@ -74,7 +74,7 @@ def test_a_disk_that_fills_up_at_the_second_file_changes_neither(disk: Path) -> 
             base=1,
         )
     assert files(disk) == {"ada.json": SMALL, "bob.json": SMALL}
-    assert sorted(os.listdir(disk)) == ["ada.json", "bob.json"]
+    assert names(disk) == ["ada.json", "bob.json"]
 
 
 def test_a_full_disk_can_be_cleared(disk: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_disk_without_inodes_makes_no_folders(disk: Path) -> None:
     deep = "/a" * 20
     with pytest.raises(BackingError, match=r"cannot make the folder a/a.*No space left on device"):
         store.commit([change(store, deep, SMALL)], base=0)
-    assert os.listdir(disk) == []
+    assert names(disk) == []
 
 
 def test_a_readonly_disk_is_read_and_refuses_writes(disk: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_folder_that_may_not_be_written(foreign: Path) -> None:
         with pytest.raises(BackingError, match=r"cannot remove ada\.json: Permission denied"):
             store.commit([change(store, "/ada", MISSING)], base=0)
         assert store.load("/ada").value == SMALL
-    assert sorted(os.listdir(foreign)) == ["ada.json", "secret.json"]
+    assert names(foreign) == ["ada.json", "secret.json"]
 
 
 def test_a_file_that_may_not_be_read(foreign: Path) -> None:

@@ -17,6 +17,7 @@ from objstore.layout import ANYTHING, Folder, Member
 from objstore.values import MISSING
 from tests.conformance.layouts import LIBRARY, Plain
 from tests.faults.seams import Failing, documents, settle
+from tests.folders import names
 
 ADA = {"name": "Ada"}
 BOB = {"name": "Bob"}
@@ -73,7 +74,7 @@ def test_a_file_that_is_a_link_out_is_refused(folder: Path, outside: Path, layou
         lambda: store.commit([Change("/file", MISSING, BOB)], base=0),
     )
     assert json.loads((outside / "ada.json").read_text()) == ADA
-    assert os.listdir(outside) == ["ada.json"]
+    assert names(outside) == ["ada.json"]
     assert store.source("/file") == "file.json"
 
 
@@ -91,7 +92,7 @@ def test_a_folder_that_is_a_link_out_is_refused(
         lambda: store.commit([Change("/people/bob", MISSING, BOB)], base=0),
         lambda: store.commit([Change("/people/ada", MISSING, BOB)], base=0),
     )
-    assert os.listdir(outside) == ["ada.json"]
+    assert names(outside) == ["ada.json"]
 
 
 def test_a_folder_deep_in_a_linked_folder_is_refused(folder: Path, outside: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_folder_deep_in_a_linked_folder_is_refused(folder: Path, outside: Path
         lambda: store.commit([Change("/people/deep/er/eve", MISSING, BOB)], base=0),
         lambda: store.keys("/people/deep"),
     )
-    assert sorted(os.listdir(outside)) == ["ada.json", "deep"]
+    assert names(outside) == ["ada.json", "deep"]
 
 
 def test_a_link_that_leads_out_and_nowhere_is_refused(folder: Path, outside: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_link_that_leads_out_and_nowhere_is_refused(folder: Path, outside: Pat
         lambda: store.load("/file"),
         lambda: store.commit([Change("/file", MISSING, BOB)], base=0),
     )
-    assert os.listdir(outside) == ["ada.json"]
+    assert names(outside) == ["ada.json"]
 
 
 def test_a_neighbour_with_a_longer_name_is_outside(folder: Path) -> None:
@@ -156,7 +157,7 @@ def test_a_linked_file_is_read_and_written_in_its_place(folder: Path) -> None:
     assert os.readlink(folder / "current.json") == "v2.json"
     assert json.loads((folder / "v2.json").read_text()) == BOB
     assert store.load("/v2").value == BOB
-    assert sorted(os.listdir(folder)) == ["current.json", "v2.json"]
+    assert names(folder) == ["current.json", "v2.json"]
 
 
 def test_a_linked_file_is_known_by_its_target(folder: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_link_is_deleted_while_its_target_is_changed(folder: Path) -> None:
     (folder / "current.json").symlink_to("v2.json")
     store = opened(folder)
     store.commit([change(store, "/v2", BOB), change(store, "/current", MISSING)], base=0)
-    assert os.listdir(folder) == ["v2.json"]
+    assert names(folder) == ["v2.json"]
     assert store.load("/v2").value == BOB
 
 

@@ -16,6 +16,7 @@ from objstore.errors import LayoutError
 from objstore.layout import ANYTHING, Folder, Member
 from objstore.values import MISSING
 from tests.conformance.layouts import LIBRARY, PEOPLE, Plain
+from tests.folders import names
 
 ADA = {"name": "Ada"}
 ONE_ENDING: Folder = Plain(other=Member("file", ending=".json"))
@@ -43,7 +44,7 @@ def test_a_folder_where_a_file_should_be(tmp_path: Path, layout: Folder) -> None
         lambda: store.commit([Change("/ada", MISSING, ADA)], base=0),
     )
     assert store.keys("") == []
-    assert os.listdir(tmp_path) == ["ada.json"]
+    assert names(tmp_path) == ["ada.json"]
 
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
         lambda: store.keys(""),
         lambda: store.commit([Change("/people/ada", MISSING, ADA)], base=0),
     )
-    assert os.listdir(tmp_path) == ["people"]
+    assert names(tmp_path) == ["people"]
 
 
 def test_a_file_without_an_ending_is_in_nobodys_place_until_it_is_in_the_way(
@@ -73,7 +74,7 @@ def test_a_file_without_an_ending_is_in_nobodys_place_until_it_is_in_the_way(
         lambda: store.commit([Change("/LICENSE/below", MISSING, ADA)], base=0),
     )
     store.commit([Change("/LICENSE", MISSING, ADA)], base=0)
-    assert sorted(os.listdir(tmp_path)) == ["LICENSE", "LICENSE.json"]
+    assert names(tmp_path) == ["LICENSE", "LICENSE.json"]
 
 
 def make_fifo(path: Path) -> None:
@@ -104,7 +105,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(
         lambda: store.look("/ada"),
         lambda: store.commit([Change("/ada", MISSING, ADA)], base=0),
     )
-    assert list(tmp_path.iterdir()) == [tmp_path / "ada.json"]
+    assert names(tmp_path) == ["ada.json"]
 
 
 def test_what_is_no_regular_file_is_not_listed(tmp_path: Path) -> None:

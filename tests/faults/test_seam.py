@@ -17,6 +17,7 @@ from objstore.errors import BackingError
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
 from tests.faults.seams import Failing, documents
+from tests.folders import users
 
 OLD = {"n": 1}
 NEW = {"n": 2}
@@ -37,7 +38,7 @@ def contents(folder: Path) -> dict[str, Any]:
     """Everything that is there, read without the store."""
     return {
         str(path.relative_to(folder)): json.loads(path.read_text()) if path.is_file() else None
-        for path in folder.rglob("*")
+        for path in users(folder.rglob("*"))
     }
 
 
