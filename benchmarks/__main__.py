@@ -23,6 +23,7 @@ from . import (
     storage,
     together,
     validating,
+    valuelog,
     watching,
 )
 from .data import FULL, QUICK, Sizes
@@ -33,7 +34,7 @@ from .report import Measured, page, summary, table
 _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 _FAMILIES: Final = (
     *(opening, access, loading, committing, validating),
-    *(memory, importing, together, iterating, watching, depot, events, storage),
+    *(memory, importing, together, iterating, watching, depot, events, storage, valuelog),
 )
 
 
