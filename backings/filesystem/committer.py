@@ -77,8 +77,8 @@ class Committer:
     ) -> Commit:
         """Make changes one commit. Read from top to bottom, this is the protocol.
 
-        ``checked`` are further units whose files ``check`` looks at.
-        ``said`` is the record without its entries. Until the sync ends, a process that dies or a
+        ``said`` is the record without its entries; ``checked`` are further units whose files
+        ``check`` looks at. Until the sync ends, a process that dies or a
         machine that stops leaves all of the commit or nothing; from then on, all of it.
         """
         with self._ledger.log.writing() as writer:
@@ -136,8 +136,9 @@ class Committer:
     def _catch_up(self, writer: Writer, touched: Iterable[str]) -> None:
         """Take in what others committed; see to what they have left undone."""
         if writer.head:
-            self._ledger.refresh()
-            self._drop_superseded()
+            self._ledger.catch_up(writer.head)
+            if self.pending.units:
+                self._drop_superseded()
             edits = self._recovery.settle(touched)
             if edits:
                 self._enter_edits(writer, edits)
@@ -235,8 +236,7 @@ class Committer:
             self._apply(writer)
 
     def _apply(self, writer: Writer) -> None:
-        if writer.head > self._ledger.taken:
-            self._ledger.refresh()
+        self._ledger.catch_up(writer.head)
         self._drop_superseded()
         failure: BackingError | None = None
         dues = [due for due in self.pending.units.values() if due.is_durable]

@@ -80,6 +80,11 @@ class Ledger:
                 self._learn()
             return number
 
+    def catch_up(self, head: int) -> None:
+        """The same for who holds the writer's lock, and knows the newest commit's number."""
+        if head > self._taken or not self._is_open:
+            self.refresh()
+
     @property
     def taken(self) -> int:
         """The newest commit that was taken in."""
@@ -193,8 +198,8 @@ class Ledger:
         ``said`` is the record without its entries.
         """
         with self._guard:
+            generation = writer.begin()
             heads = self._loaded()
-            generation = max(self.log.generation, 1)
             entries = [entry_of(heads, said.scope, one, generation) for one in revisions]
             said = said._replace(entries=entries)
             payload = record.encode(said, generation)

@@ -96,6 +96,10 @@ class Writer:
             self._is_holding = False
             self._lock.release()
 
+    def begin(self) -> int:
+        """The generation whose file takes the next record; it is there when this returns."""
+        return self._ready().file.generation
+
     def append(self, payload: bytes) -> tuple[int, Position]:
         """Append a record, a line of JSON; its number, and what ``CommitLog.sync`` needs.
 
