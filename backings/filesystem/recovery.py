@@ -81,13 +81,18 @@ class Recovery:
         for unit in units:
             if unit in self._pending.units:
                 continue
+            traces = self._ledger.strange(unit)
             try:
                 verdict = self._settling.read(unit)
+                if traces:
+                    verdict = self._settling.judge(unit, traces)
             except (KeyNameError, KeyNotFoundError):  # no unit is called so
                 continue
             except _UNREADABLE as error:
                 judge(unit, error)
                 continue
+            if verdict.state in (State.BEHIND, State.TORN, State.BROKEN):
+                continue  # another process is about to write it, or somebody is amid it
             edit = self._edit(unit, verdict)
             if edit is not None and judge(unit, Loaded(edit.value, verdict.stamp)):
                 found.append(edit)

@@ -1,0 +1,72 @@
+"""An edit is what no commit made: a file that another process is about to write is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.io import Files
+from objstore.documents import Change, Commit, Loaded
+from objstore.errors import ObjstoreError
+from objstore.layout import ANYTHING
+
+
+class Amid(Files):
+    """Does something amid a commit."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.step: Callable[[], object] = lambda: None
+
+    def reached(self, point: str, path: str) -> None:
+        if point == "sync data":  # the record is there, and the lock is anybody's
+            self.step()
+
+
+def fits(unit: str, found: Loaded | ObjstoreError) -> bool:
+    return not isinstance(found, ObjstoreError)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_files_that_are_about_to_be_written_are_no_edits(tmp_path: Path, count: int) -> None:
+    files = Amid(tmp_path)
+    writer = FilesystemDocuments(files, ANYTHING)
+    other = FilesystemDocuments(Files(str(tmp_path), sync=False), ANYTHING)
+    units = [f"/u{number}" for number in range(count)]
+    entered: list[Commit | None] = []
+    threads: list[Thread] = []
+
+    def enter() -> None:
+        entered.append(other.commit_external([*units, "/by-hand"], fits))
+
+    def look() -> None:
+        """Have the other one look, for as long as it takes if it need not wait for this commit."""
+        thread = Thread(target=enter)
+        thread.start()
+        threads.append(thread)
+        thread.join(0.1)
+
+    for n in range(3):
+        files.step = look if n else lambda: None
+        changes = [
+            Change(unit, *writer.load(unit)[:1], [n], writer.load(unit).stamp) for unit in units
+        ]
+        writer.commit(changes, base=writer.head())
+    for thread in threads:
+        thread.join()
+    assert threads
+    assert entered == [None] * len(entered)
+    assert [commit.external for commit in writer.commits()] == [False] * 3
+    assert [other.load(unit).value for unit in units] == [[2]] * count
+    (tmp_path / "by-hand.json").write_text("[1]")
+    commit = other.commit_external([*units, "/by-hand"], fits)
+    assert commit is not None
+    assert [change.unit for change in commit.changes] == ["/by-hand"]
+    writer.close()
+    other.close()
