@@ -38,7 +38,8 @@ def staying(
 def squashed(commits: Iterable[Commit], stay: Collection[int]) -> list[Commit]:
     """The commits that stay, each with the changes of those that go before it in its scope.
 
-    What was changed and changed back meanwhile is no change of it.
+    What was changed in the base and changed back is no change of it. In a scope it is one: what the
+    scope wrote last holds, whatever the base was meanwhile.
     """
     left: list[Commit] = []
     pending: dict[str | None, dict[str, Change]] = {}
@@ -48,7 +49,11 @@ def squashed(commits: Iterable[Commit], stay: Collection[int]) -> list[Commit]:
             before = changes.get(change.unit, change)
             changes[change.unit] = change._replace(old=before.old)
         if commit.number in stay:
-            kept = [change for change in changes.values() if not same(change.old, change.new)]
+            kept = [
+                change
+                for change in changes.values()
+                if commit.scope is not None or not same(change.old, change.new)
+            ]
             left.append(commit._replace(changes=tuple(kept)))
             del pending[commit.scope]
     return left

@@ -119,7 +119,9 @@ class Compaction:
                 units[change.unit] = _gather(units.get(change.unit), change, entry)
             if commit.number in stay:
                 revisions = [self._revision(said.scope, one) for one in units.values()]
-                kept = [one for one in revisions if not same(one.change.old, one.change.new)]
+                # In a scope what was changed back holds too, whatever the base was meanwhile.
+                in_scope = said.scope is not None
+                kept = [one for one in revisions if in_scope or not same(*one.change[1:3])]
                 yield commit.number, said._replace(drops=drops, done=None), kept
                 del gathered[said.scope]
                 drops = []

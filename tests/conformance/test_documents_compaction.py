@@ -274,6 +274,20 @@ def test_a_scope_stays_as_it_is_whatever_is_removed(
         assert (seventh.number, seventh.scope) == (7, "t")
 
 
+def test_what_a_scope_took_back_stays_as_well(maker: Maker, url: str, documents: Documents) -> None:
+    """It is what the scope says, once the base has become something else."""
+    put(documents, {"/ada": ADA})
+    put(documents, {"/ada": BOB}, scope="s")
+    put(documents, {"/ada": {"name": "A."}})
+    put(documents, {"/ada": ADA, "/eve": BOB}, scope="s")
+    put(documents, {"/eve": MISSING}, scope="s")
+    documents.compact(NEWEST)
+    for opened in before_and_after_reopening(maker, url, documents):
+        overlays = opened.overlays("s")
+        assert overlays["/ada"][:2] == ({"name": "A."}, ADA)
+        assert overlays["/eve"][:2] == (MISSING, MISSING)
+
+
 def test_with_a_commit_of_a_scope_the_base_below_it_stays(documents: Documents) -> None:
     count_up(documents, 2)
     put(documents, {"/n": ["theirs"]}, scope="s")

@@ -191,5 +191,5 @@ class ScopeMachine(RuleBasedStateMachine):
 def test_a_scope_behaves_as_dicts_laid_over_each_other(maker: Maker) -> None:
     machine = type("Machine", (ScopeMachine,), {"maker": maker})
     run_state_machine_as_test(
-        machine, settings=settings(deadline=None, max_examples=60, stateful_step_count=20)
+        machine, settings=settings(deadline=None, max_examples=30, stateful_step_count=20)
     )
