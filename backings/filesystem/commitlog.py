@@ -102,6 +102,12 @@ class CommitLog:
         return "" if view is None else str(view.file.store)
 
     @property
+    def end(self) -> int:
+        """How long the newest file is, in bytes, without the space ahead."""
+        view = self._view()
+        return 0 if view is None else view.end
+
+    @property
     def begins_after(self) -> int:
         """The number of the last record before the newest file."""
         view = self._view()

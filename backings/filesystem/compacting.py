@@ -50,8 +50,7 @@ class Compaction:
         3. remove those
         """
         log = self._ledger.log
-        *ended, _ = log.files() or [None]
-        files = [file for file in ended if file is not None]
+        files = log.files()[:-1]
         saids = {one.number: self._ledger.past.read(one) for one in log.records_of(files)}
         stay = self._stay(saids, retention)
         gone = [number for number in saids if number not in stay]

@@ -7,10 +7,12 @@ write nothing.
 from __future__ import annotations
 
 import errno
+import logging
 import stat
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -68,6 +70,11 @@ from .stamps import Stamp, digest, settled
 from .tree import Content, Found, Tree, stamp_of
 from .watch import Watch
 
+_logger: Final = logging.getLogger(__name__)
+
+_PAUSE: Final = 1000
+"""How many commits there are between two snapshots at the least."""
+
 
 def open_documents(
     url: str,
@@ -115,6 +122,12 @@ def _path(url: str) -> str:
 class FilesystemDocuments(Documents):
     """Documents in a folder. Reads take no lock, writers one that holds between processes."""
 
+    switch_bytes = 64 << 20
+    """How long a file of the log grows, before a commit ends it and takes a snapshot."""
+
+    switch_commits = 200_000
+    """How many commits it takes at the most."""
+
     def __init__(
         self, files: Files, layout: Folder, *, readonly: bool = False, lazy: bool = False
     ) -> None:
@@ -130,6 +143,7 @@ class FilesystemDocuments(Documents):
         self._compaction: Final = Compaction(files, self._ledger, self._pins)
         self._closed = False
         self._switching: Final = Lock()
+        self._switch_failed = 0  # guarded by _switching
         # The unit of the last look that found a file, and its path. Read and written as a whole,
         # hence without a lock; a hint, as the file may be gone by now.
         self._last_seen: tuple[str | None, str] = (None, "")
@@ -239,13 +253,31 @@ class FilesystemDocuments(Documents):
         said = Said(datetime.now(UTC), dict(meta or {}), scope, (), tx=tx)
         if scope is None:
             units = [path for path, stamp in (match or {}).items() if not isinstance(stamp, tuple)]
-            return self._committer.commit(changes, said, lambda at: self._check(at, match), units)
+            check = partial(self._check, match=match)
+            commit = self._committer.commit(changes, said, check, units)
+        else:
+            commit = self._committer.enter(said, partial(self._scoped, scope, changes, match))
+        self._switch_in_time(commit.number)
+        return commit
 
-        def scoped(planner: Planner) -> Sequence[Revision]:
-            self._check(planner, match)
-            return self._scoped(scope, changes)
+    def _switch_in_time(self, number: int) -> None:
+        """After a commit: begin another file of the log if this one has grown long.
 
-        return self._committer.enter(said, scoped)
+        Whoever finds it so does it; commits of others go on until its last step.
+        """
+        log = self._ledger.log
+        commits = number - max(log.begins_after, self._switch_failed)
+        if commits < self.switch_commits and (log.end < self.switch_bytes or commits < _PAUSE):
+            return
+        if self._switching.acquire(blocking=False):
+            try:
+                self._committer.switch()
+            except (BackingError, TransactionError) as error:
+                # The commit stands. A later one tries again.
+                self._switch_failed = number
+                _logger.warning("no snapshot could be taken: %s", error)
+            finally:
+                self._switching.release()
 
     def commit_external(
         self, units: Sequence[str], judge: Callable[[str, Loaded | ObjstoreError], bool]
@@ -492,8 +524,15 @@ class FilesystemDocuments(Documents):
             else:
                 planner.require(path, expected)
 
-    def _scoped(self, scope: str, changes: Sequence[Change]) -> Sequence[Revision]:
+    def _scoped(
+        self,
+        scope: str,
+        changes: Sequence[Change],
+        match: Mapping[str, Any] | None,
+        planner: Planner,
+    ) -> Sequence[Revision]:
         """The changes of a scope, as they are entered. Under the lock."""
+        self._check(planner, match)
         there = self._ledger.overlays().get(scope, {})
         made = [self._scoped_change(change, there.get(change.unit)) for change in changes]
         return [one for one in made if one.change.new is not one.change.old]
