@@ -49,13 +49,14 @@ class Types:
         self._consumers: Final[list[tuple[Consumer, tuple[str, ...]]]] = []
 
     def register(self, one: Validator | Consumer, types: tuple[str, ...]) -> None:
-        given: object = one
-        if isinstance(given, Validator):
-            self._validators.append((given, types))
-        if isinstance(given, Consumer):
-            self._consumers.append((given, types))
-        elif not isinstance(given, Validator):
-            kind = type(given).__name__
+        validator = one if isinstance(one, Validator) else None
+        consumer = one if isinstance(one, Consumer) else None
+        if validator is not None:
+            self._validators.append((validator, types))
+        if consumer is not None:
+            self._consumers.append((consumer, types))
+        if validator is None and consumer is None:
+            kind = type(one).__name__
             raise TypeError(f"expected an object with a method validate or consume, not {kind}")
 
     def schema(self, type: str, schema: JSON | type[Any], version: int | None) -> None:

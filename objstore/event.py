@@ -224,10 +224,11 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
     except orjson.JSONDecodeError as error:
         raise CorruptionError(f"this is no event: {error}", file=file) from error
     made: list[Event] = []
+    found = cast("list[dict[str, Any]]", said if type(said) is list else [said])
     try:
         # Written out, as a call would take as long as all the rest.
-        for one in said if type(said) is list else [said]:
-            one["data"], one["integrity"]["position"]
+        for one in found:
+            _ = one["data"], one["integrity"]["position"]
             event = _blank(Event)
             event._said = one
             made.append(event)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from math import isfinite
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import orjson
@@ -199,9 +199,9 @@ def _find_nan(value: Any, pointer: str) -> str | None:
         return None if isfinite(value) else pointer
     parts: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
-        parts = value.items()
+        parts = cast("dict[Any, Any]", value).items()
     elif isinstance(value, list | tuple):
-        parts = enumerate(value)
+        parts = enumerate(cast("list[Any]", value))
     found = (_find_nan(part, f"{pointer}/{key}") for key, part in parts)
     return next((one for one in found if one is not None), None)
 

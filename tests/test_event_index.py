@@ -177,7 +177,10 @@ def test_readonly_refuses_events(tmp_path: Path) -> None:
 
 
 def test_uuids_of_one_key_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventindex, "key_of", lambda uuid: key_of(uuid) % 3)
+    def key(uuid: bytes) -> int:
+        return key_of(uuid) % 3
+
+    monkeypatch.setattr(eventindex, "key_of", key)
     added = fill(tmp_path)
     check(tmp_path, added)
 

@@ -171,7 +171,8 @@ def test_what_is_hashed_is_the_form_of_rfc_8785(value: Any) -> None:
     integrity = said.pop("integrity")
     assert sha256(bytes(32) + rfc8785.dumps(said)).hexdigest() == integrity["hash"]
     assert event.decode(line) == made
-    assert jsonschema.Draft202012Validator(schemas.load("event")).is_valid(json.loads(line))
+    schema: Any = jsonschema.Draft202012Validator(schemas.load("event"))
+    assert schema.is_valid(json.loads(line))
 
 
 @given(values=st.lists(data, min_size=1, max_size=5))
@@ -207,7 +208,7 @@ def forged(log: EventLog, change: Callable[[list[bytes]], list[bytes]]) -> Event
 def test_forged_reordered_replayed_and_dropped_events_are_named(log: EventLog) -> None:
     kept = log.extend(("paid", {"euros": n}) for n in range(6))
     head = log.head()
-    changed = [
+    changed: list[tuple[Callable[[list[bytes]], list[bytes]], int, UUID | None]] = [
         (lambda was: [*was[:2], was[2].replace(b"2}", b"9}"), *was[3:]], 3, kept[2].uuid),
         (lambda was: [*was[:2], was[3], was[2], *was[4:]], 3, kept[3].uuid),
         (lambda was: [*was[:4], was[1], *was[4:]], 5, kept[1].uuid),
@@ -256,7 +257,8 @@ def test_signatures() -> None:
     with pytest.raises(VerificationError, match=r"event 1.*: its signature is wrong"):
         forged(signed, forge).verify(keys=[key.public_key()])
     for line in lines(signed):
-        jsonschema.Draft202012Validator(schemas.load("event")).validate(json.loads(line))
+        schema: Any = jsonschema.Draft202012Validator(schemas.load("event"))
+        schema.validate(json.loads(line))
 
 
 # Types

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import jsonschema
@@ -158,7 +159,7 @@ def test_data_comes_back_as_it_was(keeper: RecordKeeper, data: object) -> None:
 def test_every_line_fits_its_schema(keeper: RecordKeeper) -> None:
     keeper.add(Event("one", {"x": 1.0}, author="me", version=2))
     fill(keeper, 3)
-    validator = jsonschema.Draft202012Validator(schemas.load("event"))
+    validator: Any = jsonschema.Draft202012Validator(schemas.load("event"))
     for some in keeper.lines():
         for line in some:
             validator.validate(json.loads(line))
