@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from objstore.backings.filesystem import Depot
 
@@ -22,7 +24,7 @@ _CP_BACK: Final = "cp"
 _READ: Final = "plain file"
 _CHUNK: Final = 1 << 20
 _SIZES: Final = {"full": 1 << 30, "quick": 64 << 20, "tiny": 1 << 20}
-_SAMPLES: Final = 3
+_ROUNDS: Final = 5
 _LIMIT: Final = 32 << 20
 
 
@@ -30,57 +32,117 @@ def works() -> list[Work]:
     return [_writing(), _copying_back(), _reading(), _memory()]
 
 
+class Step(NamedTuple):
+    """What a contender does, and what comes after it, outside of the clock."""
+
+    work: Callable[[], object]
+    clean: Callable[[], object] = int
+
+
+class Row(NamedTuple):
+    """A contender."""
+
+    name: str
+    start: Callable[[Scene], Step]
+    note: str
+    kind: Kind = "ours"
+
+
+class Series:
+    """All contenders of a work, one after the other, five times.
+
+    The harness takes one sample of what lasts for seconds, and a disk is not as fast each time.
+    """
+
+    def __init__(self, *rows: Row) -> None:
+        self._rows: Final = rows
+
+    def contenders(self) -> list[Contender]:
+        return [
+            Contender(one.name, self._start(one.name), one.note, one.kind) for one in self._rows
+        ]
+
+    def _start(self, name: str) -> Callable[[Scene], Measure]:
+        return lambda scene: lambda: scene.once(self._medians)[name]
+
+    def _medians(self, scene: Scene) -> dict[str, float]:
+        steps: dict[str, Step] = {}
+        for row in self._rows:
+            with contextlib.suppress(MissingPeerError):
+                steps[row.name] = row.start(scene)
+        took: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(_ROUNDS if scene.sizes.rounds > 1 else 1):
+            for name, step in steps.items():
+                took[name].append(_time(step))
+        return {name: statistics.median(samples) for name, samples in took.items()}
+
+
+def _time(step: Step) -> float:
+    start = time.perf_counter()
+    step.work()
+    took = time.perf_counter() - start
+    step.clean()
+    return took
+
+
 def _writing() -> Work:
+    series = Series(
+        Row(_CP, _cp_and_sum, "cp, sync, then sha256sum of the copy", "limit"),
+        Row("shutil and hashlib", _shutil_and_hashlib, "the same in Python", "limit"),
+        Row("objstore, put", _put, "digest counted beside, finalized"),
+        Row("objstore, create", _create, "a file object, 1 MiB at a time"),
+    )
     return Work(
         name="blob-write",
         title="Write a blob of 1 GiB with its SHA-256",
         about=(
             "The source is in the operating system's cache; what is written is synced, and removed "
-            "outside of the clock. The median of three."
+            "outside of the clock. The median of five, in turn."
         ),
         unit=SECONDS,
-        contenders=[
-            Contender(_CP, _cp_and_sum, "cp, sync, then sha256sum of the copy", "limit"),
-            Contender("shutil and hashlib", _shutil_and_hashlib, "the same in Python", "limit"),
-            Contender("objstore, put", _put, "digest counted beside, finalized", "ours"),
-            Contender("objstore, create", _create, "a file object, 1 MiB at a time", "ours"),
-        ],
+        contenders=series.contenders(),
         targets=Targets(times(_CP, 1 / 0.9), times(_CP, 0.5)),
         rounds=1,
     )
 
 
 def _copying_back() -> Work:
+    series = Series(
+        Row(_CP_BACK, _cp, "cp, sync", "limit"),
+        Row("objstore, get_to", _get_to, "whole or not at all"),
+    )
     return Work(
         name="blob-copy",
         title="Copy a blob of 1 GiB into a file",
-        about="From the operating system's cache, and synced. The median of three.",
+        about="From the operating system's cache, and synced. The median of five, in turn.",
         unit=SECONDS,
-        contenders=[
-            Contender(_CP_BACK, _cp, "cp, sync", "limit"),
-            Contender("objstore, get_to", _get_to, "whole or not at all", "ours"),
-        ],
+        contenders=series.contenders(),
         targets=Targets(times(_CP_BACK, 1 / 0.9), times(_CP_BACK, 1)),
         rounds=1,
     )
 
 
 def _reading() -> Work:
+    series = Series(
+        Row(_READ, _read_plainly, "open(path, 'rb')", "limit"),
+        Row("objstore, open", _read_blob, "a file object"),
+    )
     return Work(
         name="blob-read",
         title="Read a blob of 1 GiB",
-        about="From the operating system's cache, 1 MiB at a time, by `readinto`.",
+        about=(
+            "From the operating system's cache, 1 MiB at a time, by `readinto`. The median of "
+            "five, in turn."
+        ),
         unit=SECONDS,
-        contenders=[
-            Contender(_READ, _read_plainly, "open(path, 'rb')", "limit"),
-            Contender("objstore, open", _read_blob, "a file object", "ours"),
-        ],
+        contenders=series.contenders(),
         targets=Targets(times(_READ, 1 / 0.9), times(_READ, 1)),
         rounds=1,
     )
 
 
 def _memory() -> Work:
+    ways = ("put", "create", "open", "get_to", "scrub")
     return Work(
         name="blob-memory",
         title="Memory for a blob of 1 GiB",
@@ -88,15 +150,11 @@ def _memory() -> Work:
         unit=MEGABYTES,
         contenders=[
             Contender("the whole in memory", _peak("whole"), "read, hash, write", "limit"),
-            *(_contender(how) for how in ("put", "create", "open", "get_to", "scrub")),
+            *(Contender(f"objstore, {way}", _peak(way), kind="ours") for way in ways),
         ],
         targets=Targets(at_most(_LIMIT, "32 MiB")),
         rounds=1,
     )
-
-
-def _contender(how: str, kind: Kind = "ours") -> Contender:
-    return Contender(f"objstore, {how}", _peak(how), kind=kind)
 
 
 def source(scene: Scene) -> str:
@@ -105,44 +163,30 @@ def source(scene: Scene) -> str:
     with open(path, "wb") as file:
         for _ in range(_SIZES[scene.sizes.name] // _CHUNK):
             file.write(os.urandom(_CHUNK))
+        file.flush()
         os.fsync(file.fileno())
     return path
 
 
-def _often(work: Callable[[], object], clean: Callable[[], object]) -> Measure:
-    """The median of some times, as the disk does not take as long each time."""
-
-    def once() -> float:
-        start = time.perf_counter()
-        work()
-        took = time.perf_counter() - start
-        clean()
-        return took
-
-    return lambda: statistics.median(once() for _ in range(_SAMPLES))
-
-
-def _cp_and_sum(scene: Scene) -> Measure:
+def _cp_and_sum(scene: Scene) -> Step:
     return _shell(scene, 'cp "$0" "$1" && sync -d "$1" && sync "$(dirname "$1")" && sha256sum "$1"')
 
 
-def _cp(scene: Scene) -> Measure:
+def _cp(scene: Scene) -> Step:
     return _shell(scene, 'cp "$0" "$1" && sync -d "$1" && sync "$(dirname "$1")"')
 
 
-def _shell(scene: Scene, command: str) -> Measure:
+def _shell(scene: Scene, command: str) -> Step:
     if not all(map(shutil.which, ("cp", "sync", "sha256sum"))):
         raise MissingPeerError("needs coreutils")
     target = os.path.join(scene.new_folder("cp"), "target")
     words = ["sh", "-c", command, scene.once(source), target]
-    return _often(
+    return Step(
         lambda: subprocess.run(words, check=True, capture_output=True), lambda: os.unlink(target)
     )
 
 
-def _shutil_and_hashlib(scene: Scene) -> Measure:
-    import hashlib
-
+def _shutil_and_hashlib(scene: Scene) -> Step:
     path, folder = scene.once(source), scene.new_folder("shutil")
     target = f"{folder}/target"
 
@@ -156,15 +200,15 @@ def _shutil_and_hashlib(scene: Scene) -> Measure:
         os.close(descriptor)
         return digest
 
-    return _often(work, lambda: os.unlink(target))
+    return Step(work, lambda: os.unlink(target))
 
 
-def _put(scene: Scene) -> Measure:
+def _put(scene: Scene) -> Step:
     path = scene.once(source)
     return _filling(scene, lambda depot: depot.put(path))
 
 
-def _create(scene: Scene) -> Measure:
+def _create(scene: Scene) -> Step:
     path = scene.once(source)
 
     def work(depot: Depot) -> None:
@@ -176,14 +220,14 @@ def _create(scene: Scene) -> Measure:
     return _filling(scene, work)
 
 
-def _filling(scene: Scene, work: Callable[[Depot], object]) -> Measure:
+def _filling(scene: Scene, work: Callable[[Depot], object]) -> Step:
     depot = Depot(scene.new_folder("depot"))
 
     def clean() -> None:
         for identifier in depot.identifiers():
             depot.purge(identifier)
 
-    return _often(lambda: work(depot), clean)
+    return Step(lambda: work(depot), clean)
 
 
 def filled(scene: Scene) -> Depot:
@@ -193,13 +237,13 @@ def filled(scene: Scene) -> Depot:
     return depot
 
 
-def _get_to(scene: Scene) -> Measure:
+def _get_to(scene: Scene) -> Step:
     depot, target = scene.once(filled), os.path.join(scene.new_folder("out"), "target")
     [identifier] = depot.identifiers()
-    return _often(lambda: depot.get_to(identifier, target), lambda: os.unlink(target))
+    return Step(lambda: depot.get_to(identifier, target), lambda: os.unlink(target))
 
 
-def _read_blob(scene: Scene) -> Measure:
+def _read_blob(scene: Scene) -> Step:
     depot = scene.once(filled)
     [identifier] = depot.identifiers()
 
@@ -209,10 +253,10 @@ def _read_blob(scene: Scene) -> Measure:
             while blob.readinto(buffer):
                 pass
 
-    return _often(work, lambda: None)
+    return Step(work)
 
 
-def _read_plainly(scene: Scene) -> Measure:
+def _read_plainly(scene: Scene) -> Step:
     path = scene.once(source)
 
     def work() -> None:
@@ -221,7 +265,7 @@ def _read_plainly(scene: Scene) -> Measure:
             while file.readinto(buffer):
                 pass
 
-    return _often(work, lambda: None)
+    return Step(work)
 
 
 def _peak(how: str) -> Callable[[Scene], Measure]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import resource
 import stat
 import subprocess
 import sys
@@ -367,10 +365,16 @@ def test_a_link_in_a_blobs_place_is_not_followed(tmp_path: Path) -> None:
 
 
 _MEMORY = """
-import resource, sys
+import sys
 from objstore.backings.filesystem import Depot
+
+def peak():
+    # Not by getrusage: that counts what the parent had when it made this process.
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+
 depot = Depot(sys.argv[1], durability="os")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 identifier = depot.put(sys.argv[2])
 with depot.create() as blob, depot.open(identifier) as source:
     while data := source.read(1 << 20):
@@ -380,10 +384,11 @@ depot.write(other, 0, b"x")
 depot.finalize(other, zeroes=True)
 assert depot.scrub().sound == 3
 depot.get_to(identifier, sys.argv[1] + "/out")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 def test_memory_does_not_grow_with_blobs(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(bytes(96 << 20))
@@ -394,10 +399,8 @@ def test_memory_does_not_grow_with_blobs(tmp_path: Path) -> None:
         check=True,
         cwd=ROOT,
     )
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(done.stdout) * unit < 32 << 20
-    assert resource.RUSAGE_SELF == 0
-    assert os.path.getsize(tmp_path / "out") == 96 << 20
+    assert 0 < int(done.stdout) * 1024 < 32 << 20
+    assert (tmp_path / "out").stat().st_size == 96 << 20
 
 
 # References
