@@ -24,7 +24,6 @@ from objstore.errors import ObjstoreError
 from tests.faults.machine import in_child, need_tool
 from tests.news import PATIENCE, Heard
 
-
 # Python 3.12 and later warn of what these tests are about.
 threads_may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
