@@ -35,11 +35,14 @@ def staying(
     return stay
 
 
-def squashed(commits: Iterable[Commit], stay: Collection[int]) -> list[Commit]:
+def squashed(
+    commits: Iterable[Commit], stay: Collection[int], deletions: Collection[int]
+) -> list[Commit]:
     """The commits that stay, each with the changes of those that go before it in its scope.
 
     What was changed in the base and changed back is no change of it. In a scope it is one: what the
-    scope wrote last holds, whatever the base was meanwhile.
+    scope wrote last holds, whatever the base was meanwhile. Where one of ``deletions`` goes, which
+    are those of scopes, so do the changes before it that would have become part of it.
     """
     left: list[Commit] = []
     pending: dict[str | None, dict[str, Change]] = {}
@@ -55,5 +58,6 @@ def squashed(commits: Iterable[Commit], stay: Collection[int]) -> list[Commit]:
                 if commit.scope is not None or not same(change.old, change.new)
             ]
             left.append(commit._replace(changes=tuple(kept)))
+        if commit.number in stay or commit.number in deletions:
             del pending[commit.scope]
     return left

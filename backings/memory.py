@@ -227,6 +227,7 @@ class MemoryDocuments(Documents):
                 for unit, overlay in overlays.items()
             ]
             commit = self._contents.commit(done, None, scope, None)
+            self._contents.deletions.add(commit.number)
         self._contents.hearing.tell()
         return commit
 

@@ -48,6 +48,8 @@ class Contents:
         """By unit, all its versions, oldest first."""
         self.commits: list[Commit] = []
         self.scopes: Final[dict[str, Mapping[str, Overlay]]] = {}
+        self.deletions: set[int] = set()
+        """The commits that deleted a scope."""
         self.pins: frozenset[int] = frozenset()
         self.hearing: Final = Hearing()
         self.meetings: Final = MemoryMeetings()
@@ -115,7 +117,8 @@ class Contents:
         before = [commit.number for commit in self.commits]
         known = [(commit.number, commit.time, commit.scope) for commit in self.commits]
         stay = staying(known, retention, datetime.now(UTC), self.pins, self.scopes)
-        self.commits = squashed(self.commits, stay)
+        self.commits = squashed(self.commits, stay, self.deletions)
+        self.deletions &= stay
         numbers = sorted(stay)
         past = {unit: _thinned(versions, numbers) for unit, versions in self.past.items()}
         self.past = {unit: versions for unit, versions in past.items() if versions}

@@ -126,6 +126,7 @@ class Compaction:
                 drops = []
             elif said.deletes and said.scope is not None:
                 drops.append(said.scope)
+                del gathered[said.scope]
 
     def _revision(self, scope: str | None, one: _Gathered) -> Revision:
         key = key_of(scope, one.change.unit)

@@ -304,3 +304,16 @@ def test_a_deleted_scope_is_compacted_away(documents: Documents) -> None:
     assert documents.compact(NEWEST) == [1, 2]
     assert numbers(documents) == [3]
     assert documents.scopes() == []
+
+
+def test_a_new_scope_has_nothing_of_a_deleted_one_of_its_name(
+    maker: Maker, url: str, documents: Documents
+) -> None:
+    put(documents, {"/n": ["first"], "/m": ["first"]}, scope="s")
+    put(documents, {"/n": ["base"]})
+    documents.delete_scope("s")
+    put(documents, {"/o": ["second"]}, scope="s")
+    assert documents.compact(NEWEST) == [1, 3]
+    for opened in before_and_after_reopening(maker, url, documents):
+        assert [*opened.overlays("s")] == ["/o"]
+        assert [change.unit for commit in opened.commits(2) for change in commit.changes] == ["/o"]

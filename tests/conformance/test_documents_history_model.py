@@ -34,6 +34,7 @@ class HistoryMachine(DocumentsMachine):
         self._states: dict[int, dict[str, Any]] = {0: {}}
         self._commits: dict[int, tuple[str | None, dict[str, Any]]] = {}
         """By number, the scope and what the commit left of the units that it changed."""
+        self._deletions: set[int] = set()
         self._removed: set[int] = set()
         self._pins: set[int] = set()
         self._scopes: dict[str, dict[str, tuple[Any, Any]]] = {}
@@ -98,6 +99,7 @@ class HistoryMachine(DocumentsMachine):
         }
         assert {change.unit: (change.old, change.new) for change in commit.changes} == expected
         self._committed(commit)
+        self._deletions.add(commit.number)
 
     # --- what is kept -----------------------------------------------------------------------------
 
@@ -124,9 +126,10 @@ class HistoryMachine(DocumentsMachine):
         for number in removed:
             scope, left = self._commits.pop(number)
             del self._states[number]
-            later = (n for n, (other, _) in self._commits.items() if n > number and other == scope)
-            heir = min(later, default=None)
-            if heir is not None:
+            heir = next(
+                (n for n, (one, _) in self._commits.items() if n > number and one == scope), 0
+            )
+            if heir and number not in self._deletions:
                 self._commits[heir] = scope, {**left, **self._commits[heir][1]}
         self._removed.update(removed)
 
