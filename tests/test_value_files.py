@@ -74,7 +74,7 @@ def test_1_bytes_on_disk_and_path(tmp_path: Path) -> None:
 
 
 def test_2_create_makes_a_new_uuid(tmp_path: Path) -> None:
-    ids = set()
+    ids: set[int] = set()
     for _ in range(5):
         with ValueFile.create(tmp_path, 100) as vfile:
             ids.add(vfile.id)

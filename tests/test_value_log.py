@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,7 @@ from objstore.backings.filesystem.vlogbatch import (
     Codec,
     Operation,
 )
+from objstore.backings.filesystem.vlogfile import LogValues
 from objstore.backings.filesystem.vlogindex import Index
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import (
@@ -243,6 +245,15 @@ def test_readers_go_on_while_files_are_merged(tmp_path: Path) -> None:
 # Compaction
 
 
+def only(chosen: int) -> Callable[..., bool]:
+    """Has that file rewritten and no other."""
+
+    def is_wasteful(file: LogValues, *_: object) -> bool:
+        return file.id.int == chosen
+
+    return is_wasteful
+
+
 def test_a_merge_of_some_files_never_brings_a_key_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,9 +273,7 @@ def test_a_merge_of_some_files_never_brings_a_key_back(
                 chosen = storage.get_file_infos()[
                     min(at, len(storage.get_file_infos()) - 2)
                 ].file_id
-                monkeypatch.setattr(
-                    vlogcompact, "_is_wasteful", lambda file, *_, c=chosen: file.id.int == c
-                )
+                monkeypatch.setattr(vlogcompact, "_is_wasteful", only(chosen))
                 storage.compact()
                 monkeypatch.undo()
                 with OverFiles(Quick(str(folder)), readonly=True) as other:

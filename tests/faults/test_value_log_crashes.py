@@ -37,10 +37,12 @@ def commit(files: Recording, storage: OverFiles, changes: dict[str, str | None])
 def work(files: Recording) -> None:
     """Batches of all sizes through several files, and two compactions."""
     storage = OverFiles(files, create=True, capacity=1500)
-    files.note(("done", {}))
-    files.note(("begun", {"c": {}}))
+    nothing: Contents = {}
+    empty: Contents = {"c": {}}
+    files.note(("done", nothing))
+    files.note(("begun", empty))
     storage.add_container("c")
-    files.note(("done", {"c": {}}))
+    files.note(("done", empty))
     for n in range(9):
         value = f"{n}" * (1 + n * 70)
         commit(files, storage, {f"k{n % 4}": value, f"k{(n + 1) % 5}": None, f"n{n}": "x"})

@@ -14,7 +14,7 @@ from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import ConflictError, DuplicateStorageError, StorageNotFoundError
 from tests.faults.crash_states import Quick
 from tests.faults.machine import in_child, start_child
-from tests.faults.value_logs import OverFiles, contents, small_steps
+from tests.faults.value_logs import Contents, OverFiles, contents, small_steps
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ class Deadly(Quick):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-STATES = [
+STATES: list[Contents] = [
     {},
     {"c": {}},
     {"c": {"a": "1", "b": "x" * 900}},
