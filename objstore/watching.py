@@ -27,6 +27,7 @@ from ._telling import Teller
 from ._units import UNLOADED, Unit, View
 from .documents import Change, Commit, Documents, Loaded
 from .errors import (
+    BackingError,
     ClosedError,
     Failure,
     FormatError,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger(__name__)
 
-_UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError, ValidationError)
+_UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError, BackingError)
 
 
 class Watching(Host):

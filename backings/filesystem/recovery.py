@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Change, Loaded
 from objstore.errors import (
+    BackingError,
     FormatError,
     KeyNameError,
     KeyNotFoundError,
@@ -88,7 +89,7 @@ class Recovery:
                     verdict = self._settling.judge(unit, traces)
             except (KeyNameError, KeyNotFoundError):  # no unit is called so
                 continue
-            except _UNREADABLE as error:
+            except (*_UNREADABLE, BackingError) as error:
                 judge(unit, error)
                 continue
             if verdict.state in (State.BEHIND, State.TORN, State.BROKEN):

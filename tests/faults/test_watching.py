@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import BackingError, Commit
+from objstore import BackingError, Commit, Invalid
 from objstore.backings.filesystem import eyes
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.io import Files, Snapshot
 from objstore.documents import Loaded
 from objstore.errors import ObjstoreError
 from tests.faults.machine import in_child, need_tool
@@ -189,6 +190,38 @@ def test_a_burst_that_fails_is_logged_and_the_next_is_followed(
         heard.until_units({"/b"})
     assert "RuntimeError: odd" in caplog.text
     assert "could not be taken in" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_holds_back_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Files.read
+
+    def read(self: Files, path: str, limit: int) -> Snapshot | None:
+        if path.endswith("locked.json"):
+            raise BackingError(errno.EACCES, "cannot read locked.json: Permission denied", path)
+        return original(self, path, limit)
+
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        store["locked"] = [1]
+        held = store["locked"]
+        assert held == [1]
+        heard.commit()
+        with monkeypatch.context() as patched:
+            patched.setattr(Files, "read", read)
+            replace(tmp_path / "locked.json", [2])
+            replace(tmp_path / "other.json", [2])
+            told = {type(heard.until(lambda _: True)) for _ in range(2)}
+            assert told == {Commit, Invalid}
+            assert (
+                "Permission denied" in [n.reason for n in heard.news if isinstance(n, Invalid)][0]
+            )
+            assert held == [1]
+            assert store["locked"] is held
+        os.utime(tmp_path / "locked.json")
+        replace(tmp_path / "locked.json", [3])
+        heard.mended()
+        assert held == [3]
 
 
 def test_what_git_does_is_over_when_git_says_so(tmp_path: Path) -> None:
