@@ -31,6 +31,7 @@ from .errors import (
     LayoutError,
     ScopeNotFoundError,
 )
+from .meetings import Meetings, meetings_of
 from .pointer import unescape
 from .values import JSON, MISSING, Missing, show
 
@@ -260,6 +261,10 @@ class ScopedDocuments(Documents):
     def delete_scope(self, scope: str) -> Commit:
         self._require_open()
         raise ScopeNotFoundError("a scope has no scopes of its own")
+
+    def meetings(self) -> Meetings:
+        self._require_open()
+        return meetings_of(self._documents)
 
     def switch_and_snapshot(self) -> int:
         self._require_open()

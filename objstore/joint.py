@@ -31,7 +31,7 @@ from .errors import (
     TransactionNotFoundError,
     TransactionTimeoutError,
 )
-from .meetings import Meetings, Meets, Note
+from .meetings import Meetings, Note, meetings_of
 from .transaction import Host
 from .values import JSON, MISSING, Missing
 
@@ -63,6 +63,7 @@ class Joint(Host):
     """What a Store offers to participants."""
 
     _documents: Documents
+    _scope: str | None
     _swept: float | None = None
 
     def new_tx(
@@ -83,9 +84,10 @@ class Joint(Host):
             "participants": participants,
             "meta": encode(dict(meta or {}), ANY, source="meta"),
             "timeout": timeout,
+            "scope": self._scope,
             "head": self._documents.head(),
         }
-        meetings, id = self._meetings(), os.urandom(16).hex()
+        meetings, id = meetings_of(self._documents), os.urandom(16).hex()
         self._sweep(meetings)
         meetings.put(id, _HEADER, header)
         return Tx(self, meetings, id, header)
@@ -97,9 +99,9 @@ class Joint(Host):
         TransactionNotFoundError for any other.
         """
         self._require_open()
-        meetings = self._meetings()
+        meetings = meetings_of(self._documents)
         header = meetings.notes(id).get(_HEADER) if _ID.fullmatch(id) else None
-        if header is not None:
+        if header is not None and header["scope"] == self._scope:
             return Tx(self, meetings, id, header)
         return Tx(self, meetings, id, {"participants": 1}, self._commit_with(id))
 
@@ -112,11 +114,6 @@ class Joint(Host):
         if found is None:
             raise TransactionNotFoundError(f"there is no joint transaction {id!r}, or it is over")
         return found
-
-    def _meetings(self) -> Meetings:
-        if not isinstance(self._documents, Meets):
-            raise TransactionError("participants cannot meet in a store of this kind")
-        return self._documents.meetings()
 
     def _sweep(self, meetings: Meetings) -> None:
         """Now and then, forget what nobody ended."""

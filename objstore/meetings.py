@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from .errors import TransactionError
 from .values import JSON
 
 Note: TypeAlias = "dict[str, JSON]"
@@ -66,3 +67,10 @@ class Meets(Protocol):
     def meetings(self) -> Meetings:
         """The meetings of the store."""
         ...
+
+
+def meetings_of(documents: object) -> Meetings:
+    """Where participants meet. Raises TransactionError for documents of a kind that has nowhere."""
+    if not isinstance(documents, Meets):
+        raise TransactionError("participants cannot meet in a store of this kind")
+    return documents.meetings()

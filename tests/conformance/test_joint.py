@@ -548,6 +548,17 @@ def test_a_patch_is_independent_of_the_callers(store: Store[Any]) -> None:
     assert (store["/doc/v"], store["/doc/w"]) == ({"inner": [1, 3]}, {"inner": [1]})
 
 
+def test_a_scope_has_its_own(store: Store[Any]) -> None:
+    scope = store.scope("draft")
+    tx = scope.new_tx(2, timeout=30)
+    with pytest.raises(objstore.TransactionNotFoundError):
+        store.get_tx(tx.id)
+    parts = [tx.patcher("/doc/a", [add("/z", 1)]), tx.patcher("/new", [add("", {"n": 1})])]
+    assert [result.commit for result in together(*parts)] == [2, 2]
+    assert store["/doc/a"] == {"x": 1}
+    assert (scope["/doc/a"], scope["/new"]) == ({"x": 1, "z": 1}, {"n": 1})
+
+
 def test_stores_that_are_read_only_or_closed_refuse(reopen_logged: Opener) -> None:
     store = reopen_logged()
     store["/doc"] = {"n": 1}
