@@ -237,10 +237,8 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def _payload(self, start: Position) -> bytes:
         if self._last is None or self._last[0] != start:
-            frame = next(self._segment(start.generation).frames(start.offset), None)
-            if frame is None:
-                raise self._segment(start.generation).corrupted(start.offset, "no frame is here")
-            self._last = start, frame.payload
+            file = self._segment(start.generation)
+            self._last = start, eventread.payload_at(file, start.offset)
         return self._last[1]
 
     def _batches(self, after: int, tail: Tail) -> Iterator[bytes]:

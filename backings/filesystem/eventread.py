@@ -18,6 +18,9 @@ _FIRST: Final = 1 << 12
 _LAST: Final = 1 << 20
 """How many bytes are read at first, and after doubling each time."""
 
+_NEAR: Final = 1 << 15
+"""How many bytes are read for one record, which mostly has no more."""
+
 _unpack: Final = frames._HEADER.unpack_from
 _CHECKED: Final = frames._CHECKED.size
 _MAGIC: Final = frames._MAGIC
@@ -53,6 +56,19 @@ def read(segment: Callable[[int], LogFile], start: Position, end: Position) -> I
         upto = end.offset if generation == end.generation else None
         yield from _read_file(file, offset or file.begin, upto)
         generation, offset = generation + 1, 0
+
+
+def payload_at(file: LogFile, offset: int) -> bytes:
+    """The payload of the record there. Raises CorruptionError where none is."""
+    data = file.read(offset, _NEAR)
+    header = file.codec.header(data)
+    if header is not None:
+        if header.size > len(data):
+            data = file.read(offset, header.size)
+        payload = file.codec.payload(header, data[HEADER_SIZE : header.size])
+        if payload is not None:
+            return payload
+    raise file.corrupted(offset, "no frame is here, though one was")
 
 
 def _read_file(file: LogFile, offset: int, upto: int | None) -> Iterator[Chunk]:
