@@ -326,13 +326,23 @@ class ValueLogStorage(Storage):
     # --- items ------------------------------------------------------------------------------------
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
-        # What the slow way does, in one piece, for most calls.
-        view = self._view
-        bell, at = view.bell
-        if bell[at] == 1 and self._threads.transaction is None:
-            index = view.index
-            try:
-                location = index.names[c_id].at[key]
+        # What the slow way does, in one piece, where nothing is in its way.
+        transaction = self._threads.transaction
+        if transaction is None:
+            view = self._view
+            bell, at = view.bell
+            if bell[at] != 1:
+                return self._get(c_id, key)
+            index, moment = view.index, None
+        else:
+            moment = transaction.changes.moment
+            if transaction.changes.names or self._is_closed:
+                return self._get(c_id, key)
+            index, transaction.has_read = moment.index, True
+        try:
+            location = index.names[c_id].at[key]
+            # In this order: whoever replaces a value notes it first.
+            if moment is None or moment.is_newest():
                 mapped = index.files[location >> SLOT_SHIFT].map
                 at = location >> 1 & OFFSET_MASK
                 size, deleted, check = READ(mapped, at)
@@ -340,8 +350,8 @@ class ValueLogStorage(Storage):
                 data = mapped[at : at + size - SUM_SIZE]
                 if checksum(data) == check and not deleted:
                     return data if location & 1 else data.decode()
-            except (KeyError, TypeError):
-                pass
+        except (KeyError, TypeError):
+            pass
         return self._get(c_id, key)
 
     def _get(self, c_id: str, key: Any) -> Value:
