@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
@@ -344,7 +344,10 @@ def test_upcasters_read_old_events_as_new(log: EventLog) -> None:
 
 
 def test_a_schema_is_of_a_version(log: EventLog) -> None:
-    log.upcaster("t")(lambda data: [data])
+    @log.upcaster("t")
+    def in_a_list(data: Any) -> list[Any]:
+        return [data]
+
     log.schema("t", {"type": "array"})
     log.schema("t", {"type": "string"}, version=1)
     log.append("t", [1])
@@ -361,7 +364,7 @@ class Transacted(dict[str, Any]):
     """A mapping that takes back what a block that fails has done."""
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         before = dict(self)
         try:
             yield
