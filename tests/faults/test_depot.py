@@ -164,6 +164,21 @@ def test_after_a_rename_that_was_not_synced_the_error_says_so(tmp_path: Path) ->
     assert left(depot) == {str(ONE), f"{ONE}.json"}
 
 
+def test_a_digest_is_not_of_what_could_not_be_written(tmp_path: Path) -> None:
+    files = Failing(tmp_path, error=errno.ENOSPC)
+    depot = depot_on(files)
+    blob = depot.create(identifier=ONE)
+    files.fail("write at")
+    with pytest.raises(BackingError, match="No space left on device"):
+        blob.feed(memoryview(DATA))
+    files.mend()
+    blob.seek(len(DATA))
+    blob.feed(memoryview(b"more"))
+    blob.finalize(zeroes=True)
+    assert depot.read(ONE, 0, 9999) == bytes(len(DATA)) + b"more"
+    assert depot.scrub().sound == 1
+
+
 # Processes that die
 
 
@@ -216,6 +231,29 @@ def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     seen = [missing for state, missing in states if state is ObjectStateT.WRITABLE]
     assert seen == sorted(seen, reverse=True)
     assert set(seen) == {3250, 2250, 1250, 250, 0}
+
+
+def test_bytes_that_a_killed_process_did_not_note_are_none(tmp_path: Path) -> None:
+    depot = Depot(tmp_path)
+    path = tmp_path / f"depot/6/2/a/{ONE}.wr"
+    for last in ("finalize", "truncate"):
+        depot.reserve(ONE, None)
+        depot.write(ONE, 0, b"hello")
+        with path.open("ab") as file:
+            file.write(b"not noted")
+        assert depot.info(ONE).size == 5
+        blob = depot.resume(ONE)
+        assert blob.tell() == 5
+        if last == "truncate":
+            blob.truncate(10)
+        blob.close()
+        assert depot.read(ONE, 0, 99) == b"hello" + (b"\0" * 5 if last == "truncate" else b"")
+        depot.purge(ONE)
+    depot.reserve(ONE, 8)
+    path.write_bytes(b"not note")
+    depot.write(ONE, 0, b"hello")
+    depot.finalize(ONE, zeroes=True)
+    assert depot.read(ONE, 0, 99) == b"hello\0\0\0"
 
 
 def write_parts_for_ever(folder: Path, who: int) -> None:

@@ -165,6 +165,16 @@ def test_a_gap_that_is_left_by_seeking_is_missing(place: Place) -> None:
     assert place.depot.missing_ranges(blob.identifier) == [Range(2, 2)]
 
 
+def test_a_blob_is_as_long_as_it_was_cut(place: Place) -> None:
+    blob = place.depot.create()
+    blob.seek(4)
+    blob.write(b"c")
+    blob.truncate(2)
+    assert place.depot.missing_ranges(blob.identifier) == [Range(0, 2)]
+    blob.finalize(zeroes=True)
+    assert place.peek(blob.identifier) == b"\0\0"
+
+
 def test_a_promised_size_cannot_be_truncated(depot: Depot) -> None:
     blob = depot.create(5)
     blob.write(b"hello")
