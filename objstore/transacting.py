@@ -13,6 +13,7 @@ from .transaction import Host, Savepoint, Transaction
 
 T = TypeVar("T")
 
+
 class Transacting(Host):
     """What a Store offers around ``transaction``."""
 
