@@ -373,6 +373,11 @@ def test_a_file_against_the_schema_keeps_the_last_good_contents(
         assert [failure.pointer for failure in told.error.failures] == ["/born", "/nick"]
         assert "people/ada.json at /born: expected an integer" in told.reason
         assert person == ADA
+        broken = ada.read_bytes()
+        with pytest.raises(objstore.ValidationError, match="at /born: expected an integer"):
+            person.email = "x"
+        assert ada.read_bytes() == broken
+        assert person == ADA
         replace(ada, text_of({"name": "Ada", "born": "long ago"}))
         assert "/nick" not in heard.invalid().reason
         replace(ada, text_of(ADA))  # as it was: no commit
@@ -412,8 +417,11 @@ def test_what_is_invalid_is_told_once(store: Store[Library], folder: Path, ada: 
         heard.invalid()
         for _ in range(5):
             assert store.root.people["ada"] is person
-            ada.touch()
-    assert len(heard.news) == 1
+            ada.write_text("{")
+            with Heard(store, "settings") as others:  # one more burst, and its second look
+                replace(folder / "settings.json", text_of({"size": ada.stat().st_mtime_ns}))
+                others.commit()
+    assert [type(news) for news in heard.news if not isinstance(news, Commit)] == [Invalid]
 
 
 # --- others ---------------------------------------------------------------------------------------

@@ -141,16 +141,22 @@ def test_22_a_slow_callback_never_blocks_a_commit_and_misses_none(reopen_logged:
 
 def test_a_callback_hears_of_nothing_before_and_nothing_after(store: Store[Library]) -> None:
     first, second, last = Told(), Told(), Told()
+    go_on = threading.Event()
+    go_on.set()
+    store.on_change("", lambda _: go_on.wait(PATIENCE))
     store.on_change("", last)
     end = store.on_change("people", first)
     store.root.people["ada"].born = 1
     assert first.numbers(1) == [2]
     end()
+    go_on.clear()
+    store.root.people["ada"].born = 2  # which is yet to be told when the next one begins to hear
     store.on_change("people", second)
-    store.root.people["ada"].born = 2
-    last.numbers(2)
+    go_on.set()
+    store.root.people["ada"].born = 3
+    last.numbers(3)
     assert first.numbers(0) == [2]
-    assert second.numbers(1) == [3]
+    assert second.numbers(1) == [4]
 
 
 def test_a_callback_may_use_the_store(store: Store[Library]) -> None:
