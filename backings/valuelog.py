@@ -340,7 +340,8 @@ class ValueLogStorage(Storage):
                 return self._get(c_id, key)
             index, transaction.has_read = moment.index, True
         try:
-            location = index.names[c_id].at[key]
+            table = index.names[c_id]
+            location = table.at[key] if table.cold is None else table.find(key)
             # In this order: whoever replaces a value notes it first.
             if moment is None or moment.is_newest():
                 mapped = index.files[location >> SLOT_SHIFT].map

@@ -242,6 +242,32 @@ def test_readers_go_on_while_files_are_merged(tmp_path: Path) -> None:
         assert not failed
 
 
+def test_the_first_keys_are_found_before_all_are_taken_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {f"{n:05}": str(n) * (n % 5) for n in range(3000)} | {"é": "1", "a": "2", "": "3"}
+    with new(tmp_path) as storage:
+        storage.set_container_items("c", known)
+        storage.set_container_items("c", {"00007": "new", "later": "4"})
+        storage.delete_container_items("c", ["00008", "00009"])
+    known |= {"00007": "new", "later": "4"}
+    with OverFiles(Quick(str(tmp_path)), readonly=True) as storage:
+        table = storage._view.index.names["c"]
+        for key in ("00000", "00006", "00007", "02999", "é", "a", "", "later"):
+            assert storage.get_container_item("c", key) == known[key]
+            assert table.cold is not None
+        for key in ("\ud800", "00008", "0000", "0", "missing", "00001\x0000002", "\x00"):
+            with pytest.raises(KeyError):
+                storage.get_container_item("c", key)
+        assert table.cold is None
+    with OverFiles(Quick(str(tmp_path)), readonly=True) as storage:
+        for n in range(10, 100):
+            assert storage.get_container_item("c", f"{n:05}") == known[f"{n:05}"]
+        assert storage._view.index.names["c"].cold is None
+        del known["00008"], known["00009"]
+        assert contents(storage) == {"c": known}
+
+
 # Compaction
 
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from objstore.backings.filesystem import vlogcompact, vloghint
+from objstore.backings.filesystem import vlogbatch, vlogcompact, vloghint, vlogindex
 from objstore.errors import ContainerNotFoundError, DuplicateContainerError
 from objstore.storage import Value
 from tests.faults.crash_states import Quick
@@ -200,14 +200,21 @@ def copy(known: Contents) -> Contents:
     return {name: dict(items) for name, items in known.items()}
 
 
+@pytest.fixture(autouse=True, params=[1000, 2])
+def _many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of a batch of that many are taken apart when somebody asks for them."""
+    monkeypatch.setattr(vlogbatch, "_MANY", request.param)
+    monkeypatch.setattr(vlogindex, "_MANY", 2 * request.param)
+
+
 def test_a_value_log_is_a_dict_of_dicts() -> None:
     run_state_machine_as_test(
-        Machine, settings=settings(deadline=None, max_examples=25, stateful_step_count=30)
+        Machine, settings=settings(deadline=None, max_examples=15, stateful_step_count=30)
     )
 
 
 @pytest.mark.torture
 def test_a_value_log_is_a_dict_of_dicts_at_length() -> None:
     run_state_machine_as_test(
-        Machine, settings=settings(deadline=None, max_examples=1500, stateful_step_count=60)
+        Machine, settings=settings(deadline=None, max_examples=800, stateful_step_count=60)
     )

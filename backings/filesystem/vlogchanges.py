@@ -115,7 +115,7 @@ def batch(changes: Changes, index: Index) -> tuple[list[Operation], bytes]:
                 continue
             serial += 1
             operations.append(Operation(ADD, serial, [name]))
-            table = Table(serial)
+            table = Table(serial, index.guard)
         if table is not None:
             operations += _changed_keys(index, table, changed.keys, values)
     return operations, b"".join(values)

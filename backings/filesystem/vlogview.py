@@ -252,7 +252,7 @@ class View:
         for operation in hint.operations:
             if operation.op not in (PUT, DELETE):
                 continue
-            table = index.tables.setdefault(operation.serial, Table(operation.serial))
+            table = index.tables.setdefault(operation.serial, Table(operation.serial, self.guard))
             if operation.op == PUT:
                 index.put(table, operation.keys, vlogbatch.hinted_locations(operation, file.slot))
             else:
@@ -261,10 +261,9 @@ class View:
     def _apply_keys(self, index: Index, file: LogValues, batch: Batch) -> None:
         """What a batch says of keys; which containers there are, the newest file says."""
         offset = batch.values
-        for operation in vlogbatch.decode_operations(batch.operations):
+        for operation in vlogbatch.decode_operations(batch.operations, cold=True):
             if operation.op in (PUT, DELETE):
-                index.tables.setdefault(operation.serial, Table(operation.serial))
-                index.apply(operation, file.slot, offset)
+                index.load(operation, file.slot, offset)
             if operation.op == PUT:
                 offset += vlogbatch.values_length(operation)
                 file.entries += len(operation.keys)
@@ -283,7 +282,7 @@ class View:
             if batch.offset >= proven and not tail.file.has_values(batch):
                 return
             if batch.header.kind in (vlogbatch.START, vlogbatch.BATCH):
-                self._apply_names(index, vlogbatch.decode_operations(batch.operations))
+                self._apply_names(index, vlogbatch.decode_operations(batch.operations, cold=True))
                 self._apply_keys(index, tail.file, batch)
                 self.number = batch.header.number
             tail.move(batch.end, batch.header)
