@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from operator import add
-from struct import Struct
 from threading import local
 from typing import Any, Final, TypeVar, cast
 
@@ -23,13 +22,14 @@ from . import lmdb_files, storages
 from . import lmdb_records as records
 from .checks import check_options
 from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
-from .lmdb_work import Work, begin, chunks
+from .lmdb_work import Work, begin, chunks, chunks_of
 
 T = TypeVar("T")
 
 _crc32c: Final = records.crc32c
-_sum: Final = Struct(">I").unpack_from
+_SOUND: Final = records.SOUND
 _TEXT: Final = ord("s")
+_BYTES: Final = ord("b")
 
 
 class _Threads(local):
@@ -257,9 +257,7 @@ class LmdbStorage(Storage):
 
     def get_containers(self) -> Iterator[str]:
         with self._reading() as txn:
-            rows = chain.from_iterable(
-                chunks(lambda: txn, records.CATALOGUE, records.HEADER_KEY, reverse=False)
-            )
+            rows = chain.from_iterable(chunks_of(txn, records.CATALOGUE, records.HEADER_KEY))
             try:
                 return iter(sorted(records.read_entry(*row).name for row in rows))
             except ValueError as error:
@@ -270,14 +268,19 @@ class LmdbStorage(Storage):
     def get_container_item(self, c_id: str, key: Any) -> Value:
         try:
             stored = self._prefixes[c_id] + key.encode()
-            if self._threads.work is None:
+            work = self._threads.work
+            if work is None:
                 with self._environment.begin() as txn:
                     record = txn.get(stored)
-                # The same as opened and value_of, written out, as reads come by the million.
-                if record is not None and len(stored) < records.CUT_AT:
-                    body = record[4:]
-                    if _sum(record)[0] == _crc32c(body + stored):
-                        return body[1:].decode() if body[0] == _TEXT else body[1:]
+            else:
+                work.has_read = True
+                record = work.txn.get(stored)
+            # The same as _get, written out, as reads come by the million.
+            if record is not None and _crc32c(stored + record) == _SOUND:
+                if record[0] == _TEXT:
+                    return record[1:-4].decode()
+                if record[0] == _BYTES:
+                    return record[1:-4]
         except (AttributeError, KeyError, TypeError, UnicodeEncodeError, lmdb.Error):
             pass  # what is not as usual is done in the usual order
         return self._get(c_id, str(key))
@@ -345,24 +348,25 @@ class LmdbStorage(Storage):
             work.read()
             entry = self._find(work.txn, c_id)
             yield None  # the call that made the generator is over
-            count = 0
-            for pair in self._items(work, entry, low, high, reverse):
-                count += 1
-                yield pair
-            if not low and high is None and count != entry.size:
-                raise storages.miscounted(entry.name, count, entry.size, self.path)
+            size = None if low or high is not None else entry.size
+            yield from self._items(work, entry, low, high, reverse, size)
         finally:
             work.end()
 
     def _items(
-        self, work: Work, entry: records.Entry, low: str, high: str | None, reverse: bool
+        self,
+        work: Work,
+        entry: records.Entry,
+        low: str,
+        high: str | None,
+        reverse: bool,
+        size: int | None = None,
     ) -> Iterator[tuple[str, Value]]:
         first, end = records.span(entry.prefix, low, high)
-        rows = chain.from_iterable(chunks(lambda: work.txn, first, end, reverse=reverse))
-        try:
-            yield from records.items(rows, low, high, reverse=reverse, file=self.path)
-        except lmdb.Error as error:
-            raise mapped(error, self.path) from error
+        rows = chain.from_iterable(chunks(work, first, end, reverse=reverse))
+        return records.items(
+            rows, low, high, reverse=reverse, file=self.path, name=entry.name, size=size
+        )
 
     # --- writing items ----------------------------------------------------------------------------
 
@@ -423,38 +427,39 @@ class LmdbStorage(Storage):
 
 
 class _Batch:
-    """Items to be set together, in the order of keys, in which LMDB stores them fastest."""
+    """Items to be set together, in their order, so that of a key that comes twice the last stays.
+
+    Sorting them would take as long as it saves LMDB.
+    """
 
     def __init__(self, items: Items) -> None:
-        pairs = {str(key): value for key, value in as_pairs(items)}
-        self._keys: Final = sorted(pairs)
-        self._values: Final[list[Value]] = [
-            value if type(value) is str else as_value(value)
-            for value in map(pairs.__getitem__, self._keys)
-        ]
-        self._plain = False
+        pairs = list(as_pairs(items))
+        self._keys: Final = [str(key) for key, _ in pairs]
+        self._values: Final = [value for _, value in pairs]
+        self._plain = set(map(type, self._values)) == {str}
         try:
             self._names: Final = list(map(str.encode, self._keys))
-            if set(map(type, self._values)) == {str}:
-                self._data = list(map(str.encode, cast("list[str]", self._values)))
-                self._plain = max(map(len, self._names)) + records.NUMBER.size < records.CUT_AT
+            if self._plain:
+                self._data = list(map(str.encode, self._values))
+                longest = max(map(len, self._names))
+                self._plain = records.NUMBER.size + longest < records.CUT_AT
         except UnicodeEncodeError:
-            # Says which it is.
             for key, value in zip(self._keys, self._values, strict=True):
                 as_text(key)
                 as_value(value)
             raise
+        if not self._plain:
+            self._values[:] = map(as_value, self._values)
 
     def rows(self, prefix: bytes) -> list[records.Raw]:
         if not self._plain:
-            return [
-                records.item(prefix, *pair) for pair in zip(self._keys, self._values, strict=True)
-            ]
+            pairs = zip(self._keys, self._values, strict=True)
+            return [records.item(prefix, *pair) for pair in pairs]
         # Without a loop in Python, for what most batches are.
         stored = list(map(prefix.__add__, self._names))
         bodies = list(map(b"s".__add__, self._data))
-        sums = map(records.pack_sum, map(_crc32c, map(add, bodies, stored)))
-        return list(zip(stored, map(add, sums, bodies), strict=True))
+        sums = map(records.pack_sum, map(_crc32c, map(add, stored, bodies)))
+        return list(zip(stored, map(add, bodies, sums), strict=True))
 
 
 def _recount(txn: Txn, entry: records.Entry, by: int) -> None:

@@ -19,10 +19,12 @@ from objstore.errors import CorruptionError
 from objstore.storage import Value
 from objstore.values import show
 
+from . import storages
+
 crc32c: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
 
 NUMBER: Final = Struct(">I")
-_SUM: Final = Struct(">I")
+_SUM: Final = Struct("<I")
 _LENGTH: Final = Struct(">I")
 _CONTAINER: Final = Struct(">IQ")
 _HEADER: Final = Struct(">8sII")
@@ -51,6 +53,11 @@ CUT_AT: Final = NUMBER.size + _LONGEST + 1
 
 pack_sum: Final = _SUM.pack
 
+SOUND: Final = 0x48674BC7
+"""The CRC-32C of anything with its own CRC-32C behind it, the lowest byte first."""
+
+TEXT: Final = ord("s")
+
 Raw = tuple[bytes, bytes]
 """A key and a record as LMDB has them."""
 
@@ -77,8 +84,8 @@ def stored_key(prefix: bytes, key: bytes) -> bytes:
 
 
 def sealed(stored: bytes, body: bytes) -> bytes:
-    """A record: the checksum of body and stored key, and the body."""
-    return _SUM.pack(crc32c(body + stored)) + body
+    """A record: the body, and the checksum of stored key and body."""
+    return body + pack_sum(crc32c(stored + body))
 
 
 def item(prefix: bytes, key: str, value: Value) -> Raw:
@@ -96,10 +103,9 @@ def item(prefix: bytes, key: str, value: Value) -> Raw:
 
 def opened(stored: bytes, record: bytes) -> bytes:
     """The body of a record. Raises ValueError where it is not what was written."""
-    body = record[_SUM.size :]
-    if len(record) <= _SUM.size or _SUM.unpack_from(record)[0] != crc32c(body + stored):
+    if len(record) <= _SUM.size or crc32c(stored + record) != SOUND:
         raise ValueError(f"the record of {show(stored)} is not what was written")
-    return body
+    return record[: -_SUM.size]
 
 
 def value_of(body: bytes) -> Value:
@@ -158,15 +164,26 @@ def span(prefix: bytes, low: str, high: str | None) -> tuple[bytes, bytes]:
 
 
 def items(
-    rows: Iterable[Raw], low: str, high: str | None, *, reverse: bool, file: str
+    rows: Iterable[Raw],
+    low: str,
+    high: str | None,
+    *,
+    reverse: bool,
+    file: str,
+    name: str = "",
+    size: int | None = None,
 ) -> Iterator[tuple[str, Value]]:
     """The items of stored rows in the order of their keys, every one verified.
 
-    Raises CorruptionError.
+    ``size`` is how many the container ``name`` has, where these are to be all of them. Raises
+    CorruptionError.
     """
     run: list[Raw] = []
     alike = b""
+    count = 0
+    check, sound = crc32c, SOUND
     for stored, record in rows:
+        count += 1
         if run and not stored.startswith(alike):
             yield from _sorted(run, low, high, reverse=reverse, file=file)
             run = []
@@ -175,11 +192,12 @@ def items(
             run.append((stored, record))
             continue
         # The same as opened and value_of, written out: calls would take as long as all the rest.
-        body = record[4:]
-        if _SUM.unpack_from(record)[0] != crc32c(body + stored):
+        if check(stored + record) != sound:
             raise corrupt(stored, file)
-        yield stored[4:].decode(), body[1:].decode() if body[0] == 115 else body[1:]
+        yield stored[4:].decode(), record[1:-4].decode() if record[0] == TEXT else record[1:-4]
     yield from _sorted(run, low, high, reverse=reverse, file=file)
+    if size is not None and count != size:
+        raise storages.miscounted(name, count, size, file)
 
 
 def _sorted(

@@ -37,6 +37,7 @@ class Work:
         self.writes = False
         """Whether it has the turn to write."""
         self.done: list[Step] = []
+        self.folder: Final = environment.folder
         self._environment: Final = environment
         self._wait: Final = wait
         self._process: Final = os.getpid()
@@ -159,21 +160,26 @@ def begin(environment: Environment, wait: float, *, write: bool = False) -> Txn:
             raise mapped(error, environment.folder) from error
 
 
-def chunks(
-    transaction: Callable[[], Txn], start: bytes, end: bytes, *, reverse: bool
-) -> Iterator[list[Raw]]:
-    """The rows from ``start`` on and before ``end``, bit by bit, as they may change meanwhile."""
-    while True:
-        rows = _fetch(transaction(), start, end, reverse=reverse)
-        if not rows:
-            return
+def chunks(work: Work, start: bytes, end: bytes, *, reverse: bool) -> Iterator[list[Raw]]:
+    """What a transaction sees from ``start`` on and before ``end``; it may change meanwhile."""
+    try:
+        while rows := _fetch(work.txn, start, end, reverse=reverse):
+            yield rows
+            if len(rows) < ROWS:
+                return
+            if reverse:
+                end = rows[-1][0]
+            else:
+                start = rows[-1][0] + b"\0"
+    except lmdb.Error as error:
+        raise mapped(error, work.folder) from error
+
+
+def chunks_of(txn: Txn, start: bytes, end: bytes) -> Iterator[list[Raw]]:
+    """The same of a transaction of LMDB's."""
+    while rows := _fetch(txn, start, end, reverse=False):
         yield rows
-        if len(rows) < ROWS:
-            return
-        if reverse:
-            end = rows[-1][0]
-        else:
-            start = rows[-1][0] + b"\0"
+        start = rows[-1][0] + b"\0"
 
 
 def _fetch(txn: Txn, start: bytes, end: bytes, *, reverse: bool) -> list[Raw]:

@@ -213,13 +213,21 @@ class SqliteStorage(Storage):
             raise storages.busy(self.path, self._wait)
 
     def _begun_writing(self) -> Link:
-        link = self._links.take(write=True)
-        try:
-            self._patiently(lambda: link.execute("BEGIN IMMEDIATE"))
-        except BaseException:
-            self._links.drop(link)
-            raise
-        return link
+        """A connection that may write, as soon as no other process does."""
+        begun: list[Link] = []
+
+        def begin() -> None:
+            link = self._links.take(write=True)
+            try:
+                link.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error:
+                # Not kept while this thread waits, so that the process can fork meanwhile.
+                self._links.give(link, write=True)
+                raise
+            begun.append(link)
+
+        self._patiently(begin)
+        return begun[0]
 
     def _patiently(self, step: Callable[[], object]) -> None:
         """Do a first step as soon as no other process is in its way."""
@@ -410,13 +418,33 @@ class SqliteStorage(Storage):
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
         name = str(key)
-        with self._reading() as link:
-            row = self._on_table(link, c_id, lambda table: get(link, table, name))
+        row = self._row(c_id, name)
         if row is None:
             raise storages.no_key(str(c_id), name)
-        if checksum(name, row[0]) != row[1]:
+        value, found = row
+        # The same as checksum, written out, as reads come by the million.
+        if type(value) is str:
+            if crc32c((name + value).encode()) != found:
+                raise self._corrupt(c_id, name)
+        elif checksum(name, value) != found:
             raise self._corrupt(c_id, name)
-        return row[0]
+        return value
+
+    def _row(self, c_id: object, name: str) -> tuple[Value, int] | None:
+        """An item's value and checksum; the same as by ``_reading``, in a third of the time."""
+        transaction = self._current()
+        if transaction is None:
+            link = self._links.take()
+        else:
+            link = transaction.link
+            transaction.has_read = True
+        try:
+            return self._on_table(link, c_id, lambda table: get(link, table, name))
+        except sqlite3.Error as error:
+            raise mapped(error, self.path) from error
+        finally:
+            if transaction is None:
+                self._links.give(link)
 
     def get_container_items(
         self, c_id: str, keys: Iterable[Any] | None = None
@@ -475,10 +503,10 @@ class SqliteStorage(Storage):
         # The same as checksum, written out: a call would take as long as all the rest.
         for key, value, found in rows:
             count += 1
-            if isinstance(value, str):
+            if type(value) is str:
                 if crc32c((key + value).encode()) != found:
                     raise self._corrupt(c_id, key)
-            elif ~crc32c(key.encode() + value) != found:
+            elif checksum(key, value) != found:
                 raise self._corrupt(c_id, key)
             yield key, value
         if size is not None and count != size:

@@ -50,7 +50,7 @@ _UNKNOWN: Final = sqlite3.SQLITE_IOERR_FSYNC
 
 
 class Link(sqlite3.Connection):
-    """A connection, used by whoever took it and nobody else; unlike its base, weakly referable."""
+    """A connection, used by whoever took it and nobody else."""
 
 
 def primary(error: sqlite3.Error) -> int:
@@ -107,11 +107,13 @@ class Links:
         self._idle: Final[tuple[list[Link], list[Link]]] = ([], [])
         """By whether they write: those that do never wait within SQLite, but for their turn."""
         self._gate = Lock()
-        """Held by whoever makes a connection, and during a fork. Guards _all."""
-        self._all: WeakSet[Link] = WeakSet()
-        self._held: WeakSet[Link] = WeakSet()
+        """Held by whoever makes a connection, and during a fork."""
+        # Sets, whose steps are one each as well. A link leaves _all when its closing is over, which
+        # takes locks too.
+        self._all: set[Link] = set()
+        self._held: set[Link] = set()
         self._through_fork: list[Link] = []
-        self.closed = False
+        self.closed = self._keeps_none = False
         _databases.add(self)
 
     def take(self, *, write: bool = False) -> Link:
@@ -123,7 +125,7 @@ class Links:
     def give(self, link: Link, *, write: bool = False) -> None:
         """Take back a connection that is in no transaction."""
         self._idle[write].append(link)
-        if self.closed:
+        if self._keeps_none:
             self._close_idle()
 
     def hold(self, link: Link) -> None:
@@ -139,27 +141,34 @@ class Links:
         try:
             link.execute("ROLLBACK")
         except sqlite3.Error:
-            _close(link)
+            self._close(link)
         else:
             self.give(link)
 
     def close(self) -> None:
         """Close all but what is within a call just now, which follows when that is over."""
-        self.closed = True
+        self.closed = self._keeps_none = True
         self._close_idle()
         for link in list(self._held):
-            _close(link)
+            self._close(link)
 
     def drop(self, link: Link) -> None:
         """Close a taken connection that something is wrong with, or that nobody will give back."""
         self.release(link)
-        _close(link)
+        self._close(link)
 
     def _close_idle(self) -> None:
         for idle in self._idle:
             while idle:
                 with suppress(IndexError):  # another thread was faster
-                    _close(idle.pop())
+                    self._close(idle.pop())
+
+    def _close(self, link: Link) -> None:
+        # SQLite rolls back what was not committed. What it could not move from the log into the
+        # database at this occasion stays in the log, durable: it is no error.
+        with suppress(sqlite3.Error):
+            link.close()
+        self._all.discard(link)
 
     def _make(self, write: bool) -> Link:
         with self._gate:
@@ -167,9 +176,11 @@ class Links:
                 raise storages.closed(self.path)
             _require_own(self.path)
             try:
-                link = connect(self.path, readonly=self._readonly, wait=0 if write else _READ_WAIT)
+                link = connect(self.path, readonly=self._readonly)
                 link.execute(f"PRAGMA synchronous = {self._synchronous}")
                 link.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
+                if write:
+                    link.execute("PRAGMA busy_timeout = 0")
             except sqlite3.Error as error:
                 raise mapped(error, self.path) from error
             self._all.add(link)
@@ -179,20 +190,21 @@ class Links:
 
     def before_fork(self) -> None:
         self._gate.acquire()
+        self._keeps_none = True  # or another thread would take what it gives, again and again
         end = time.monotonic() + _FORK_WAIT
         self._close_idle()
         while self._under_way() and time.monotonic() < end:
             time.sleep(0.0005)
             self._close_idle()
         # Kept, as their last reference may go in the child, where they must not be closed.
-        self._through_fork = [link for link in self._all if not _is_closed(link)]
+        self._through_fork = list(self._all)
 
     def _under_way(self) -> bool:
-        held = set(self._held)
-        return any(link not in held and not _is_closed(link) for link in self._all)
+        return bool(self._all - self._held)
 
     def after_fork_in_parent(self) -> None:
         self._through_fork = []
+        self._keeps_none = self.closed
         self._gate.release()
 
     def after_fork_in_child(self) -> None:
@@ -202,7 +214,8 @@ class Links:
             if found is not None:
                 _foreign.add((found.st_dev, found.st_ino))
         self._through_fork = []
-        self._all, self._held = WeakSet(), WeakSet()
+        self._keeps_none = self.closed
+        self._all, self._held = set(), set()
         for idle in self._idle:
             idle.clear()
         self._gate = Lock()
@@ -216,7 +229,7 @@ _inherited: Final[list[Link]] = []
 _foreign: Final[set[tuple[int, int]]] = set()
 
 
-def connect(path: str, *, readonly: bool = False, wait: float = _READ_WAIT) -> Link:
+def connect(path: str, *, readonly: bool = False) -> Link:
     """A connection to the database at ``path``, which is there. Raises sqlite3.Error."""
     mode = "ro" if readonly else "rw"
     if _is_at_rest(path):
@@ -224,7 +237,7 @@ def connect(path: str, *, readonly: bool = False, wait: float = _READ_WAIT) -> L
     return sqlite3.connect(
         f"file:{quote(path)}?mode={mode}",
         uri=True,
-        timeout=wait,
+        timeout=_READ_WAIT,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_STATEMENTS,
@@ -251,21 +264,6 @@ def _require_own(path: str) -> None:
             f"{path} cannot be used in this process: it was forked in the middle of a transaction "
             "or an iteration; fork before it or after it"
         )
-
-
-def _close(link: Link) -> None:
-    # SQLite rolls back what was not committed. What it could not move from the log into the
-    # database at this occasion stays in the log, durable: it is no error.
-    with suppress(sqlite3.Error):
-        link.close()
-
-
-def _is_closed(link: Link) -> bool:
-    try:
-        link.total_changes  # noqa: B018 - the cheapest use of a connection
-    except sqlite3.ProgrammingError:
-        return True
-    return False
 
 
 _fork: Final = Lock()

@@ -144,14 +144,16 @@ class CommitLog:
         self._require_open()
         return self._writer
 
-    def sync(self, position: Position) -> None:
+    def sync(self, position: Position | None = None) -> None:
         """Return once all up to ``position``, which ``Writer.append`` gave, is on the disk.
 
-        Threads that wait at the same time share one sync. Raises BackingError where the disk does
+        None is the newest that this handle has seen.         Threads that wait at the same time share one sync. Raises BackingError where the disk does
         not confirm; then nothing is known of it any more, and this handle appends no more.
         """
         view = self._view()
-        while view is not None and self._files.sync and not view.is_synced(position):
+        if view is not None and position is None:
+            position = view.reached()[1]
+        while view is not None and position and self._files.sync and not view.is_synced(position):
             self._certainty.require()
             self._group.join(self._sync)
 

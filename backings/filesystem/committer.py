@@ -336,8 +336,7 @@ class Committer:
             return 0
         self.checkpoint()
         with self._ledger.log.writing() as writer:
-            self._catch_up(writer, self._ledger.strangers())
-            self._apply(writer)
+            self._apply_all(writer)
             if self.pending.units or self._ledger.strangers():
                 files = ", ".join(sorted([*self.pending.units, *self._ledger.strangers()]))
                 raise TransactionError(f"these files are amid being written: {files}")
@@ -367,13 +366,20 @@ class Committer:
         self._dirty_all()
         self.checkpoint()
         with self._ledger.log.writing() as writer:
-            self._catch_up(writer, self._ledger.strangers())
-            self._apply(writer)
+            self._apply_all(writer)
             if self.pending.units or self._ledger.strangers():
                 return
             self.checkpoint()
             self._ledger.save()
             writer.finish()
+
+    def _apply_all(self, writer: Writer) -> None:
+        """Write the files of all commits, those included whose makers wait for the disk now."""
+        self._catch_up(writer, self._ledger.strangers())
+        self._ledger.log.sync()
+        for due in self.pending.units.values():
+            self.pending.confirm(due)
+        self._apply(writer)
 
     def _dirty_all(self) -> None:
         """Have the files of others' commits synced too: whoever made them may be gone."""

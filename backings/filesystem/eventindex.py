@@ -188,16 +188,21 @@ class EventIndex:
         self._last = start, payload
 
     @property
+    def _in_runs(self) -> int:
+        """How many events are in runs."""
+        return self._runs[-1].last if self._runs else 0
+
+    @property
     def is_full(self) -> bool:
         """Whether it is time for ``roll``."""
-        return len(self._keys) >= _FULL
+        return self.count - self._in_runs >= _FULL
 
     def roll(self) -> None:
         """Make a run of what is held in the dict. All of it has to be on the disk."""
         if self._last is None:
             return
         pairs = sorted(_pairs(self._keys))
-        first = self._runs[-1].last + 1 if self._runs else 1
+        first = self._in_runs + 1
         keys, places = array("Q", [k for k, _ in pairs]), array("Q", [p for _, p in pairs])
         run = Run(
             first,
