@@ -225,11 +225,11 @@ class Chain:
             text = line[: events.text_end(line)] + b"}"
             if "canonical" in said:
                 text = self._recanonical(text, event, position + 1)
-            made = sha256(digest + text)
-            if made.hexdigest() != said.get("hash") or said["position"] != position + 1:
+            made = sha256(digest + text).digest()
+            if made.hex() != said.get("hash") or said["position"] != position + 1:
                 self.head = Head(position, digest.hex())
                 raise self._bad(event, position + 1, said)
-            digest = made.digest()
+            digest = made
             if self._keys is not None:
                 self._check_signature(event, position + 1, digest)
             position += 1

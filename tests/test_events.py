@@ -16,7 +16,7 @@ import orjson
 import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 import objstore
 from objstore import Dict, event, schemas, sealing
@@ -163,6 +163,12 @@ data = st.recursive(
 
 
 @given(value=data)
+@example(1e16)
+@example(1e22)
+@example(1e-7)
+@example(5e-324)
+@example([2**53 - 1, -0.0])
+@example({"\U0001f600": 1, "\uffff": 2})
 @settings(deadline=None, max_examples=300)
 def test_what_is_hashed_is_the_form_of_rfc_8785(value: Any) -> None:
     made = Event("t", value, author="\u20ac", version=2)
