@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import objstore
-from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.engine import Engine
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("objstore.backings.filesystem.documents._PAUSE", 3)
+    monkeypatch.setattr("objstore.backings.filesystem.engine._PAUSE", 3)
     return tmp_path / "data"
 
 
@@ -29,7 +29,7 @@ def count(folder: Path, times: int) -> None:
 
 
 def test_13_after_so_many_commits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FilesystemDocuments, "switch_commits", 4)
+    monkeypatch.setattr(Engine, "switch_commits", 4)
     count(folder, 13)
     assert logs(folder) == [
         "00000001-a.log",
@@ -41,7 +41,7 @@ def test_13_after_so_many_commits(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_13_after_so_many_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FilesystemDocuments, "switch_bytes", 1000)
+    monkeypatch.setattr(Engine, "switch_bytes", 1000)
     count(folder, 13)
     assert 1 < len(logs(folder)) < 6
 
@@ -49,7 +49,7 @@ def test_13_after_so_many_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_snapshot_that_fails_is_tried_again_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(FilesystemDocuments, "switch_commits", 4)
+    monkeypatch.setattr(Engine, "switch_commits", 4)
     with objstore.open(folder) as store:
         store["other"] = {"n": 1}
         monkeypatch.setattr("objstore.backings.filesystem.committer.Committer.switch", _refuse)

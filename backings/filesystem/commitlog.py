@@ -147,8 +147,9 @@ class CommitLog:
     def sync(self, position: Position | None = None) -> None:
         """Return once all up to ``position``, which ``Writer.append`` gave, is on the disk.
 
-        None is the newest that this handle has seen.         Threads that wait at the same time share one sync. Raises BackingError where the disk does
-        not confirm; then nothing is known of it any more, and this handle appends no more.
+        None is the newest that this handle has seen. Threads that wait at the same time share one
+        sync. Raises BackingError where the disk does not confirm; then nothing is known of it any
+        more, and this handle appends no more.
         """
         view = self._view()
         if view is not None and position is None:

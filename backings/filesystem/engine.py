@@ -1,0 +1,384 @@
+"""The engine: what a store has beside its files, from the first commit on."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+from typing import Any, Final, cast
+
+from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay
+from objstore.errors import (
+    BackingError,
+    CommitNotFoundError,
+    CommitNumberError,
+    ConflictError,
+    HistoryGone,
+    KeyNameError,
+    KeyNotFoundError,
+    LayoutError,
+    ScopeNotFoundError,
+    TransactionError,
+)
+from objstore.pointer import join, split
+from objstore.retention import Retention
+from objstore.values import JSON, MISSING, Missing, same, show
+
+from . import jsonline
+from .committer import Committer
+from .compacting import Compaction
+from .heads import SCOPED_FILE
+from .io import signature
+from .ledger import Ledger, Revision, Trace
+from .logfiles import includes
+from .pins import Pins
+from .plan import Planner
+from .reading import Reading
+from .record import NO_FILE, Said
+from .settling import State
+from .stamps import Stamp
+
+_logger: Final = logging.getLogger(__name__)
+
+_PAUSE: Final = 1000
+"""How many commits there are between two snapshots at the least."""
+
+
+class Engine:
+    """The log of one store and all that it is for. Safe between threads."""
+
+    switch_bytes = 64 << 20
+    """How long a file of the log grows, before a commit ends it and takes a snapshot."""
+
+    switch_commits = 200_000
+    """How many commits it takes at the most."""
+
+    def __init__(self, reading: Reading, *, lazy: bool) -> None:
+        files = reading.files
+        self._reading: Final = reading
+        self.ledger: Final = Ledger(files)
+        self.committer: Final = Committer(
+            files, reading.places, reading.tree, self.ledger, lazy=lazy
+        )
+        self._pending: Final = self.committer.pending
+        self.pins: Final = Pins(files, self.ledger)
+        self._compaction: Final = Compaction(files, self.ledger, self.pins)
+        self._switching: Final = Lock()
+        self._switch_failed = 0  # guarded by _switching
+
+    def refresh(self) -> int:
+        """See what other processes have committed, and tell who listens; the newest commit."""
+        head = self.ledger.refresh()
+        self.committer.teller.tell(head)
+        return head
+
+    # Where files are behind
+
+    def load(self, unit: str) -> Loaded | None:
+        """What a unit is where its file is behind; None where the file is right."""
+        later = self._superseded(unit) if self._pending.units else None
+        if later is not None:
+            return later
+        due = self._pending.shown(unit)
+        if due is not None:
+            return Loaded(due.new, None if due.new is MISSING else due.stamp)
+        traces = self.ledger.strange(unit)
+        return self._through_log(unit, traces) if traces else None
+
+    def look(self, path: str, known: Stamp | None, *, sure: bool) -> Loaded | Directory | None:
+        """The same, of which the stamp alone counts; DIRECTORY where one is about to be made."""
+        if self._pending.units:
+            later = self._superseded(path, known)
+            if later is not None:
+                return later
+            due = self._pending.shown(path)
+            if due is not None:
+                return Loaded(due.new, None if due.new is MISSING else due.stamp)
+            if self._is_above_due(path):
+                return DIRECTORY
+        traces = self.ledger.strange(path)
+        if not traces:
+            return None
+        # A file that is as it was may be behind: whoever commits writes it after the log.
+        fresh = known is not None and known.through >= traces[-1].number
+        if known is not None and fresh and self.is_still(path, known, sure=sure):
+            return Loaded(None, known)
+        return self._through_log(path, traces)
+
+    def is_still(self, path: str, known: Stamp, *, sure: bool) -> bool:
+        """Whether a unit is the version that a stamp stands for."""
+        if known.through and self.ledger.changed(path) > known.through:
+            return False
+        return self._reading.is_still(known, sure=sure)
+
+    def _through_log(self, unit: str, traces: Sequence[Trace]) -> Loaded | None:
+        """What the log says of a unit whose file is behind; None where the file is right."""
+        verdict = self.committer.settling.judge(unit, traces)
+        if verdict.state in (State.BEHIND, State.TORN):
+            value = self.ledger.newest(unit)
+            if value is MISSING:
+                return Loaded(MISSING, None)
+            content = verdict.content
+            path = self._reading.places.at(unit).files[0] if content is None else content.path
+            stamp = Stamp(path, None, None if content is None else signature(content.status))
+            stamp.through = traces[-1].number
+            return Loaded(value, stamp)
+        if verdict.state is State.SAME:
+            self.ledger.settle(unit)
+        return None
+
+    def _superseded(self, unit: str, known: Stamp | None = None) -> Loaded | None:
+        """What others have committed to a unit since what is due here, which will not be written.
+
+        Its stamp is ``known`` if that is of the same commit.
+        """
+        due, number = self._pending.units.get(unit), self.ledger.changed(unit)
+        if due is None or number <= due.number:
+            return None
+        value = self.ledger.newest(unit)
+        if value is MISSING:
+            return Loaded(MISSING, None)
+        if known is not None and known.through == number:
+            return Loaded(value, known)
+        stamp = Stamp(due.path, None, None)
+        stamp.through = number
+        return Loaded(value, stamp)
+
+    def _is_above_due(self, path: str) -> bool:
+        below = path + "/"
+        shown = ((unit, self._pending.shown(unit)) for unit in list(self._pending.units))
+        return any(
+            due is not None and due.new is not MISSING and unit.startswith(below)
+            for unit, due in shown
+        )
+
+    def correct_keys(self, path: str, keys: dict[str, None]) -> None:
+        """Have the keys be those of the newest commit where files are behind."""
+        below = path + "/"
+        units = [*self._pending.units, *self.ledger.strangers()]
+        for unit in units:
+            if unit.startswith(below):
+                first, *deeper = split(unit[len(path) :])
+                if self._is_there(unit):
+                    keys[first] = None
+                elif not deeper:
+                    keys.pop(first, None)
+
+    def _is_there(self, unit: str) -> bool:
+        found = self.load(unit)
+        if found is not None:
+            return found.value is not MISSING
+        return self._reading.look(unit) is not None
+
+    # The past
+
+    def load_at(self, unit: str, at: int) -> Loaded | None:
+        """A unit after a past commit; None where no commit has ever touched it."""
+        self.require(at)
+        if self.ledger.head(unit) is None:
+            return None
+        value = self.ledger.value(unit, at)
+        if value is MISSING:
+            if self.keys_at(unit, at):
+                reason = f"{unit} was a directory after commit {at}"
+                raise LayoutError(errno.EISDIR, reason, unit)
+            return Loaded(MISSING, None)
+        stamp = Stamp(self._reading.places.at(unit).files[0], None, None)
+        stamp.through = at  # so that no commit takes it for the newest
+        return Loaded(value, stamp)
+
+    def keys_at(self, path: str, at: int) -> dict[str, None]:
+        """The keys of a directory after a past commit."""
+        self.require(at)
+        if self.ledger.head(path) is not None and self.ledger.value(path, at) is not MISSING:
+            reason = f"{path} was a file after commit {at}"
+            raise LayoutError(errno.ENOTDIR, reason, path)
+        is_folder = self._reading.look(path) is DIRECTORY
+        keys = dict.fromkeys(self._reading.keys(path) if is_folder else ())
+        below = path + "/"
+        depth = len(split(path))
+        there: dict[str, bool] = {}
+        for unit in self.ledger.units():
+            if unit.startswith(below) and self._has_place(unit):
+                first = split(unit)[depth]
+                is_there = self.ledger.value(unit, at) is not MISSING
+                there[first] = there.get(first, False) or is_there
+        for first, is_there in there.items():
+            if is_there:
+                keys[first] = None
+            elif first in keys and not self._has_unknown(join(path, first)):
+                del keys[first]
+        return keys
+
+    def _has_place(self, unit: str) -> bool:
+        """Whether the layout has a place for what was committed, perhaps by another layout."""
+        try:
+            return bool(self._reading.places.at(unit).files)
+        except (KeyNameError, KeyNotFoundError):
+            return False
+
+    def _has_unknown(self, path: str) -> bool:
+        """Whether something is at or below a path that no commit has ever touched."""
+        if self.ledger.head(path) is not None or self._reading.look(path) is not DIRECTORY:
+            return False
+        for key in self._reading.keys(path):
+            below = join(path, key)
+            if self._reading.look(below) is DIRECTORY:
+                if self._has_unknown(below):
+                    return True
+            elif self.ledger.head(below) is None:
+                return True
+        return False
+
+    def require(self, number: int) -> None:
+        """Raise the error of a commit that cannot be read."""
+        if number < 0:
+            raise CommitNumberError(f"a commit's number is 0 or greater, not {number}")
+        head = self.ledger.refresh()
+        if number > head:
+            raise CommitNotFoundError(f"commit {number} is yet to come; the newest is {head}")
+        removed = self.ledger.log.removed()
+        if number and includes(removed, number):
+            raise HistoryGone(f"commit {number} was removed by compaction")
+
+    # Committing
+
+    def commit(self, changes: Sequence[Change], said: Said, match: Mapping[str, Any]) -> Commit:
+        """Make a commit of the changes. ``said`` is the record without its entries."""
+        if said.scope is None:
+            units = [path for path, stamp in match.items() if not isinstance(stamp, tuple)]
+            check = partial(self._check, match)
+            commit = self.committer.commit(changes, said, check, units)
+        else:
+            scoped = partial(self._scoped, said.scope, changes, match)
+            commit = self.committer.enter(said, scoped)
+        self._switch_in_time(commit.number)
+        return commit
+
+    def delete_scope(self, said: Said, scope: str) -> Commit:
+        """Delete a scope. Raises ScopeNotFoundError."""
+
+        def back(_: Planner) -> Sequence[Revision]:
+            there = self.ledger.overlays().get(scope)
+            if there is None:
+                raise ScopeNotFoundError(f"there is no scope {show(scope)}")
+            changes = (
+                Change(unit, overlay.value, self._outside(unit), overlay.stamp)
+                for unit, overlay in there.items()
+            )
+            return [self._scoped_change(one, there[one.unit]) for one in changes]
+
+        return self.committer.enter(said, back)
+
+    def _check(self, match: Mapping[str, Any], planner: Planner) -> None:
+        """Raise ConflictError where something is not as ``match`` says. Under the lock."""
+        for path, expected in match.items():
+            if isinstance(expected, tuple):
+                if self.keys(path) != sorted(cast("tuple[str, ...]", expected)):
+                    raise ConflictError(
+                        f"the keys of {path or '/'} have changed since they were listed",
+                        pointer=path,
+                        base=MISSING,
+                        ours=MISSING,
+                        theirs=MISSING,
+                    )
+            else:
+                planner.require(path, expected)
+
+    def _scoped(
+        self,
+        scope: str,
+        changes: Sequence[Change],
+        match: Mapping[str, Any],
+        planner: Planner,
+    ) -> Sequence[Revision]:
+        """The changes of a scope, as they are entered. Under the lock."""
+        self._check(match, planner)
+        there = self.ledger.overlays().get(scope, {})
+        made = [self._scoped_change(change, there.get(change.unit)) for change in changes]
+        return [one for one in made if one.change.new is not one.change.old]
+
+    def _scoped_change(self, change: Change, there: Overlay | None) -> Revision:
+        if change.stamp != (None if there is None else there.stamp):
+            raise ConflictError(
+                f"{change.unit} was changed by somebody else in this scope since it was read",
+                pointer=change.unit,
+                base=change.old,
+                ours=change.new,
+                theirs=MISSING if there is None else there.value,
+            )
+        before = NO_FILE if change.old is MISSING else None
+        text = None if change.old is MISSING else jsonline.dump(change.old)
+        outside = self._outside(change.unit)
+        known = change.old if there is None else there.base
+        base = None if same(outside, known) else () if outside is MISSING else (outside,)
+        anew = there is not None and not same(change.old, there.value)
+        return Revision(change, before, None, SCOPED_FILE, lambda: text, base, anew)
+
+    def _outside(self, unit: str) -> JSON | Missing:
+        """What a unit is to a scope that has not changed it: nothing where a directory is."""
+        try:
+            return (self.load(unit) or self._reading.load(unit)).value
+        except LayoutError:
+            return MISSING
+
+    def keys(self, path: str) -> list[str]:
+        """The keys of a directory as of the newest commit, with what was made outside since."""
+        keys = dict.fromkeys(self._reading.keys(path))
+        self.correct_keys(path, keys)
+        return sorted(keys)
+
+    # Snapshots and compaction
+
+    def switch(self) -> int:
+        """Take a snapshot. Raises TransactionError while another is taken."""
+        with self._alone("a snapshot is being taken already"):
+            return self.committer.switch()
+
+    def compact(self, retention: Retention) -> list[int]:
+        """Remove the commits that need not stay; the numbers of those. Raises as ``switch``."""
+        with self._alone("the log is being compacted, or a snapshot taken, already"):
+            self.committer.switch()
+            return self._compaction.run(retention)
+
+    def pin(self, number: int) -> None:
+        """Keep a commit from compaction."""
+        self.require(number)
+        if not number:
+            raise CommitNumberError("no commit has the number 0")
+        self.pins.change(lambda pins: pins | {number})
+
+    def unpin(self, number: int) -> None:
+        self.pins.change(lambda pins: pins - {number})
+
+    def _switch_in_time(self, number: int) -> None:
+        """After a commit: begin another file of the log if this one has grown long.
+
+        Whoever finds it so does it; commits of others go on until its last step.
+        """
+        log = self.ledger.log
+        commits = number - max(log.begins_after, self._switch_failed)
+        if commits < self.switch_commits and (log.end < self.switch_bytes or commits < _PAUSE):
+            return
+        if self._switching.acquire(blocking=False):
+            try:
+                self.committer.switch()
+            except (BackingError, TransactionError) as error:
+                # The commit stands. A later one tries again.
+                self._switch_failed = number
+                _logger.warning("no snapshot could be taken: %s", error)
+            finally:
+                self._switching.release()
+
+    @contextmanager
+    def _alone(self, otherwise: str) -> Generator[None]:
+        """Do what is not done twice at once. Raises TransactionError."""
+        if not self._switching.acquire(blocking=False):
+            raise TransactionError(otherwise)
+        try:
+            yield
+        finally:
+            self._switching.release()
