@@ -10,7 +10,6 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise, repeat
-from operator import or_
 from struct import Struct
 from typing import Any, Final, Literal, NamedTuple, cast
 from uuid import UUID
@@ -100,7 +99,8 @@ class ColdKeys(Sequence[str]):
         return self._count
 
     def __getitem__(self, at: Any) -> Any:
-        return self.load()[at]
+        keys: Any = self.load()
+        return keys[at]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.load())
@@ -259,14 +259,14 @@ def locations(operation: Operation, slot: int, offset: int) -> Iterable[int]:
         found: Iterable[int] = range(first, first + each * len(operation.keys), each)
     else:
         found = accumulate(map(step.__add__, map((2).__mul__, lengths)), initial=first)
-    return found if len(kinds) == 1 else map(or_, found, kinds)
+    return found if len(kinds) == 1 else map(int.__or__, found, kinds)
 
 
 def hinted_locations(operation: Operation, slot: int) -> Iterable[int]:
     """The same for a Put of a hint, which has the offsets themselves."""
     base = slot << SLOT_SHIFT
     found = map(base.__add__, map((2).__mul__, each(operation.lengths, len(operation.keys))))
-    return map(or_, found, each(operation.kinds, len(operation.keys)))
+    return map(int.__or__, found, each(operation.kinds, len(operation.keys)))
 
 
 def values_length(operation: Operation) -> int:

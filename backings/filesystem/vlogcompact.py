@@ -132,7 +132,8 @@ def _merge(
     except BaseException:
         # The list may have been replaced all the same.
         found = vloglist.read(files)
-        known = set() if found is None else {listed.id for listed in found.files}
+        listed_files = () if found is None else found.files
+        known = {listed.id for listed in listed_files}
         _remove(files, [one.listed.id for one in made if one.listed.id not in known])
         raise
     _remove(files, [listed.id for listed, _ in run])

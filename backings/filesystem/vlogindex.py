@@ -11,7 +11,6 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
-from operator import rshift
 from threading import RLock
 from typing import Any, Final, cast
 from weakref import ReferenceType, finalize, ref
@@ -370,7 +369,7 @@ class Index:
         with self.guard:
             counts: Counter[int] = Counter()
             for table in self.names.values():
-                counts.update(map(rshift, table.at.values(), repeat(SLOT_SHIFT)))
+                counts.update(map(int.__rshift__, table.at.values(), repeat(SLOT_SHIFT)))
             return counts
 
     def _changing_names(self) -> dict[str, Table]:
