@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
@@ -109,7 +110,11 @@ def open(
 def _maker(url: str) -> Callable[..., Documents]:
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else "file"
-    target = _OWN.get(scheme) or _installed(scheme)
+    return _named(_OWN.get(scheme) or _installed(scheme))
+
+
+@cache
+def _named(target: str) -> Callable[..., Documents]:
     module, _, name = target.partition(":")
     return cast("Callable[..., Documents]", getattr(import_module(module), name))
 

@@ -28,13 +28,15 @@ Extra = Literal["allow", "forbid"]
 
 
 class _ClassInfo:
-    """A class's ``Info``, made when first asked for: annotations may name classes defined later."""
+    """A class's ``Info``, made when first asked for: annotations may name classes defined later.
+
+    It then stands in this one's place, as it is asked for a dozen times a file that is read.
+    """
 
     def __get__(self, instance: object, cls: type[Object]) -> Info:
-        info = vars(cls).get("_own_info")
-        if info is None:
-            info = cls._own_info = cls._make_info()
-        return cast(Info, info)
+        info = cls._make_info()
+        type.__setattr__(cls, "_info", info)
+        return info
 
 
 class _ClassSchema:
@@ -58,7 +60,6 @@ class Object:
     _declares: ClassVar[Mapping[str, Any]] = {}
     _defaults: ClassVar[Mapping[str, Any]] = {}
     _locals: ClassVar[Mapping[str, Any] | None] = None
-    _own_info: ClassVar[Info | None] = None
     _own_schema: ClassVar[Any] = None
     _given_schema: ClassVar[Any] = None
     _info: ClassVar[_ClassInfo] = _ClassInfo()
@@ -68,7 +69,7 @@ class Object:
 
     def __init_subclass__(cls, *, extra: Extra | None = None, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        cls._own_info = cls._own_schema = None
+        cls._info, cls._own_schema = _ClassInfo(), None
         if extra is not None:
             if extra not in ("allow", "forbid"):
                 raise TypeError(f'extra is "allow" or "forbid", not {extra!r}')

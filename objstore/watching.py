@@ -166,6 +166,8 @@ class Watching(Host):
         end, self._end_watch = self._end_watch, None
         if end is not None:
             end()
+        if self._teller is None and not self._feeds:
+            return
         with self._feeds_lock:
             teller, feeds = self._teller, list(self._feeds)
         if teller is not None:

@@ -108,7 +108,7 @@ class Tree:
 
     def content_at(self, path: str) -> Content | None:
         """The bytes of the file at a path that a place gave before."""
-        self.check_inside(os.path.dirname(path))
+        self.check_inside(path.rpartition("/")[0])
         return self._content(path)
 
     def target(self, path: str) -> str:
@@ -133,7 +133,7 @@ class Tree:
             if found is not None and stat.S_ISLNK(found.st_mode):
                 self._resolve(folder)
                 break
-            path = os.path.dirname(path)
+            path = path.rpartition("/")[0]
         self._checked.add(folder)
 
     def _not_a_file(self, path: str, status: os.stat_result) -> LayoutError:
