@@ -116,13 +116,16 @@ class Transaction:
         host = self._host
         with host.lock:
             self._require_running()
-            view = self._views.get(unit)
-            if view is None or self._frozen:
-                self._require_thawed()
+            if self._frozen:
+                raise ReadOnlyError("nothing can be changed in a snapshot view")
+            if unit not in self._views:
                 host._require_writable()
-                self._pin(unit, self.contents(unit))
-                view = self._views[unit]
-            return view
+                base = self.contents(unit)
+                if unit not in self._views:  # nor did that pin a past
+                    self._views[unit] = View(unit, base)
+                    unit.drafts += 1
+                    unit.clear_mirrors()
+            return self._views[unit]
 
     def contents(self, unit: Unit) -> JSON | Missing:
         """The committed contents that this transaction starts from, fit for the schema or not."""
@@ -178,10 +181,6 @@ class Transaction:
             yield
         finally:
             self._frozen -= 1
-
-    def _require_thawed(self) -> None:
-        if self._frozen:
-            raise ReadOnlyError("nothing can be changed in a snapshot view")
 
     def _require_running(self) -> None:
         if self._state != "running":
