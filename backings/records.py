@@ -11,7 +11,7 @@ from objstore import event as events
 from objstore import sealing
 from objstore.errors import ClosedError
 from objstore.event import Event
-from objstore.keeper import Place, RecordKeeper, merge, missing
+from objstore.keeper import Place, RecordKeeper, Stored, missing
 from objstore.sealing import EMPTY, Head, Signer
 
 _SOME: Final = 256
@@ -35,7 +35,7 @@ class MemoryRecordKeeper(RecordKeeper):
         *,
         expect: UUID | int | None = None,
         signer: Signer | None = None,
-    ) -> list[Event]:
+    ) -> Sequence[Event]:
         with self._guard:
             batch = sealing.batch(added, self.head(), self._find, signer)
             if batch.lines:
@@ -46,7 +46,7 @@ class MemoryRecordKeeper(RecordKeeper):
                 self._uuids.append(uuid)
                 self._places[uuid] = len(self._lines)
             self._head = batch.head
-        return merge(batch.stored, batch.lines)
+        return Stored(batch.stored, batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
         found = self._find(uuid_)

@@ -15,7 +15,7 @@ from objstore.errors import (
     KeyNotFoundError,
 )
 from objstore.event import Event
-from objstore.keeper import Place, RecordKeeper, merge, missing
+from objstore.keeper import Place, RecordKeeper, Stored, missing
 from objstore.sealing import EMPTY, Head, Signer
 from objstore.storage import Storage, Value
 
@@ -54,7 +54,7 @@ class StorageRecordKeeper(RecordKeeper):
         *,
         expect: UUID | int | None = None,
         signer: Signer | None = None,
-    ) -> list[Event]:
+    ) -> Sequence[Event]:
         self._require_open()
         with self._storage.transaction():
             tail = self._tail()
@@ -62,7 +62,7 @@ class StorageRecordKeeper(RecordKeeper):
             if batch.lines:
                 sealing.check_expected(expect, tail.head, tail.uuid)
                 self._store(batch.lines, tail.head.position)
-        return merge(batch.stored, batch.lines)
+        return Stored(batch.stored, batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
         found = self._find(uuid_)

@@ -21,7 +21,7 @@ from .event import Event
 from .keeper import Place, Progress, RecordKeeper
 from .sealing import Chain, Head, PublicKey, Signer
 from .subscription import Subscription
-from .values import JSON
+from .values import JSON, show
 
 __all__ = ["EventLog"]
 
@@ -68,19 +68,24 @@ class EventLog:
 
     def extend(
         self, added: Iterable[Event | tuple[str, JSON]], *, expect: UUID | int | None = None
-    ) -> list[Event]:
+    ) -> Sequence[Event]:
         """Append events, or pairs of type and data, in order and with one sync: all or none.
 
-        Raises as ``append`` does.
+        In seed 000's tree they are added one after another. Raises as ``append`` does.
         """
-        now, version = events.now(), self._types.version
-        made = [
-            one if isinstance(one, Event) else events.new(*one, None, version(one[0]), now)
-            for one in added
-        ]
-        return self._extend(made, expect)
+        now = events.now()
+        return self._extend([self._as_event(one, now) for one in added], expect)
 
-    def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> list[Event]:
+    def _as_event(self, one: Event | tuple[str, JSON], now: str) -> Event:
+        if isinstance(one, Event):
+            return one
+        given: object = one
+        if not isinstance(given, tuple) or len(one) != 2:
+            raise TypeError(f"expected an Event, or a pair of type and data, not {show(given)}")
+        type, data = one
+        return events.new(type, data, None, self._types.version(type), now)
+
+    def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> Sequence[Event]:
         if not added:
             return []
         self._types.validate(added)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final, overload
 from uuid import UUID
 
 from . import event as events
@@ -32,7 +33,7 @@ class RecordKeeper(ABC):
         *,
         expect: UUID | int | None = None,
         signer: Signer | None = None,
-    ) -> list[Event]:
+    ) -> Sequence[Event]:
         """Add events in their order, all or none; they come back as they are stored.
 
         One that the log has already, by its UUID, is not added again, and comes back as it is
@@ -108,10 +109,30 @@ def missing(uuid: UUID) -> EventNotFoundError:
     return EventNotFoundError(f"there is no event {uuid}")
 
 
-def merge(stored: Sequence[Event | None], lines: Sequence[bytes]) -> list[Event]:
-    """The events that were given, as they are stored now: new ones from their lines."""
-    fresh = iter(events.decode_all(events.join(lines)) if lines else ())
-    return [next(fresh) if one is None else one for one in stored]
+class Stored(Sequence[Event]):
+    """The events of one call as they are stored; decoded when they are looked at, as few are."""
+
+    def __init__(self, stored: Sequence[Event | None], lines: Sequence[bytes]) -> None:
+        fresh = iter(lines)
+        self._kept: Final = [next(fresh) if one is None else one for one in stored]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        found = self._kept[index]
+        return [*map(_decoded, found)] if isinstance(found, list) else _decoded(found)
+
+    def __repr__(self) -> str:
+        return repr(self[:])
+
+
+def _decoded(kept: Event | bytes) -> Event:
+    return kept if isinstance(kept, Event) else events.decode_all(kept)[0]
 
 
 Progress = Callable[[int, int], object]

@@ -189,7 +189,7 @@ def test_lines_are_found_without_parsing(values: list[Any]) -> None:
     kept = [line for some in keeper.lines() for line in some]
     batch = event.join(kept)
     assert event.split(batch) == kept
-    assert event.decode_all(batch) == stored
+    assert event.decode_all(batch) == list(stored)
     for one, line in zip(stored, kept, strict=True):
         assert event.uuid_in(line).decode() == str(one.uuid)
         assert event.position_in(line) == one.position
@@ -265,6 +265,13 @@ def test_signatures() -> None:
     for line in lines(signed):
         schema: Any = jsonschema.Draft202012Validator(schemas.load("event"))
         schema.validate(json.loads(line))
+
+
+@pytest.mark.parametrize("one", ["person-added", ("person-added",), ("a", 1, 2), 3])
+def test_what_extend_does_not_take(log: EventLog, one: Any) -> None:
+    with pytest.raises(TypeError, match="expected an Event, or a pair of type and data, not"):
+        log.extend([("good", 1), one])
+    assert len(log) == 0
 
 
 # Types

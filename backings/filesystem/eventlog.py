@@ -17,7 +17,7 @@ from objstore import sealing
 from objstore.errors import CorruptionError, ReadOnlyError
 from objstore.event import Event
 from objstore.eventlog import EventLog
-from objstore.keeper import Place, RecordKeeper, merge, missing
+from objstore.keeper import Place, RecordKeeper, Stored, missing
 from objstore.sealing import EMPTY, Head, Signer
 
 from . import eventread, frames, names
@@ -99,7 +99,7 @@ class SegmentRecordKeeper(RecordKeeper):
         *,
         expect: UUID | int | None = None,
         signer: Signer | None = None,
-    ) -> list[Event]:
+    ) -> Sequence[Event]:
         if self._readonly:
             raise ReadOnlyError("this event log was opened with readonly=True")
         with self._log.writing() as writer:
@@ -120,7 +120,7 @@ class SegmentRecordKeeper(RecordKeeper):
         with self._guard:
             if self._index is not None:
                 self._roll(self._index)
-        return merge(batch.stored, batch.lines)
+        return Stored(batch.stored, batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
         found = self._find(uuid_)

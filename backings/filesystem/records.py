@@ -75,7 +75,7 @@ class RecordKeeper(keeper.RecordKeeper):
         *,
         expect: UUID | int | None = None,
         signer: Signer | None = None,
-    ) -> list[Event]:
+    ) -> Sequence[Event]:
         stored: list[Event] = []
         for event in added:
             self._certainty.require()
