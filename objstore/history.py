@@ -113,8 +113,9 @@ class History(Host):
         """Take back what a commit changed, in a new commit whose ``meta`` has ``"undoes"``.
 
         What later commits changed elsewhere stays. Within a transaction the change is part of that,
-        and None is returned. Raises ConflictError where a later commit changed the same place, and
-        ValidationError where the contents of then do not fit today's schema; then nothing changes.
+        and None is returned. Raises ConflictError where a later commit changed the same place,
+        ValidationError where the contents of then do not fit today's schema, and LayoutError where
+        a file would come back in the place of a directory, or the reverse; then nothing changes.
         """
         found = self._commit_of(commit)
         self._require_writable()
