@@ -230,10 +230,11 @@ class Environment:
         found = [line.split() for line in env.readers().splitlines()]
         return sum(line[:1] == [own] and line[-1] != "-" for line in found)
 
-    def grow(self, wait: float) -> None:
-        """Make the map larger, or as large as another process has made it. No transaction may run.
+    def grow(self, wait: float, *, full: bool) -> None:
+        """Double a map that is full, or make it as large as another process has made it.
 
-        Raises BusyError where this process goes on reading for longer than ``wait`` seconds.
+        No transaction of this thread may run. Raises BusyError where this process goes on reading
+        for longer than ``wait`` seconds.
         """
         with self._alone(wait) as quiet:
             if not quiet:
@@ -244,11 +245,7 @@ class Environment:
                 raise BusyError(errno.ETIMEDOUT, reason, self.folder)
             env = self._opened()
             try:
-                env.set_mapsize(0)
-                info = env.info()
-                size = (info["last_pgno"] + 1) * env.stat()["psize"]
-                if info["map_size"] < 2 * size:
-                    env.set_mapsize(max(2 * info["map_size"], 2 * size))
+                env.set_mapsize(2 * env.info()["map_size"] if full else 0)
             except lmdb.Error as error:
                 self._env = None
                 raise mapped(error, self.folder) from error
@@ -264,7 +261,7 @@ class Environment:
         self._is_quiet = not self.held and self._has_turn and self._is_quiet_within(_FORK_WAIT)
         if self._is_quiet and self._env is not None:
             # Drops the spare reader too, which the child would otherwise end for the parent.
-            self._env.set_mapsize(0)
+            self._env.set_mapsize(self._env.info()["map_size"])
 
     def after_fork_in_parent(self) -> None:
         if self._env is not None:

@@ -92,7 +92,7 @@ class Work:
 
     def _grow(self) -> None:
         self.txn.abort()
-        self._environment.grow(self._wait)
+        self._environment.grow(self._wait, full=True)
         self._again(len(self.done))
 
     def back_to(self, count: int) -> None:
@@ -155,7 +155,7 @@ def begin(environment: Environment, wait: float, *, write: bool = False) -> Txn:
         try:
             return environment.begin(write=write)
         except lmdb.MapResizedError:
-            environment.grow(wait)
+            environment.grow(wait, full=False)
         except lmdb.Error as error:
             raise mapped(error, environment.folder) from error
 

@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from typing import Any, Final, NamedTuple
 
 import objstore
@@ -153,35 +153,41 @@ def _batch(make: Make, scene: Scene) -> Measure:
 
 def _put(make: Make, scene: Scene) -> Measure:
     shelf = _full(make, scene)
-    pairs = cycle(scene.once(_pairs))
-    return timed(lambda: shelf.put(*next(pairs)), at_least=0.05)
+    keys = cycle([key for key, _ in scene.once(_pairs)])
+    numbers = count()
+
+    def work() -> None:
+        # Never what is there already, as SQLite writes nothing then.
+        shelf.put(next(keys), f"{next(numbers):0{2 * _VALUE}}")
+
+    return timed(work, at_least=0.05)
 
 
 def _get(make: Make, scene: Scene) -> Measure:
     shelf = _full(make, scene)
     keys = cycle([key for key, _ in scene.once(_pairs)])
 
-    count = min(_GETS, len(scene.once(_pairs)))
+    gets = min(_GETS, len(scene.once(_pairs)))
 
     def work() -> None:
-        for key in islice(keys, count):
+        for key in islice(keys, gets):
             shelf.get(key)
 
-    return timed(work, per=count, at_least=0.05)
+    return timed(work, per=gets, at_least=0.05)
 
 
 def _get_together(make: Make, scene: Scene) -> Measure:
     shelf = _full(make, scene)
     keys = cycle([key for key, _ in scene.once(_pairs)])
 
-    count = min(_GETS, len(scene.once(_pairs)))
+    gets = min(_GETS, len(scene.once(_pairs)))
 
     def work() -> None:
         with shelf.transaction():
-            for key in islice(keys, count):
+            for key in islice(keys, gets):
                 shelf.get(key)
 
-    return timed(work, per=count, at_least=0.05)
+    return timed(work, per=gets, at_least=0.05)
 
 
 def _scan(make: Make, scene: Scene) -> Measure:

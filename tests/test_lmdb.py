@@ -1,0 +1,120 @@
+"""What is LMDB's alone: maps that grow, one environment a process, keys that are cut."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from objstore import LmdbStorage
+from objstore.errors import BusyError, StorageNotFoundError
+from tests.conformance.storages import check, dump
+
+SMALL = 2**17
+
+
+def batch(number: int, size: int = 100) -> dict[str, str]:
+    return {f"{number:03} {n:04}": "x" * 500 for n in range(size)}
+
+
+def test_the_map_grows_under_a_transaction(tmp_path: Path) -> None:
+    """What was done before is done again, savepoints that were taken back left out."""
+    with LmdbStorage(tmp_path / "s", create=True, map_size=SMALL) as storage:
+        storage.add_container("c")
+        expected: dict[str, str] = {}
+        with storage.transaction():
+            for number in range(20):
+                storage.set_container_items("c", batch(number))
+                expected.update(batch(number))
+                with pytest.raises(ZeroDivisionError), storage.savepoint():
+                    storage.set_container_items("c", batch(100 + number))
+                    storage.delete_container_item("c", "000 0001")
+                    raise ZeroDivisionError
+                assert storage.get_container_len("c") == len(expected)
+        assert dump(storage) == {"c": expected}
+        check(storage)
+    assert (tmp_path / "s/data.mdb").stat().st_size > 5 * SMALL
+
+
+def test_the_map_grows_between_calls(tmp_path: Path) -> None:
+    with LmdbStorage(tmp_path / "s", create=True, map_size=SMALL) as storage:
+        storage.add_container("c")
+        for number in range(10):
+            storage.set_container_items("c", batch(number))
+        storage.set_container_item("c", "large", b"x" * 5_000_000)
+        assert storage.get_container_len("c") == 1001
+        check(storage)
+
+
+def test_the_map_waits_for_readers_before_it_grows(tmp_path: Path) -> None:
+    with LmdbStorage(tmp_path / "s", create=True, map_size=SMALL, wait=0.1) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", batch(0))
+        items = storage.get_container_items("c")
+        first = next(items)
+        with pytest.raises(BusyError, match="the file has to grow, and this process has been"):
+            for number in range(1, 10):
+                storage.set_container_items("c", batch(number))
+        assert [first, *items] == list(dump_of(storage, 100))
+        storage.set_container_items("c", batch(20, 1000))
+        check(storage)
+
+
+def dump_of(storage: LmdbStorage, count: int) -> list[tuple[str, str | bytes | None]]:
+    return list(storage.get_container_items("c"))[:count]
+
+
+def test_the_map_follows_another_process(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with LmdbStorage(path, create=True, map_size=SMALL) as storage:
+        storage.add_container("c")
+        program = (
+            "from objstore import LmdbStorage\n"
+            f"with LmdbStorage({path!r}, map_size={SMALL}) as s:\n"
+            "    s.set_container_items('c', {str(n): 'x' * 1000 for n in range(3000)})\n"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)
+        assert storage.get_container_item("c", "7") == "x" * 1000
+        assert len(list(storage.get_container_items("c"))) == 3000
+        storage.set_container_item("c", "new", "x")
+        check(storage)
+
+
+def test_storages_of_one_file_share_what_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    one = LmdbStorage(path, create=True)
+    one.add_container("c")
+    other = LmdbStorage(tmp_path / "." / "s", readonly=True)
+    with pytest.raises(ValueError, match="durability is 'full' for all that use"):
+        LmdbStorage(path, durability="os")
+    one.close()
+    assert other.get_container_len("c") == 0
+    other.close()
+    with LmdbStorage(path, durability="os") as again:
+        again.set_container_item("c", "a", "1")
+        assert dump(again) == {"c": {"a": "1"}}
+
+
+def test_a_file_of_another_program(tmp_path: Path) -> None:
+    with lmdb.open(str(tmp_path / "s")) as env, env.begin(write=True) as txn:
+        txn.put(b"a", b"1")
+    with pytest.raises(StorageNotFoundError, match="there is an LMDB file, and it is no storage"):
+        LmdbStorage(tmp_path / "s")
+
+
+def test_readers_of_processes_that_are_gone_are_cleared(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with LmdbStorage(path, create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "a", "1")
+    program = (
+        "import os, signal\nfrom objstore import LmdbStorage\n"
+        f"items = LmdbStorage({path!r}).get_container_items('c')\n"
+        "next(items)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=False)
+    with LmdbStorage(path) as storage, storage._environment.opened() as env:
+        assert "no active readers" in env.readers()

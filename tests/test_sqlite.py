@@ -1,0 +1,116 @@
+"""What is SQLite's alone: files of others, settings, names that never are part of a statement."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from objstore import SqliteStorage
+from objstore.errors import CorruptionError, DuplicateStorageError, StorageNotFoundError
+from tests.conformance.storages import dump
+
+
+def test_a_file_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (a)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StorageNotFoundError, match="there is a file, and it is no storage"):
+        SqliteStorage(path)
+    with pytest.raises(DuplicateStorageError):
+        SqliteStorage(path, create=True)
+    assert path.read_bytes() == before
+
+
+def test_a_storage_of_a_later_version(tmp_path: Path) -> None:
+    SqliteStorage(tmp_path / "s", create=True).close()
+    with sqlite3.connect(tmp_path / "s") as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(StorageNotFoundError, match="is of version 2, and this program knows 1"):
+        SqliteStorage(tmp_path / "s")
+
+
+@pytest.mark.parametrize(("durability", "setting"), [("full", 2), ("os", 1)])
+def test_durability(tmp_path: Path, durability: str, setting: int) -> None:
+    with SqliteStorage(tmp_path / "s", create=True, durability=durability) as storage:
+        for write in (False, True):
+            link = storage._links.take(write=write)
+            assert link.execute("PRAGMA synchronous").fetchone() == (setting,)
+            assert link.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            storage._links.give(link, write=write)
+
+
+def test_an_option_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="durability must be"):
+        SqliteStorage(tmp_path / "s", create=True, durability="some")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_statements_hold_no_names(tmp_path: Path) -> None:
+    """Names and keys are data: no table is called by one."""
+    secret = "secret'\"; name"
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container(secret)
+        storage.set_container_items(secret, {secret: secret, "b": secret})
+        assert list(storage.scan(secret, prefix="s")) == [(secret, secret)]
+    with sqlite3.connect(tmp_path / "s") as connection:
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
+    connection.close()
+    assert len(rows) >= 2
+    assert not any("secret" in sql for (sql,) in rows)
+
+
+def test_a_container_made_and_unmade_leaves_no_number_behind(tmp_path: Path) -> None:
+    """A number that was taken back is given again: nobody may take the one for the other."""
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        with pytest.raises(ZeroDivisionError), storage.transaction():
+            storage.add_container("first")
+            storage.set_container_item("first", "a", "1")
+            raise ZeroDivisionError
+        storage.add_container("second")
+        storage.set_container_item("second", "a", "2")
+        with pytest.raises(LookupError):
+            storage.get_container_item("first", "a")
+        storage.add_container("first")
+        assert dump(storage) == {"first": {}, "second": {"a": "2"}}
+
+
+def test_a_value_changed_by_another_program_is_noticed(tmp_path: Path) -> None:
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", {"a": "1", "b": "2", "d": "3"})
+        for change in (
+            "UPDATE c1 SET value = '9' WHERE key = 'a'",
+            "UPDATE c1 SET value = X'32' WHERE key = 'b'",
+        ):
+            with sqlite3.connect(tmp_path / "s") as connection:
+                connection.execute(change)
+            connection.close()
+        for key in "ab":
+            with pytest.raises(CorruptionError, match=f'the item "{key}" of container "c" is not'):
+                storage.get_container_item("c", key)
+            with pytest.raises(CorruptionError):
+                list(storage.get_container_items("c", [key]))
+        with pytest.raises(CorruptionError):
+            list(storage.get_container_items("c"))
+        assert len(storage.check()) == 2
+
+
+def test_missing_items_are_noticed(tmp_path: Path) -> None:
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", {"a": "1", "b": "2"})
+        with sqlite3.connect(tmp_path / "s") as connection:
+            connection.execute("DELETE FROM c1 WHERE key = 'a'")
+        connection.close()
+        items = storage.get_container_items("c")
+        assert next(items) == ("b", "2")
+        with pytest.raises(CorruptionError, match='container "c" has 1 items of 2'):
+            next(items)
+        assert [error.reason for error in storage.check()] == [
+            'container "c" has 1 items, and its count is 2'
+        ]
