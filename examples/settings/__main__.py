@@ -112,13 +112,17 @@ def following_edits(file: Path) -> None:
 def reloads(store: objstore.Store[Config]) -> Iterator[None]:
     """Report each change of the settings as it comes."""
     settings, changes = store.root.settings, store.changes("settings")
-    return (_reload(settings, news) for news in changes if not isinstance(news, Mended))
 
+    def report() -> Iterator[None]:
+        for news in changes:
+            if isinstance(news, Mended):
+                continue
+            if isinstance(news, Invalid):
+                line(news.reason)
+            line(f"serves on port {settings.server.port}")
+            yield
 
-def _reload(settings: Settings, news: object) -> None:
-    if isinstance(news, Invalid):
-        line(news.reason)
-    line(f"serves on port {settings.server.port}")
+    return report()
 
 
 if __name__ == "__main__":
