@@ -207,11 +207,28 @@ class Committer:
     def _confirm(self, steps: Sequence[Step], position: Position) -> None:
         """Wait for the disk."""
         try:
-            self._ledger.log.sync(position)
-        except BaseException:
+            self._sync(position)
+        except BackingError:
             for step in steps:
                 self.pending.cancel(step.due)
             raise
+        except BaseException:
+            self._confirmed(steps)
+            self._apply_later()
+            raise
+        self._confirmed(steps)
+
+    def _sync(self, position: Position) -> None:
+        try:
+            self._ledger.log.sync(position)
+        except BackingError:
+            raise
+        except BaseException:
+            # Interrupted. Others may have seen the record, so it is finished and not taken back.
+            self._ledger.log.sync(position)
+            raise
+
+    def _confirmed(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self.pending.confirm(step.due)
 
@@ -222,8 +239,10 @@ class Committer:
         written stays due, and ``flush`` says why."""
         try:
             self.apply()
-        except BackingError:
+        except BaseException as error:
             self._apply_later()
+            if not isinstance(error, BackingError):
+                raise
 
     def apply(self) -> None:
         """Write all files that are due. Raises BackingError where that fails, with the rest done.
@@ -271,7 +290,7 @@ class Committer:
         unit, source = due.place.pointer, self._files.relative(due.path)
         content = self._tree.content(due.place)
         if content is not None and due.data is not None and content.data == due.data:
-            del self.pending.units[unit]  # another process has done it
+            self.pending.drop(due)  # another process has done it, or this one up to the last step
             return None
         try:
             value = MISSING if content is None else parse(content.data, source)

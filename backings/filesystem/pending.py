@@ -161,6 +161,12 @@ class Pending:
             else:
                 self.units[unit] = due.before
 
+    def drop(self, due: Due) -> None:
+        """A unit's file is what it is due to be already. Raises BackingError."""
+        self._files.unlink(names.temporary_path(due.target))
+        self.touch(due.target)
+        del self.units[due.place.pointer]
+
     def put(self, due: Due) -> None:
         """Make a unit's file what it is due to be, and the unit due no more.
 
@@ -218,6 +224,7 @@ class Pending:
         if not due.is_ready:
             self._write(due, [])
         target, temporary = due.target, names.temporary_path(due.target)
+        due.is_ready = False
         try:
             if not self._files.exchange(temporary, target):
                 self._require_unedited(target, due.content)

@@ -118,9 +118,13 @@ class Planner:
 
     def _check_due(self, change: Change, due: Due) -> None:
         stamp = None if due.new is MISSING else due.stamp
-        if change.stamp is not stamp:
+        if change.stamp is not stamp and not self._is_read_through(change.stamp, due):
             source = self._files.relative(due.path)
             raise self._changed(change, source, due.new)
+
+    def _is_read_through(self, stamp: Stamp | None, due: Due) -> bool:
+        """Whether a stamp is of the same commit, from when the file was read through the log."""
+        return stamp is not None and due.new is not MISSING and stamp.through == due.number
 
     def _stamp(self, path: str, data: bytes | None) -> Stamp:
         return Stamp(path, None if data is None else digest(data), None)

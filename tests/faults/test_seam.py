@@ -1,10 +1,15 @@
-"""Every step of a commit failing, one by one, through the seam."""
+"""Every step of a commit failing, one by one, through the seam.
+
+Up to the record in the log a failure leaves all as it was. From the sync of the record on, the
+commit stands, and what fails only keeps files due.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +31,27 @@ NEW = {"n": 2}
 UNITS = ("/ada", "/people/bob", "/new/folder/eve", "/people/dan")
 
 
+LOG = ".objstore/log/00000001-a.log"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "people").mkdir()
     for name in ("ada", "people/bob", "people/dan"):
         (tmp_path / f"{name}.json").write_text(json.dumps(OLD))
     return tmp_path
+
+
+@pytest.fixture
+def files(folder: Path) -> Failing:
+    """On a store that has one commit."""
+    files = Failing(folder)
+    begun = documents(files)
+    begun.commit([Change("/first", MISSING, OLD)], base=0)
+    begun.close()
+    (folder / "first.json").unlink()
+    files.reached_points.clear()
+    return files
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -50,6 +70,8 @@ def changes(store: Documents, units: Sequence[str] = UNITS) -> list[Change]:
     return made
 
 
+VALUES = [NEW, NEW, NEW, MISSING]
+
 AFTER = {
     "ada.json": NEW,
     "people": None,
@@ -60,133 +82,154 @@ AFTER = {
 }
 
 
-def test_every_step_is_a_fault_point(folder: Path) -> None:
-    files = Failing(folder)
+def temporaries(folder: Path) -> list[str]:
+    return [path.name for path in users(folder.rglob("*")) if path.name.endswith("tmp")]
+
+
+def values(store: Documents) -> list[Any]:
+    return [store.load(unit).value for unit in UNITS]
+
+
+BEFORE_THE_RECORD = [
+    ("write", "ada.json"),
+    ("write", "people/bob.json"),
+    ("mkdir", "new"),
+    ("mkdir", "new/folder"),
+    ("write", "new/folder/eve.json"),
+    ("write at", LOG),  # the mark of the clean close, once more
+    ("allocate", LOG),
+    ("write at", LOG),
+]
+
+AFTER_IT = [
+    ("exchange", "ada.json"),
+    ("unlink", ".ada.json.objstore-tmp"),
+    ("exchange", "people/bob.json"),
+    ("unlink", "people/.bob.json.objstore-tmp"),
+    ("place", "new/folder/eve.json"),
+    ("unlink", "people/.dan.json.objstore-tmp"),
+    ("rename", "people/.dan.json.objstore-tmp"),
+    ("unlink", "people/.dan.json.objstore-tmp"),
+]
+
+
+def nth(steps: Sequence[tuple[str, str]]) -> list[tuple[str, int, str]]:
+    """Each step with which of its kind it is."""
+    points = [point for point, _ in steps]
+    return [(point, points[: at + 1].count(point), on) for at, (point, on) in enumerate(steps)]
+
+
+def test_every_step_is_a_fault_point(folder: Path, files: Failing) -> None:
     store = documents(files)
-    store.commit(changes(store), base=0)
+    store.commit(changes(store), base=1)
     assert contents(folder) == AFTER
-    assert files.reached_points == [
-        ("mkdir", "new"),
-        ("mkdir", "new/folder"),
-        ("write", "ada.json"),
-        ("sync file", "ada.json"),
-        ("write", "people/bob.json"),
-        ("sync file", "people/bob.json"),
-        ("write", "new/folder/eve.json"),
-        ("sync file", "new/folder/eve.json"),
-        ("rename", "ada.json"),
-        ("rename", "people/bob.json"),
-        ("rename", "new/folder/eve.json"),
-        ("unlink", "people/dan.json"),
-        ("sync folder", "."),
-        ("sync folder", "people"),
-        ("sync folder", "new/folder"),
-        ("sync folder", "new"),
-        ("rmdir", "people"),
-    ]
+    steps = [*BEFORE_THE_RECORD, ("sync data", LOG), *AFTER_IT, ("rmdir", "people")]
+    assert files.reached_points == steps
 
 
-@pytest.mark.parametrize(
-    ("point", "nth", "named"),
-    [
-        ("mkdir", 1, "new"),
-        ("mkdir", 2, "new/folder"),
-        ("write", 1, "ada.json"),
-        ("write", 2, "people/bob.json"),
-        ("write", 3, "new/folder/eve.json"),
-        ("sync file", 1, "ada.json"),
-        ("sync file", 2, "people/bob.json"),
-        ("sync file", 3, "new/folder/eve.json"),
-        ("rename", 1, "ada.json"),
-        ("rename", 2, "people/bob.json"),
-        ("rename", 3, "new/folder/eve.json"),
-        ("unlink", 1, "people/dan.json"),
-        ("sync folder", 1, "."),
-        ("sync folder", 2, "people"),
-        ("sync folder", 3, "new/folder"),
-        ("sync folder", 4, "new"),
-    ],
-)
-def test_a_step_that_fails_changes_nothing(folder: Path, point: str, nth: int, named: str) -> None:
+@pytest.mark.parametrize(("point", "number", "named"), nth(BEFORE_THE_RECORD))
+def test_a_step_that_fails_before_the_record_changes_nothing(
+    folder: Path, files: Failing, point: str, number: int, named: str
+) -> None:
     before = contents(folder)
-    files = Failing(folder)
     store = documents(files)
     asked = changes(store)
-    files.fail(point, nth)
+    files.fail(point, number)
     with pytest.raises(BackingError) as caught:
-        store.commit(asked, base=0)
+        store.commit(asked, base=1)
     error = caught.value
     assert error.errno == errno.EIO
-    assert error.filename == str(folder if named == "." else folder / named)
+    assert error.filename == str(folder / named)
     assert f" {named}: Input/output error" in str(error)
     assert contents(folder) == before
-    assert store.head() == 0
-    assert [store.load(unit).value for unit in UNITS] == [OLD, OLD, MISSING, OLD]
-
-
-@pytest.mark.parametrize("point", ["write", "rename", "unlink", "mkdir"])
-def test_after_a_refusal_the_same_commit_can_be_made_again(folder: Path, point: str) -> None:
-    files = Failing(folder, error=errno.ENOSPC)
-    store = documents(files)
-    asked = changes(store)
-    files.fail(point)
-    with pytest.raises(BackingError, match="No space left on device"):
-        store.commit(asked, base=0)
+    assert store.head() == 1
+    assert values(store) == [OLD, OLD, MISSING, OLD]
     files.mend()
-    assert store.commit(asked, base=0).number == 1
+    assert store.commit(asked, base=1).number == 2
     assert contents(folder) == AFTER
 
 
-@pytest.mark.parametrize("point", ["sync file", "sync folder"])
-def test_after_a_failed_fsync_this_handle_commits_no_more(folder: Path, point: str) -> None:
-    files = Failing(folder)
+@pytest.mark.parametrize(("point", "number", "named"), nth(AFTER_IT))
+def test_a_step_that_fails_after_the_record_keeps_the_commit(
+    folder: Path, files: Failing, point: str, number: int, named: str
+) -> None:
     store = documents(files)
     asked = changes(store)
-    files.fail(point)
+    files.fail(point, number, ever=True)
+    assert store.commit(asked, base=1).number == 2
+    assert values(store) == VALUES, "read through the log"
+    assert store.keys("/people") == ["bob"]
+    assert values(open_documents(str(folder), layout=ANYTHING)) == VALUES
+    with pytest.raises(BackingError, match="Input/output error") as caught:
+        store.flush()
+    assert caught.value.errno == errno.EIO
+    files.mend()
+    store.flush()
+    assert contents(folder) == AFTER
+    store.close()
+    assert values(open_documents(str(folder), layout=ANYTHING)) == VALUES
+
+
+def test_what_cannot_be_written_is_said_by_close(folder: Path, files: Failing) -> None:
+    store = documents(files)
+    asked = changes(store)
+    files.fail("exchange", ever=True)
+    store.commit(asked, base=1)
+    with pytest.raises(BackingError, match=r"cannot replace (ada|people/bob)\.json: Input/output"):
+        store.close()
+    again = open_documents(str(folder), layout=ANYTHING)
+    assert values(again) == VALUES
+    again.commit([Change("/last", MISSING, NEW)], base=2)
+    again.close()
+    assert contents(folder) == {**AFTER, "last.json": NEW}
+    assert temporaries(folder) == []
+
+
+def test_a_folder_that_cannot_be_removed_stays(folder: Path, files: Failing) -> None:
+    store = documents(files)
+    files.fail("rmdir", ever=True)
+    gone = [Change(unit, OLD, MISSING, store.load(unit).stamp) for unit in UNITS[1::2]]
+    store.commit(gone, base=1)
+    assert contents(folder) == {"ada.json": OLD, "people": None}
+    store.close()
+
+
+def test_a_log_that_cannot_be_synced_takes_no_more_commits(folder: Path, files: Failing) -> None:
+    store = documents(files)
+    asked, before = changes(store), contents(folder)
+    files.fail("sync data")
     with pytest.raises(BackingError, match="cannot sync"):
-        store.commit(asked, base=0)
+        store.commit(asked, base=1)
     files.mend()
     with pytest.raises(BackingError, match="nothing more is written through this handle") as caught:
-        store.commit(asked, base=0)
+        store.commit(asked, base=1)
     assert caught.value.errno == errno.EIO
-    assert store.load("/ada").value == OLD
+    assert values(store) == [OLD, OLD, MISSING, OLD]
     assert store.keys("/people") == ["bob", "dan"]
+    there = contents(folder)
+    assert {name: there[name] for name in before} == before
+    store.close()
     # Another handle starts afresh: its own writes and syncs tell how the disk is.
     again = open_documents(str(folder), layout=ANYTHING)
     again.commit(changes(again), base=0)
+    again.close()
     assert contents(folder) == AFTER
+    assert temporaries(folder) == []
 
 
-def test_what_cannot_be_put_back_is_said_by_name(folder: Path) -> None:
-    files = Failing(folder)
-    store = documents(files)
-    asked = changes(store, ("/ada", "/people/bob"))
-    files.fail("rename", 2, ever=True)
-    with pytest.raises(BackingError) as caught:
-        store.commit(asked, base=0)
-    assert "cannot replace people/bob.json: Input/output error" in str(caught.value)
-    assert "these files have changed and could not be put back: ada.json" in str(caught.value)
-    assert contents(folder)["ada.json"] == NEW
-    assert contents(folder)["people/bob.json"] == OLD
-    assert not [name for name in contents(folder) if name.endswith("tmp")]
-    files.mend()
-    with pytest.raises(BackingError, match="nothing more is written through this handle"):
-        store.commit(changes(store, ("/people/bob",)), base=0)
-
-
-def test_what_cannot_be_tidied_up_is_noted(folder: Path) -> None:
+def test_what_cannot_be_tidied_up_is_noted(folder: Path, files: Failing) -> None:
     class Stubborn(Failing):
         def reached(self, point: str, path: str) -> None:
             super().reached(point, path)
             if point == "unlink":
                 raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
 
-    files = Stubborn(folder)
-    store = documents(files)
+    stubborn = Stubborn(folder)
+    store = documents(stubborn)
     asked = changes(store, ("/ada",))
-    files.fail("rename")
+    stubborn.fail("write at")
     with pytest.raises(BackingError) as caught:
-        store.commit(asked, base=0)
+        store.commit(asked, base=1)
     [note] = caught.value.__notes__
     assert note.endswith(
         f"cannot remove .ada.json.objstore-tmp: Operation not permitted:"
@@ -195,46 +238,90 @@ def test_what_cannot_be_tidied_up_is_noted(folder: Path) -> None:
     assert store.keys("") == ["ada", "people"]
 
 
-@pytest.mark.parametrize("point", ["write", "sync file", "rename", "sync folder"])
-def test_an_interrupted_commit_changes_nothing(folder: Path, point: str) -> None:
-    class Interrupted(Failing):
-        def reached(self, point: str, path: str) -> None:
-            if point == self.at:
-                self.at = ""
+class Interrupted(Failing):
+    """Somebody presses Control-C, once."""
+
+    def reached(self, point: str, path: str) -> None:
+        self.reached_points.append((point, self.relative(path)))
+        if point == self.at:
+            self.left -= 1
+            if self.left == 0:
                 raise KeyboardInterrupt
 
+
+@pytest.mark.parametrize(("point", "number", "named"), nth(BEFORE_THE_RECORD))
+def test_an_interrupted_commit_changes_nothing(
+    folder: Path, files: Failing, point: str, number: int, named: str
+) -> None:
     before = contents(folder)
-    files = Interrupted(folder)
-    store = documents(files)
+    stopping = Interrupted(folder)
+    store = documents(stopping)
     asked = changes(store)
-    files.fail(point)
+    stopping.fail(point, number)
     with pytest.raises(KeyboardInterrupt):
-        store.commit(asked, base=0)
+        store.commit(asked, base=1)
+    assert (point, named) in stopping.reached_points
     assert contents(folder) == before
-    store.commit(asked, base=0)
+    assert store.head() == 1
+    store.commit(asked, base=1)
     assert contents(folder) == AFTER
 
 
-def test_a_put_back_file_keeps_its_mode(folder: Path) -> None:
+@pytest.mark.parametrize(("point", "number", "named"), [("sync data", 1, LOG), *nth(AFTER_IT)])
+def test_a_commit_that_is_interrupted_once_it_is_in_the_log_stands(
+    folder: Path, files: Failing, point: str, number: int, named: str
+) -> None:
+    stopping = Interrupted(folder)
+    store = documents(stopping)
+    asked = changes(store)
+    stopping.fail(point, number)
+    with pytest.raises(KeyboardInterrupt):
+        store.commit(asked, base=1)
+    assert stopping.reached_points[-1] == (point, named)
+    for each in (store, open_documents(str(folder), layout=ANYTHING)):
+        assert each.head() == 2
+        assert values(each) == VALUES
+    store.close()
+    assert contents(folder) == AFTER
+    again = open_documents(str(folder), layout=ANYTHING)
+    assert [commit.number for commit in again.commits()] == [1, 2]
+    assert values(again) == VALUES
+
+
+def test_a_refused_commit_leaves_modes_as_they_were(folder: Path, files: Failing) -> None:
     (folder / "ada.json").chmod(0o640)
-    files = Failing(folder)
     store = documents(files)
     asked = changes(store)
-    files.fail("unlink")
+    files.fail("write at")
     with pytest.raises(BackingError):
         store.commit(asked, base=0)
+    assert (folder / "ada.json").stat().st_mode & 0o777 == 0o640
+    files.mend()
+    store.commit(asked, base=0)
     assert (folder / "ada.json").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_failed_first_commit_leaves_no_store(tmp_path: Path) -> None:
     root = tmp_path / "deep/store"
-    for point in ("mkdir", "write", "sync file", "rename", "sync folder"):
+    counting = Failing(root)
+    documents(counting).commit([Change("/ada", MISSING, NEW)], base=0)
+    shutil.rmtree(tmp_path / "deep")
+    steps = nth(counting.reached_points[:-2])
+    assert steps[-1][0] == "write at"
+    assert len(steps) > 25
+    for point, number, _ in steps:
         files = Failing(root)
         store = documents(files)
-        files.fail(point, 2 if point == "mkdir" else 1)
+        files.fail(point, number)
         with pytest.raises(BackingError):
             store.commit([Change("/ada", MISSING, NEW)], base=0)
-        assert contents(tmp_path) == {}
+        assert list(tmp_path.iterdir()) == []
+        files.mend()
+        if point.startswith("sync"):
+            store = documents(files)
+        assert store.commit([Change("/ada", MISSING, NEW)], base=0).number == 1
+        assert store.load("/ada").value == NEW
+        shutil.rmtree(tmp_path / "deep")
 
 
 def test_folders_made_for_a_store_are_synced_in_their_parents(tmp_path: Path) -> None:
@@ -242,14 +329,17 @@ def test_folders_made_for_a_store_are_synced_in_their_parents(tmp_path: Path) ->
     files = Failing(root)
     documents(files).commit([Change("/ada", MISSING, NEW)], base=0)
     synced = [path for point, path in files.reached_points if point == "sync folder"]
-    assert synced == [".", str(tmp_path), str(tmp_path / "deep")]
+    assert synced[-3:] == [".", str(tmp_path / "deep"), str(tmp_path)]
 
 
-def test_durability_os_syncs_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_durability_os_syncs_no_commit_and_no_file(
+    folder: Path, files: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(descriptor: int) -> None:
         raise AssertionError(f"fsync({descriptor})")
 
     monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "fdatasync", refuse)
     store = open_documents(str(folder), layout=ANYTHING, durability="os")
     store.commit(changes(store), base=0)
     assert contents(folder) == AFTER
