@@ -79,9 +79,9 @@ class EventLog:
     def _as_event(self, one: Event | tuple[str, JSON], now: str) -> Event:
         if isinstance(one, Event):
             return one
-        given: object = one
-        if not isinstance(given, tuple) or len(one) != 2:
-            raise TypeError(f"expected an Event, or a pair of type and data, not {show(given)}")
+        # Not by isinstance, which type checkers take for granted, and programs do not.
+        if one.__class__ is not tuple or len(one) != 2:
+            raise TypeError(f"expected an Event, or a pair of type and data, not {show(one)}")
         type, data = one
         return events.new(type, data, None, self._types.version(type), now)
 
