@@ -451,7 +451,7 @@ class _Batch:
         if not self._plain:
             self._values[:] = map(as_value, self._values)
 
-    def rows(self, prefix: bytes) -> list[records.Raw]:
+    def rows(self, prefix: bytes) -> Iterable[records.Raw]:
         if not self._plain:
             pairs = zip(self._keys, self._values, strict=True)
             return [records.item(prefix, *pair) for pair in pairs]
@@ -459,7 +459,7 @@ class _Batch:
         stored = list(map(prefix.__add__, self._names))
         bodies = list(map(b"s".__add__, self._data))
         sums = map(records.pack_sum, map(_crc32c, map(add, stored, bodies)))
-        return list(zip(stored, map(add, bodies, sums), strict=True))
+        return zip(stored, map(add, bodies, sums), strict=True)
 
 
 def _recount(txn: Txn, entry: records.Entry, by: int) -> None:
