@@ -248,7 +248,9 @@ class Tx:
         """Say that this participant knows the outcome; the last one to say so cleans up."""
         self._meetings.put(self.id, seat.replace("seat", "left"), {})
         notes = self._meetings.notes(self.id)
-        if all(f"left-{number}" in notes for number in range(self.participants)):
+        everybody = all(f"left-{number}" in notes for number in range(self.participants))
+        # Without a header, others have removed it, and the note has made it anew.
+        if everybody or _HEADER not in notes:
             self._meetings.remove(self.id)
 
     def _result_of(self, commit: Commit, share: Share) -> Result:

@@ -24,6 +24,7 @@ from .jsonline import dump, load_object
 _SOON: Final = 0.0005
 _LATE: Final = 0.01
 _MAX_BYTES: Final = 1 << 30
+_ATTEMPTS: Final = 100
 
 
 class FileMeetings(Meetings):
@@ -34,6 +35,16 @@ class FileMeetings(Meetings):
         self._root: Final = files.root
 
     def put(self, id: str, name: str, note: Note) -> Note:
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._put(id, name, note)
+            except BackingError as error:
+                # Somebody removes the meeting, folder and all, just now.
+                if error.errno != errno.ENOENT:
+                    raise
+        return self._put(id, name, note)
+
+    def _put(self, id: str, name: str, note: Note) -> Note:
         self._files.make_folders(names.meeting(self._root, id), [])
         self._place(id, names.ignore(self._root), b"*\n")
         path = names.meeting_note(self._root, id, name)

@@ -117,6 +117,24 @@ def test_what_is_removed_or_swept_is_gone(make: Make) -> None:
     assert [bool(one.notes(id)) for id in "abc"] == [False, False, False]
 
 
+def test_notes_are_left_while_others_remove_the_meeting(make: Make) -> None:
+    done = threading.Event()
+
+    def remove() -> None:
+        while not done.is_set():
+            make().remove("a")
+
+    with ThreadPoolExecutor(1) as pool:
+        removing = pool.submit(remove)
+        try:
+            for number in range(300):
+                assert make().put("a", f"seat-{number}", {"n": number}) == {"n": number}
+                make().notes("a")
+        finally:
+            done.set()
+        removing.result(timeout=20)
+
+
 def test_files_that_are_no_notes_count_for_nothing(tmp_path: Path) -> None:
     meetings = FileMeetings(Files(str(tmp_path), sync=False))
     meetings.put("a", "meeting", {"n": 1})
