@@ -331,11 +331,11 @@ def test_one_compaction_at_a_time(tmp_path: Path) -> None:
         refused: list[bool] = []
         announce = storage._writer.announce
 
-        def meanwhile(changed: Any) -> None:
+        def meanwhile() -> None:
             with pytest.raises(BusyError):
                 other.compact()
             refused.append(True)
-            announce(changed)
+            announce()
 
         storage._writer.announce = meanwhile  # type: ignore[method-assign]
         storage.compact()
@@ -470,7 +470,7 @@ def test_a_compaction_that_fails_leaves_nothing(
         def fail(*_: object) -> None:
             raise BackingError(5, "Input/output error", "somewhere")
 
-        monkeypatch.setattr(storage._writer, "announce", fail)
+        monkeypatch.setattr(storage._writer, "replace_list", fail)
         with pytest.raises(BackingError):
             storage.compact()
         monkeypatch.undo()

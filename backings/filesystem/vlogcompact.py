@@ -126,9 +126,11 @@ def _merge(
     try:
         _Copying(files, view, run[-1][0].number, made).run(index, slots, bounds)
         with writer.writing():
-            writer.announce(_replaced(view.list, run, made))
             with view.guard:
-                _switch(view, index, slots, made)
+                opened = [view.open_listed(one.listed) for one in made]
+                writer.replace_list(_replaced(view.list, run, made))
+                _switch(view, index, slots, zip(made, opened, strict=True))
+            writer.announce()
     except BaseException:
         # The list may have been replaced all the same.
         found = vloglist.read(files)
@@ -148,13 +150,14 @@ def _replaced(
     return found._replace(files=(*kept[:at], *(one.listed for one in made), *kept[at:]))
 
 
-def _switch(view: View, index: Index, slots: set[int], made: Sequence[_Made]) -> None:
+def _switch(
+    view: View, index: Index, slots: set[int], made: Iterable[tuple[_Made, LogValues]]
+) -> None:
     """Have the index lead to the new files."""
     if view.index is not index:
         view.load()
         return
-    for one in made:
-        file = view.open_listed(one.listed)
+    for one, file in made:
         index.files[file.slot] = file
         for kept, operation, offset in one.moved:
             file.entries += len(operation.keys)

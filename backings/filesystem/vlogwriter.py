@@ -116,11 +116,15 @@ class Writer:
         with self._view.guard:
             self._roll()
 
-    def announce(self, changed: FileList) -> None:
-        """Replace the list, which has the same newest file, and have others notice."""
+    def replace_list(self, changed: FileList) -> None:
+        """Replace the list by one that has the same newest file."""
         with self._view.guard:
             vloglist.write(self._files, changed)
             self._view.list = changed
+
+    def announce(self) -> None:
+        """Have others notice that the list was replaced."""
+        with self._view.guard:
             self._add(vlogbatch.NOTE)
             self._view.ring_for_more()
 
