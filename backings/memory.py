@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
 
 from objstore._touched import touches
 from objstore.documents import (
@@ -39,6 +40,11 @@ from objstore.values import MISSING, show
 from .checks import check_options, check_request, check_top_level
 from .meetings import MemoryMeetings
 from .memory_contents import NOTHING, Contents, above
+
+if TYPE_CHECKING:
+    from objstore.containers import Containers
+    from objstore.depot import Depot
+    from objstore.events import EventLog
 
 _SCHEME: Final = "memory://"
 _UNTOUCHED: Final = Overlay(MISSING, MISSING)
@@ -234,6 +240,34 @@ class MemoryDocuments(Documents):
     def meetings(self) -> MemoryMeetings:
         self._require_open()
         return self._contents.meetings
+
+    # --- what lies beside, see objstore.beside.Company --------------------------------------------
+
+    def identity(self) -> UUID | None:
+        return self._contents.identity
+
+    def open_containers(self) -> Containers:
+        from objstore.containers import Containers
+
+        from .memory_storage import MemoryStorage
+
+        name = str(self._contents.identity)
+        self._contents.beside("containers", lambda: MemoryStorage(name, create=True))
+        return Containers(MemoryStorage(name, readonly=self._readonly))
+
+    def open_events(self) -> EventLog:
+        from objstore.events import EventLog
+
+        from .records import MemoryRecordKeeper
+
+        kept = self._contents.beside("events", MemoryRecordKeeper)
+        return EventLog(MemoryRecordKeeper(kept, readonly=self._readonly))
+
+    def open_depot(self) -> Depot:
+        from .memory_depot import MemoryDepot
+
+        kept = self._contents.beside("depot", MemoryDepot)
+        return MemoryDepot(kept, readonly=self._readonly)
 
     def flush(self) -> None:
         self._require_open()

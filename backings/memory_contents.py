@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar, cast
+from uuid import uuid4
 
 from objstore.documents import Change, Commit, Loaded, Meta, Overlay
 from objstore.errors import CommitNotFoundError, CommitNumberError, HistoryGone
@@ -17,6 +18,8 @@ from objstore.values import JSON, MISSING, Missing
 
 from .compaction import squashed, staying
 from .meetings import MemoryMeetings
+
+T = TypeVar("T")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -51,8 +54,17 @@ class Contents:
         self.deletions: set[int] = set()
         """The commits that deleted a scope."""
         self.pins: frozenset[int] = frozenset()
+        self.identity: Final = uuid4()
+        self._beside: Final[dict[str, object]] = {}  # guarded by lock
         self.hearing: Final = Hearing()
         self.meetings: Final = MemoryMeetings()
+
+    def beside(self, name: str, make: Callable[[], T]) -> T:
+        """What lies beside the units by a name, made when first asked for."""
+        with self.lock:
+            if name not in self._beside:
+                self._beside[name] = make()
+            return cast(T, self._beside[name])
 
     def put(self, unit: str, value: JSON | Missing) -> Loaded:
         """Give a unit contents by the commit that comes next."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from objstore._ranges import Range, Ranges
 from objstore._seeking import sought
 from objstore._writer import Writer
 from objstore.depot import Depot
-from objstore.errors import StorageError
+from objstore.errors import ReadOnlyError, StorageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -45,12 +46,22 @@ class _Contents:
         return len(self.data) if self.promised_size is None else self.promised_size
 
 
-class MemoryDepot(Depot):
-    """Blobs in a dict, gone with the object."""
+class _Kept:
+    """The blobs of one depot."""
 
     def __init__(self) -> None:
-        self._lock: Final = RLock()
-        self._blobs: Final[dict[Identifier, _Contents]] = {}  # Guarded by _lock.
+        self.lock: Final = RLock()
+        self.blobs: Final[dict[Identifier, _Contents]] = {}  # Guarded by lock.
+
+
+class MemoryDepot(Depot):
+    """Blobs in a dict, gone with the object, or with the last who ``shares`` it."""
+
+    def __init__(self, shares: MemoryDepot | None = None, *, readonly: bool = False) -> None:
+        self._readonly: Final = readonly
+        self._kept: Final[_Kept] = _Kept() if shares is None else shares._kept
+        self._lock: Final = self._kept.lock
+        self._blobs: Final = self._kept.blobs
 
     def identifiers(self) -> Iterator[Identifier]:
         with self._lock:
@@ -58,6 +69,7 @@ class MemoryDepot(Depot):
         return iter(found)
 
     def purge(self, identifier: Identifier) -> None:
+        self._require_writable()
         with self._lock:
             self._require(identifier)
             self._blobs.pop(identifier).state = ObjectStateT.NONEXISTENT
@@ -88,6 +100,7 @@ class MemoryDepot(Depot):
         part_size: int,
     ) -> bool:
         check_identifier(identifier)
+        self._require_writable()
         with self._lock:
             if identifier in self._blobs:
                 return False
@@ -101,6 +114,10 @@ class MemoryDepot(Depot):
     def _reader(self, identifier: Identifier) -> _MemoryReader | None:
         found = self._in_state(identifier, ObjectStateT.READABLE)
         return None if found is None else _MemoryReader(memoryview(found.data).toreadonly())
+
+    def _require_writable(self) -> None:
+        if self._readonly:
+            raise ReadOnlyError(errno.EROFS, "this depot was opened with readonly=True")
 
     def _in_state(self, identifier: Identifier, state: ObjectStateT) -> _Contents | None:
         check_identifier(identifier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from threading import RLock
 from typing import Final
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from objstore import event as events
 from objstore import sealing
-from objstore.errors import ClosedError
+from objstore.errors import ClosedError, ReadOnlyError
 from objstore.event import Event
 from objstore.keeper import Place, RecordKeeper, Stored, missing
 from objstore.sealing import EMPTY, Head, Signer
@@ -17,16 +18,25 @@ from objstore.sealing import EMPTY, Head, Signer
 _SOME: Final = 256
 
 
-class MemoryRecordKeeper(RecordKeeper):
-    """Events in a list; gone with the process."""
+class _Kept:
+    """The events of one log."""
 
     def __init__(self) -> None:
-        self._guard: Final = RLock()
-        # Guarded by _guard.
-        self._lines: Final[list[bytes]] = []
-        self._uuids: Final[list[UUID]] = []
-        self._places: Final[dict[UUID, int]] = {}
-        self._head = EMPTY
+        self.guard: Final = RLock()
+        # Guarded by guard.
+        self.lines: Final[list[bytes]] = []
+        self.uuids: Final[list[UUID]] = []
+        self.places: Final[dict[UUID, int]] = {}
+        self.head = EMPTY
+
+
+class MemoryRecordKeeper(RecordKeeper):
+    """Events in a list; gone with the process, or with the last who ``shares`` it."""
+
+    def __init__(self, shares: MemoryRecordKeeper | None = None, *, readonly: bool = False) -> None:
+        self._kept: Final[_Kept] = _Kept() if shares is None else shares._kept
+        self._guard: Final = self._kept.guard
+        self._readonly: Final = readonly
         self._is_closed = False
 
     def extend(
@@ -36,16 +46,18 @@ class MemoryRecordKeeper(RecordKeeper):
         expect: UUID | int | None = None,
         signer: Signer | None = None,
     ) -> Sequence[Event]:
+        if self._readonly:
+            raise ReadOnlyError(errno.EROFS, "this record keeper was opened with readonly=True")
         with self._guard:
             batch = sealing.batch(added, self.head(), self._find, signer)
             if batch.lines:
-                sealing.check_expected(expect, self._head, self.tail())
+                sealing.check_expected(expect, self._kept.head, self.tail())
             for line in batch.lines:
                 uuid = UUID(events.uuid_in(line).decode())
-                self._lines.append(line)
-                self._uuids.append(uuid)
-                self._places[uuid] = len(self._lines)
-            self._head = batch.head
+                self._kept.lines.append(line)
+                self._kept.uuids.append(uuid)
+                self._kept.places[uuid] = len(self._kept.lines)
+            self._kept.head = batch.head
         return Stored(batch.stored, batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
@@ -58,21 +70,21 @@ class MemoryRecordKeeper(RecordKeeper):
         with self._guard:
             self._require_open()
             place = self.locate(uuid_)
-            return self._uuids[place] if place < len(self._uuids) else None
+            return self._kept.uuids[place] if place < len(self._kept.uuids) else None
 
     def tail(self) -> UUID | None:
         with self._guard:
             self._require_open()
-            return self._uuids[-1] if self._uuids else None
+            return self._kept.uuids[-1] if self._kept.uuids else None
 
     def head(self) -> Head:
         with self._guard:
             self._require_open()
-            return self._head
+            return self._kept.head
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         start, stop = self.locate(after), self.head().position
-        some = (self._lines[at : min(at + _SOME, stop)] for at in range(start, stop, _SOME))
+        some = (self._kept.lines[at : min(at + _SOME, stop)] for at in range(start, stop, _SOME))
         return map(events.join, some)
 
     def locate(self, place: Place) -> int:
@@ -80,9 +92,9 @@ class MemoryRecordKeeper(RecordKeeper):
             return place or 0
         with self._guard:
             self._require_open()
-            if place not in self._places:
+            if place not in self._kept.places:
                 raise missing(place)
-            return self._places[place]
+            return self._kept.places[place]
 
     def close(self) -> None:
         self._is_closed = True
@@ -90,8 +102,8 @@ class MemoryRecordKeeper(RecordKeeper):
     def _find(self, uuid: UUID) -> Event | None:
         with self._guard:
             self._require_open()
-            place = self._places.get(uuid)
-            return None if place is None else events.decode(self._lines[place - 1])
+            place = self._kept.places.get(uuid)
+            return None if place is None else events.decode(self._kept.lines[place - 1])
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -14,6 +14,7 @@ from ._encode import encode
 from ._past import refusal
 from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View
+from .beside import Beside
 from .directories import Directory
 from .documents import DIRECTORY, Change, Commit, Documents
 from .errors import (
@@ -36,7 +37,7 @@ from .pointer import build, join, split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Savepoint, Transaction
-from .values import MISSING, same, show
+from .values import JSON, MISSING, same, show
 from .watching import Watching
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ _RECENT: Final = 32
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
 
 
-class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, Any], Generic[R]):
+class Store(
+    Beside, Watching, History, Scopes, Joint, Transacting, MutableMapping[str, Any], Generic[R]
+):
     """A tree of typed Objects that is one JSON document, spread over files.
 
     Made by ``objstore.open``; ``root`` is the tree. A Store is also a mapping from pathnames to
@@ -124,6 +127,7 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
     def close(self) -> None:
         """Release what the store holds. Closing twice is fine; using it afterwards is an error."""
         self._stop_telling()
+        self._close_company()
         with self.lock:
             if not self._closed:
                 self._closed = True
@@ -244,6 +248,11 @@ class Store(Watching, History, Scopes, Joint, Transacting, MutableMapping[str, A
             found = str(error).removeprefix(source).lstrip(",: ")
             return [Failure(source, "", "a file that can be read", found)]
         return []
+
+    def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
+        for path in self:
+            with suppress(ValidationError, KeyNotFoundError, *_UNREADABLE):
+                yield path, self.GET(path).contents
 
     # --- for Directories --------------------------------------------------------------------------
 

@@ -205,9 +205,9 @@ def forged(log: EventLog, change: Callable[[list[bytes]], list[bytes]]) -> Event
     """The same log after somebody had their way with it."""
     keeper = MemoryRecordKeeper()
     for line in change(lines(log)):
-        keeper._lines.append(line)
-        keeper._uuids.append(uuid4())
-    keeper._head = Head(len(keeper._lines), "")
+        keeper._kept.lines.append(line)
+        keeper._kept.uuids.append(uuid4())
+    keeper._kept.head = Head(len(keeper._kept.lines), "")
     return EventLog(keeper)
 
 
@@ -448,6 +448,7 @@ def test_commits_are_followed_once(log: EventLog) -> None:
     log.append("between")
     assert log.follow_commits([commit(1)], source=other) == 1
     assert (log.followed(source), log.followed(other), len(log)) == (8, 1, 10)
+    assert EventLog(log.keeper).followed(source) == 8
     first = log[0]
     assert (first.type, first.time) == ("commit", commit(1).time)
     assert first.data == {
@@ -468,3 +469,11 @@ def test_names_and_errors() -> None:
         EventLog(MemoryRecordKeeper()).append("t", expect=1)
     with pytest.raises(AttributeError, match="no attribute 'Evnt'"):
         objstore.Evnt
+
+
+def test_commits_whose_first_were_removed_are_followed_too(log: EventLog) -> None:
+    source = uuid4()
+    assert log.follow_commits(map(commit, range(5, 9)), source=source) == 4
+    assert log.followed(source) == 8
+    assert EventLog(log.keeper).followed(source) == 0
+    assert log.follow_commits(map(commit, range(5, 12)), source=source) == 3

@@ -11,8 +11,9 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 from objstore.documents import Change, Commit, Directory, Documents, Loaded, Meta, Overlay
 from objstore.errors import (
@@ -36,6 +37,11 @@ from .reading import Reading
 from .record import Said
 from .stamps import Stamp
 from .watch import Watch
+
+if TYPE_CHECKING:
+    from objstore.containers import Containers
+    from objstore.depot import Depot
+    from objstore.events import EventLog
 
 
 def open_documents(
@@ -184,6 +190,33 @@ class FilesystemDocuments(Documents):
     def meetings(self) -> FileMeetings:
         self._require_open()
         return FileMeetings(Files(self._files.root, sync=False, umask=self._files.umask))
+
+    # What lies beside, see objstore.beside.Company
+
+    def identity(self) -> UUID | None:
+        store = self._engine.ledger.log.store
+        return UUID(store) if store else None
+
+    def open_containers(self) -> Containers:
+        from ..store_containers import open_containers  # sqlite3 takes 3 ms to import
+
+        durability = "full" if self._files.sync else "os"
+        return open_containers(self._files.root, readonly=self._readonly, durability=durability)
+
+    def open_events(self) -> EventLog:
+        from .eventlog import open_events
+
+        files = self._files
+        return open_events(files.root, readonly=self._readonly, sync=files.sync, umask=files.umask)
+
+    def open_depot(self) -> Depot:
+        from .depot import open_depot
+
+        files = self._files
+        durability = "full" if files.sync else "os"
+        return open_depot(
+            files.root, durability=durability, umask=files.umask, readonly=self._readonly
+        )
 
     def flush(self) -> None:
         """Write the files that are due. Raises BackingError where that fails."""

@@ -204,7 +204,7 @@ class Engine:
         for unit in self.ledger.units():
             if unit.startswith(below) and self._has_place(unit):
                 first = split(unit)[depth]
-                is_there = self.ledger.value(unit, at) is not MISSING
+                is_there = self.ledger.was_there(unit, at)
                 there[first] = there.get(first, False) or is_there
         for first, is_there in there.items():
             if is_there:

@@ -46,7 +46,6 @@ def place(path: str, target: str) -> None:
 
 def _call(one: str, other: str, how: int) -> None:
     if _rename is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), other)
+        raise OSError(errno.ENOSYS, "", other)
     if _rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), how) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), other)
+        raise OSError(ctypes.get_errno(), "", other)

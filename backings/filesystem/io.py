@@ -364,8 +364,13 @@ class Files:
             self._refused("remove the folder", path, error)
 
     def sync_file(self, path: str) -> None:
-        """Return once a file is on the disk, whoever wrote it; one that is gone is no error."""
-        if not self.sync:
+        """Return once a file or folder is on the disk, whoever wrote it; one that is gone is no
+        error, and a link is in its folder."""
+        found = self.lstat(path) if self.sync else None
+        if found is None or stat.S_ISLNK(found.st_mode):
+            return
+        if stat.S_ISDIR(found.st_mode):
+            self.sync_folder(path)
             return
         opened = self.open(path)
         if opened is not None:
@@ -383,12 +388,21 @@ class Files:
             return
         try:
             descriptor = os.open(path, _FOLDER)
+        except PermissionError:
+            self._sync_everything(path)
+            return
         except OSError as error:
             self._refused("sync", path, error)
         try:
             self._sync("sync folder", path, descriptor)
         finally:
             os.close(descriptor)
+
+    def _sync_everything(self, path: str) -> None:
+        """For a folder whose names this process may change, and not list: it cannot be synced by
+        itself."""
+        self.reached("sync everything", path)
+        os.sync()
 
     def _sync(self, point: str, path: str, descriptor: int, *, only_data: bool = False) -> None:
         try:
@@ -642,7 +656,7 @@ class Files:
         return LayoutError(errno.ENOTDIR, reason, path)
 
     def _reason(self, action: str, path: str, error: OSError) -> tuple[int | None, str, str]:
-        reason = error.strerror or str(error)
+        reason = error.strerror or os.strerror(error.errno or errno.EIO)
         return error.errno, f"cannot {action} {self.relative(path)}: {reason}", path
 
 

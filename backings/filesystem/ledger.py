@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from objstore.documents import Change, Overlay
 from objstore.patch import Operation, diff
-from objstore.values import JSON, Missing
+from objstore.values import JSON, MISSING, Missing
 
 from . import names, record
 from .commitlog import CommitLog, Position, Record, Writer
@@ -187,6 +187,14 @@ class Ledger:
         with self._guard:
             head = self._loaded().units[key]
         return self.past.value(key, head, at)
+
+    def was_there(self, unit: str, at: int) -> bool:
+        """Whether a unit had contents after commit ``at``. Raises KeyError for an unknown unit."""
+        with self._guard:
+            head = self._loaded().units[unit]
+        if head.link.number <= at:
+            return head.after != NO_FILE
+        return self.past.value(unit, head, at) is not MISSING
 
     # Writing, for who holds the writer's lock
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from objstore.errors import FormatError
+from objstore.errors import FormatError, LayoutError
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import parse
@@ -73,7 +73,7 @@ class Settling:
         Raises KeyNotFoundError for a unit that the layout has no place for, and what reading it
         raises.
         """
-        content = self._tree.content(self._places.at(unit))
+        content = self._content(unit, traces)
         now = NO_FILE if content is None else digest(content.data)
         if now == traces[-1].after:
             return self._verdict(State.SAME, content)
@@ -95,6 +95,14 @@ class Settling:
         if is_deferred and any(same(value, older) for older in self._older(unit, traces)):
             return Verdict(State.BEHIND, content, value)
         return Verdict(State.EDITED, content, value)
+
+    def _content(self, unit: str, traces: Sequence[Trace]) -> Content | None:
+        try:
+            return self._tree.content(self._places.at(unit))
+        except LayoutError:
+            if traces[-1].after != NO_FILE:
+                raise
+            return None  # a directory has come in the place of a file that was deleted
 
     def is_older(
         self, unit: str, content: Content | None, value: JSON | Missing, since: Content | None

@@ -130,7 +130,7 @@ def test_what_cannot_be_taken_back_ends_the_handle(tmp_path: Path) -> None:
     class Half(Failing):
         is_half = False
 
-        def write_at(self, opened: Opened, offset: int, data: bytes) -> None:
+        def write_at(self, opened: Opened, offset: int, data: bytes | memoryview) -> None:
             super().write_at(opened, offset, data[:40] if self.is_half else data)
             if self.is_half:
                 raise BackingError(errno.EIO, "half of it", opened.path)

@@ -1,0 +1,126 @@
+"""What a Store keeps beside its objects: events, blobs, containers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
+
+from .documents import Documents
+from .transaction import Host
+from .values import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from .containers import Containers
+    from .depot import Depot
+    from .events import EventLog
+    from .references import Dangling
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Company(Protocol):
+    """Documents that have a place for more than documents.
+
+    Each is opened once by a Store, and makes nothing on the medium before it is written to.
+    """
+
+    def identity(self) -> UUID | None:
+        """What tells this store from all others; None before there is anything in it."""
+        ...
+
+    def open_containers(self) -> Containers:
+        """Its key/value containers."""
+        ...
+
+    def open_events(self) -> EventLog:
+        """Its event log."""
+        ...
+
+    def open_depot(self) -> Depot:
+        """Its blobs."""
+        ...
+
+
+class Beside(Host):
+    """The part of a Store that is about what lies beside its objects."""
+
+    url: str
+    _documents: Documents
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._company: dict[str, Any] = {}  # guarded by lock for writing
+
+    @abstractmethod
+    def _require_open(self) -> None:
+        """Raise ClosedError for a store that was closed."""
+
+    @abstractmethod
+    def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
+        """The pointer and contents of every file that can be read."""
+
+    @property
+    def containers(self) -> Containers:
+        """Key/value containers by name: ``store.containers["cache"]["key"] = value``."""
+        return self._beside("containers", lambda company: company.open_containers())
+
+    @property
+    def events(self) -> EventLog:
+        """The event log."""
+        return self._beside("events", lambda company: company.open_events())
+
+    @property
+    def depot(self) -> Depot:
+        """The blobs."""
+        return self._beside("depot", lambda company: company.open_depot())
+
+    def follow_commits(self) -> int:
+        """Append an event of type ``commit`` to ``events`` for each commit that has none yet.
+
+        One subscription to ``events`` then hears of both. Returns how many were new; the commits
+        that compaction has removed are not among them. Safe to be called by several processes.
+        """
+        source = self._require_company().identity()
+        if source is None:
+            return 0
+        followed = self.events.followed(source)
+        commits = (one for one in self._documents.commits() if one.number > followed)
+        return self.events.follow_commits(commits, source=source)
+
+    def dangling(self) -> list[Dangling]:
+        """The references to blobs that cannot be read, and the blobs that no document refers to.
+
+        Reads every file. A blob that is still being written is not told of.
+        """
+        from .references import find_dangling  # with the depot: most stores have no blobs
+
+        return list(find_dangling(self._contents_of_files(), self.depot))
+
+    def _beside(self, name: str, open_: Callable[[Company], T]) -> T:
+        self._require_open()
+        with self.lock:
+            found = self._company.get(name)
+            if found is None:
+                found = self._company[name] = open_(self._require_company())
+            return cast(T, found)
+
+    def _require_company(self) -> Company:
+        self._require_open()
+        documents = self._documents
+        if isinstance(documents, Company):
+            return documents
+        raise AttributeError(f"{self.url} has no place for containers, events and blobs")
+
+    def _close_company(self) -> None:
+        """Close what was opened. Call without ``lock``: subscriptions may end with it."""
+        with self.lock:
+            opened, self._company = list(self._company.values()), {}
+        for one in opened:
+            close = getattr(one, "close", None)
+            if close is not None:
+                close()

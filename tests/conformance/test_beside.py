@@ -1,0 +1,102 @@
+"""What a Store keeps beside its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import Store
+from tests.conformance.makers import MAKERS, Maker
+
+Open = Callable[..., Store[Any]]
+
+
+@pytest.fixture(params=MAKERS, ids=lambda maker: maker.name)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    maker: Maker = request.param
+    url = maker.url(tmp_path)
+    return lambda **options: objstore.open(url, **options)
+
+
+def test_containers_events_and_blobs_lie_beside_the_objects(open_store: Open) -> None:
+    with open_store() as store:
+        store["/ada"] = {"name": "Ada"}
+        store.containers["cache"]["k"] = {"any": "json"}
+        store.events.append("person-added", {"id": "ada"})
+        blob = store.depot.put(b"picture")
+        store["/ada/photo"] = store.depot.link(blob)
+        assert sorted(store) == ["/ada"]
+    with open_store() as store:
+        assert store.containers["cache"]["k"] == {"any": "json"}
+        assert [event.data for event in store.events] == [{"id": "ada"}]
+        with store.depot.open(blob) as file:
+            assert file.read() == b"picture"
+        assert store.dangling() == []
+        assert store.check() == []
+
+
+def test_they_are_the_same_each_time(open_store: Open) -> None:
+    with open_store() as store:
+        assert store.events is store.events
+        assert store.containers is store.containers
+        assert store.depot is store.depot
+
+
+def test_references_without_blobs_and_blobs_without_references(open_store: Open) -> None:
+    with open_store() as store:
+        lost, kept, lonely = (store.depot.put(name) for name in (b"1", b"2", b"3"))
+        store["/people/ada"] = {"photos": [store.depot.link(lost), store.depot.link(kept)]}
+        store.depot.purge(lost)
+        found = store.dangling()
+    assert [(one.identifier, one.pointer) for one in found] == [
+        (lost, "/people/ada/photos/0"),
+        (lonely, None),
+    ]
+
+
+def test_one_subscription_hears_of_events_and_commits(open_store: Open) -> None:
+    with open_store() as store:
+        assert store.follow_commits() == 0
+        store["/ada"] = {"name": "Ada"}
+        store.events.append("note", {"text": "in between"})
+        with store.transaction(meta={"author": "me"}):
+            store["/bob"] = {"name": "Bob"}
+        assert store.follow_commits() == 2
+        assert store.follow_commits() == 0
+        del store["/ada"]
+        assert store.follow_commits() == 1
+        told = [(event.type, event.data.get("units")) for event in store.events]
+        assert told == [
+            ("note", None),
+            ("commit", ["/ada"]),
+            ("commit", ["/bob"]),
+            ("commit", ["/ada"]),
+        ]
+        assert store.events.verify().position == 4
+
+
+def test_a_readonly_store_writes_none_of_them(open_store: Open) -> None:
+    with open_store() as store:
+        store["/ada"] = {"name": "Ada"}
+    with open_store(readonly=True) as store:
+        with pytest.raises(objstore.ReadOnlyError):
+            store.containers["cache"]["k"] = 1
+        with pytest.raises(objstore.ReadOnlyError):
+            store.events.append("note", {})
+        with pytest.raises(objstore.ReadOnlyError):
+            store.depot.put(b"x")
+
+
+def test_a_closed_store_has_none(open_store: Open) -> None:
+    store = open_store()
+    events = store.events
+    store.close()
+    for name in ("containers", "events", "depot"):
+        with pytest.raises(objstore.ClosedError):
+            getattr(store, name)
+    with pytest.raises(objstore.ClosedError):
+        events.append("note", {})
