@@ -224,14 +224,15 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
     except orjson.JSONDecodeError as error:
         raise CorruptionError(f"this is no event: {error}", file=file) from error
     made: list[Event] = []
+    blank, add = _blank, made.append
     found = cast("list[dict[str, Any]]", said if type(said) is list else [said])
     try:
         # Written out, as a call would take as long as all the rest.
         for one in found:
-            _ = one["data"], one["integrity"]["position"]
-            event = _blank(Event)
+            _ = one["integrity"]["position"]
+            event = blank(Event)
             event._said = one
-            made.append(event)
+            add(event)
     except (LookupError, TypeError) as error:
         raise CorruptionError("this is JSON, and no event", file=file) from error
     return made
@@ -239,6 +240,8 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
 
 def _find_wrong(said: dict[str, Any]) -> str | None:
     """The first field that is not as schemas/event.json says."""
+    if "data" not in said:
+        return "data"
     texts: dict[str, Callable[[str], bool]] = {"time": is_date_time, "type": bool, "uuid": is_uuid}
     if "author" in said:
         texts["author"] = bool
@@ -277,11 +280,14 @@ def portions(payloads: Iterable[bytes]) -> Iterator[bytes]:
             held, size = [], 0
         if not is_batch:
             held.append(payload)
-        elif len(payload) <= 2 * _PORTION:
-            held.append(payload[1:-1])
-        else:
+        elif len(payload) > 4 * _PORTION:
             yield from portions(split(payload))
             continue
+        elif len(payload) > _PORTION:
+            yield payload
+            continue
+        else:
+            held.append(payload[1:-1])
         size += len(payload)
     if held:
         yield b"[" + SEPARATOR.join(held) + b"]"

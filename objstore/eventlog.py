@@ -37,6 +37,8 @@ class EventLog:
         self.keeper: Final = keeper
         self._signer: Final = signer
         self._types: Final = Types()
+        self._followed: Final[dict[UUID, int]] = {}
+        """The last commit that this handle has followed, by its store."""
         self._grown: Final = Condition()
         """Notified when this handle has appended."""
 
@@ -105,6 +107,7 @@ class EventLog:
         count = 0
         for commit in commits:
             count += self._follow(commit, source)
+            self._followed[source] = commit.number
         return count
 
     def _follow(self, commit: Commit, source: UUID) -> bool:
@@ -123,9 +126,11 @@ class EventLog:
     def followed(self, source: UUID) -> int:
         """The number of the last commit that ``follow_commits`` has appended; 0 for none.
 
-        Commits are to be followed without a gap.
+        Commits are to be followed without a gap. Where the first are missing, as they were removed
+        before, it is told only by the log that has followed the rest.
         """
-        known, unknown = 0, 1
+        known = self._followed.get(source, 0)
+        unknown = known + 1
         while self.exists(_commit_uuid(source, unknown)):
             known, unknown = unknown, 2 * unknown
         while unknown - known > 1:
