@@ -218,6 +218,9 @@ def encode_values(values: Sequence[Value], kinds: bytes) -> tuple[list[int], byt
 
     In parts, so that what is made on the way stays in the processor's cache.
     """
+    if len(values) == 1:
+        [data] = _encoded(values, kinds)
+        return [len(data)], VALUE.pack(len(data) + SUM_SIZE, 0, checksum(data)) + data
     lengths: list[int] = []
     entries: list[bytes] = []
     for at in range(0, len(values), _PART):

@@ -139,7 +139,7 @@ def put(index: Index, table: Table, pairs: Mapping[str, Value]) -> tuple[Operati
 
     They are in the order of keys, so that who reads them in order reads one behind the other.
     """
-    keys = sorted(pairs)
+    keys = sorted(pairs) if len(pairs) > 1 else list(pairs)
     values = list(map(pairs.__getitem__, keys))
     types = set(map(type, values))
     if len(types) == 1:
@@ -158,6 +158,8 @@ def replaced(index: Index, table: Table, keys: Iterable[str]) -> list[int] | tup
     if not table.at:
         return (0,)
     found = list(map(table.at.get, keys))
+    if len(found) == 1:
+        return (0 if found[0] is None else index.files[found[0] >> SLOT_SHIFT].number,)
     slots = {at >> SLOT_SHIFT for at in found if at is not None}
     if not slots:
         return (0,)

@@ -189,16 +189,17 @@ class Writer:
         place = (tail.end, tail.link)
         frame, header = tail.file.codec.encode(kind, place, number, synced, said, values)
         end = tail.end + header.size
-        upto = max(end + HEAD.size, writable.size())
+        size = writable.size()
+        upto = max(end + HEAD.size, size)
         if kind == vlogbatch.BATCH:
             upto = self._space_for(upto, end, header.size)
         try:
-            writable.put(tail.end, (frame, values), end, upto)
+            writable.put(tail.end, (frame, values), end, size, upto)
         except BackingError as error:
             if error.errno != errno.ENOSPC or upto == end + HEAD.size:
                 raise
             # It may do without the space ahead.
-            writable.put(tail.end, (frame, values), end, end + HEAD.size)
+            writable.put(tail.end, (frame, values), end, size, end + HEAD.size)
         tail.move(end, header)
 
     def _space_for(self, size: int, end: int, length: int) -> int:
@@ -310,12 +311,11 @@ class _Writable:
     def write(self, offset: int, data: bytes) -> None:
         self._files.write_at(self.opened, offset, data)
 
-    def put(self, offset: int, batch: Iterable[bytes], end: int, upto: int) -> None:
-        """Write a batch that ends at ``end``, and make the file ``upto`` long.
+    def put(self, offset: int, batch: Iterable[bytes], end: int, size: int, upto: int) -> None:
+        """Write a batch that ends at ``end``, and make a file of ``size`` bytes ``upto`` long.
 
         After an error nothing is there. Raises UncertainError where that is not sure.
         """
-        size = self.size()
         ahead = b""
         if upto > size:
             self._files.allocate(self.opened, size, upto)
