@@ -344,8 +344,8 @@ class Host(ABC):
 
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
-            tx.base = self._head()
-            if not tx._single:
+            if not tx._single:  # which is of the newest, whatever its number
+                tx.base = self._head()
                 self._era += 1
                 for unit in self._units():
                     unit.clear_mirrors()
