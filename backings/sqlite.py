@@ -404,7 +404,10 @@ class SqliteStorage(Storage):
                 row = None
         if row is None:
             raise storages.no_container(str(c_id))
-        return cast("int", row[0])
+        if type(row[0]) is not int:
+            reason = f"the count of container {show(str(c_id))} is not what was written"
+            raise CorruptionError(reason, file=self.path)
+        return row[0]
 
     def get_containers(self) -> Iterator[str]:
         with self._reading() as link:
@@ -503,7 +506,7 @@ class SqliteStorage(Storage):
         # The same as checksum, written out: a call would take as long as all the rest.
         for key, value, found in rows:
             count += 1
-            if type(value) is str:
+            if type(value) is str and type(key) is str:
                 if crc32c((key + value).encode()) != found:
                     raise self._corrupt(c_id, key)
             elif checksum(key, value) != found:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from objstore.errors import CorruptionError
-from objstore.storage import Progress, Value
+from objstore.storage import Progress
 from objstore.values import show
 
 from . import storages
@@ -35,7 +35,7 @@ _SCHEMA: Final = """
     )
 """
 
-Checksum = Callable[[str, Value], int]
+Checksum = Callable[[object, object], int]
 
 
 def create(file: str, path: str) -> None:

@@ -79,7 +79,7 @@ def mapped(error: sqlite3.Error, path: str, wait: float = _READ_WAIT) -> Storage
         return storages.closed(path)
     if code in _BUSY:
         return storages.busy(path, wait)
-    if code in _UNLIKE_WRITTEN:
+    if code in _UNLIKE_WRITTEN or "decode to UTF-8" in str(error):
         return CorruptionError(str(error), file=path)
     if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
         return FormatError("the value is larger than SQLite stores", source=path)

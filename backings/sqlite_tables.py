@@ -17,6 +17,8 @@ crc32c: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
 ROWS: Final = 512
 """How many items are fetched at a time, where all at once would hold a state for too long."""
 
+_NO_CHECKSUM: Final = 2**40
+
 _GROW: Final = "UPDATE containers SET count = count + ? WHERE id = ?"
 
 Row = tuple[str, Value, int]
@@ -54,11 +56,17 @@ class Table(NamedTuple):
         )
 
 
-def checksum(key: str, value: Value) -> int:
-    """What is stored beside a value: CRC-32C of key and value; of bytes, its complement."""
-    if isinstance(value, str):
-        return crc32c((key + value).encode())
-    return ~crc32c(key.encode() + value)
+def checksum(key: object, value: object) -> int:
+    """What is stored beside a value: CRC-32C of key and value; of bytes, its complement.
+
+    Of what is neither text nor bytes, as only damage makes it, a number that is no checksum.
+    """
+    if isinstance(key, str):
+        if isinstance(value, str):
+            return crc32c((key + value).encode())
+        if isinstance(value, bytes):
+            return ~crc32c(key.encode() + value)
+    return _NO_CHECKSUM
 
 
 def begin_reading(link: Link) -> None:
