@@ -358,7 +358,8 @@ def test_only_listing_lists(folder: Path) -> None:
     put(store, "/people/ada", MISSING)
     put(store, "/people/bob", BOB)
     assert store.keys("") == ["people", "settings"]
-    assert files.listed == []
+    assert set(files.listed) == {".objstore/log"}
+    files.clear()
     assert store.keys("/people") == ["bob"]
     assert files.listed == ["people"]
 
@@ -383,6 +384,7 @@ def test_looking_at_a_known_file_is_one_stat(folder: Path) -> None:
     files = Counting(folder)
     for layout in (ANYTHING, LIBRARY):
         store = documents(files, layout)
+        put(store, "/people/other", {})
         stamp = store.load("/people/ada").stamp
         files.clear()
         assert store.look("/people/ada", stamp) is stamp
@@ -396,6 +398,7 @@ def test_looking_at_a_new_file_is_one_stat_where_the_ending_is_set(folder: Path)
     )
     files = Counting(folder)
     store = documents(files, layout)
+    put(store, "/people/other", {})
     store.look("/people/ada")
     files.clear()
     store.look("/people/ada")

@@ -138,7 +138,8 @@ def test_a_touched_file_is_the_same(ada: Path) -> None:
     assert store.look("/ada", stamp) is stamp
     files.clear()
     assert store.look("/ada", stamp) is stamp
-    assert (files.looked, files.opened) == (["ada.json"], [])
+    assert files.opened == []
+    assert set(files.looked) <= {".objstore", "ada.json"}, "and whether there is a log by now"
 
 
 def test_the_same_bytes_under_a_new_inode_are_the_same(ada: Path) -> None:

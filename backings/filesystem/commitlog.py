@@ -228,7 +228,13 @@ class CommitLog:
         if self._is_closed:
             return
         self._is_closed = True
-        self._writer.close(in_order=in_order)
+        try:
+            self._writer.close(in_order=in_order)
+        finally:
+            # Else the disk could not be unmounted as long as somebody refers to this.
+            self._lock.close()
+            self._views.forget()
+            self._all = LogFiles(self._files)
 
     def _sync(self) -> None:
         view = self._views.get()

@@ -405,7 +405,9 @@ class Committer:
         for unit in self._ledger.changed_units():
             head = self._ledger.head(unit)
             if head is not None and head.file is not None:
-                self.pending.touch(os.path.join(self._files.root, head.file))
+                path = os.path.join(self._files.root, head.file)
+                self.pending.touch(path)
+                self.pending.touch(self._files.real(path))
 
     def _commits(self, after: int) -> Iterable[Commit]:
         return self._ledger.past.commits(after, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ LARGE = {"text": "y" * 50_000}
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KiB."""
-    with mounted(tmp_path, "size=64k,nr_inodes=16"):
+    """A disk of 256 KiB."""
+    with mounted(tmp_path, "size=256k,nr_inodes=20"):
         yield tmp_path
 
 
@@ -48,15 +49,25 @@ def files(folder: Path) -> dict[str, Any]:
     }
 
 
+def fill(disk: Path, *, but: int) -> Path:
+    """Leave so many bytes of the disk."""
+    ballast = disk / ".ballast"
+    found = os.statvfs(disk)
+    ballast.write_bytes(bytes(found.f_bavail * found.f_frsize - but))
+    return ballast
+
+
 def test_a_full_disk_leaves_the_old_file_whole(disk: Path) -> None:
     store = opened(disk)
     store.commit([change(store, "/people/ada", LARGE)], base=0)
+    ballast = fill(disk, but=40_000)
     with pytest.raises(BackingError) as caught:
         store.commit([change(store, "/people/ada", {**LARGE, "n": 1})], base=1)
     error = caught.value
     assert error.errno == errno.ENOSPC
     assert error.filename == str(disk / "people/ada.json")
     assert "cannot write people/ada.json: No space left on device" in str(error)
+    ballast.unlink()
     assert files(disk) == {"people/ada.json": LARGE}
     assert store.load("/people/ada").value == LARGE
 
@@ -64,6 +75,7 @@ def test_a_full_disk_leaves_the_old_file_whole(disk: Path) -> None:
 def test_a_disk_that_fills_up_at_the_second_file_changes_neither(disk: Path) -> None:
     store = opened(disk)
     store.commit([change(store, "/ada", SMALL), change(store, "/bob", SMALL)], base=0)
+    ballast = fill(disk, but=65_536)
     with pytest.raises(BackingError, match=r"cannot write bob\.json: No space left on device"):
         store.commit(
             [
@@ -73,19 +85,54 @@ def test_a_disk_that_fills_up_at_the_second_file_changes_neither(disk: Path) -> 
             ],
             base=1,
         )
+    ballast.unlink()
     assert files(disk) == {"ada.json": SMALL, "bob.json": SMALL}
     assert names(disk) == ["ada.json", "bob.json"]
+
+
+def test_a_log_that_has_no_room_refuses_the_commit_and_leaves_nothing(disk: Path) -> None:
+    store = opened(disk)
+    store.commit([change(store, "/ada", SMALL), change(store, "/bob", SMALL)], base=0)
+    ballast = fill(disk, but=120_000)
+    with pytest.raises(BackingError, match=r"in \.objstore/log/.*: No space left on device"):
+        store.commit([change(store, "/ada", LARGE), change(store, "/new/eve", LARGE)], base=1)
+    ballast.unlink()
+    assert files(disk) == {"ada.json": SMALL, "bob.json": SMALL}
+    assert names(disk) == ["ada.json", "bob.json"]
+    assert store.head() == 1
 
 
 def test_a_full_disk_can_be_cleared(disk: Path) -> None:
     """And then the same handle goes on: a refused write is not a failed fsync."""
     store = opened(disk)
-    store.commit([change(store, "/ada", LARGE)], base=0)
+    store.commit([change(store, "/ada", SMALL)], base=0)
+    ballast = fill(disk, but=30_000)
     with pytest.raises(BackingError):
         store.commit([change(store, "/bob", LARGE)], base=1)
     store.commit([change(store, "/ada", MISSING)], base=1)
+    ballast.unlink()
     store.commit([change(store, "/bob", LARGE)], base=2)
     assert files(disk) == {"bob.json": LARGE}
+
+
+def test_a_lazy_commit_that_no_longer_fits_on_the_disk_stays_due(disk: Path) -> None:
+    store = open_documents(str(disk), layout=ANYTHING, apply="lazy")
+    store.commit([change(store, "/ada", LARGE)], base=0)
+    store.flush()
+    fill(disk, but=56_000)
+    store.commit([change(store, "/ada", {**LARGE, "n": 1})], base=1)
+    ballast = disk / ".ballast"
+    with ballast.open("ab") as more:
+        more.write(bytes(max(0, os.statvfs(disk).f_bavail * 4096 - 20_000)))
+    assert store.load("/ada").value == {**LARGE, "n": 1}
+    with pytest.raises(BackingError, match=r"cannot write ada\.json: No space left on device"):
+        store.flush()
+    assert store.load("/ada").value == {**LARGE, "n": 1}
+    assert json.loads((disk / "ada.json").read_text()) == LARGE
+    assert opened(disk).load("/ada").value == {**LARGE, "n": 1}
+    ballast.unlink()
+    store.flush()
+    assert files(disk) == {"ada.json": {**LARGE, "n": 1}}
 
 
 def test_a_disk_without_inodes_makes_no_folders(disk: Path) -> None:
@@ -128,8 +175,9 @@ def test_a_folder_that_may_not_be_written(foreign: Path) -> None:
         with pytest.raises(BackingError) as caught:
             store.commit([change(store, "/ada", LARGE)], base=0)
         assert caught.value.errno == errno.EACCES
-        assert "cannot write ada.json: Permission denied" in str(caught.value)
-        with pytest.raises(BackingError, match=r"cannot remove ada\.json: Permission denied"):
+        reason = "cannot make the folder .objstore: Permission denied"
+        assert reason in str(caught.value)
+        with pytest.raises(BackingError, match=reason):
             store.commit([change(store, "/ada", MISSING)], base=0)
         assert store.load("/ada").value == SMALL
     assert names(foreign) == ["ada.json", "secret.json"]

@@ -21,7 +21,7 @@ class People(Directory[Person]):
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    with mounted(tmp_path, "size=64k"), objstore.open(tmp_path, People) as store:
+    with mounted(tmp_path, "size=160k"), objstore.open(tmp_path, People) as store:
         ada = store.root.setdefault("ada", ADA)
         before = (tmp_path / "ada.json").read_bytes()
         with pytest.raises(objstore.BackingError, match=r"ada\.json.*No space left") as caught:
@@ -41,9 +41,16 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    with mounted(tmp_path, "size=64k"), objstore.open(tmp_path, People) as store:
-        ada = store.root.setdefault("ada", ADA)
+    with mounted(tmp_path, "size=160k"):
+        with objstore.open(tmp_path, People) as store:
+            store.root["ada"] = ADA
         remount_readonly(tmp_path)
+        check_refusals(tmp_path)
+
+
+def check_refusals(folder: Path) -> None:
+    with objstore.open(folder, People) as store:
+        ada = store.root["ada"]
         with pytest.raises(objstore.BackingError, match="Read-only file system") as caught:
             ada.email = "x"
         assert caught.value.errno == errno.EROFS
