@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from typing import Final
 
 CHUNK: Final = 1 << 20
 """How much is moved at once: more is no faster."""
+
+AHEAD: Final = 6
+"""How many chunks may wait to be counted. On a machine that is busy with other things the threads
+take turns of milliseconds; with one chunk at a time, each would wait for the other."""
 
 _WORTH_A_THREAD: Final = 1 << 17
 """To hand bytes over to a thread takes as long as to count some 100 KB."""
@@ -21,26 +26,27 @@ class Digest:
     def __init__(self) -> None:
         self._sha256: Final = hashlib.sha256()
         self._pool: ThreadPoolExecutor | None = None
-        self._pending: Future[None] | None = None
+        self._pending: Final[deque[Future[None]]] = deque()
         self.length = 0
         """Of how many bytes it is."""
 
     def start(self, data: memoryview) -> None:
-        """Begin to count the next bytes; they must not change until ``wait`` returns."""
-        self.wait()
+        """Begin to count the next bytes; they stay as they are until AHEAD more calls, or ``wait``."""
         self.length += len(data)
         if len(data) < _WORTH_A_THREAD:
+            self.wait()
             self._sha256.update(data)
             return
+        while len(self._pending) >= AHEAD:
+            self._pending.popleft().result()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "objstore-digest")
-        self._pending = self._pool.submit(self._sha256.update, data)
+        self._pending.append(self._pool.submit(self._sha256.update, data))
 
     def wait(self) -> None:
         """Return once all that came is counted."""
-        if self._pending is not None:
-            self._pending.result()
-            self._pending = None
+        while self._pending:
+            self._pending.popleft().result()
 
     def hexdigest(self) -> str:
         self.wait()
@@ -52,12 +58,16 @@ class Digest:
             self._pool = None
 
 
+def buffers() -> Iterator[memoryview]:
+    """Buffers to read into, by turns: each stays as it is while AHEAD more are used."""
+    return cycle([memoryview(bytearray(CHUNK)) for _ in range(AHEAD + 1)])
+
+
 def digest_of(read_into: Callable[[memoryview], int], tell: Callable[[int], object]) -> str:
     """The digest of what ``read_into`` gives, until it gives nothing; ``tell`` hears how far."""
     digest = Digest()
     try:
-        # While one buffer is counted, the other one is read into.
-        for buffer in cycle((memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))):
+        for buffer in buffers():
             count = read_into(buffer)
             if not count:
                 break

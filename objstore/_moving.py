@@ -7,10 +7,9 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from itertools import cycle
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from ._digests import CHUNK
+from ._digests import CHUNK, buffers
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -57,13 +56,13 @@ def fill(
 
 
 def _chunks(source: Stream) -> Iterator[memoryview]:
-    """The bytes of a source. Each chunk stays as it is until the next but one is asked for."""
+    """The bytes of a source. Each chunk stays as it is while AHEAD more are asked for."""
     if isinstance(source, memoryview):
         for at in range(0, len(source), CHUNK):
             yield source[at : at + CHUNK]
         return
     read_into = reading(source)
-    for buffer in cycle((memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))):
+    for buffer in buffers():
         count = read_into(buffer)
         if not count:
             return

@@ -55,7 +55,7 @@ class BlobWriter(io.BufferedRandom):
         self._writing.sync()
 
     def feed(self, data: memoryview) -> None:
-        """Write without buffering or waiting: ``data`` is used until the next call."""
+        """Write without a buffer or a copy: ``data`` must not change until AHEAD more calls."""
         self.flush()
         self._writing.feed(data)
 
@@ -111,7 +111,7 @@ class RawWriter(io.RawIOBase):
         self.is_dropping = False
 
     def feed(self, data: memoryview) -> None:
-        """Write; what was fed is still used until the next call, or ``finalize``."""
+        """Write; what was fed is still used until AHEAD more calls, or ``finalize``."""
         if self._digest is not None:
             if self._position == self._digest.length:
                 self._digest.start(data)
@@ -126,12 +126,12 @@ class RawWriter(io.RawIOBase):
 
     def write(self, data: Buffer, /) -> int:
         view = memoryview(data).cast("B")
-        if not self.is_dropping:
-            try:
-                self.feed(view)
-            finally:
-                if self._digest is not None:
-                    self._digest.wait()
+        if self.is_dropping:
+            return len(view)
+        if self._digest is not None:
+            # What is given is used again by who gave it, while the copy is still counted.
+            view = memoryview(bytes(view[:CHUNK]))
+        self.feed(view)
         return len(view)
 
     def readinto(self, buffer: Buffer, /) -> int:

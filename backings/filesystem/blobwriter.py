@@ -24,7 +24,7 @@ _NOTED: Final = 8 << 20
 
 _CHUNK: Final = 1 << 20
 
-_SYNCED: Final = 64 << 20
+_SYNCED: Final = 128 << 20
 """After how many bytes the disk begins to write, while more bytes come."""
 
 

@@ -23,6 +23,8 @@ class DepotMaker(NamedTuple):
     name: str
     make: Callable[[Path], Depot]
     """A depot in a test's folder, with nothing in it."""
+    close: Callable[[Depot], None]
+    """Lets go of what ``make`` opened."""
     peek: Callable[[Depot, Path, Identifier], bytes | None]
     """The bytes of a readable blob, read by other means; None where there is none."""
 
@@ -65,10 +67,19 @@ def _blocks(depot: Depot, folder: Path, identifier: Identifier) -> bytes | None:
     return bytes(found)
 
 
+def _close_storage(depot: Depot) -> None:
+    assert isinstance(depot, StorageDepot)
+    depot._storage.close()
+
+
+def _nothing(depot: Depot) -> None:
+    """Holds nothing."""
+
+
 DEPOTS = [
-    DepotMaker("filesystem", _filesystem, _file),
-    DepotMaker("memory", _memory, _entry),
-    DepotMaker("sqlite", partial(_storage, SqliteStorage), _blocks),
-    DepotMaker("lmdb", partial(_storage, LmdbStorage), _blocks),
-    DepotMaker("memory storage", partial(_storage, MemoryStorage), _blocks),
+    DepotMaker("filesystem", _filesystem, _nothing, _file),
+    DepotMaker("memory", _memory, _nothing, _entry),
+    DepotMaker("sqlite", partial(_storage, SqliteStorage), _close_storage, _blocks),
+    DepotMaker("lmdb", partial(_storage, LmdbStorage), _close_storage, _blocks),
+    DepotMaker("memory storage", partial(_storage, MemoryStorage), _close_storage, _blocks),
 ]

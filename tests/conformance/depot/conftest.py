@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from tests.conformance.depots import DEPOTS, DepotMaker
 
 
 @pytest.fixture(params=DEPOTS, ids=lambda maker: maker.name)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     maker: DepotMaker = request.param
     depot = maker.make(tmp_path)
-    return Place(depot, partial(maker.peek, depot, tmp_path))
+    yield Place(depot, partial(maker.peek, depot, tmp_path))
+    maker.close(depot)
 
 
 @pytest.fixture

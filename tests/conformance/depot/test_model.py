@@ -181,6 +181,7 @@ class DepotMachine(RuleBasedStateMachine):
                 assert self._depot.missing_ranges(identifier) == model.missing()
 
     def teardown(self) -> None:
+        self.maker.close(self._depot)
         self._folder.cleanup()
 
 
