@@ -21,6 +21,7 @@ from objstore.values import show
 from . import sqlite_files, storages
 from .checks import check_options
 from .sqlite_links import (
+    ERRORS,
     Link,
     Links,
     is_busy,
@@ -176,7 +177,7 @@ class SqliteStorage(Storage):
         self._threads.transaction = None
         try:
             transaction.link.execute("COMMIT")
-        except sqlite3.Error as error:
+        except ERRORS as error:
             transaction.end(whole=False)
             raise mapped(error, self.path) from error
         transaction.end()
@@ -236,7 +237,7 @@ class SqliteStorage(Storage):
             try:
                 step()
                 return
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 left = end - time.monotonic()
                 if not is_busy(error) or is_overtaken(error) or left <= 0:
                     raise mapped(error, self.path, self._wait) from error
@@ -280,7 +281,7 @@ class SqliteStorage(Storage):
                 yield link
             finally:
                 self._links.give(link)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise mapped(error, self.path) from error
 
     @contextmanager
@@ -294,7 +295,7 @@ class SqliteStorage(Storage):
         self._reserve(transaction)
         try:
             yield transaction.link
-        except sqlite3.Error as error:
+        except ERRORS as error:
             self.rollback()
             raise mapped(error, self.path) from error
 
@@ -308,7 +309,7 @@ class SqliteStorage(Storage):
                 link.execute("COMMIT")
             except BaseException as error:
                 self._links.drop(link)
-                if isinstance(error, sqlite3.Error):
+                if isinstance(error, ERRORS):
                     raise mapped(error, self.path) from error
                 raise
             self._links.give(link, write=True)
@@ -333,7 +334,7 @@ class SqliteStorage(Storage):
             self._threads.transaction = None
             self._roll_back(transaction)
             cause = error.__cause__
-            if isinstance(cause, sqlite3.Error) and is_overtaken(cause):
+            if isinstance(cause, ERRORS) and is_overtaken(cause):
                 raise storages.overtaken(self.path) from cause
             raise
 
@@ -443,7 +444,7 @@ class SqliteStorage(Storage):
             transaction.has_read = True
         try:
             return self._on_table(link, c_id, lambda table: get(link, table, name))
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:
             if transaction is None:
@@ -531,7 +532,7 @@ class SqliteStorage(Storage):
             self._links.hold(link)
             yield None  # the call that made the generator is over
             yield from rows(link, table)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:
             self._links.finish(link)
@@ -573,7 +574,7 @@ class SqliteStorage(Storage):
             return self._on_table(
                 link, c_id, lambda t: fetch(link, t, low, high, reverse, not reverse)
             )
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise mapped(error, self.path) from error
 
     def _corrupt(self, c_id: object, key: str) -> CorruptionError:
@@ -612,7 +613,7 @@ class SqliteStorage(Storage):
         try:
             begin_reading(link)
             sqlite_files.copy(link, os.path.realpath(target), os.fspath(target), progress)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:
             self._links.finish(link)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from objstore.values import show
 from . import storages
 from .filesystem import names
 from .filesystem.io import Files
-from .sqlite_links import Link, connect, mapped
+from .sqlite_links import ERRORS, Link, connect, mapped
 
 _APPLICATION: Final = 0x6F626A73
 """``objs``: what tells our databases from those of others."""
@@ -78,7 +77,7 @@ def _placed(file: str, path: str) -> Generator[str]:
             if not files.place(temporary, file):
                 raise storages.duplicate_storage(path)
             files.sync_folder(folder)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise mapped(error, path) from error
         finally:
             files.unlink(temporary)
@@ -144,7 +143,7 @@ def check(link: Link, path: str, checksum: Checksum) -> list[CorruptionError]:
     """Everything that is wrong in a database."""
     try:
         return [CorruptionError(reason, file=path) for reason in _reasons(link, checksum)]
-    except sqlite3.DatabaseError as error:
+    except ERRORS as error:
         found = mapped(error, path)
         if not isinstance(found, CorruptionError):
             raise

@@ -49,20 +49,24 @@ _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _UNKNOWN: Final = sqlite3.SQLITE_IOERR_FSYNC
 
 
+ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What a call of SQLite's may raise: the second where damage is in what its message quotes."""
+
+
 class Link(sqlite3.Connection):
     """A connection, used by whoever took it and nobody else."""
 
 
-def primary(error: sqlite3.Error) -> int:
+def primary(error: Exception) -> int:
     """SQLite's code for an error without its refinement; 0 where Python itself raised it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     return primary(error) in _BUSY
 
 
-def is_overtaken(error: sqlite3.Error) -> bool:
+def is_overtaken(error: Exception) -> bool:
     """Whether a reader may not write as somebody else has written since it read."""
     return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT
 
@@ -71,7 +75,7 @@ def is_missing_table(error: sqlite3.Error) -> bool:
     return primary(error) == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
 
 
-def mapped(error: sqlite3.Error, path: str, wait: float = _READ_WAIT) -> StorageError | FormatError:
+def mapped(error: Exception, path: str, wait: float = _READ_WAIT) -> StorageError | FormatError:
     """What a caller is told instead of SQLite's error."""
     code = primary(error)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
@@ -79,7 +83,11 @@ def mapped(error: sqlite3.Error, path: str, wait: float = _READ_WAIT) -> Storage
         return storages.closed(path)
     if code in _BUSY:
         return storages.busy(path, wait)
-    if code in _UNLIKE_WRITTEN or "decode to UTF-8" in str(error):
+    if (
+        isinstance(error, UnicodeDecodeError)
+        or code in _UNLIKE_WRITTEN
+        or "decode to UTF-8" in str(error)
+    ):
         return CorruptionError(str(error), file=path)
     if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
         return FormatError("the value is larger than SQLite stores", source=path)
@@ -140,7 +148,7 @@ class Links:
         self.release(link)
         try:
             link.execute("ROLLBACK")
-        except sqlite3.Error:
+        except ERRORS:
             self._close(link)
         else:
             self.give(link)
@@ -166,7 +174,7 @@ class Links:
     def _close(self, link: Link) -> None:
         # SQLite rolls back what was not committed. What it could not move from the log into the
         # database at this occasion stays in the log, durable: it is no error.
-        with suppress(sqlite3.Error):
+        with suppress(*ERRORS):
             link.close()
         self._all.discard(link)
 
@@ -181,7 +189,7 @@ class Links:
                 link.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
                 if write:
                     link.execute("PRAGMA busy_timeout = 0")
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 raise mapped(error, self.path) from error
             self._all.add(link)
             return link
