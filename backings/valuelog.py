@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -351,7 +352,7 @@ class ValueLogStorage(Storage):
                 data = mapped[at : at + size - SUM_SIZE]
                 if checksum(data) == check and not deleted:
                     return data if location & 1 else data.decode()
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, struct.error):
             pass
         return self._get(c_id, key)
 

@@ -55,6 +55,8 @@ class LogValues:
         """What the index calls the file."""
         self.codec: Final = Codec(store, listed.id)
         self.name: Final = files.relative(opened.path)
+        if not files.size(opened):
+            raise self.corrupted(0, "the file is empty")
         self.map: mmap.mmap = files.map(opened)
         self.entries = 0
         """How many values were written to it."""
@@ -167,17 +169,20 @@ class LogValues:
         return data if location & 1 else data.decode()
 
     def length(self, location: int) -> int:
-        """How many bytes the value at a place of the index says it has."""
-        return int(READ(self.map, location >> 1 & OFFSET_MASK)[0])
+        """How many bytes the value at a place of the index says it has. Raises CorruptionError."""
+        return int(self._head(location >> 1 & OFFSET_MASK)[0])
 
     def value_bytes(self, start: int) -> bytes:
         """The bytes of the value whose entry begins at ``start``. Raises CorruptionError."""
-        mapped = self.map
-        if start + VALUE.size > len(mapped):
-            raise self.corrupted(start, "a value should be here, and the file has ended")
-        size, deleted, check = READ(mapped, start)
+        size, deleted, check = self._head(start)
         start += VALUE.size
-        data = mapped[start : start + size - SUM_SIZE] if size >= SUM_SIZE else b""
+        data = self.map[start : start + size - SUM_SIZE] if size >= SUM_SIZE else b""
         if checksum(data) != check or deleted or size != len(data) + SUM_SIZE:
             raise self.corrupted(start - VALUE.size, "a value does not fit its checksum")
         return data
+
+    def _head(self, start: int) -> tuple[int, int, int]:
+        if start + VALUE.size > len(self.map):
+            raise self.corrupted(start, "a value should be here, and the file has ended")
+        size, deleted, check = READ(self.map, start)
+        return size, deleted, check

@@ -11,6 +11,7 @@ import pytest
 
 from objstore.backings.filesystem import names, vlogbatch, vloghint
 from objstore.backings.filesystem.valuefile import HEAD
+from objstore.backings.filesystem.vlogbatch import FRAME_SIZE
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import CorruptionError, FormatError, StorageError
 from tests.faults.crash_states import Quick
@@ -160,6 +161,24 @@ def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(StorageError, match="missing"):
         ValueLogStorage(tmp_path / "s")
+
+
+def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path) -> None:
+    """Not every value is there that the index knows of, as far as frames or a hint tell it."""
+    file, _, _ = made(tmp_path / "s", closed=True)
+    with OverFiles(Quick(str(tmp_path / "s"))) as storage:
+        with storage._writer.writing():
+            storage._writer.begin_next()
+        whole = file.read_bytes()
+        end = storage.get_file_infos()[0].size
+    for size in (0, *range(FRAME_SIZE, end, 7)):
+        file.write_bytes(whole[:size])
+        found = opened(tmp_path / "s")
+        if isinstance(found, CorruptionError):
+            assert found.offset is not None
+            continue
+        assert found.check()
+        found.close()
 
 
 def hinted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Contents]:
