@@ -101,6 +101,20 @@ def test_caniuse_refuses_and_names_the_place() -> None:
     assert output.count("files changed                  none\n") == 2
 
 
+def test_caniuse_keeps_events_and_an_image() -> None:
+    lines = [line.strip() for line in run("examples.caniuse").splitlines()]
+    start = lines.index("9. Events, blobs and containers lie beside the files")
+    assert lines[start + 2 : start + 7] == [
+        "commits told as events         3",
+        "commit         /css-has",
+        "commit         /css-has, /css-grid, /flexbox",
+        "commit         /css-has",
+        "chart-drawn    css-has, css-grid, flexbox",
+    ]
+    assert lines[start + 7].startswith("verified                       4 events, up to ")
+    assert lines[start + 8] == "image read back                css-has, css-grid, flexbox"
+
+
 def test_caniuse_changes_lines_and_files() -> None:
     lines = [line.strip() for line in run("examples.caniuse").splitlines()]
     start = lines.index("--- a/css-has.json")

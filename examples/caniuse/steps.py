@@ -8,6 +8,7 @@ import objstore
 from objstore import ConflictError, FormatError, Store, ValidationError
 
 from ..report import diff, fact, line, refused, section, table
+from .beside import keeping_more
 from .features import CanIUse
 from .opened import OpenedFiles
 
@@ -31,6 +32,7 @@ def show(folder: Path) -> None:
         changing_several(store, folder, names)
     opening_by_schema_alone(folder, names[0])
     looking_back(folder, names[0])
+    keeping_more(folder, names)
 
 
 def choose(store: Store[CanIUse]) -> list[str]:
