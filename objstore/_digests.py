@@ -31,7 +31,7 @@ class Digest:
         """Of how many bytes it is."""
 
     def start(self, data: memoryview) -> None:
-        """Begin to count the next bytes; they stay as they are until AHEAD more calls, or ``wait``."""
+        """Begin to count the next bytes, which must not change until AHEAD more calls."""
         self.length += len(data)
         if len(data) < _WORTH_A_THREAD:
             self.wait()
