@@ -45,8 +45,8 @@ class Storage(ABC):
 
     Names and keys are coerced by ``str()``, values too unless they are bytes. Every call may raise
     ClosedError, CorruptionError and BackingError; every write ReadOnlyError, BusyError and
-    ConflictError. After an error of a call nothing of that call was stored; a transaction around it
-    goes on, but for BusyError and ConflictError, which end it.
+    ConflictError. After an error of a call nothing of that call was stored. A transaction around it
+    goes on, but BackingError, BusyError and ConflictError of a write end it.
     """
 
     def __init__(
@@ -160,7 +160,8 @@ class Storage(ABC):
         """Commit what the block does, or take it back when an exception leaves it.
 
         With ``write=True`` no other writer comes in between, so that what was read is still so when
-        it is written; ``write=False`` is for reading one state of things, and waits for nobody.
+        it is written; ``write=False``, and any of a readonly storage, is for reading one state of
+        things, and waits for nobody.
         Within a transaction of this thread it is a savepoint.
         """
         nested = self._nested()
@@ -168,7 +169,7 @@ class Storage(ABC):
             with nested:
                 yield self
             return
-        self._begin(write=write)
+        self._begin(write=write and not self.readonly)
         try:
             yield self
         except BaseException as error:
