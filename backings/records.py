@@ -8,8 +8,7 @@ from threading import RLock
 from typing import Final
 from uuid import UUID
 
-from objstore import event as events
-from objstore import sealing
+from objstore import eventlines, sealing
 from objstore.errors import ClosedError, ReadOnlyError
 from objstore.event import Event
 from objstore.keeper import Place, RecordKeeper, Stored, missing
@@ -53,7 +52,7 @@ class MemoryRecordKeeper(RecordKeeper):
             if batch.lines:
                 sealing.check_expected(expect, self._kept.head, self.tail())
             for line in batch.lines:
-                uuid = UUID(events.uuid_in(line).decode())
+                uuid = UUID(eventlines.uuid_in(line).decode())
                 self._kept.lines.append(line)
                 self._kept.uuids.append(uuid)
                 self._kept.places[uuid] = len(self._kept.lines)
@@ -85,7 +84,7 @@ class MemoryRecordKeeper(RecordKeeper):
     def batches(self, after: Place = None) -> Iterator[bytes]:
         start, stop = self.locate(after), self.head().position
         some = (self._kept.lines[at : min(at + _SOME, stop)] for at in range(start, stop, _SOME))
-        return map(events.join, some)
+        return map(eventlines.join, some)
 
     def locate(self, place: Place) -> int:
         if not isinstance(place, UUID):
@@ -103,7 +102,7 @@ class MemoryRecordKeeper(RecordKeeper):
         with self._guard:
             self._require_open()
             place = self._kept.places.get(uuid)
-            return None if place is None else events.decode(self._kept.lines[place - 1])
+            return None if place is None else eventlines.decode(self._kept.lines[place - 1])
 
     def _require_open(self) -> None:
         if self._is_closed:

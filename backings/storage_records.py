@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from objstore import event as events
-from objstore import sealing
+from objstore import eventlines, sealing
 from objstore.errors import (
     ClosedError,
     ContainerNotFoundError,
@@ -74,7 +73,7 @@ class StorageRecordKeeper(RecordKeeper):
         behind = self.locate(uuid_) + 1
         if behind > self.head().position:
             return None
-        return UUID(events.uuid_in(self._line(behind)).decode())
+        return UUID(eventlines.uuid_in(self._line(behind)).decode())
 
     def tail(self) -> UUID | None:
         return self._tail().uuid
@@ -92,9 +91,9 @@ class StorageRecordKeeper(RecordKeeper):
                 lines.extend(self._lines(range(at, min(at + _SOME, stop))))
             except CorruptionError:
                 if lines:
-                    yield events.join(lines)
+                    yield eventlines.join(lines)
                 raise
-            yield events.join(lines)
+            yield eventlines.join(lines)
 
     def locate(self, place: Place) -> int:
         self._require_open()
@@ -112,7 +111,7 @@ class StorageRecordKeeper(RecordKeeper):
         for container in (self._events, self._uuids):
             self._make(container)
         positions = range(before + 1, before + 1 + len(lines))
-        uuids = [events.uuid_in(line).decode() for line in lines]
+        uuids = [eventlines.uuid_in(line).decode() for line in lines]
         keys = [_key(position) for position in positions]
         self._storage.set_container_items(self._events, zip(keys, lines, strict=True))
         self._storage.set_container_items(
@@ -131,15 +130,17 @@ class StorageRecordKeeper(RecordKeeper):
         if key is None:
             return _NOTHING
         line = self._line(int(_text(key)))
-        hash = events.hash_in(line, events.text_end(line)).decode()
-        return _Tail(Head(events.position_in(line), hash), UUID(events.uuid_in(line).decode()))
+        hash = eventlines.hash_in(line, eventlines.text_end(line)).decode()
+        return _Tail(
+            Head(eventlines.position_in(line), hash), UUID(eventlines.uuid_in(line).decode())
+        )
 
     def _find(self, uuid: UUID) -> Event | None:
         self._require_open()
         position = self._position(uuid)
         if position is None:
             return None
-        return events.decode(self._line(position), f"{self._events}, {_key(position)}")
+        return eventlines.decode(self._line(position), f"{self._events}, {_key(position)}")
 
     def _position(self, uuid: UUID) -> int | None:
         key = self._get(self._uuids, str(uuid))

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, overload
 from uuid import UUID
 
 from . import event as events
+from . import eventlines
 from ._event_types import Consumer, Types, Upcast, Validator
 from .documents import Commit
 from .errors import CorruptionError, VerificationError
@@ -158,7 +159,7 @@ class EventLog:
 
         Raises EventNotFoundError for a UUID that the log does not have.
         """
-        found = map(events.decode_all, self.keeper.batches(_place(after)))
+        found = map(eventlines.decode_all, self.keeper.batches(_place(after)))
         if self._types.has_upcasters:
             return map(self._types.upcast, chain.from_iterable(found))
         return chain.from_iterable(found)
@@ -316,20 +317,20 @@ def _place(after: Event | Place) -> Place:
 
 
 def _take(walk: Chain, batch: bytes) -> list[bytes]:
-    some = events.split(batch)
+    some = eventlines.split(batch)
     try:
-        walk.take(some, events.decode_all(batch))
+        walk.take(some, eventlines.decode_all(batch))
     except CorruptionError:
         # One of them is no event. Those before it are looked at first.
         for line in some:
-            walk.take([line], [events.decode(line)])
+            walk.take([line], [eventlines.decode(line)])
         raise
     return some
 
 
 def _check_head(head: Head, line: bytes) -> None:
-    if events.hash_in(line, events.text_end(line)).decode() != head.hash:
-        uuid = UUID(events.uuid_in(line).decode())
+    if eventlines.hash_in(line, eventlines.text_end(line)).decode() != head.hash:
+        uuid = UUID(eventlines.uuid_in(line).decode())
         reason = "the events up to here are others than those of the head given"
         raise VerificationError(reason, position=head.position, uuid=uuid)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, overload
 from uuid import UUID
 
-from . import event as events
+from . import eventlines
 from .errors import EventNotFoundError
 from .event import Event
 from .sealing import EMPTY, Head, Signer
@@ -86,7 +86,7 @@ class RecordKeeper(ABC):
 
         Raises EventNotFoundError.
         """
-        return map(events.split, self.batches(after))
+        return map(eventlines.split, self.batches(after))
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The same, each time as one line, or as the JSON array that docs/formats/events.md has."""
@@ -94,7 +94,7 @@ class RecordKeeper(ABC):
         for _ in range(after if isinstance(after, int) else 0):
             place = None if place is None else self.next(place)
         while place is not None:
-            yield events.encode(self.read(place))
+            yield eventlines.encode(self.read(place))
             place = self.next(place)
 
     def locate(self, place: Place) -> int:
@@ -132,7 +132,7 @@ class Stored(Sequence[Event]):
 
 
 def _decoded(kept: Event | bytes) -> Event:
-    return kept if isinstance(kept, Event) else events.decode_all(kept)[0]
+    return kept if isinstance(kept, Event) else eventlines.decode_all(kept)[0]
 
 
 Progress = Callable[[int, int], object]

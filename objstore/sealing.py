@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 from . import event as events
+from . import eventlines
 from .errors import ConflictError, DuplicateEventError, FormatError, VerificationError
 from .event import Event
 from .values import show
@@ -117,7 +118,7 @@ def _seal(event: Event, before: bytes, position: int, signer: Signer | None) -> 
     more = b"" if text == canonical else _NOT_CANONICAL
     if signer is not None:
         more += _signature(signer, made.digest())
-    return events.sealed_text(text, made.hexdigest(), position, more), made.digest()
+    return eventlines.sealed_text(text, made.hexdigest(), position, more), made.digest()
 
 
 def check_same(event: Event, stored: Event) -> None:
@@ -222,7 +223,7 @@ class Chain:
         position, digest = self.head.position, bytes.fromhex(self.head.hash)
         for line, event in zip(lines, found, strict=True):
             said = event._said["integrity"]
-            text = line[: events.text_end(line)] + b"}"
+            text = line[: eventlines.text_end(line)] + b"}"
             if "canonical" in said:
                 text = self._recanonical(text, event, position + 1)
             made = sha256(digest + text).digest()

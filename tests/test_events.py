@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
 
 import objstore
-from objstore import Dict, event, schemas, sealing
+from objstore import Dict, eventlines, schemas, sealing
 from objstore.backings.records import MemoryRecordKeeper
 from objstore.documents import Change, Commit
 from objstore.errors import (
@@ -126,7 +126,7 @@ def test_fields_that_cannot_be(fields: dict[str, Any], error: type[Exception], r
 )
 def test_what_is_no_event(line: bytes) -> None:
     with pytest.raises((CorruptionError, ValueError)):
-        event.decode(line)
+        eventlines.decode(line)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_wrong_with_an_event_is_named(
     *above, last = place
     (said[above[0]] if above else said)[last] = value
     with pytest.raises(CorruptionError, match=f"file: this is no event: its {name} is wrong"):
-        event.decode(orjson.dumps(said), "file")
+        eventlines.decode(orjson.dumps(said), "file")
 
 
 # Lines
@@ -176,7 +176,7 @@ def test_what_is_hashed_is_the_form_of_rfc_8785(value: Any) -> None:
     said = json.loads(line)
     integrity = said.pop("integrity")
     assert sha256(bytes(32) + rfc8785.dumps(said)).hexdigest() == integrity["hash"]
-    assert event.decode(line) == made
+    assert eventlines.decode(line) == made
     schema: Any = jsonschema.Draft202012Validator(schemas.load("event"))
     assert schema.is_valid(json.loads(line))
 
@@ -187,14 +187,14 @@ def test_lines_are_found_without_parsing(values: list[Any]) -> None:
     keeper = MemoryRecordKeeper()
     stored = keeper.extend([Event("t", {"v": v, "uuid": str(uuid4())}) for v in values])
     kept = [line for some in keeper.lines() for line in some]
-    batch = event.join(kept)
-    assert event.split(batch) == kept
-    assert event.decode_all(batch) == list(stored)
+    batch = eventlines.join(kept)
+    assert eventlines.split(batch) == kept
+    assert eventlines.decode_all(batch) == list(stored)
     for one, line in zip(stored, kept, strict=True):
-        assert event.uuid_in(line).decode() == str(one.uuid)
-        assert event.position_in(line) == one.position
-        assert event.find(batch, event.text_of(one.uuid)) == line
-        assert event.find(batch, str(one.data["uuid"]).encode()) is None
+        assert eventlines.uuid_in(line).decode() == str(one.uuid)
+        assert eventlines.position_in(line) == one.position
+        assert eventlines.find(batch, eventlines.text_of(one.uuid)) == line
+        assert eventlines.find(batch, str(one.data["uuid"]).encode()) is None
     assert b"\n" not in batch
 
 

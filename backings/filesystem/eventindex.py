@@ -15,7 +15,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from objstore import event as events
+from objstore import eventlines
 from objstore.errors import BackingError
 
 from . import names
@@ -176,9 +176,9 @@ class EventIndex:
         if not self._near or _far(self._near_places[-1], place):
             self._near.append(self.count + 1)
             self._near_places.append(place)
-        lines = events.split(payload)
+        lines = eventlines.split(payload)
         for line in lines:
-            key = key_of(events.uuid_in(line))
+            key = key_of(eventlines.uuid_in(line))
             there = self._keys.setdefault(key, place)
             if there is not place:
                 also = there if isinstance(there, tuple) else (there,)

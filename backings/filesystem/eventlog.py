@@ -12,8 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
 
-from objstore import event as events
-from objstore import sealing
+from objstore import eventlines, sealing
 from objstore.errors import CorruptionError, ReadOnlyError
 from objstore.event import Event
 from objstore.eventlog import EventLog
@@ -109,9 +108,11 @@ class SegmentRecordKeeper(RecordKeeper):
             if batch.lines:
                 if expect is not None:
                     sealing.check_expected(expect, tail.head, tail.uuid)
-                payload = events.join(batch.lines)
+                payload = eventlines.join(batch.lines)
                 _, end = writer.append(payload)
-                self._note(tail, Tail(end, batch.head, events.uuid_in(batch.lines[-1])), payload)
+                self._note(
+                    tail, Tail(end, batch.head, eventlines.uuid_in(batch.lines[-1])), payload
+                )
                 if end.offset >= SEGMENT_SIZE:
                     writer.switch(_checkpoint(self._tail))
         # Those that were there already as well, as who added them may have died before its sync.
@@ -151,7 +152,7 @@ class SegmentRecordKeeper(RecordKeeper):
         line = self._find_line(place)
         if line is None:
             raise missing(place)
-        return events.position_in(line)
+        return eventlines.position_in(line)
 
     def close(self) -> None:
         self._log.close()
@@ -204,9 +205,9 @@ class SegmentRecordKeeper(RecordKeeper):
             payload = self._log.read(number).payload if number else b""
         if not payload:
             return known._replace(end=end)
-        line = events.split(payload)[-1]
-        hash = events.hash_in(line, events.text_end(line)).decode()
-        return Tail(end, Head(events.position_in(line), hash), events.uuid_in(line))
+        line = eventlines.split(payload)[-1]
+        hash = eventlines.hash_in(line, eventlines.text_end(line)).decode()
+        return Tail(end, Head(eventlines.position_in(line), hash), eventlines.uuid_in(line))
 
     def _note(self, before: Tail, after: Tail, payload: bytes) -> None:
         """Go over what was just appended."""
@@ -223,14 +224,14 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def _find(self, uuid: UUID) -> Event | None:
         line = self._find_line(uuid)
-        return None if line is None else events.decode(line)
+        return None if line is None else eventlines.decode(line)
 
     def _find_line(self, uuid: UUID) -> bytes | None:
-        text = events.text_of(uuid)
+        text = eventlines.text_of(uuid)
         with self._guard:
             index = self._indexed()
             for start in () if index is None else index.find(text):
-                line = events.find(self._payload(start), text)
+                line = eventlines.find(self._payload(start), text)
                 if line is not None:
                     return line
         return None
@@ -247,12 +248,12 @@ class SegmentRecordKeeper(RecordKeeper):
             place, start = self._start(after)
         for _, records in self._chunks(start, tail.end):
             if place > after:
-                yield from events.portions([record.payload for record in records])
+                yield from eventlines.portions([record.payload for record in records])
                 continue
             for record in records:
-                some = events.split(record.payload)
+                some = eventlines.split(record.payload)
                 if place + len(some) > after + 1:
-                    yield from events.portions(some[max(after + 1 - place, 0) :])
+                    yield from eventlines.portions(some[max(after + 1 - place, 0) :])
                 place += len(some)
 
     def _start(self, after: int) -> tuple[int, Position]:
@@ -337,7 +338,7 @@ os.register_at_fork(after_in_child=_set_up_all)
 
 
 def _uuid(line: bytes) -> UUID:
-    return UUID(events.uuid_in(line).decode())
+    return UUID(eventlines.uuid_in(line).decode())
 
 
 def _checkpoint(tail: Tail) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from secrets import token_hex
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from objstore import event as events
-from objstore import keeper, sealing
+from objstore import eventlines, keeper, sealing
 from objstore.errors import BackingError, ClosedError, CorruptionError, EventNotFoundError
 from objstore.event import Event
 from objstore.keeper import Place
@@ -124,7 +123,7 @@ class RecordKeeper(keeper.RecordKeeper):
             else:
                 line = self._linked(place)
                 yield line
-                self._come_to(place, events.position_in(line))
+                self._come_to(place, eventlines.position_in(line))
             place = self.next(place)
 
     def close(self) -> None:
@@ -155,7 +154,7 @@ class RecordKeeper(keeper.RecordKeeper):
         self._near = uuid, batch.head.position
         if batch.head.position >= self._hinted + _HINT:
             self._hint()
-        return events.decode_all(batch.lines[0])[0], True
+        return eventlines.decode_all(batch.lines[0])[0], True
 
     def _finish(self) -> tuple[UUID | None, Head]:
         """Do what others have left undone; the last event, and the head.
@@ -310,7 +309,7 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _decode(self, line: bytes, uuid: UUID) -> Event:
         file = self._files.relative(names.record(self._root, uuid))
-        event = events.decode(line, file)
+        event = eventlines.decode(line, file)
         if event.uuid != uuid:
             raise CorruptionError(f"this is the event {event.uuid}", file=file)
         return event

@@ -1,0 +1,186 @@
+"""Lines: events as every record keeper stores them, alone and in batches.
+
+Grammar: docs/formats/events.md. Most of what is asked of a line is found without parsing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, cast
+from uuid import UUID
+
+import orjson
+
+from .checks import is_date_time, is_uuid
+from .errors import CorruptionError
+from .event import Event
+
+SEPARATOR: Final = b",\t"
+"""Between the events of a batch. JSON writes a tab in a string as an escape, so that it is found
+nowhere else."""
+
+_PORTION: Final = 1 << 14
+"""Bytes that are decoded together: what comes of them stays in the processor's cache."""
+
+_INTEGRITY: Final = b',"integrity":{"hash":"'
+_HASH_SIZE: Final = 64
+_POSITION: Final = b'","position":'
+_UUID: Final = b'"uuid":"'
+_UUID_SIZE: Final = 36
+
+_blank: Final = object.__new__
+
+
+def text_of(uuid: UUID) -> bytes:
+    """As lines have it."""
+    return str(uuid).encode()
+
+
+def encode(event: Event) -> bytes:
+    """The line of an event, as it was stored."""
+    return orjson.dumps(event._said)
+
+
+def decode(line: bytes, file: str = "event") -> Event:
+    """The event of a line. Raises CorruptionError, which names ``file``, for what is none."""
+    [event] = decode_all(line, file)
+    wrong = _find_wrong(event._said)
+    if wrong is not None:
+        raise CorruptionError(f"this is no event: its {wrong} is wrong or missing", file=file)
+    return event
+
+
+def decode_all(payload: bytes, file: str = "event") -> list[Event]:
+    """The events of one line, or of a batch. Raises as ``decode`` does."""
+    try:
+        said = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise CorruptionError(f"this is no event: {error}", file=file) from error
+    made: list[Event] = []
+    blank, add = _blank, made.append
+    found = cast("list[dict[str, Any]]", said if type(said) is list else [said])
+    try:
+        # Written out, as a call would take as long as all the rest.
+        for one in found:
+            _ = one["integrity"]["position"]
+            event = blank(Event)
+            event._said = one
+            add(event)
+    except (LookupError, TypeError) as error:
+        raise CorruptionError("this is JSON, and no event", file=file) from error
+    return made
+
+
+def _find_wrong(said: dict[str, Any]) -> str | None:
+    """The first field that is not as schemas/event.json says."""
+    if "data" not in said:
+        return "data"
+    texts: dict[str, Callable[[str], bool]] = {"time": is_date_time, "type": bool, "uuid": is_uuid}
+    if "author" in said:
+        texts["author"] = bool
+    for name, check in texts.items():
+        text = said.get(name)
+        if not isinstance(text, str) or not check(text):
+            return name
+    integrity = said["integrity"]
+    for name, number in (
+        ("version", said.get("version", 1)),
+        ("position", integrity.get("position")),
+    ):
+        if type(number) is not int or number < 1:
+            return name
+    hash = integrity.get("hash")
+    return None if isinstance(hash, str) and len(hash) == _HASH_SIZE else "hash"
+
+
+def join(lines: Iterable[bytes]) -> bytes:
+    """A batch of at least two, or a single line as it is."""
+    kept = list(lines)
+    return kept[0] if len(kept) == 1 else b"[" + SEPARATOR.join(kept) + b"]"
+
+
+def portions(payloads: Iterable[bytes]) -> Iterator[bytes]:
+    """The events of lines and batches, in batches of about _PORTION bytes.
+
+    What is decoded together stays in the processor's cache until it is used.
+    """
+    held: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        is_batch = payload.startswith(b"[")
+        if held and size + len(payload) > _PORTION:
+            yield b"[" + SEPARATOR.join(held) + b"]"
+            held, size = [], 0
+        if not is_batch:
+            held.append(payload)
+        elif len(payload) > 4 * _PORTION:
+            yield from portions(split(payload))
+            continue
+        elif len(payload) > _PORTION:
+            yield payload
+            continue
+        else:
+            held.append(payload[1:-1])
+        size += len(payload)
+    if held:
+        yield b"[" + SEPARATOR.join(held) + b"]"
+
+
+def split(payload: bytes) -> list[bytes]:
+    """The lines of a batch, or of a single line."""
+    return payload[1:-1].split(SEPARATOR) if payload.startswith(b"[") else [payload]
+
+
+def sealed_text(text: bytes, hash: str, position: int, more: bytes) -> bytes:
+    """A line, of the event's text and what binds it to its place."""
+    return b'%b,"integrity":{"hash":"%b","position":%d%b}}' % (
+        text[:-1],
+        hash.encode(),
+        position,
+        more,
+    )
+
+
+def text_end(line: bytes) -> int:
+    """Where in a line ``integrity`` begins; -1 where none does."""
+    return line.rfind(_INTEGRITY)
+
+
+def hash_in(line: bytes, end: int) -> bytes:
+    """The hash that a line has, in hexadecimal; ``end`` is what ``text_end`` said."""
+    start = end + len(_INTEGRITY)
+    return line[start : start + _HASH_SIZE]
+
+
+def position_in(line: bytes) -> int:
+    """The position that a line has. Raises ValueError for what is no line."""
+    start = text_end(line) + len(_INTEGRITY) + _HASH_SIZE + len(_POSITION)
+    stop = start
+    while line[stop : stop + 1].isdigit():
+        stop += 1
+    return int(line[start:stop])
+
+
+def uuid_in(line: bytes) -> bytes:
+    """The UUID's text in a line, which comes last or before the version."""
+    end = text_end(line)
+    if line[end - 1 : end] != b'"':
+        end = line.rfind(_UUID, 0, end) + len(_UUID) + _UUID_SIZE + 1
+    return line[end - 1 - _UUID_SIZE : end - 1]
+
+
+def find(payload: bytes, uuid: bytes) -> bytes | None:
+    """The line of the event with that UUID in a batch; None where none has it."""
+    needle = _UUID + uuid
+    at = payload.find(needle)
+    while at >= 0:
+        start = payload.rfind(SEPARATOR, 0, at)
+        stop = payload.find(SEPARATOR, at)
+        is_batch = payload.startswith(b"[")
+        first = (1 if is_batch else 0) if start < 0 else start + len(SEPARATOR)
+        last = len(payload) - (1 if is_batch else 0) if stop < 0 else stop
+        line = payload[first:last]
+        if uuid_in(line) == uuid:
+            return line
+        at = payload.find(needle, at + 1)
+    return None
