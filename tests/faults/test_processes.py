@@ -105,6 +105,21 @@ def three_commits(store: Documents) -> None:
     store.commit([*last, change(store, UNITS[2], MISSING)], base=0)
 
 
+def turn_of(folder: Path) -> int:
+    """The turn that a store is of; 0 before the first. Fails for one that is half of two."""
+    store = opened(folder, readonly=True)
+    values = [store.load(unit).value for unit in UNITS]
+    keys = store.keys("")
+    for turn in range(4):
+        there = [turn, str(turn) * 3000] if turn else MISSING
+        if values[0] == there:
+            assert values[1:] == [there, MISSING if turn == 3 else there]
+            # A folder may be made for a commit that never came.
+            assert keys == ["ada", "people"] if turn else keys in ([], ["people"])
+            return turn
+    raise AssertionError(values)
+
+
 def whole(folder: Path) -> list[int]:
     """Which turn each unit's file is of; 0 for none. Fails for a torn one."""
     turns: list[int] = []
@@ -119,14 +134,24 @@ def whole(folder: Path) -> list[int]:
     return turns
 
 
+def files_of(turn: int) -> list[int]:
+    return [turn, turn, 0 if turn == 3 else turn]
+
+
 def check_after_death(folder: Path) -> list[int]:
-    """The store is readable, writable, and clean once it was written to; returns the turns."""
-    turns = whole(folder)
+    """The store is readable, of one commit, writable, and clean once it was written to.
+
+    Returns the turns of the files: one or none behind the store's.
+    """
+    turns, turn = whole(folder), turn_of(folder)
+    latest = files_of(turn)
+    before = [files_of(one) for one in ((0, 3) if turn == 1 else (turn - 1,))]
+    assert all(one in there for one, *there in zip(turns, latest, *before, strict=True))
     store = opened(folder, durability="os")
-    for unit, turn in zip(UNITS, turns, strict=True):
-        value = store.load(unit).value
-        assert value == ([turn, str(turn) * 3000] if turn else MISSING)
-    assert store.keys("") in (["ada", "people"], ["people"], ["ada"], [])
+    numbers = [commit.number for commit in store.commits()]
+    assert numbers == list(range(1, store.head() + 1))
+    store.commit([change(store, "/last", [turn])], base=0)
+    assert whole(folder) == latest, "whoever commits next writes what was left undone"
     three_commits(store)
     assert whole(folder) == [3, 3, 0]
     left = sorted(path.name for path in folder.rglob("*") if path.is_file())
