@@ -31,7 +31,7 @@ from objstore import (
     schemas,
 )
 from objstore.backings import filesystem
-from objstore.backings.filesystem import blobmeta, rangelog
+from objstore.backings.filesystem import blobmeta, blobwriter, rangelog
 from objstore.backings.filesystem.blobmeta import BlobMeta, Found
 from objstore.backings.filesystem.depot import open_depot
 from objstore.depot import Range
@@ -200,6 +200,18 @@ def test_a_sync_covers_what_was_noted_before_it_began(
     ranges.write_bytes(first + second + rangelog.encode({"failed": True}) + synced)
     monkeypatch.setattr(rangelog, "this_boot", lambda: "1" * 16)
     assert depot.missing_ranges(ONE) == [Range(0, 30)]
+
+
+def test_behind_a_line_that_was_not_finished_others_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobwriter.RangeLog, "begin", lambda log: None)
+    depot = filesystem.Depot(tmp_path)
+    depot.reserve(ONE, 5)
+    with (tmp_path / FOLDER / f"{ONE}.ranges").open("ab") as file:
+        file.write(b'{"at":0,"siz')
+    depot.write(ONE, 0, b"hello")
+    assert depot.missing_ranges(ONE) == []
 
 
 # The tree
