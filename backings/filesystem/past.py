@@ -74,31 +74,49 @@ class Past:
             raise CorruptionError(reason, file=file, offset=place.offset) from error
 
     def change(self, key: Key, link: Link) -> Found:
-        """The unit's change in the record at a link."""
-        where, said = self.record(link)
+        """The unit's change in the record at a link; where that was removed, what has become of it.
+
+        Raises CorruptionError where no record has it that should.
+        """
+        found = self.find(key, link)
+        if found is None:
+            where, _ = self.record(link)
+            reason = f"record {where.number} should have a change of {key}"
+            file = self._log.name(where.generation)
+            raise CorruptionError(reason, file=file, offset=where.offset)
+        return found
+
+    def find(self, key: Key, link: Link) -> Found | None:
+        """The same; None where nothing is left of it, nor of any change before."""
         scope, unit = (None, key) if isinstance(key, str) else key
-        while True:
-            for entry in said.entries if said.scope == scope else ():
-                if entry.unit == unit:
-                    return Found(where, entry)
-            if where.number in (link.number, self._log.head):
-                break
-            # Compaction has made the change part of a later one, of the same scope.
+        where, said = self.record(link)
+        # Compaction has made the change part of the next commit of the same scope,
+        while said.scope != scope and where.number < self._log.head:
             where, said = self.record(Link(where.number + 1, 0, 0))
-        reason = f"record {where.number} should have a change of {unit}"
-        raise CorruptionError(reason, file=self._log.name(where.generation), offset=where.offset)
+        found = _entry_in(where, said, scope, unit)
+        if found is None and where.number != link.number:
+            # or of none, where another change had taken it back by then.
+            found = self._last_before(link.number, scope, unit)
+        return found
+
+    def _last_before(self, number: int, scope: str | None, unit: str) -> Found | None:
+        """The unit's newest change before a number. Reads all that is there, hence seldom asked."""
+        last: Found | None = None
+        for one in self._log.records():
+            if one.number >= number:
+                break
+            last = _entry_in(one.link, self.read(one), scope, unit) or last
+        return last
 
     def newest(self, key: Key, head: Head, at: int) -> Found | None:
         """The newest change that is not after commit ``at``; None where all are."""
-        found = self.change(key, head.link)
-        while found.link.number > at:
+        found: Found | None = self.change(key, head.link)
+        while found is not None and found.link.number > at:
             jump, last = found.entry.jump, found.entry.last
             if jump is not None and jump.number > at:
-                found = self.change(key, jump)
-            elif last is None:
-                return None
+                found = self.find(key, jump)
             else:
-                found = self.change(key, last)
+                found = None if last is None else self.find(key, last)
         return found
 
     def value(self, key: Key, head: Head, at: int) -> JSON | Missing:
@@ -186,7 +204,10 @@ class Past:
     def _first(self, key: Key, head: Head) -> Found:
         found = self.change(key, head.link)
         while (back := found.entry.jump or found.entry.last) is not None:
-            found = self.change(key, back)
+            earlier = self.find(key, back)
+            if earlier is None:
+                break
+            found = earlier
         return found
 
     def _applied(self, value: JSON | Missing, one: Found) -> JSON | Missing:
@@ -196,3 +217,9 @@ class Past:
             reason = f"the patch of {one.entry.unit} does not fit: {error}"
             file = self._log.name(one.link.generation)
             raise CorruptionError(reason, file=file, offset=one.link.offset) from error
+
+
+def _entry_in(link: Link, said: Said, scope: str | None, unit: str) -> Found | None:
+    if said.scope != scope:
+        return None
+    return next((Found(link, entry) for entry in said.entries if entry.unit == unit), None)

@@ -1,0 +1,32 @@
+"""Commits by who has not seen yet that somebody else has compacted."""
+
+from __future__ import annotations
+
+from objstore.layout import ANYTHING
+from objstore.values import MISSING
+from tests.conformance.documents import before_and_after_reopening, put
+from tests.conformance.makers import Maker
+from tests.conformance.retentions import NEWEST
+
+
+def test_changes_that_compaction_left_nothing_of(maker: Maker, url: str) -> None:
+    """/a was changed back by the time of the commit that stays, and /b deleted again."""
+    documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
+    put(documents, {"/a": [1]})
+    for n in (2, 1):
+        put(documents, {"/a": [n]})
+    put(documents, {"/b": [1]})
+    put(documents, {"/b": MISSING})
+    put(other, {"/n": [0]})
+    assert other.read("/a", at=5) == [1]
+    documents.pin(1)
+    assert documents.compact(NEWEST) == [2, 3, 4, 5]
+    put(other, {"/a": [3], "/b": [3]})
+    for opened in before_and_after_reopening(maker, url, documents):
+        for at in (1, 6):
+            assert opened.read("/a", at=at) == [1]
+            assert opened.read("/b", at=at) is MISSING
+        assert (opened.read("/a", at=7), opened.read("/b", at=7)) == ([3], [3])
+        changes = {change.unit: change.old for change in list(opened.commits())[-1].changes}
+        assert changes == {"/a": [1], "/b": MISSING}
+    other.close()
