@@ -8,6 +8,7 @@ others are looked for at their places in the old ones, where elements of arrays 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final, TypeAlias
 
 from ._align import align
@@ -57,14 +58,18 @@ def backwards(read: Callable[[int], Iterator[Commit]], newest: int) -> Iterator[
     """Commits from the newest back, as they are asked for; ``read`` gives those after a number."""
     upper, size = newest, _WINDOW
     while upper > 0:
-        lower = max(0, upper - size)
+        lower, wanted = max(0, upper - size), _up_to(upper)
         try:
-            found = [commit for commit in read(lower) if commit.number <= upper]
+            found = list(takewhile(wanted, read(lower)))
         except HistoryGone:  # nothing says which numbers are left; the start always is
             lower = 0
-            found = [commit for commit in read(lower) if commit.number <= upper]
+            found = list(takewhile(wanted, read(lower)))
         yield from reversed(found)
         upper, size = lower, size * 2
+
+
+def _up_to(number: int) -> Callable[[Commit], bool]:
+    return lambda commit: commit.number <= number
 
 
 class Blame:

@@ -75,8 +75,11 @@ class History(Host):
 
     # --- commits ----------------------------------------------------------------------------------
 
-    def log(self, path: str = "", after: int | Commit = 0) -> Iterator[Commit]:
-        """The commits that touched a path, oldest first, from the one after ``after``.
+    def log(
+        self, path: str = "", after: int | Commit = 0, *, newest_first: bool = False
+    ) -> Iterator[Commit]:
+        """The commits that touched a path, from the one after ``after``, oldest first if not asked
+        otherwise.
 
         A commit touches a path that it changed, that something below was changed of, or that was
         made or deleted with what it stood in. Commits made while the log is read are left out.
@@ -84,7 +87,10 @@ class History(Host):
         self._require_open()
         number, pointer = _number(after), self._pointer(path)
         require_commit(self._documents, number)
-        return self._commits(number, pointer)
+        if not newest_first:
+            return self._commits(number, pointer)
+        back = backwards(lambda start: self._commits(start, pointer), self._documents.head())
+        return takewhile(lambda commit: commit.number > number, back)
 
     def diff(self, a: int | Commit, b: int | Commit, path: str = "") -> list[Operation]:
         """The JSON Patch (RFC 6902) that leads from the state after ``a`` to the one after ``b``.
