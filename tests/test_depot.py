@@ -31,7 +31,7 @@ from objstore import (
     schemas,
 )
 from objstore.backings import filesystem
-from objstore.backings.filesystem import blobmeta, blobwriter, rangelog
+from objstore.backings.filesystem import blobmeta, rangelog
 from objstore.backings.filesystem.blobmeta import BlobMeta, Found
 from objstore.backings.filesystem.depot import open_depot
 from objstore.depot import Range
@@ -205,7 +205,7 @@ def test_a_sync_covers_what_was_noted_before_it_began(
 def test_behind_a_line_that_was_not_finished_others_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blobwriter.RangeLog, "begin", lambda log: None)
+    monkeypatch.setattr(rangelog.RangeLog, "begin", lambda log: None)
     depot = filesystem.Depot(tmp_path)
     depot.reserve(ONE, 5)
     with (tmp_path / FOLDER / f"{ONE}.ranges").open("ab") as file:
