@@ -326,6 +326,11 @@ def flip_bits(maker: StorageMaker, folder: Path, times: int) -> tuple[int, int]:
         contents, told = look(maker, str(broken))
         by_reading += contents is None
         noticed += told or contents is None
+        if maker.name == "lmdb" and contents is not None and not told:
+            # LMDB's own two headers have no checksum: the older one may be taken for the newer.
+            for name, items in contents.items():
+                assert items.items() <= expected[name].items()
+            continue
         if contents is not None and contents != expected:
             # What is missing as a whole may only be told by check, but told it must be.
             assert told
