@@ -116,9 +116,12 @@ class Failure(NamedTuple):
     """What stood there, shortened: ``42``, ``"abc"``, ``nothing``."""
     keyword: str = ""
     """The JSON Schema keyword that refused it: ``type``, ``required``."""
+    offset: int | None = None
+    """The byte in a file of the store's own, counted from 0; None elsewhere."""
 
     def __str__(self) -> str:
         where = f"{self.source} at {self.pointer}" if self.pointer else self.source
+        where += "" if self.offset is None else f", byte {self.offset}"
         return f"{where}: expected {self.expected}, found {self.found}"
 
 

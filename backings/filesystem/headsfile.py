@@ -40,6 +40,11 @@ class HeadsFile:
                 there[unit] = Overlay(_contents(base), _contents(value), stamp)
         return heads
 
+    def is_whole(self) -> bool:
+        """Whether what is there is as it was written; True for nothing."""
+        found = self._files.read(self._path, _MAX)
+        return found is None or _checked(found.data) is not None
+
     def write(self, store: str, heads: Heads) -> None:
         """Write the heads down, in one step and without a sync: what a crash tears is not read."""
         said = {
