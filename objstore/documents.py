@@ -186,6 +186,7 @@ class Documents(ABC):
         medium refuses, ReadOnlyError. After any error, everything is as it was.
         """
 
+    @abstractmethod
     def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
         """The commits numbered above ``after`` up to the head as it is now, oldest first.
 
@@ -193,8 +194,8 @@ class Documents(ABC):
         or something above it as a whole; in every scope. Raises what ``load`` raises for ``at``,
         where ``after`` is no number that the next commit's could follow.
         """
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         """Have ``hear`` called for every commit from now on, each once, in their order.
 
@@ -202,49 +203,48 @@ class Documents(ABC):
         thread that commits or learns, and must return soon, commit nothing and raise nothing. The
         result ends it.
         """
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def scopes(self) -> list[str]:
         """The scopes that have been written to and not deleted, sorted."""
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def overlays(self, scope: str) -> Mapping[str, Overlay]:
         """The units that a scope has changed; none for an unknown one."""
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def delete_scope(self, scope: str) -> Commit:
         """Forget what a scope changed: a commit in it, of its units from there back to the base.
 
         Raises ScopeNotFoundError for an unknown one.
         """
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def switch_and_snapshot(self) -> int:
         """Take a snapshot of the newest commit, and return that one's number.
 
         Reads and writes go on meanwhile. Raises TransactionError if another one is running.
         """
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def compact(self, retention: Retention) -> list[int]:
         """Remove the commits that ``retention`` does not keep; the numbers of those removed.
 
         The newest commit and pinned ones always stay. What stays is read as before; a change that
         goes becomes part of the next commit that stays. Reads and writes go on meanwhile.
         """
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def pin(self, number: int) -> None:
         """Keep a commit from being compacted, until ``unpin``. Raises what ``load`` does."""
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def unpin(self, number: int) -> None:
         """Let compaction remove a commit again; nothing happens if it is not pinned."""
-        raise NotImplementedError  # TRANSITIONAL
 
+    @abstractmethod
     def pins(self) -> frozenset[int]:
         """The commits that are pinned."""
-        raise NotImplementedError  # TRANSITIONAL
 
     @abstractmethod
     def flush(self) -> None:
