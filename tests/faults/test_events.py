@@ -54,7 +54,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def states() -> Iterator[Path]:
     """Where states are built: in memory, where the machine has files there."""
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with tempfile.TemporaryDirectory(prefix="objstore-test-", dir=memory) as folder:
         yield Path(folder) / "state"
 
 
