@@ -1,4 +1,4 @@
-"""One module does all file I/O, so that tests can break any step of it."""
+"""One seam does all file I/O, so that tests can break any step of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import objstore.backings.filesystem
 
 
 def test_only_the_seam_touches_files() -> None:
-    """No module but io.py calls what opens or changes files; some parts of os only compute."""
+    """No other module calls what opens or changes files; some parts of os only compute."""
+    seam = {"exchange.py", "io.py", "openio.py"}
     pure = {
         "fsdecode",
         "fsencode",
@@ -23,7 +24,7 @@ def test_only_the_seam_touches_files() -> None:
     pure_paths = {"basename", "dirname", "join", "samestat", "split", "splitext"}
     package = Path(objstore.backings.filesystem.__file__).parent
     for module in (*package.glob("*.py"), package.parent / "checks.py"):
-        if module.name == "io.py":
+        if module.name in seam:
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Name):

@@ -22,7 +22,8 @@ _CHUNK: Final = 1 << 20
 @cache
 def this_boot() -> str:
     """Which run of the machine this is; where nobody knows, a process is one by itself."""
-    return (io.boot_id() or token_hex(8))[:16]
+    said = io.boot_id()
+    return token_hex(8) if said is None else said.decode("ascii").replace("-", "")[:16]
 
 
 def encode(said: dict[str, Any]) -> bytes:
