@@ -18,6 +18,9 @@ from . import (
     importing,
     iterating,
     loading,
+    loggrowth,
+    loghistory,
+    logparallel,
     memory,
     opening,
     storage,
@@ -34,7 +37,8 @@ from .report import Measured, page, summary, table
 _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 _FAMILIES: Final = (
     *(opening, access, loading, committing, validating),
-    *(memory, importing, together, iterating, watching, depot, events, storage, valuelog),
+    *(memory, importing, together, iterating, loghistory, loggrowth, logparallel),
+    *(watching, depot, events, storage, valuelog),
 )
 
 

@@ -46,6 +46,8 @@ class Contender:
     kind: Kind = "peer"
     judged: bool = True
     """Whether the work's targets are meant for it, where it is ours."""
+    targets: Targets | None = None
+    """Its own, in place of the work's."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Work:
     targets: Targets = field(default_factory=Targets)
     rounds: int | None = None
     """How often it is measured, if that is not for the run to say."""
+
+    def targets_of(self, contender: Contender) -> Targets:
+        return contender.targets or self.targets
 
 
 @dataclass(frozen=True)

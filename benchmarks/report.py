@@ -36,9 +36,8 @@ class Measured:
         contender, median = result.contender, result.median
         if contender.kind != "ours" or not contender.judged or median is None:
             return None
-        if not self.work.targets.text():
-            return None
-        return self.work.targets.verdict(median, self.medians)
+        targets = self.work.targets_of(contender)
+        return targets.verdict(median, self.medians) if targets.text() else None
 
     def ahead(self) -> list[str]:
         """The peers that are faster than any of ours that does the whole work."""
@@ -57,8 +56,7 @@ def table(measured: Measured) -> Iterator[str]:
     yield f"### {work.title}"
     yield ""
     yield work.about
-    if work.targets.text():
-        yield f"Target: {work.targets.text()}."
+    yield from _targets(work)
     yield ""
     ratios = [f"{work.unit.measured} / {one.contender.name}" for one in measured.references]
     yield _row([f"`{work.name}`", work.unit.name, *ratios, "samples", "verdict", "what it does"])
@@ -66,6 +64,14 @@ def table(measured: Measured) -> Iterator[str]:
     for result in measured.results:
         yield _row(_cells(measured, result))
     yield ""
+
+
+def _targets(work: Work) -> Iterator[str]:
+    if work.targets.text():
+        yield f"Target: {work.targets.text()}."
+    for one in work.contenders:
+        if one.targets is not None:
+            yield f"Target of {one.name}: {one.targets.text()}."
 
 
 def _cells(measured: Measured, result: Result) -> list[str]:
@@ -122,7 +128,7 @@ def _verdicts(all_measured: Sequence[Measured], verdict: Verdict, title: str) ->
 
 
 def _figure(measured: Measured, result: Result) -> str:
-    unit, targets = measured.work.unit, measured.work.targets
+    unit, targets = measured.work.unit, measured.work.targets_of(result.contender)
     bounds = [("at least", targets.at_least), ("aim", targets.aim)]
     asked = [
         f"{word} {bound.text}" + (f" = {unit.show(limit)} {unit.name}" if limit else "")

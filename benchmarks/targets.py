@@ -66,6 +66,16 @@ def ahead_of(*names: str) -> Bound:
     return Bound(f"ahead of {', '.join(names)}", limit)
 
 
+def all_of(*bounds: Bound) -> Bound:
+    """All of these, as far as they can be told."""
+
+    def limit(medians: Medians) -> float | None:
+        limits = [bound.limit(medians) for bound in bounds]
+        return min((one for one in limits if one is not None), default=None)
+
+    return Bound(" and ".join(bound.text for bound in bounds), limit)
+
+
 def at_most(figure: float, text: str) -> Bound:
     return Bound(text, lambda medians: figure)
 

@@ -12,7 +12,7 @@ from benchmarks.__main__ import all_works
 from benchmarks.data import TINY
 from benchmarks.harness import Contender, Kind, Measure, MissingPeerError, Scene, Work, run
 from benchmarks.report import Measured, page, table
-from benchmarks.targets import Targets, ahead_of, at_most, below, faster, times
+from benchmarks.targets import Targets, ahead_of, all_of, at_most, below, faster, times
 from benchmarks.units import MILLISECONDS
 
 
@@ -109,11 +109,31 @@ _MEDIANS = {"ours": 2.0, "dict": 1.0, "peer, one way": 3.0, "peer, another": 2.5
         (Targets(below("dict")), "lost"),
         (Targets(ahead_of("peer"), at_most(1.9, "1.9 s")), "met"),
         (Targets(ahead_of("somebody else")), "not judged"),
+        (Targets(all_of(times("dict", 3), ahead_of("peer"))), "met"),
+        (Targets(all_of(times("dict", 3), times("dict", 1))), "lost"),
+        (Targets(all_of(times("dict", 3), ahead_of("somebody else"))), "met"),
+        (Targets(all_of(ahead_of("somebody else"))), "not judged"),
         (Targets(), "not judged"),
     ],
 )
 def test_verdicts(targets: Targets, verdict: str) -> None:
     assert targets.verdict(_MEDIANS["ours"], _MEDIANS) == verdict
+
+
+def test_a_contender_may_have_targets_of_its_own(tmp_path: Path) -> None:
+    own = Targets(times("limit", 2))
+    work = _work(
+        _contender("limit", 0.001, kind="limit"),
+        _contender("ours", 0.003, kind="ours"),
+        replace(_contender("ours, faster", 0.003, kind="ours"), targets=own),
+        targets=Targets(times("limit", 4)),
+    )
+    measured = Measured(work, run(work, Scene(str(tmp_path), TINY)))
+    text = page({}, [measured], "Measured today.")
+    assert [measured.verdict(one) for one in measured.results] == [None, "met", "lost"]
+    assert "Target: at least 4 times limit." in text
+    assert "Target of ours, faster: at least 2 times limit." in text
+    assert "- Do something, ours, faster: 3 ms (at least 2 times limit = 2 ms)" in text
 
 
 def test_a_peer_is_ahead_of_what_does_the_whole_work(tmp_path: Path) -> None:
