@@ -43,7 +43,7 @@ class Table(NamedTuple):
             touch=f"SELECT 1 FROM {name} LIMIT 1",  # noqa: S608 - a number of ours
             get=f"SELECT value, sum FROM {name} WHERE key = ?",  # noqa: S608 - a number of ours
             insert=f"INSERT OR IGNORE INTO {name} (key, value, sum) VALUES (?, ?, ?)",  # noqa: S608
-            update=f"UPDATE {name} SET value = ?2, sum = ?3 WHERE key = ?1",  # noqa: S608
+            update=f"UPDATE {name} SET value = ?, sum = ? WHERE key = ?",  # noqa: S608
             delete=f"DELETE FROM {name} WHERE key = ?",  # noqa: S608
         )
 
@@ -126,7 +126,8 @@ def put(link: Link, table: Table, row: Row) -> None:
     if link.execute(table.insert, row).rowcount:
         link.execute(_GROW, (1, table.id))
     else:
-        link.execute(table.update, row)
+        key, *rest = row
+        link.execute(table.update, (*rest, key))
 
 
 def put_all(link: Link, table: Table, rows: list[Row]) -> None:
@@ -135,7 +136,7 @@ def put_all(link: Link, table: Table, rows: list[Row]) -> None:
         return
     new = link.executemany(table.insert, rows).rowcount
     if new != len(rows):
-        link.executemany(table.update, rows)
+        link.executemany(table.update, [(value, found, key) for key, value, found in rows])
     if new:
         link.execute(_GROW, (new, table.id))
 
