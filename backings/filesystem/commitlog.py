@@ -213,6 +213,10 @@ class CommitLog:
         """What errors call a generation's file."""
         return self._files.relative(names.log(self._files.root, generation))
 
+    def lose(self, error: UncertainError) -> None:
+        """Write nothing more through this handle, as a sync has failed of what it rests on."""
+        self._certainty.lose(error)
+
     @property
     def is_certain(self) -> bool:
         """Whether this handle may still write."""

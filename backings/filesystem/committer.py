@@ -25,7 +25,7 @@ from objstore.values import JSON, MISSING, Missing, same
 
 from .commitlog import Position, Writer
 from .contents import parse, render
-from .io import Files
+from .io import Files, UncertainError
 from .ledger import Ledger, Revision
 from .pending import Due, EditedError, Pending
 from .places import Places
@@ -257,6 +257,9 @@ class Committer:
     def _apply(self, writer: Writer) -> None:
         self._ledger.catch_up(writer.head)
         self._drop_superseded()
+        if self.pending.is_others:
+            self._ledger.log.sync()
+            self.pending.is_others = False
         failure: BackingError | None = None
         dues = [due for due in self.pending.units.values() if due.is_durable]
         for due in sorted(dues, key=lambda due: due.number):
@@ -346,8 +349,13 @@ class Committer:
     def checkpoint(self) -> None:
         """Have all files that were changed on the disk."""
         for path in list(self.pending.dirty):
-            self._files.sync_file(path)
+            # Before the sync: what is changed meanwhile is to be synced again.
             self.pending.dirty.pop(path, None)
+            try:
+                self._files.sync_file(path)
+            except UncertainError as error:
+                self._ledger.log.lose(error)
+                raise
 
     def switch(self) -> int:
         """End the log's file and begin another, with everything before it on the disk."""
@@ -361,8 +369,9 @@ class Committer:
                 raise TransactionError(f"these files are amid being written: {files}")
             self._dirty_all()
             self.checkpoint()
-            self._ledger.snapshot()
             writer.switch()
+            # After it, as the heads must not be of a record that a crash may undo.
+            self._ledger.snapshot()
             return writer.head
 
     def close(self) -> None:
@@ -382,15 +391,15 @@ class Committer:
         self.apply()
         if not self._files.sync:
             return
-        self._dirty_all()
         self.checkpoint()
         with self._ledger.log.writing() as writer:
             self._apply_all(writer)
             if self.pending.units or self._ledger.strangers():
                 return
+            self._dirty_all()
             self.checkpoint()
-            self._ledger.save()
             writer.finish()
+            self._ledger.save()
 
     def _apply_all(self, writer: Writer) -> None:
         """Write the files of all commits, those included whose makers wait for the disk now."""

@@ -45,6 +45,10 @@ class HeadsFile:
         found = self._files.read(self._path, _MAX)
         return found is None or _checked(found.data) is not None
 
+    def remove(self) -> None:
+        """Have it made anew some time."""
+        self._files.unlink(self._path)
+
     def write(self, store: str, heads: Heads) -> None:
         """Write the heads down, in one step and without a sync: what a crash tears is not read."""
         said = {

@@ -66,6 +66,8 @@ class Ledger:
         """The record that the heads were last written down after."""
         self._changed: Final[dict[str, int]] = {}
         self._strange: Final[dict[str, list[Trace]]] = {}
+        self._was_left = False
+        """Whether the log was not in order when this handle first saw it."""
         self.stopped = False
         """Whether the machine may have stopped since the log was written to, and files be torn."""
         self.other_scopes = 0
@@ -91,9 +93,16 @@ class Ledger:
         return self._taken
 
     def changed_units(self) -> list[str]:
-        """The units that were changed since this handle first looked."""
+        """The units whose newest changes may not have been synced in their files.
+
+        Those are the ones in the newest file of the log: whoever ended another has synced the
+        rest. Where this handle found the log left in order, what came before is synced too.
+        """
         with self._guard:
-            return list(self._changed)
+            units, newest = self._loaded().units, self.log.generation
+            among = [*units] if self._was_left else [*self._changed]
+            heads = ((unit, units.get(unit)) for unit in among if isinstance(unit, str))
+            return [unit for unit, head in heads if head and head.link.generation == newest]
 
     def written(self, unit: str, number: int, digest: str | None) -> None:
         """A unit's file has what commit ``number`` made of it, and that digest."""
@@ -248,6 +257,7 @@ class Ledger:
             return
         number = self._taken = self.log.refresh()
         if number and not self.log.was_closed:
+            self._was_left = True
             self.stopped = not self.is_same_run()
             # Only what was synced with the last checkpoint is sure to have outlived the machine.
             newest = self.past.read(self.log.read(number))
@@ -264,6 +274,9 @@ class Ledger:
     def note_run(self) -> None:
         """Write down that all is in order as of this run of the machine."""
         run = self._files.run()
+        if self.stopped:
+            # It may have heads of records that the machine has lost, and others have their numbers.
+            self._file.remove()
         if run is not None and not self.is_same_run():
             path = names.boot(self._files.root)
             self._files.write(names.temporary_path(path), run, path, sync=False)
@@ -274,7 +287,8 @@ class Ledger:
         """Take in records that this handle did not make."""
         heads = self._heads
         if heads is None:
-            heads = self._heads = self._file.read(self.log.store, self.log.head)
+            known = self.log.begins_after if self.stopped else self.log.head
+            heads = self._heads = self._file.read(self.log.store, known)
             self._saved = heads.number
         for one in self.log.records(min(self._taken, heads.number)):
             said = self.past.read(one)

@@ -16,7 +16,7 @@ from objstore.values import JSON, MISSING, Missing
 
 from . import names
 from .contents import render
-from .io import Files, signature
+from .io import Files, Signature, signature
 from .places import Place, Places
 from .stamps import Stamp
 from .tree import Content
@@ -30,12 +30,12 @@ class Due:
         "content",
         "data",
         "is_durable",
-        "is_ready",
         "new",
         "number",
         "old",
         "path",
         "place",
+        "ready",
         "since",
         "stamp",
     )
@@ -66,8 +66,8 @@ class Due:
         """The commit; 0 before it has one."""
         self.since = 0
         """The first commit of the unit that may not be in the file."""
-        self.is_ready = False
-        """Whether the bytes are in the temporary file."""
+        self.ready: Signature | None = None
+        """The temporary file that the bytes are in; others may have put theirs there since."""
         self.is_durable = False
         """Whether the commit is on the disk: until then nobody is shown it."""
         self.before: Due | None = None
@@ -105,6 +105,8 @@ class Pending:
         """By unit. Read without a lock: one entry at a time, and they are replaced whole."""
         self.dirty: Final[dict[str, None]] = {}
         """The files and folders that were changed and not synced since."""
+        self.is_others = False
+        """Whether commits of others are among it, whose records may not be on the disk yet."""
 
     def shown(self, unit: str) -> Due | None:
         """What is due of a unit, as far as it is on the disk."""
@@ -125,7 +127,7 @@ class Pending:
                 continue
             earlier = self.units.get(due.place.pointer)
             if earlier is not None:
-                earlier.is_ready = False
+                earlier.ready = None
             self._check_apart(due.target, folded.setdefault(due.target.casefold(), due.target))
             self._write(due, made)
 
@@ -190,9 +192,14 @@ class Pending:
         stamp.likely = None if found is None else signature(found)
 
     def touch(self, path: str) -> None:
-        """A file was changed, and must be synced some time."""
+        """A file was changed, and must be synced some time, with the folders on the way to it.
+
+        One of those may be new, or the last one left of those that were removed.
+        """
         self.dirty[path] = None
-        self.dirty[os.path.dirname(path)] = None
+        while path.startswith(self._files.below):
+            path = os.path.dirname(path)
+            self.dirty[path] = None
 
     def _check_apart(self, path: str, other: str) -> None:
         """Raise KeyNameError where the disk takes two paths that differ in case for one."""
@@ -210,10 +217,17 @@ class Pending:
             self._files.make_folders(os.path.dirname(target), made)
         data = due.render(self._files.relative(due.path))
         self._files.write(names.temporary_path(target), data, target, like, sync=False)
-        due.is_ready = True
+        due.ready = self._temporary(due)
+
+    def _temporary(self, due: Due) -> Signature | None:
+        found = self._files.lstat(names.temporary_path(due.target))
+        return None if found is None else signature(found)
+
+    def _is_ready(self, due: Due) -> bool:
+        return due.ready is not None and due.ready == self._temporary(due)
 
     def _make(self, due: Due) -> None:
-        if not due.is_ready:
+        if not self._is_ready(due):
             made: list[str] = []
             self._write(due, made)
             self.dirty.update((os.path.dirname(folder), None) for folder in made)
@@ -221,10 +235,10 @@ class Pending:
             raise EditedError
 
     def _replace(self, due: Due) -> None:
-        if not due.is_ready:
+        if not self._is_ready(due):
             self._write(due, [])
         target, temporary = due.target, names.temporary_path(due.target)
-        due.is_ready = False
+        due.ready = None
         try:
             if not self._files.exchange(temporary, target):
                 self._require_unedited(target, due.content)

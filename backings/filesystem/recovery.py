@@ -58,6 +58,10 @@ class Recovery:
         self._pending: Final = pending
         self._is_done = False
         """Whether all was settled once, as it must be before anything is written."""
+        self._is_noted = False
+        """Whether the next handle may know that."""
+        self._left: Final[dict[str, Due]] = {}
+        """The files that were found to be behind."""
 
     def settle(self, touched: Iterable[str]) -> list[Edit]:
         """Settle these units, or all if that is due; the edits that are to be entered."""
@@ -68,10 +72,19 @@ class Recovery:
             edits = [edit for unit in wanted for edit in self._settled(unit)]
         else:
             edits = []
-        if not self._is_done:
+        self._is_done = True
+        if not self._is_noted and self._is_clear():
             self._ledger.note_run()
-            self._is_done = True
+            self._is_noted = True
         return edits
+
+    def _is_clear(self) -> bool:
+        """Whether all that was left undone is in its files: should this process die now, others
+        would not look for it any more."""
+        for unit, due in list(self._left.items()):
+            if self._pending.units.get(unit) is not due:
+                del self._left[unit]
+        return not self._left and not self._ledger.strangers()
 
     def edits_of(self, units: Iterable[str], judge: Judge) -> list[Edit]:
         """What somebody else has made of these units since their newest commits.
@@ -161,7 +174,8 @@ class Recovery:
         due = Due(place, path, content, verdict.value, new, data, stamp)
         due.number = stamp.number = 0 if head is None else head.link.number
         due.is_durable, due.since = True, since
-        self._pending.units[unit] = due
+        self._pending.units[unit] = self._left[unit] = due
+        self._pending.is_others = True
 
     def _keep(self, path: str, data: bytes) -> None:
         """Put bytes that are not to be thrown away into lost+found."""
