@@ -20,7 +20,7 @@ from objstore.errors import (
     StorageNotFoundError,
 )
 from objstore.storage import Storage
-from tests.conformance.storage.helpers import read_a
+from tests.conformance.storage.calls import read_a
 from tests.conformance.storages import ON_DISK, StorageMaker, check, dump
 from tests.faults.machine import in_child, start_child
 

@@ -15,7 +15,7 @@ from objstore.errors import (
     TransactionError,
 )
 from objstore.storage import Storage
-from tests.conformance.storage.helpers import WRITES, in_thread, read_a
+from tests.conformance.storage.calls import WRITES, in_thread, read_a
 from tests.conformance.storages import StorageMaker, dump
 
 # 8. Instances are thread-safe: many threads, one instance, no lost update, no "database is locked"

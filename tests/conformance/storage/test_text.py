@@ -10,7 +10,7 @@ from objstore.errors import (
     DuplicateContainerError,
 )
 from objstore.storage import Scans, Storage
-from tests.conformance.storage.helpers import ODD
+from tests.conformance.storage.calls import ODD
 from tests.conformance.storages import dump
 
 # 10. Any text is a container name or a key: quotes, semicolons, emoji, NUL, 10,000 characters.

@@ -19,7 +19,7 @@ from objstore.errors import (
     TransactionError,
 )
 from objstore.storage import Savepoints, Storage
-from tests.conformance.storage.helpers import READS, WRITES, in_thread, read_a
+from tests.conformance.storage.calls import READS, WRITES, in_thread, read_a
 from tests.conformance.storages import StorageMaker, dump
 
 # 5. rollback undoes everything since begin, containers added and deleted too.
