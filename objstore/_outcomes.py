@@ -62,7 +62,7 @@ def _arguments(error: ObjstoreError) -> list[JSON]:
         sides = [_wrapped(side) for side in (error.base, error.ours, error.theirs)]
         return [str(error), error.pointer, *sides]
     if isinstance(error, ValidationError):
-        return [list(failure) for failure in error.failures]
+        return [list(failure[:5]) for failure in error.failures]
     if isinstance(error, PatchError):
         return [str(error), error.number, error.pointer, error.expected, error.found]
     if isinstance(error, FormatError):
@@ -98,7 +98,7 @@ def _conflict(message: str, pointer: str, *sides: list[JSON]) -> ConflictError:
     return ConflictError(message, pointer=pointer, base=base, ours=ours, theirs=theirs)
 
 
-def _validation(*failures: list[str]) -> ValidationError:
+def _validation(*failures: list[Any]) -> ValidationError:
     return ValidationError([Failure(*failure) for failure in failures])
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
 from ._autoids import META, Numbering, Numbers
+from ._checking import UNREADABLE, Checking
 from ._encode import encode
 from ._past import refusal
 from ._shapes import ANY, Shape
@@ -20,11 +21,8 @@ from .documents import DIRECTORY, Change, Commit, Documents
 from .errors import (
     ClosedError,
     Failure,
-    FormatError,
-    KeyNameError,
     KeyNotFoundError,
     LayoutError,
-    OutsideError,
     ReadOnlyError,
     ValidationError,
 )
@@ -54,11 +52,16 @@ else:
 _RECENT: Final = 32
 
 
-_UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
-
-
 class Store(
-    Beside, Watching, History, Scopes, Joint, Transacting, MutableMapping[str, Any], Generic[R]
+    Beside,
+    Watching,
+    Checking,
+    History,
+    Scopes,
+    Joint,
+    Transacting,
+    MutableMapping[str, Any],
+    Generic[R],
 ):
     """A tree of typed Objects that is one JSON document, spread over files.
 
@@ -214,44 +217,9 @@ class Store(
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def check(self) -> list[Failure]:
-        """Load every file and list every failure: of schema, of format, of layout."""
-        self._require_open()
-        return self._failures_below(self._root)
-
-    def _failures_below(self, directory: Directory[Any]) -> list[Failure]:
-        found: list[Failure] = []
-        listing: list[Failure] = []
-        try:
-            keys = self.keys_of(directory._path)
-        except _UNREADABLE as error:
-            place = directory._path.lstrip("/") or "."
-            listing = [Failure(place, "", "a directory that can be listed", str(error))]
-            keys = list(type(directory)._info.keys)
-        for key in keys:
-            folder = directory._subdirectory(key)
-            if folder is not None and self.is_directory(folder._path):
-                found += self._failures_below(folder)
-            else:
-                found += self._failures_of_file(directory, key)
-        return found or listing  # a listing that fails for one of its members says no more
-
-    def _failures_of_file(self, directory: Directory[Any], key: str) -> list[Failure]:
-        try:
-            self._require_whole(join(directory._path, key))
-            if key in directory:
-                directory._read(key)._snapshot()
-        except ValidationError as error:
-            return list(error.failures)
-        except _UNREADABLE as error:
-            source = self._documents.source(join(directory._path, key))
-            found = str(error).removeprefix(source).lstrip(",: ")
-            return [Failure(source, "", "a file that can be read", found)]
-        return []
-
     def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
         for path in self:
-            with suppress(ValidationError, KeyNotFoundError, *_UNREADABLE):
+            with suppress(ValidationError, KeyNotFoundError, *UNREADABLE):
                 yield path, self.GET(path).contents
 
     # --- for Directories --------------------------------------------------------------------------

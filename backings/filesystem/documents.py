@@ -18,6 +18,7 @@ from uuid import UUID
 from objstore.documents import Change, Commit, Directory, Documents, Loaded, Meta, Overlay
 from objstore.errors import (
     ClosedError,
+    Failure,
     LayoutError,
     ObjstoreError,
     ReadOnlyError,
@@ -217,6 +218,13 @@ class FilesystemDocuments(Documents):
         return open_depot(
             files.root, durability=durability, umask=files.umask, readonly=self._readonly
         )
+
+    def check(self) -> list[Failure]:
+        """As ``objstore.checkable`` says. Reads all of the log."""
+        self._require_open()
+        from .checking import check  # with what it takes to judge records: most programs do not
+
+        return check(self._reading)
 
     def flush(self) -> None:
         """Write the files that are due. Raises BackingError where that fails."""

@@ -55,7 +55,7 @@ def _after(head: Head | None, entry: Entry, link: Link) -> Head:
     marks = () if head is None else tuple(mark for mark in head.marks if mark[0] <= kept)
     file = entry.file or (None if head is None else head.file)
     size, before = (0, 0) if head is None else (head.size, head.weight)
-    if entry.is_base or head is None:
+    if entry.is_base or entry.is_lone or head is None:
         size, before = (len(entry.image) if entry.image is not None else weight), 0
     marks = (*marks, (entry.nth, link))
     return Head(link, entry.nth, entry.after, file, before + weight, size, marks)
@@ -91,7 +91,8 @@ class Heads:
     def _lay(self, scope: str, entry: Entry, link: Link) -> None:
         units = self.overlays.setdefault(scope, {})
         there = units.get(entry.unit)
-        before = image_of(entry) if there is None or entry.is_base else there.value
+        is_told = entry.is_base or entry.is_lone
+        before = image_of(entry) if there is None or is_told else there.value
         base = before if there is None else there.base
         if entry.base is not None:
             base = entry.base[0] if entry.base else MISSING

@@ -112,7 +112,9 @@ class Past:
         """The newest change that is not after commit ``at``; None where all are."""
         found: Found | None = self.change(key, head.link)
         while found is not None and found.link.number > at:
-            jump, last = found.entry.jump, found.entry.last
+            lost, jump, last = found.entry.lost, found.entry.jump, found.entry.last
+            if lost is not None and at >= lost:
+                raise HistoryGone(f"what {found.entry.unit} was after commit {at} is lost")
             if jump is not None and jump.number > at:
                 found = self.find(key, jump)
             else:
@@ -138,13 +140,13 @@ class Past:
         """The contents before a change. Raises HistoryGone where they are not known."""
         if entry.is_base:
             return image_of(entry)
-        if entry.last is None:
-            raise HistoryGone(f"what {entry.unit} was before its first commit is not known")
+        if entry.is_lone or entry.last is None:
+            raise HistoryGone(f"what {entry.unit} was before a commit of it is not known")
         return self.after(key, self.change(key, entry.last))
 
     def text_before(self, entry: Entry, key: Key) -> bytes | None:
         """The bytes of the file before a change; None for none."""
-        if entry.is_base or entry.last is None:
+        if entry.is_base or entry.is_lone or entry.last is None:
             return entry.image
         return self.text(key, self.change(key, entry.last))
 
@@ -169,7 +171,8 @@ class Past:
             key = key_of(said.scope, entry.unit)
             old = running.pop(key, None)
             # In a scope, what was before is what was seen there, with the base as it was.
-            if old is None or (said.scope is not None and entry.is_base):
+            in_scope = said.scope is not None
+            if old is None or entry.is_lone or (in_scope and entry.is_base):
                 # What an edit found before it was first committed nobody knows.
                 old = MISSING if entry.is_lone else self.before(entry, key)
             running[key] = new = self._applied(old, Found(Link(number, 0, 0), entry))
@@ -197,8 +200,9 @@ class Past:
     def _since_base(self, key: Key, found: Found) -> list[Found]:
         """The changes that lead to one, from the last that tells what was before it."""
         chain = [found]
-        while not chain[-1].entry.is_base and (last := chain[-1].entry.last) is not None:
-            chain.append(self.change(key, last))
+        while not (chain[-1].entry.is_base or chain[-1].entry.is_lone):
+            if (last := chain[-1].entry.last) is not None:
+                chain.append(self.change(key, last))
         return chain[::-1]
 
     def _first(self, key: Key, head: Head) -> Found:

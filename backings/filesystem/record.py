@@ -47,6 +47,8 @@ class Entry(NamedTuple):
     base: tuple[JSON] | tuple[()] | None = None
     """In a scope, the contents outside, where they are not those of the change before; () for
     none."""
+    lost: int | None = None
+    """From this commit on, what was before is not known, as records were lost."""
 
     @property
     def is_base(self) -> bool:
@@ -56,7 +58,7 @@ class Entry(NamedTuple):
     @property
     def is_lone(self) -> bool:
         """Whether nothing tells what was before: the patch then has all of what is after."""
-        return not self.is_base and self.last is None
+        return not self.is_base and (self.last is None or self.lost is not None)
 
 
 class Said(NamedTuple):
@@ -134,6 +136,8 @@ def _entry(entry: Entry, generation: int) -> dict[str, Any]:
             line["jump"] = _link(entry.jump, generation)
     if entry.base is not None:
         line["base"] = entry.base
+    if entry.lost is not None:
+        line["lost"] = entry.lost
     return line
 
 
@@ -154,6 +158,7 @@ def _parse(line: dict[str, Any], generation: int) -> Entry:
         last,
         _linked(line["jump"], generation) if "jump" in line else last,
         tuple(line["base"]) if "base" in line else None,
+        line.get("lost"),
     )
 
 

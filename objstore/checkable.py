@@ -1,0 +1,21 @@
+"""The contract of Documents that can tell whether what they keep is whole."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from .errors import Failure
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """Documents that can tell whether what they keep is whole."""
+
+    def check(self) -> list[Failure]:
+        """Everything that is not as it was written, each with its file and byte.
+
+        Of the backing's own files and of commits that are not where they should be; whether
+        contents fit a schema is the Store's to check. Writes nothing, and holds up no writer.
+        Edits that somebody made to the files are no failures.
+        """
+        ...
