@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from threading import Lock, local
+from threading import Lock
 from typing import Any, Final, TypeVar, cast
 
 from objstore.errors import CorruptionError, TransactionError
@@ -24,7 +23,6 @@ from .sqlite_links import (
     ERRORS,
     Link,
     Links,
-    is_busy,
     is_missing_table,
     is_overtaken,
     mapped,
@@ -45,55 +43,12 @@ from .sqlite_tables import (
     table_size,
     touched,
 )
+from .sqlite_work import Threads, Work, begin_writing, patiently
 
 T = TypeVar("T")
 
-_FIRST_PAUSE: Final = 0.0002
-_LONGEST_PAUSE: Final = 0.01
-"""Seconds between two looks at whether another process is still writing."""
-
 _FIND: Final = "SELECT id FROM containers WHERE name = ?"
 _TOUCH: Final = "UPDATE containers SET count = 0 WHERE id < 0"
-
-
-class _Transaction:
-    """A thread's transaction on a connection of its own."""
-
-    def __init__(self, links: Links, link: Link, turn: Lock, *, writes: bool) -> None:
-        self.link: Final = link
-        self.writes = writes
-        """Whether it has the turn to write."""
-        self.has_read = False
-        self.has_new_tables = False
-        """Whether names may mean tables that others will not see."""
-        self.ended = False
-        self._links: Final = links
-        self._turn: Final = turn
-        self._process: Final = os.getpid()
-        links.hold(link)
-
-    def end(self, *, whole: bool = True) -> None:
-        """Give back the connection, in no transaction any more, and the turn."""
-        self.ended = True
-        if whole:
-            self._links.release(self.link)
-            self._links.give(self.link, write=True)
-        else:
-            self._links.drop(self.link)
-        if self.writes:
-            self.writes = False
-            self._turn.release()
-
-    def __del__(self) -> None:
-        # The thread ended in the middle of it. In a forked child it is the parent's.
-        if not self.ended and self._process == os.getpid():
-            self.end(whole=False)
-
-
-class _Threads(local):
-    """What each thread has of its own."""
-
-    transaction: _Transaction | None = None
 
 
 class SqliteStorage(Storage):
@@ -137,7 +92,7 @@ class SqliteStorage(Storage):
 
     def _forget(self) -> None:
         """Have nothing begun, as in the beginning."""
-        self._threads = _Threads()
+        self._threads = Threads()
         self._turn = Lock()
         """Held by the one thread that writes, or waits for other processes to let it."""
         self._tables: dict[str, Table] = {}
@@ -159,18 +114,18 @@ class SqliteStorage(Storage):
         if write:
             self._take_turn()
             try:
-                link = self._begun_writing()
+                link = begin_writing(self._links, self._wait, self.path)
             except BaseException:
                 self._turn.release()
                 raise
         else:
             link = self._links.take(write=True)
             try:
-                self._patiently(lambda: begin_reading(link))
+                patiently(lambda: begin_reading(link), self._wait, self.path)
             except BaseException:
                 self._links.drop(link)
                 raise
-        self._threads.transaction = _Transaction(self._links, link, self._turn, writes=write)
+        self._threads.transaction = Work(self._links, link, self._turn, writes=write)
 
     def commit(self) -> None:
         transaction = self._running()
@@ -187,7 +142,7 @@ class SqliteStorage(Storage):
         self._threads.transaction = None
         self._roll_back(transaction)
 
-    def _roll_back(self, transaction: _Transaction) -> None:
+    def _roll_back(self, transaction: Work) -> None:
         try:
             transaction.link.execute("ROLLBACK")
         except sqlite3.Error:
@@ -196,12 +151,12 @@ class SqliteStorage(Storage):
         else:
             transaction.end()
 
-    def _current(self) -> _Transaction | None:
+    def _current(self) -> Work | None:
         if self._links.closed:
             raise storages.closed(self.path)
         return self._threads.transaction
 
-    def _running(self) -> _Transaction:
+    def _running(self) -> Work:
         transaction = self._current()
         if transaction is None:
             raise storages.not_running()
@@ -212,37 +167,6 @@ class SqliteStorage(Storage):
             raise storages.readonly(self.path)
         if not self._turn.acquire(timeout=self._wait):
             raise storages.busy(self.path, self._wait)
-
-    def _begun_writing(self) -> Link:
-        """A connection that may write, as soon as no other process does."""
-        begun: list[Link] = []
-
-        def begin() -> None:
-            link = self._links.take(write=True)
-            try:
-                link.execute("BEGIN IMMEDIATE")
-            except sqlite3.Error:
-                # Not kept while this thread waits, so that the process can fork meanwhile.
-                self._links.give(link, write=True)
-                raise
-            begun.append(link)
-
-        self._patiently(begin)
-        return begun[0]
-
-    def _patiently(self, step: Callable[[], object]) -> None:
-        """Do a first step as soon as no other process is in its way."""
-        end, pause = time.monotonic() + self._wait, _FIRST_PAUSE
-        while True:
-            try:
-                step()
-                return
-            except ERRORS as error:
-                left = end - time.monotonic()
-                if not is_busy(error) or is_overtaken(error) or left <= 0:
-                    raise mapped(error, self.path, self._wait) from error
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _nested(self) -> AbstractContextManager[None] | None:
         return None if self._current() is None else self.savepoint()
@@ -303,7 +227,7 @@ class SqliteStorage(Storage):
     def _writing_alone(self) -> Generator[Link]:
         self._take_turn()
         try:
-            link = self._begun_writing()
+            link = begin_writing(self._links, self._wait, self.path)
             try:
                 yield link
                 link.execute("COMMIT")
@@ -316,18 +240,19 @@ class SqliteStorage(Storage):
         finally:
             self._turn.release()
 
-    def _reserve(self, transaction: _Transaction) -> None:
+    def _reserve(self, transaction: Work) -> None:
         """Wait until a transaction that has only read until now may write."""
         if transaction.writes:
             return
+        link = transaction.link
         try:
             self._take_turn()
             transaction.writes = True
             if transaction.has_read:
-                self._patiently(lambda: transaction.link.execute(_TOUCH))
+                patiently(lambda: link.execute(_TOUCH), self._wait, self.path)
             else:
-                transaction.link.execute("ROLLBACK")
-                self._patiently(lambda: transaction.link.execute("BEGIN IMMEDIATE"))
+                link.execute("ROLLBACK")
+                patiently(lambda: link.execute("BEGIN IMMEDIATE"), self._wait, self.path)
         except BaseException as error:
             if self.readonly:
                 raise
@@ -549,7 +474,7 @@ class SqliteStorage(Storage):
     def _more(
         self,
         c_id: object,
-        transaction: _Transaction,
+        transaction: Work,
         rows: list[Row],
         bounds: tuple[str, str | None, bool],
     ) -> Iterator[tuple[str, Value]]:
