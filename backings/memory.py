@@ -21,6 +21,7 @@ from objstore.documents import (
     Meta,
     Overlay,
     Stamp,
+    Waiting,
 )
 from objstore.errors import (
     ClosedError,
@@ -155,6 +156,7 @@ class MemoryDocuments(Documents):
         meta: Meta | None = None,
         scope: str | None = None,
         tx: str | None = None,
+        waiting: Waiting | None = None,
     ) -> Commit:
         self._require_writable()
         check_request(changes)

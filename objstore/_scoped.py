@@ -23,6 +23,7 @@ from .documents import (
     Meta,
     Overlay,
     Stamp,
+    Waiting,
 )
 from .errors import (
     ClosedError,
@@ -173,6 +174,7 @@ class ScopedDocuments(Documents):
         meta: Meta | None = None,
         scope: str | None = None,
         tx: str | None = None,
+        waiting: Waiting | None = None,
     ) -> Commit:
         """As the contract says. What the base has of the changed units is part of what it rests on.
 

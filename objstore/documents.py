@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -26,6 +27,10 @@ Meta: TypeAlias = Mapping[str, Any]
 
 Stamp: TypeAlias = Any
 """A version of a unit as its backing tells it: only handed back, and compared with ``is``."""
+
+
+Waiting: TypeAlias = Callable[[int], AbstractContextManager[None]]
+"""See ``Documents.commit``."""
 
 
 class Directory:
@@ -170,6 +175,7 @@ class Documents(ABC):
         meta: Meta | None = None,
         scope: str | None = None,
         tx: str | None = None,
+        waiting: Waiting | None = None,
     ) -> Commit:
         """Make all changes, or none, durable; return once they are.
 
@@ -181,6 +187,10 @@ class Documents(ABC):
         even where it is MISSING; a change there whose ``new`` is its ``old`` changes nothing, is no
         part of the commit, and only asks for its stamp. ``match`` is about the base, in a scope as
         well. ``tx`` is kept with the commit.
+
+        ``waiting`` is entered with the commit's number while nothing is left to do but to wait for
+        the medium: what the caller holds can be let go for so long, and then others' commits share
+        the wait. A backing that does not wait may leave it out.
 
         Raises ConflictError where a unit is no longer what its stamp says, BackingError where the
         medium refuses, ReadOnlyError. After any error, everything is as it was.

@@ -6,6 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
@@ -132,6 +133,7 @@ class Store(
         self._stop_telling()
         self._close_company()
         with self.lock:
+            self._wait_for(None)
             if not self._closed:
                 self._closed = True
                 for unit in self._units():
@@ -256,6 +258,8 @@ class Store(
         Edits made outside that nobody has committed are seen. A past that differs from what is
         there now is pinned, and its contents are the answer.
         """
+        if unit is not None and unit in self._saving:
+            return unit.stamp  # what is on its way is nobody's yet
         seen = self._documents.look(path, None if unit is None else unit.stamp)
         if tx is None or tx._single:
             return seen
@@ -420,7 +424,7 @@ class Store(
 
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         self._require_open()
-        if unit.value is not UNLOADED:
+        if unit.value is not UNLOADED and unit not in self._saving:
             seen = self._documents.look(unit.pointer, unit.stamp, sure=sure)
             if seen is not unit.stamp:
                 self._publish(unit, UNLOADED, None, by=by)
@@ -471,6 +475,7 @@ class Store(
             match=_rests_on(tx, views) if tx.serializable or tx._numbers else None,
             meta=(tx.meta if tx._numbers is None else _said(tx, tx._numbers)) or None,
             tx=tx.id,
+            waiting=partial(self._unlocked, views) if _may_share(tx) else None,
         )
         if tx._numbers is not None and self._numbering is not None:
             self._numbering.keep(commit, tx._numbers)
@@ -513,6 +518,15 @@ class Store(
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _may_share(tx: Transaction) -> bool:
+    """Whether a commit may wait for the disk with those of others.
+
+    What rests on more than the units that it changes has to be alone: only those are kept from
+    being used meanwhile.
+    """
+    return not tx.serializable and tx._numbers is None and tx.id is None
 
 
 def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:

@@ -119,6 +119,8 @@ class Transaction:
             if self._frozen:
                 raise ReadOnlyError("nothing can be changed in a snapshot view")
             if unit not in self._views:
+                if self._single and host._saving:
+                    host._wait_for(unit)  # to change what that leaves
                 host._require_writable()
                 base = self.contents(unit)
                 if unit not in self._views:  # nor did that pin a past
@@ -243,6 +245,10 @@ class Host(ABC):
         self.lock = threading.RLock()
         """Guards the units, the views of all transactions, and the fields below."""
         self._running: list[Transaction] = []
+        self._saving: dict[Unit, int] = {}
+        """The units of commits that wait for the disk without ``lock``, with the commits' numbers.
+        To all others they are as before, until the commit is published."""
+        self._saved: Final = threading.Condition(self.lock)
         self._numbering: Numbering | None = None  # once a unit is there whose schema asks for any
         self._era = 0
         # Counts the transactions begun: what was checked for changes made outside in an earlier
@@ -345,7 +351,7 @@ class Host(ABC):
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
             if not tx._single:  # which is of the newest, whatever its number
-                tx.base = self._head()
+                tx.base = min([self._head(), *(one - 1 for one in self._saving.values())])
                 self._era += 1
                 for unit in self._units():
                     unit.clear_mirrors()
@@ -368,13 +374,44 @@ class Host(ABC):
                 if tx.serializable:
                     self._require_unchanged(tx)
                 return None
+            for view in views:
+                self._wait_for(view.unit)
             self._require_writable()
-            commit, stamps = self._reconcile_and_save(tx, views)
-            number = 0 if commit is None else commit.number
-            for view, stamp in zip(views, stamps, strict=True):
-                self._publish(view.unit, view.root, stamp, by=tx, view=view)
-                view.unit.since = number
-            return commit
+            try:
+                commit, stamps = self._reconcile_and_save(tx, views)
+                number = 0 if commit is None else commit.number
+                for view, stamp in zip(views, stamps, strict=True):
+                    self._publish(view.unit, view.root, stamp, by=tx, view=view)
+                    view.unit.since = number
+                return commit
+            finally:
+                self._end_saving(views)
+
+    def _wait_for(self, unit: Unit | None) -> None:
+        """Wait until no commit of the unit is on its way, or of any unit for None.
+
+        Lets go of ``lock`` meanwhile, however often this thread holds it: nothing that was found
+        out about the unit under it before may be relied on.
+        """
+        while unit in self._saving if unit is not None else self._saving:
+            self._saved.wait()
+
+    @contextmanager
+    def _unlocked(self, views: Sequence[View], number: int) -> Generator[None]:
+        """Let other threads go on while a commit waits for the disk, so that they can share it."""
+        lock = cast(Any, self.lock)
+        for view in views:
+            self._saving[view.unit] = number
+        held = lock._release_save()  # however deep; as threading.Condition does
+        try:
+            yield
+        finally:
+            lock._acquire_restore(held)
+
+    def _end_saving(self, views: Sequence[View]) -> None:
+        for view in views:
+            self._saving.pop(view.unit, None)
+        self._saved.notify_all()
 
     def _reconcile_and_save(
         self, tx: Transaction, views: list[View]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from threading import Lock, Timer
 from typing import Final
 
-from objstore.documents import Change, Commit, Loaded
+from objstore.documents import Change, Commit, Loaded, Waiting
 from objstore.errors import (
     BackingError,
     ClosedError,
@@ -74,6 +75,7 @@ class Committer:
         said: Said,
         check: Callable[[Planner], None],
         checked: Iterable[str] = (),
+        waiting: Waiting | None = None,
     ) -> Commit:
         """Make changes one commit. Read from top to bottom, this is the protocol.
 
@@ -89,11 +91,12 @@ class Committer:
             number, position = self._enter(writer, steps, said)
             commit = _commit_of(number, said, steps)
             self.teller.keep(commit)
-        self._confirm(steps, position)
-        if self._lazy:
-            self._apply_later()
-        else:
-            self._apply_now()
+        with nullcontext() if waiting is None else waiting(number):
+            self._confirm(steps, position)
+            if self._lazy:
+                self._apply_later()
+            else:
+                self._apply_now()
         self.teller.tell(number)
         return commit
 

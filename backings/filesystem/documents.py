@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from objstore.documents import Change, Commit, Directory, Documents, Loaded, Meta, Overlay
+from objstore.documents import (
+    Change,
+    Commit,
+    Directory,
+    Documents,
+    Loaded,
+    Meta,
+    Overlay,
+    Waiting,
+)
 from objstore.errors import (
     ClosedError,
     Failure,
@@ -170,12 +179,13 @@ class FilesystemDocuments(Documents):
         meta: Meta | None = None,
         scope: str | None = None,
         tx: str | None = None,
+        waiting: Waiting | None = None,
     ) -> Commit:
         """As the contract says. The protocol: ``Committer.commit``."""
         self._require_writable()
         check_request(changes)
         said = Said(datetime.now(UTC), dict(meta or {}), scope, (), tx=tx)
-        return self._engine.commit(changes, said, match or {})
+        return self._engine.commit(changes, said, match or {}, waiting)
 
     def commit_external(
         self, units: Sequence[str], judge: Callable[[str, Loaded | ObjstoreError], bool]

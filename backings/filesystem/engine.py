@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, Final, cast
 
-from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay
+from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay, Waiting
 from objstore.errors import (
     BackingError,
     CommitNotFoundError,
@@ -155,19 +155,22 @@ class Engine:
             for unit, due in shown
         )
 
-    def correct_keys(self, path: str, keys: dict[str, None]) -> None:
+    def correct_keys(self, path: str, keys: dict[str, None], *, sure: bool = True) -> None:
         """Have the keys be those of the newest commit where files are behind."""
         below = path + "/"
         units = [*self._pending.units, *self.ledger.strangers()]
         for unit in units:
             if unit.startswith(below):
                 first, *deeper = split(unit[len(path) :])
-                if self._is_there(unit):
+                if self._is_there(unit, sure=sure):
                     keys[first] = None
                 elif not deeper:
                     keys.pop(first, None)
 
-    def _is_there(self, unit: str) -> bool:
+    def _is_there(self, unit: str, *, sure: bool) -> bool:
+        due = None if sure else self._pending.units.get(unit)
+        if due is not None:
+            return due.new is not MISSING
         found = self.load(unit)
         if found is not None:
             return found.value is not MISSING
@@ -246,12 +249,18 @@ class Engine:
 
     # Committing
 
-    def commit(self, changes: Sequence[Change], said: Said, match: Mapping[str, Any]) -> Commit:
+    def commit(
+        self,
+        changes: Sequence[Change],
+        said: Said,
+        match: Mapping[str, Any],
+        waiting: Waiting | None,
+    ) -> Commit:
         """Make a commit of the changes. ``said`` is the record without its entries."""
         if said.scope is None:
             units = [path for path, stamp in match.items() if not isinstance(stamp, tuple)]
             check = partial(self._check, match)
-            commit = self.committer.commit(changes, said, check, units)
+            commit = self.committer.commit(changes, said, check, units, waiting)
         else:
             scoped = partial(self._scoped, said.scope, changes, match)
             commit = self.committer.enter(said, scoped)
@@ -277,7 +286,7 @@ class Engine:
         """Raise ConflictError where something is not as ``match`` says. Under the lock."""
         for path, expected in match.items():
             if isinstance(expected, tuple):
-                if self.keys(path) != sorted(cast("tuple[str, ...]", expected)):
+                if self.keys(path, sure=False) != sorted(cast("tuple[str, ...]", expected)):
                     raise ConflictError(
                         f"the keys of {path or '/'} have changed since they were listed",
                         pointer=path,
@@ -325,10 +334,13 @@ class Engine:
         except LayoutError:
             return MISSING
 
-    def keys(self, path: str) -> list[str]:
-        """The keys of a directory as of the newest commit, with what was made outside since."""
+    def keys(self, path: str, *, sure: bool = True) -> list[str]:
+        """The keys of a directory as of the newest commit, with what was made outside since.
+
+        Not ``sure``: as of the newest in the log, be it on the disk or not.
+        """
         keys = dict.fromkeys(self._reading.keys(path))
-        self.correct_keys(path, keys)
+        self.correct_keys(path, keys, sure=sure)
         return sorted(keys)
 
     # Snapshots and compaction
