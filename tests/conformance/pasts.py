@@ -12,7 +12,6 @@ from objstore import Commit, Directory, Retention, Store
 from .library import Library, fill
 from .stores import Opener
 
-
 NEWEST_ONLY = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
 
 
