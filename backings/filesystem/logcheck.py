@@ -52,6 +52,7 @@ class LogCheck:
         self._number = 0
         self._removed: Sequence[Sequence[int]] = ()
         self._is_whole = True
+        self._is_behind_gap = False
         self._chains: Final = _Chains(past)
 
     def run(self, files: Sequence[LogFile], limit: int | None) -> None:
@@ -84,6 +85,7 @@ class LogCheck:
         kind = frames.START
         for piece in pieces(file, limit):
             if isinstance(piece, Gap):
+                self._is_behind_gap = True
                 size = piece.end - piece.offset
                 self._note(file, piece.offset, "a frame", f"{size} bytes that are none")
             elif kind == frames.END:
@@ -91,12 +93,15 @@ class LogCheck:
             else:
                 kind = piece.header.kind
                 self._check_frame(file, piece)
+                self._is_behind_gap = False
         return kind
 
     def _check_frame(self, file: LogFile, frame: Frame) -> None:
         kind, number, synced = frame.header[:3]
         if synced > frame.offset or kind == frames.START:
             self._note(file, frame.offset, "a frame that fits its place", f"kind {kind.decode()}")
+        if self._is_behind_gap:
+            self._number = number - (kind == frames.RECORD)
         if kind != frames.RECORD:
             if number != self._number:
                 expected = f"a frame after record {self._number}"

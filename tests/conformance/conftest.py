@@ -9,6 +9,7 @@ import pytest
 
 from objstore.documents import Documents
 from objstore.layout import ANYTHING
+from tests.conformance.documents import require_whole
 from tests.conformance.makers import LOGGED, Maker
 
 
@@ -28,3 +29,4 @@ def documents(maker: Maker, url: str) -> Iterator[Documents]:
     opened = maker.open(url, layout=ANYTHING)
     yield opened
     opened.close()
+    require_whole(maker, url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from objstore.checkable import Checkable
 from objstore.documents import Change, Commit, Documents
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
@@ -38,6 +39,14 @@ def before_and_after_reopening(maker: Maker, url: str, documents: Documents) -> 
     again = reopened(maker, url, documents)
     yield again
     again.close()
+
+
+def require_whole(maker: Maker, url: str) -> None:
+    """Raise AssertionError unless all is as it was written, where the maker can tell."""
+    documents = maker.open(url, layout=ANYTHING)
+    if isinstance(documents, Checkable):
+        assert documents.check() == []
+    documents.close()
 
 
 def numbers(documents: Documents, after: int = 0, path: str = "") -> list[int]:
