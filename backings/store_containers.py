@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from secrets import token_hex
 from threading import Lock
 from typing import Final
 
@@ -13,7 +12,7 @@ from objstore.storage import Storage
 
 from . import storages
 from .checks import check_options
-from .filesystem import names
+from .filesystem import git, names
 from .filesystem.io import Files
 from .sqlite import SqliteStorage
 
@@ -72,20 +71,13 @@ class _Lazily:
             made = self._open(create=True)
         except DuplicateStorageError:  # another process was faster
             return self._open(create=False)
-        self._keep_git_out()
+        git.keep_out(self._files, self._files.root)
         return made
 
     def _open(self, *, create: bool) -> Storage:
         return SqliteStorage(
             self._path, create, self._readonly, durability=self._durability, wait=self._wait
         )
-
-    def _keep_git_out(self) -> None:
-        ignore = names.ignore(self._files.root)
-        if self._files.lstat(ignore) is None:
-            temporary = names.own_temporary_path(ignore, token_hex(4))
-            self._files.write(temporary, b"*\n", ignore)
-            self._files.rename(temporary, ignore)
 
     def close(self) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from objstore.errors import CorruptionError, FormatError
 
 from . import jsonline
-from .frames import crc32c
+from .manifest import check_of
 
 FORMAT: Final = 1
 
@@ -43,7 +43,7 @@ class BlobMeta(NamedTuple):
         }
         if self.final is not None:
             said["final"] = {**self.final._asdict(), "time": _text(self.final.time)}
-        text = json.dumps({**said, "crc32c": _check(said)}, indent=2, ensure_ascii=False)
+        text = json.dumps({**said, "crc32c": check_of(said)}, indent=2, ensure_ascii=False)
         return text.encode() + b"\n"
 
 
@@ -56,7 +56,7 @@ def parse(data: bytes, file: str) -> BlobMeta:
         said = jsonline.load_object(data)
     except ValueError as error:
         raise CorruptionError("this is no metadata of a blob", file=file) from error
-    if said.pop("crc32c", None) != _check(said):
+    if said.pop("crc32c", None) != check_of(said):
         raise CorruptionError("the metadata does not fit its checksum", file=file)
     if said["format"] != FORMAT:
         reason = f"format {said['format']} is not known; this program reads and writes {FORMAT}"
@@ -78,8 +78,3 @@ def _final(said: dict[str, Any]) -> Found:
 
 def _text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-
-
-def _check(said: dict[str, Any]) -> str:
-    text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return f"{crc32c(text.encode()):08x}"

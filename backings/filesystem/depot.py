@@ -7,7 +7,6 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from secrets import token_hex
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from objstore._ranges import Range, Ranges, choose_part_size
 from objstore.backings.checks import check_options
 from objstore.errors import BackingError, ReadOnlyError, StorageError
 
-from . import names
+from . import git, names
 from .blobmeta import BlobMeta
 from .blobplace import BlobPlace, locked
 from .blobreader import BlobReader
@@ -307,14 +306,10 @@ class _StoreDepot(Depot):
 
     def __init__(self, root: str | os.PathLike[str], **options: Any) -> None:
         super().__init__(names.engine(os.fspath(root)), **options)
-        self._ignore: Final = names.ignore(os.path.dirname(self._files.root))
 
     def _make_folders(self, place: BlobPlace) -> None:
         super()._make_folders(place)
-        if self._files.lstat(self._ignore) is None:
-            temporary = names.own_temporary_path(self._ignore, token_hex(4))
-            self._files.write(temporary, b"*\n", self._ignore)
-            self._files.rename(temporary, self._ignore)
+        git.keep_out(self._files, os.path.dirname(self._files.root))
 
 
 def _foreign(found: os.stat_result) -> BlobMeta:

@@ -1,20 +1,35 @@
-"""Whether git is changing the files around a store: a checkout is one change, however long."""
+"""Git around a store: whether it is changing files, as a checkout is one change, however long; and
+keeping it out of the engine's folder."""
 
 from __future__ import annotations
 
 import os.path
 import stat
 import time
+from secrets import token_hex
 from typing import Final
 
 from objstore.errors import BackingError
 
+from . import names
 from .io import Files
+
+IGNORE_ALL: Final = b"*\n"
+"""What the .gitignore in the engine's folder says."""
 
 _ABANDONED: Final = 60.0
 """A lock so many seconds old was left behind, or its owner is at something else by now."""
 
 _LINK: Final = b"gitdir: "
+
+
+def keep_out(files: Files, root: str) -> None:
+    """Have git ignore the engine's folder of the store in ``root``, which is there."""
+    ignore = names.ignore(root)
+    if files.lstat(ignore) is None:
+        temporary = names.own_temporary_path(ignore, token_hex(4))
+        files.write(temporary, IGNORE_ALL, ignore)
+        files.rename(temporary, ignore)
 
 
 def is_at_work(files: Files) -> bool:

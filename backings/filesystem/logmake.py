@@ -13,13 +13,11 @@ from uuid import UUID, uuid4
 
 from objstore.errors import BackingError
 
-from . import logappend, names
+from . import git, logappend, names
 from .io import Files
 from .logfile import Start
 from .loglock import LogLock
 from .manifest import Manifest
-
-_IGNORE_ALL: Final = b"*\n"
 
 
 class Making:
@@ -44,7 +42,7 @@ class Making:
 
     def finish(self, store: UUID) -> None:
         """Do what is left where a log is and no manifest: that comes last."""
-        self._put(names.ignore(self._root), _IGNORE_ALL)
+        self._put(names.ignore(self._root), git.IGNORE_ALL)
         made = (names.logs(self._root), names.engine(self._root), self._root)
         above = map(os.path.dirname, (*made, *reversed(self._lock.made)))
         for folder in dict.fromkeys((names.logs(self._root), *above)):

@@ -17,7 +17,7 @@ from uuid import uuid4
 from objstore.errors import BackingError
 from objstore.meetings import Meetings, Note
 
-from . import names
+from . import git, names
 from .io import Files
 from .jsonline import dump, load_object
 
@@ -46,7 +46,7 @@ class FileMeetings(Meetings):
 
     def _put(self, id: str, name: str, note: Note) -> Note:
         self._files.make_folders(names.meeting(self._root, id), [])
-        self._place(id, names.ignore(self._root), b"*\n")
+        self._place(id, names.ignore(self._root), git.IGNORE_ALL)
         path = names.meeting_note(self._root, id, name)
         if self._place(id, path, dump(note)):
             return note

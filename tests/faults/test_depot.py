@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 
 from objstore import BackingError, CorruptionError, ObjstoreError, StorageError
-from objstore.backings.filesystem import Depot, blobmeta, blobwriter
+from objstore.backings.filesystem import Depot, blobwriter, manifest
 from objstore.backings.filesystem.io import UncertainError
 from objstore.depot import Identifier, ObjectStateT
 from tests.faults.crash_states import Quick
@@ -473,7 +473,7 @@ def test_metadata_of_a_version_to_come_is_refused(tmp_path: Path) -> None:
     path = tmp_path / f"depot/6/2/a/{ONE}.json"
     said = json.loads(path.read_text())
     said["format"] = 2
-    said["crc32c"] = blobmeta._check({k: v for k, v in said.items() if k != "crc32c"})
+    said["crc32c"] = manifest.check_of({k: v for k, v in said.items() if k != "crc32c"})
     path.write_text(json.dumps(said))
     with pytest.raises(ObjstoreError, match="format 2 is not known; this program reads and writes"):
         depot.info(ONE)
