@@ -259,8 +259,9 @@ class Store(
         there now is pinned, and its contents are the answer.
         """
         if unit is not None and unit in self._saving:
-            return unit.stamp  # what is on its way is nobody's yet
-        seen = self._documents.look(path, None if unit is None else unit.stamp)
+            seen = unit.stamp  # what is on its way is nobody's yet
+        else:
+            seen = self._documents.look(path, None if unit is None else unit.stamp)
         if tx is None or tx._single:
             return seen
         if unit is not None and unit.value is not UNLOADED:
