@@ -126,7 +126,7 @@ def _size(case: Case) -> Work:
 def _logged(case: Case, measure: Callable[[str], int]) -> Callable[[Scene], Measure]:
     def start(scene: Scene) -> Measure:
         folder = plain.people_files(scene.new_folder("size"), records(20))
-        commits = scaled(scene, 50 * _COMMITS)
+        commits = scaled(scene, _COMMITS)
         with objstore.open(folder, durability="os", apply="lazy") as store:
             people = list(store.root["people"].values())
             for number in range(commits):
