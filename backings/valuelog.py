@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
@@ -111,14 +112,21 @@ class ValueLogStorage(Storage):
         self._is_closed = False
         if create and not vlogmake.make(self._files, self._new_lock(), capacity, wait):
             raise storages.duplicate_storage(self.path)
-        if vloglist.read(self._files) is None:
-            raise storages.no_storage(self.path)
+        self._require_own()
         self._set_up()
         _handles.add(self)
 
     def _make_files(self, *, sync: bool, umask: int | None) -> Files:
         """The seam, for tests to put another one in its place."""
         return Files(self.path, sync=sync, umask=umask)
+
+    def _require_own(self) -> None:
+        found = self._files.stat(self._files.root)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            reason = "there is something, and it is no storage of this kind"
+            raise storages.no_storage(self.path, reason)
+        if vloglist.read(self._files) is None:
+            raise storages.no_storage(self.path)
 
     def _new_lock(self) -> LogLock:
         return LogLock(self._files, names.values_lock(self._files.root))

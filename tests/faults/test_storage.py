@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import BackingError, ObjstoreError, ReadOnlyError, StorageError
 from objstore.storage import Checks, Lists, Storage
 from tests.conformance.storages import ON_DISK, StorageMaker, check, dump
@@ -353,10 +354,17 @@ def test_many_flipped_bits(maker: StorageMaker, tmp_path: Path) -> None:
 
 
 def test_files_cut_short(maker: StorageMaker, tmp_path: Path) -> None:
-    """A file that lost its end reads as damaged, or as before where it ended in nothing."""
+    """A file that lost its end reads as damaged, or as before where it ended in nothing.
+
+    A value log that lost the end of its newest file is as one whose writer was killed.
+    """
     whole = Path(maker.path(tmp_path / "whole"))
     (tmp_path / "whole").mkdir()
     expected = make_full(maker, str(whole))
+    sound: list[dict[str, Any]] = [expected]
+    if maker.make is ValueLogStorage:
+        first = {"first": expected["first"]}
+        sound += [{}, {"first": {}}, first, {**first, "second": {}}]
     for part in range(1, 8):
         shutil.rmtree(tmp_path / "broken", ignore_errors=True)
         shutil.copytree(tmp_path / "whole", tmp_path / "broken")
@@ -364,7 +372,7 @@ def test_files_cut_short(maker: StorageMaker, tmp_path: Path) -> None:
         file = max(files_of(broken), key=lambda one: one.stat().st_size)
         os.truncate(file, file.stat().st_size * part // 8)
         contents, told = look(maker, str(broken))
-        assert contents is None or contents == expected or told
+        assert contents is None or contents in sound or told
 
 
 def test_what_is_no_storage_is_left_alone(maker: StorageMaker, tmp_path: Path) -> None:
