@@ -290,12 +290,16 @@ def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
         open=shape.open,
         file=file,
         merge_key=next((m["mergeKey"] for m in metadata if _names_key(m)), shape.merge_key),
-        autoid=any(isinstance(m, dict) and m.get("autoid") is True for m in metadata),
+        autoid=any(_asks_for_numbers(m) for m in metadata),
     )
 
 
 def _names_key(metadata: object) -> bool:
     return isinstance(metadata, dict) and "mergeKey" in metadata
+
+
+def _asks_for_numbers(metadata: object) -> bool:
+    return isinstance(metadata, dict) and cast("dict[Any, Any]", metadata).get("autoid") is True
 
 
 def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:

@@ -37,7 +37,7 @@ class Checking(Host):
         """Raise ClosedError for a store that was closed."""
 
     @abstractmethod
-    def _require_whole(self, path: str) -> None:
+    def _require_whole(self, unit: str) -> None:
         """Raise what loading a file would, if it was changed since."""
 
     @abstractmethod

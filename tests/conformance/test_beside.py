@@ -19,7 +19,11 @@ Open = Callable[..., Store[Any]]
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     maker: Maker = request.param
     url = maker.url(tmp_path)
-    return lambda **options: objstore.open(url, **options)
+
+    def open_it(**options: Any) -> Store[Any]:
+        return objstore.open(url, **options)
+
+    return open_it
 
 
 def test_containers_events_and_blobs_lie_beside_the_objects(open_store: Open) -> None:
