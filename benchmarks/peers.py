@@ -18,7 +18,8 @@ from .harness import MissingPeerError
 
 DISTRIBUTIONS: Final = (
     *("objstore", "orjson", "jsonschema", "jsonschema-rs", "PyYAML"),
-    *("signac", "datafiles", "ZODB", "persistent", "tinydb", "pydantic", "watchdog", "watchfiles", "eventsourcing"),
+    *("signac", "datafiles", "ZODB", "persistent", "tinydb", "pydantic"),
+    *("watchdog", "watchfiles", "eventsourcing"),
     *("lmdb", "sqlitedict", "diskcache", "apsw", "rocksdict"),
 )
 

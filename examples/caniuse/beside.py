@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from html import escape
 from pathlib import Path
-from xml.etree import ElementTree
 
 import objstore
 from objstore import Store
@@ -30,7 +30,7 @@ def keeping_more(folder: Path, names: list[str]) -> None:
         head = store.events.verify()
         fact("verified", f"{head.position} events, up to {head.hash[:16]}")
         with store.depot.open(image) as file:
-            drawn = ElementTree.fromstring(file.read())  # noqa: S314 - it is our own
+            drawn = ET.fromstring(file.read())  # noqa: S314 - it is our own
         fact("image read back", [text.text or "" for text in drawn.iter() if text.text])
         fact("container, by name and key", str(store.containers["charts"][names[0]]))
 
