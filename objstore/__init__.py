@@ -77,6 +77,7 @@ from .transaction import Transaction
 from .values import MISSING
 
 if TYPE_CHECKING:
+    from .backings.filesystem.repairing import repair
     from .backings.filesystem.valuefile import Value, ValueFile, ValueFileInfo
     from .backings.lmdb import LmdbStorage
     from .backings.memory_depot import MemoryDepot
@@ -162,6 +163,7 @@ __all__ = [
     "VerificationError",
     "file",
     "open",
+    "repair",
     "schema",
 ]
 
@@ -182,6 +184,7 @@ _LATER: Final = {
     "RecordKeeper": ".events",
     "SqliteStorage": ".backings.sqlite",
     "StorageDepot": ".backings.storage_depot",
+    "repair": ".backings.filesystem.repairing",
     "Value": ".backings.filesystem.valuefile",
     "ValueFile": ".backings.filesystem.valuefile",
     "ValueFileInfo": ".backings.filesystem.valuefile",

@@ -104,7 +104,11 @@ class _Check:
         """The newest record, and where the newest file ends; without an end where that is odd."""
         log = self._ledger.log
         try:
-            if log.refresh() or log.store:
+            log.refresh()
+            if log.is_torn:
+                name = log.name(log.generation)
+                self._found.append(failure(name, "a whole record", "a part of one", log.end))
+            if log.store:
                 return log.head, log.end
         except CorruptionError as error:
             self._found.append(failure_of(error))

@@ -25,7 +25,7 @@ from .io import Files, UncertainError
 from .logfile import Frame, LogFile
 from .logfiles import LogFiles, Ranges
 from .loglock import LogLock
-from .logview import Position, View, Views
+from .logview import Position, Tail, View, Views
 from .logwriter import Certainty, Writer
 from .record import Link
 
@@ -118,6 +118,12 @@ class CommitLog:
         """Whether nothing was appended since a handle was closed that left all in order."""
         view = self._view()
         return view is not None and view.last == frames.CLOSED
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether a crash has left a part of a record at the end; the next writer cuts it off."""
+        view = self._view()
+        return view is not None and view.tail is Tail.TORN
 
     @property
     def checkpoint(self) -> JSON:

@@ -23,8 +23,6 @@ from .logfile import LogFile, Start
 from .pins import Pins
 from .record import Entry, Link, Said
 
-_CHUNK: Final = 1 << 20
-
 
 class _Gathered(NamedTuple):
     """What became of a unit since the last commit that stays."""
@@ -55,9 +53,10 @@ class Compaction:
         stay = self._stay(saids, retention)
         gone = [number for number in saids if number not in stay]
         if gone:
-            removed = _ranges([*_numbers(files[0].start.removed or []), *gone])
+            removed = ranges([*numbers(files[0].start.removed or []), *gone])
             target = names.log(self._files.root, files[-1].generation)
-            self._write(target, self._frames(files[-1], saids, stay, removed))
+            frames_made = self._frames(files[-1], saids, stay, removed)
+            logappend.write_all(self._files, target, frames_made)
             logappend.put_new(self._files, target)
             self._files.sync_folder(names.logs(self._files.root), sure=True)
             for file in files[:-1]:
@@ -72,20 +71,6 @@ class Compaction:
         pins, scopes = self._pins.read(), self._ledger.overlays()
         stay = staying(known, retention, datetime.now(UTC), pins, scopes)
         return stay | {known[-1][0]}  # which the next file says it follows
-
-    def _write(self, target: str, encoded: Iterable[bytes]) -> None:
-        opened = self._files.make(names.temporary_path(target), target)
-        try:
-            offset, chunk = 0, bytearray()
-            for frame in encoded:
-                chunk += frame
-                if len(chunk) >= _CHUNK:
-                    self._files.write_at(opened, offset, bytes(chunk))
-                    offset, chunk = offset + len(chunk), bytearray()
-            self._files.write_at(opened, offset, bytes(chunk))
-            self._files.sync_data(opened, sure=True)
-        finally:
-            self._files.close(opened)
 
     def _frames(
         self, file: LogFile, saids: dict[int, Said], stay: set[int], removed: list[list[int]]
@@ -135,7 +120,9 @@ class Compaction:
             return self._ledger.past.text_before(one.first, key)
 
         file = one.last.file or one.first.file or self._ledger.file_of(key)
-        return Revision(one.change, one.first.before, one.last.after, file, text, one.last.base)
+        digests = (one.first.before, one.last.after)
+        made = Revision(one.change, *digests, file, text, one.last.base)
+        return made._replace(lost=one.first.lost)
 
 
 def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:
@@ -146,12 +133,12 @@ def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:
     return _Gathered(change._replace(old=there.change.old), there.first, entry)
 
 
-def _numbers(ranges: Iterable[Iterable[int]]) -> Iterator[int]:
+def numbers(ranges: Iterable[Iterable[int]]) -> Iterator[int]:
     for first, last in ranges:
         yield from range(first, last + 1)
 
 
-def _ranges(numbers: Iterable[int]) -> list[list[int]]:
+def ranges(numbers: Iterable[int]) -> list[list[int]]:
     """Numbers as pairs of the first and the last of a run."""
     found: list[list[int]] = []
     for number in sorted(numbers):

@@ -75,7 +75,7 @@ def open_documents(
     ValueError for a URL or an option that is none.
     """
     check_options(durability, apply)
-    files = Files(_path(url), sync=durability == "full", umask=umask)
+    files = Files(path_of(url), sync=durability == "full", umask=umask)
     found = files.stat(files.root)
     if found is None and (readonly or not create):
         raise StoreNotFoundError(errno.ENOENT, "there is no store", url)
@@ -84,7 +84,7 @@ def open_documents(
     return FilesystemDocuments(files, layout, readonly=readonly, lazy=apply == "lazy")
 
 
-def _path(url: str) -> str:
+def path_of(url: str) -> str:
     if not url.startswith("file:"):
         path = url
     else:

@@ -38,6 +38,8 @@ class Revision(NamedTuple):
     """As in ``Entry``."""
     is_anew: bool = False
     """Whether what was before is another than the commit before left."""
+    lost: int | None = None
+    """As in ``Entry``."""
 
 
 class Trace(NamedTuple):
@@ -342,7 +344,7 @@ def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) ->
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
     digests = (one.before, one.after)
-    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, one.base)
+    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, one.base, one.lost)
 
 
 def _needs_image(

@@ -6,6 +6,7 @@ All of this is for who holds the writer's lock.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from typing import Final
 
 from objstore.errors import BackingError
@@ -25,6 +26,22 @@ def write_new(files: Files, path: str, data: bytes) -> None:
     opened = files.make(names.temporary_path(path), path)
     try:
         files.write_at(opened, 0, data)
+        files.sync_data(opened, sure=True)
+    finally:
+        files.close(opened)
+
+
+def write_all(files: Files, path: str, frames: Iterable[bytes]) -> None:
+    """The same for as many frames as there are."""
+    opened = files.make(names.temporary_path(path), path)
+    try:
+        offset, chunk = 0, bytearray()
+        for frame in frames:
+            chunk += frame
+            if len(chunk) >= _CHUNK:
+                files.write_at(opened, offset, bytes(chunk))
+                offset, chunk = offset + len(chunk), bytearray()
+        files.write_at(opened, offset, bytes(chunk))
         files.sync_data(opened, sure=True)
     finally:
         files.close(opened)

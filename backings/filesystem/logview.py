@@ -102,11 +102,16 @@ class View:
         """Move over a frame that is at ``end``. Raises CorruptionError where it cannot follow."""
         kind, number, synced = frame.header[:3]
         expected = self.number + (kind == frames.RECORD)
-        if number != expected or kind == frames.START or synced > self.end:
+        is_next = number == expected or (number > expected and self._may_skip(kind))
+        if not is_next or kind == frames.START or synced > self.end:
             what = f"a frame of kind {kind.decode()} and number {number}"
             raise self.file.corrupted(self.end, f"{what} cannot follow record {self.number}")
         self.synced = max(self.synced, synced)
         self.move(kind, number, frame.header.size, frame.payload)
+
+    def _may_skip(self, kind: Kind) -> bool:
+        """Whether numbers may be missing: in a file made of others, until the next one is there."""
+        return kind == frames.RECORD and self.file.start.removed is not None
 
     def move(self, kind: Kind, number: int, size: int, payload: bytes) -> None:
         """Move over a frame that was just added, or found to be good."""
