@@ -131,6 +131,7 @@ def test_19_a_spoiled_index_is_rebuilt(folder: Path, spoil: Spoil) -> None:
         assert [state(store, number) for number in range(13)] == right
         store["/people/1"] = {"n": 13}
         assert numbers(store, "/people/1") == [2, 6, 10, 13]
+        store.switch_and_snapshot()
         assert store.check() == []
 
 
