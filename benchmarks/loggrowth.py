@@ -90,7 +90,7 @@ def _all_numbers(people: list[Any], number: int) -> None:
 
 
 def _one_text(people: list[Any], number: int) -> None:
-    people[number % len(people)]["about"] = record(number)["about"]
+    people[number % len(people)]["about"] = record(number + 1)["about"]
 
 
 _CASES: Final = (

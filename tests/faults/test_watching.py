@@ -246,6 +246,8 @@ def test_what_git_does_is_over_when_git_says_so(tmp_path: Path) -> None:
         heard.commit()
 
 
+# What watchdog sees twice of a folder that is made meanwhile; an error would end its thread.
+@pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 def test_systems_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not Linux has watchdog's Observer, which is on Linux as well."""
     monkeypatch.setattr(eyes, "_PLATFORM", "other")
