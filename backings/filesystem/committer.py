@@ -406,6 +406,8 @@ class Committer:
 
     def _apply_all(self, writer: Writer) -> None:
         """Write the files of all commits, those included whose makers wait for the disk now."""
+        self._ledger.catch_up(writer.head)
+        self._drop_superseded()
         self._catch_up(writer, self._ledger.strangers())
         self._ledger.log.sync()
         for due in self.pending.units.values():

@@ -44,8 +44,9 @@ class Compaction:
         """Remove the commits of ended files that do not stay; their numbers.
 
         1. write the file that is to take the place of the newest ended one, and sync it
-        2. rename it there, and sync the folder: from here on the older files do not count
-        3. remove those
+        2. remove the heads that were written down, as they have changes that go
+        3. rename it there, and sync the folder: from here on the older files do not count
+        4. remove those
         """
         log = self._ledger.log
         files = log.files()[:-1]
@@ -57,6 +58,7 @@ class Compaction:
             target = names.log(self._files.root, files[-1].generation)
             frames_made = self._frames(files[-1], saids, stay, removed)
             logappend.write_all(self._files, target, frames_made)
+            self._ledger.drop_written()
             logappend.put_new(self._files, target)
             self._files.sync_folder(names.logs(self._files.root), sure=True)
             for file in files[:-1]:

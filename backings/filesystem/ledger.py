@@ -15,6 +15,7 @@ from .commitlog import CommitLog, Position, Record, Writer
 from .heads import SCOPED_FILE, Head, Heads, Key, key_of, weigh
 from .headsfile import HeadsFile
 from .io import Files
+from .logfiles import Ranges
 from .past import Past
 from .record import NO_FILE, Entry, Link, Said
 
@@ -64,6 +65,8 @@ class Ledger:
         self._taken = 0
         """The last record that was taken in."""
         self._heads: Heads | None = None
+        self._removed: Ranges = []
+        """What compaction had removed by when the heads were made."""
         self._saved = 0
         """The record that the heads were last written down after."""
         self._changed: Final[dict[str, int]] = {}
@@ -238,16 +241,23 @@ class Ledger:
                 self.snapshot()
 
     def snapshot(self) -> None:
-        """Write down the heads."""
+        """Write down the heads, unless they have changes that a compaction has removed since."""
         with self._guard:
+            if self._removed != self.log.removed():
+                return
             self._file.write(self.log.store, self._loaded())
             self._saved = self._taken
+
+    def drop_written(self) -> None:
+        """Remove the heads that were written down, for good."""
+        self._file.remove()
+        self._files.sync_folder(names.engine(self._files.root), sure=True)
 
     def renew(self) -> None:
         """Records are elsewhere, or part of others: make the heads anew."""
         with self._guard:
             self.past.forget()
-            self._heads = Heads()
+            self._heads, self._removed = Heads(), self.log.removed()
             self._learn()
             self.snapshot()
 
@@ -290,6 +300,7 @@ class Ledger:
         heads = self._heads
         if heads is None:
             known = self.log.begins_after if self.stopped else self.log.head
+            self._removed = self.log.removed()
             heads = self._heads = self._file.read(self.log.store, known)
             self._saved = heads.number
         for one in self.log.records(min(self._taken, heads.number)):

@@ -130,7 +130,8 @@ class View:
         later = [ended + 1, *(found for found in generations(self._files) if found > ended)]
         for generation in later:
             file = LogFile.open(self._files, generation, self.file.store)
-            if file is not None:
+            # One that was compacted has ended, and what is left in it is found by its number.
+            if file is not None and file.start.removed is None:
                 self._check_follows(file)
                 self._begin(file)
                 return True

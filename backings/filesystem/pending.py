@@ -235,6 +235,8 @@ class Pending:
             raise EditedError
 
     def _replace(self, due: Due) -> None:
+        # What has been written already must not be once more: a checkpoint may rest on it.
+        self._require_unedited(due.target, due.content)
         if not self._is_ready(due):
             self._write(due, [])
         target, temporary = due.target, names.temporary_path(due.target)

@@ -95,6 +95,20 @@ class Recording(Quick):
                 else:
                     disk.do(event)
 
+    def kill_states(self, since: int = 0) -> Iterator[CrashState]:
+        """The state after every number of events, if just the process ends there."""
+        disk = self.start.copy()
+        notes: list[Any] = []
+        for happened in range(len(self.events) + 1):
+            if happened >= since:
+                yield CrashState(happened, tuple(notes), self.root, disk.now())
+            if happened < len(self.events):
+                event = self.events[happened]
+                if event.step == "note":
+                    notes += event.arguments
+                else:
+                    disk.do(event)
+
     # What is recorded
 
     def write(
@@ -279,9 +293,12 @@ class Disk:
     def __init__(self) -> None:
         self.files: dict[int, Contents] = {}
         self.folders: dict[str, Names] = {}
+        self.made: set[str] = set()
+        """The folders that are in another one, if anywhere."""
 
     def copy(self) -> Disk:
         twin = Disk()
+        twin.made = set(self.made)
         twin.files = {number: file.copy() for number, file in self.files.items()}
         twin.folders = {path: folder.copy() for path, folder in self.folders.items()}
         return twin
@@ -292,13 +309,17 @@ class Disk:
             return
         if event.step == "mkdir":
             self.folders[event.arguments[0]] = Names()
+            self.made.add(event.arguments[0])
         self.folders.setdefault(event.on, Names()).do(event)
+
+    def now(self) -> dict[str, bytes | str | None]:
+        """What is there as long as the machine runs."""
+        return self.after_crash(_AllHappened())
 
     def after_crash(self, random: Random) -> dict[str, bytes | str | None]:
         """One of the states that a crash may leave: whatever is reachable by then."""
         kept: dict[str, bytes | str | None] = {}
-        made = {e.arguments[0] for names in self.folders.values() for e in names.events}
-        for top in (path for path in self.folders if path not in made):
+        for top in (path for path in self.folders if path not in self.made):
             self._keep(top, random, kept)
         return kept
 
@@ -312,6 +333,13 @@ class Disk:
             else:
                 file = self.files.get(entry.file)
                 kept[name] = b"" if file is None else file.after_crash(random)
+
+
+class _AllHappened(Random):
+    """Chooses what is newest."""
+
+    def choice(self, seq: Any) -> Any:
+        return 1 if seq == (0, 1, None) else max(seq)
 
 
 class Names:
