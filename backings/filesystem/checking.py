@@ -91,6 +91,11 @@ class _Check:
         there = self._files_of_log()
         if there:
             self._index = index.read(str(there[0].store), head)
+            ahead = index.number(str(there[0].store))
+            if limit is not None and ahead > head:
+                name = self._files.relative(names.logs(self._files.root))
+                expected = f"a log up to record {ahead}, as the index says"
+                self._found.append(failure(name, expected, f"one up to record {head}"))
             checked = LogCheck(self._past, self._reached)
             checked.run(there, limit)
             self._found.extend(one for one in checked.found if not self._is_told(one))

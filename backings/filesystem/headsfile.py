@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 from objstore.documents import Overlay
@@ -48,6 +49,10 @@ class HeadsFile:
     def remove(self) -> None:
         """Have it made anew some time."""
         self._files.unlink(self._path)
+
+    def number(self, store: str) -> int:
+        """The record that they are as of, if it is this store's; 0 for none."""
+        return self.read(store, sys.maxsize).number
 
     def write(self, store: str, heads: Heads) -> None:
         """Write the heads down, in one step and without a sync: what a crash tears is not read."""

@@ -108,10 +108,11 @@ def _is_torn(file: LogFile, gap: Gap) -> bool:
 class Rebuilding:
     """Makes the frames of the log's only file of what there is."""
 
-    def __init__(self, files: Files, rest: Rest, since: int) -> None:
-        """Commits behind ``since`` may not be in their files."""
+    def __init__(self, files: Files, rest: Rest, kept: Heads, since: int) -> None:
+        """Commits behind ``since`` may not be in their files; ``kept`` are heads written down."""
         self._files: Final = files
         self._rest: Final = rest
+        self._kept: Final = kept
         self._since: Final = since
         self._heads: Final = Heads()
         self._values: Final[dict[Key, JSON | Missing]] = {}
@@ -192,13 +193,13 @@ class Rebuilding:
 
     def _found(self) -> Iterator[Entry]:
         """The units that are not known from the log, as their files are."""
-        for key in {**self._heads.units, **self._unknown}:
+        for key in {**self._heads.units, **self._unknown, **self._kept.units}:
             if not isinstance(key, str):
                 continue
             head = self._heads.units.get(key)
             after = 0 if head is None else head.link.number
             lost = self._unknown.get(key) or self._first_lost(after, self._rest.last + 1)
-            file = None if head is None else head.file
+            file = head.file if head is not None else self._kept_file(key)
             if lost is None or file is None:
                 continue
             value, now = self._in_file(file)
@@ -209,6 +210,10 @@ class Rebuilding:
                     continue  # the newest commit has not reached it
             entry = Entry(key, (), None, now, None, file, 1, None, None)
             yield self._made(key, _whole(entry, value, lost))
+
+    def _kept_file(self, key: Key) -> str | None:
+        kept = self._kept.units.get(key)
+        return None if kept is None else kept.file
 
     def _in_file(self, file: str) -> tuple[JSON | Missing, str]:
         """What a file holds, and its digest; nothing for one that cannot be read."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -152,14 +153,14 @@ class _Repair:
             self._give_up(there)
             return
         files = self._counting(manifest.store)
-        if not files or not self._is_damaged(files):
-            return
-        kept = HeadsFile(self._files).read(str(manifest.store), 1 << 62)
+        kept = HeadsFile(self._files).read(str(manifest.store), sys.maxsize)
         rest = Rest(files, kept.number)
+        if not files or not (rest.lost or rest.damaged or self._is_damaged(files, rest.end)):
+            return
         self._since = self._not_applied(rest, files)
         target = names.log(self._root, files[-1].generation + 1)
         start = Start(manifest.store, files[-1].generation + 1, 0, None)
-        made = Rebuilding(self._files, rest, self._since).frames(start)
+        made = Rebuilding(self._files, rest, kept, self._since).frames(start)
         logappend.write_all(self._files, target, made)
         logappend.put_new(self._files, target)
         self._files.sync_folder(names.logs(self._root), sure=True)
@@ -197,10 +198,10 @@ class _Repair:
                 continue
         return found[::-1]
 
-    def _is_damaged(self, files: list[LogFile]) -> bool:
+    def _is_damaged(self, files: list[LogFile], end: int | None) -> bool:
         ledger = Ledger(self._files)
         checked = LogCheck(ledger.past, lambda _: None)
-        checked.run(files, Rest(files, 0).end)
+        checked.run(files, end)
         return bool(checked.found)
 
     def _not_applied(self, rest: Rest, files: list[LogFile]) -> int:
