@@ -95,8 +95,8 @@ def test_the_manifest_of_the_worked_example() -> None:
 
 
 def test_the_first_frame_says_what_its_schema_asks_for() -> None:
-    for checkpoint in (None, {"any": ["thing"]}):
-        found = decoded(Start(STORE, 7, 41, checkpoint).encode())
+    for checkpoint, removed in ((None, None), ({"any": ["thing"]}, [[1, 3], [5, 5]])):
+        found = decoded(Start(STORE, 7, 41, checkpoint, removed).encode())
         assert found is not None
         assert found[0].kind == START
         assert found[0].number == 41
@@ -104,7 +104,7 @@ def test_the_first_frame_says_what_its_schema_asks_for() -> None:
         assert json.loads(found[1])["checkpoint"] == checkpoint
 
 
-@pytest.mark.parametrize("name", ["manifest", "record", "log-start"])
+@pytest.mark.parametrize("name", ["manifest", "record", "log-start", "index", "pins"])
 def test_the_schemas_are_schemas(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schemas.load(name))
 

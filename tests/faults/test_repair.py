@@ -317,10 +317,11 @@ def test_the_log_is_missing(busy: Busy, store_of: Path) -> None:
 
 def test_a_record_that_says_what_none_does(store_of: Path) -> None:
     log = CommitLog(Files(str(store_of)))
-    for said in (
+    records: list[dict[str, Any]] = [
         {"time": "2026-11-20T10:00:00+00:00", "changes": [], "color": 1},
         {"time": "2026-11-20T10:00:00+00:00", "changes": [{"unit": "/q", "patch": [], "nth": 9}]},
-    ):
+    ]
+    for said in records:
         with log.writing() as writer:
             writer.append(json.dumps(said).encode())
     log.close()
@@ -427,7 +428,7 @@ def test_a_file_that_a_commit_has_not_reached(tmp_path: Path) -> None:
         reading: List[int] = objstore.file("books.yaml")
 
     store = objstore.open(tmp_path, Library, durability="os")
-    store.root.reading = [1]
+    store["/reading"] = [1]
     before = (tmp_path / "books.yaml").read_bytes()
     store.root.reading.append(2)
     after = (tmp_path / "books.yaml").read_bytes()
