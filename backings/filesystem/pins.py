@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from objstore.errors import CorruptionError
@@ -10,8 +10,23 @@ from objstore.errors import CorruptionError
 from . import jsonline, logappend, names
 from .io import Files
 from .ledger import Ledger
+from .manifest import check_of
 
 _MAX: Final = 1 << 26
+
+
+def encode(pins: Iterable[int]) -> bytes:
+    """What the file of these pins holds."""
+    said = {"pins": sorted(pins)}
+    return jsonline.dump({**said, "crc32c": check_of(said)}) + b"\n"
+
+
+def parse(data: bytes) -> frozenset[int]:
+    """The pins of a file. Raises ValueError, KeyError or TypeError for what is none of ours."""
+    said = jsonline.load_object(data)
+    if said.pop("crc32c") != check_of(said):
+        raise ValueError("the pins do not fit their checksum")
+    return frozenset(map(int, said["pins"]))
 
 
 class Pins:
@@ -28,7 +43,7 @@ class Pins:
         if found is None:
             return frozenset()
         try:
-            return frozenset(map(int, jsonline.load_object(found.data)["pins"]))
+            return parse(found.data)
         except (ValueError, KeyError, TypeError) as error:
             file = self._files.relative(self._path)
             raise CorruptionError(
@@ -41,7 +56,6 @@ class Pins:
             before = self.read()
             after = change(before)
             if after != before:
-                data = jsonline.dump({"pins": sorted(after)}) + b"\n"
-                logappend.write_new(self._files, self._path, data)
+                logappend.write_new(self._files, self._path, encode(after))
                 logappend.put_new(self._files, self._path)
                 self._files.sync_folder(names.engine(self._files.root))

@@ -24,7 +24,7 @@ from objstore.errors import (
 )
 from objstore.layout import ANYTHING, Folder
 
-from . import jsonline, logappend, names
+from . import logappend, names
 from .checking import check, leftovers
 from .compacting import ranges
 from .documents import path_of
@@ -39,6 +39,8 @@ from .loglock import LogLock
 from .logrebuild import Rebuilding, Rest
 from .logview import read_manifest
 from .manifest import Manifest
+from .pins import encode as encode_pins
+from .pins import parse as parse_pins
 from .reading import Reading
 from .tree import MAX_FILE_SIZE
 
@@ -238,7 +240,7 @@ class _Repair:
         if found is None:
             return
         try:
-            pins = set(map(int, jsonline.load_object(found.data)["pins"]))
+            pins = parse_pins(found.data)
         except (ValueError, KeyError, TypeError):
             self._set_aside(path)
             return
@@ -247,7 +249,7 @@ class _Repair:
         gone = {one for run in log.removed() for one in range(run[0], run[1] + 1)}
         kept = sorted(one for one in pins - gone if 0 < one <= head)
         if len(kept) < len(pins):
-            logappend.write_new(self._files, path, jsonline.dump({"pins": kept}) + b"\n")
+            logappend.write_new(self._files, path, encode_pins(kept))
             logappend.put_new(self._files, path)
             self._say(path, "commits that are not there are pinned no more")
 

@@ -16,7 +16,7 @@ import pytest
 
 import objstore
 from objstore import Directory, HistoryGone, List, Retention, Store, schemas
-from objstore.backings.filesystem import names, record
+from objstore.backings.filesystem import names, pins, record
 from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.frames import Codec, crc32c
 from objstore.backings.filesystem.io import Files
@@ -399,7 +399,7 @@ def test_an_index_that_says_something_else(busy: Busy, store_of: Path) -> None:
 
 def test_pins(busy: Busy, store_of: Path) -> None:
     path = engine(store_of, "pins.json")
-    path.write_text('{"pins": [3, 1000]}')
+    path.write_bytes(pins.encode({3, 1000}))
     [found] = check(store_of)
     assert (found.source, found.found) == (".objstore/pins.json", "1000")
     require_mended(store_of, busy)
