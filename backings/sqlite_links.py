@@ -185,14 +185,21 @@ class Links:
             _require_own(self.path)
             try:
                 link = connect(self.path, readonly=self._readonly)
-                link.execute(f"PRAGMA synchronous = {self._synchronous}")
-                link.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
-                if write:
-                    link.execute("PRAGMA busy_timeout = 0")
+                self._set_up(link, write)
             except ERRORS as error:
                 raise mapped(error, self.path) from error
             self._all.add(link)
             return link
+
+    def _set_up(self, link: Link, write: bool) -> None:
+        try:
+            link.execute(f"PRAGMA synchronous = {self._synchronous}")
+            link.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
+            if write:
+                link.execute("PRAGMA busy_timeout = 0")
+        except BaseException:
+            link.close()
+            raise
 
     # --- forks ------------------------------------------------------------------------------------
 
