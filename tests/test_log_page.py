@@ -13,7 +13,10 @@ from .realdata import ROOT
 
 PAGE = (ROOT / "docs/formats/commit-log.md").read_text("utf-8")
 TIME = '"time":"2026-11-20T10:00:00.000000+00:00"'
-ADA = '{"name": "Ada King", "known_for": "notes on the Analytical Engine, and a program", "born": 1816}\n'
+ADA = (
+    '{"name": "Ada King", "known_for": "notes on the Analytical Engine, and a program",'
+    ' "born": 1816}\n'
+)
 
 
 def records(folder: Path) -> list[str]:
