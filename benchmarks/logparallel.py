@@ -22,8 +22,8 @@ from .units import A_SECOND
 
 _THREADS: Final = 16
 _PROCESSES: Final = 4
-_COMMITS: Final = 320
-"""In a sample, by all together."""
+_COMMITS: Final = 64
+"""In a sample, by all together, for each round."""
 
 _EAGER: Final = "objstore, one thread"
 _LAZY: Final = "objstore, lazy, one thread"
@@ -89,7 +89,7 @@ def _threads(threads: int, apply: str) -> Callable[[Scene], Measure]:
         people = [store.root.people[key(each)] for each in range(threads)]
         pool = scene.stack.enter_context(ThreadPoolExecutor(threads))
         numbers = count(1_000_000)
-        each = _COMMITS // threads
+        each = scene.sizes.rounds * _COMMITS // threads
 
         def change(which: int) -> None:
             for _ in range(each):
@@ -112,7 +112,7 @@ def _processes(processes: int, apply: str) -> Callable[[Scene], Measure]:
     def start(scene: Scene) -> Measure:
         folder = _folder(scene)
         running = [_Process(scene.stack, folder, key(n), apply) for n in range(processes)]
-        each = _COMMITS // processes
+        each = scene.sizes.rounds * _COMMITS // processes
 
         def sample() -> float:
             began = time.perf_counter()
