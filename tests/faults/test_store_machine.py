@@ -123,7 +123,7 @@ def check(root: Path, reported: int, run: int) -> None:
         for change in commit.changes:
             found = store.load(change.unit, at=commit.number).value
             assert found == change.new
-            assert found is MISSING or isinstance(found, dict) and found["n"] == commit.number
+            assert found is MISSING or (isinstance(found, dict) and found["n"] == commit.number)
     old, stamp = store.load("/after")
     number = store.commit([Change("/after", old, {"n": head + 1}, stamp)], base=head).number
     assert number == head + 1
