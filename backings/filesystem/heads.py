@@ -52,7 +52,7 @@ def _after(head: Head | None, entry: Entry, link: Link) -> Head:
     """The head once ``entry`` is the newest change."""
     weight = weigh(entry.patch)
     kept = entry.nth & (entry.nth - 1)
-    marks = () if head is None else tuple(mark for mark in head.marks if mark[0] <= kept)
+    marks = () if head is None else tuple([mark for mark in head.marks if mark[0] <= kept])
     file = entry.file or (None if head is None else head.file)
     size, before = (0, 0) if head is None else (head.size, head.weight)
     if entry.is_base or entry.is_lone or head is None:
