@@ -96,7 +96,7 @@ def test_the_manifest_of_the_worked_example() -> None:
 
 def test_the_first_frame_says_what_its_schema_asks_for() -> None:
     for checkpoint, removed in ((None, None), ({"any": ["thing"]}, [[1, 3], [5, 5]])):
-        found = decoded(Start(STORE, 7, 41, checkpoint, removed).encode())
+        found = decoded(Start(STORE, 7, 41, checkpoint, removed, removed).encode())
         assert found is not None
         assert found[0].kind == START
         assert found[0].number == 41

@@ -211,9 +211,14 @@ class CommitLog:
                     yield _record(file, frame)
 
     def removed(self) -> Ranges:
-        """The numbers of the records that compaction has removed."""
+        """The numbers of the records that compaction has removed, or damage."""
         self._require_open()
         return self._all.removed()
+
+    def lost(self) -> Ranges:
+        """Those that damage has."""
+        self._require_open()
+        return self._all.lost()
 
     def name(self, generation: int) -> str:
         """What errors call a generation's file."""

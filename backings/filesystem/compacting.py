@@ -79,7 +79,8 @@ class Compaction:
     ) -> Iterator[bytes]:
         """The file's frames: the start, the records that stay, the end."""
         codec = Codec(file.store, file.generation)
-        start = Start(file.store, file.generation, 0, file.start.checkpoint, removed).encode()
+        lost = self._ledger.log.lost()
+        start = Start(file.store, file.generation, 0, file.start.checkpoint, removed, lost).encode()
         yield start
         offset, heads, number = len(start), Heads(), 0
         for number, bare, revisions in self._squashed(saids, stay):

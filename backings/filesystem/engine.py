@@ -245,6 +245,8 @@ class Engine:
             raise CommitNotFoundError(f"commit {number} is yet to come; the newest is {head}")
         removed = self.ledger.log.removed()
         if number and includes(removed, number):
+            if includes(self.ledger.log.lost(), number):
+                raise HistoryGone(f"commit {number} is lost: its record was damaged")
             raise HistoryGone(f"commit {number} was removed by compaction")
 
     # Committing

@@ -50,7 +50,10 @@ class Start(NamedTuple):
     checkpoint: JSON
     """What the caller wanted kept."""
     removed: list[list[int]] | None = None
-    """In a file that was compacted, the numbers that are gone, as pairs of first and last."""
+    """In a file that was made of those before it, the numbers that are gone, as pairs of first and
+    last."""
+    lost: list[list[int]] | None = None
+    """Those of them whose records were damaged."""
 
     def encode(self) -> bytes:
         """The frame."""
@@ -62,6 +65,8 @@ class Start(NamedTuple):
         }
         if self.removed is not None:
             said["removed"] = cast("JSON", self.removed)
+        if self.lost:
+            said["lost"] = cast("JSON", self.lost)
         codec = Codec(self.store, self.generation)
         return codec.encode(frames.START, self.after, 0, jsonline.dump(said))
 
@@ -220,7 +225,8 @@ class LogFile:
         if self._known not in (None, store):
             raise self.corrupted(0, f"this file is of another store, {store}")
         checkpoint, removed = said["checkpoint"], said.get("removed")
-        start = Start(store, self.generation, header.number, checkpoint, removed)
+        lost = said.get("lost")
+        start = Start(store, self.generation, header.number, checkpoint, removed, lost)
         return start, header.size
 
 

@@ -36,9 +36,14 @@ class LogFiles:
         return iter(there[first:] if first >= 0 else [])
 
     def removed(self) -> Ranges:
-        """The numbers of the records that compaction has removed."""
+        """The numbers of the records that compaction has removed, or damage."""
         there = self.all()
         return there[0].start.removed or [] if there else []
+
+    def lost(self) -> Ranges:
+        """Those that damage has."""
+        there = self.all()
+        return there[0].start.lost or [] if there else []
 
     def all(self) -> list[LogFile]:
         """Every file that counts as it is now, oldest first.

@@ -43,11 +43,14 @@ class Rest:
         """Where the newest file ends, if part of a record is behind it."""
         self._last = 0
         removed: Iterable[int] = ()
+        self.lost_before: Final[list[int]] = []
+        """Numbers that an earlier repair found lost."""
         for file in files:
             try:
                 self._last = max(self._last, file.start.after)
                 if not self.saids:
                     removed = numbers(file.start.removed or [])
+                    self.lost_before.extend(numbers(file.start.lost or []))
             except (CorruptionError, FormatError):
                 self._damage(file)
             self._read(file, is_newest=file is files[-1])
@@ -124,7 +127,9 @@ class Rebuilding:
         """The frames, with a commit at the end of what is only in the files."""
         rest, generation = self._rest, start.generation
         codec = Codec(start.store, generation)
-        frame = start._replace(removed=ranges([*rest.removed, *rest.lost])).encode()
+        lost = ranges([*rest.lost_before, *rest.lost])
+        start = start._replace(removed=ranges([*rest.removed, *rest.lost]), lost=lost)
+        frame = start.encode()
         yield frame
         offset = len(frame)
         for number, said in self._saids():

@@ -164,6 +164,7 @@ class _Repair:
         start = Start(manifest.store, files[-1].generation + 1, 0, None)
         made = Rebuilding(self._files, rest, kept, self._since).frames(start)
         logappend.write_all(self._files, target, made)
+        self._drop_index()  # which may have changes that are lost
         logappend.put_new(self._files, target)
         self._files.sync_folder(names.logs(self._root), sure=True)
         self._tell_others()
@@ -228,10 +229,15 @@ class _Repair:
     # What lies beside it
 
     def _mend_index(self) -> None:
+        name = self._files.relative(names.index(self._root))
+        if any(one.source == name for one in self._found):
+            self._drop_index()
+
+    def _drop_index(self) -> None:
         path = names.index(self._root)
-        is_wrong = any(one.source == self._files.relative(path) for one in self._found)
-        if self._files.exists(path) and (is_wrong or self._since is not None):
+        if self._files.exists(path):
             self._files.unlink(path)
+            self._files.sync_folder(names.engine(self._root), sure=True)
             self._say(path, "removed; it is made again when it is needed")
 
     def _mend_pins(self) -> None:

@@ -253,6 +253,23 @@ def test_what_lies_before_and_behind_the_damage_stays(busy: Busy, store_of: Path
         assert store.head > busy.head
 
 
+def test_what_is_lost_stays_so_after_compaction(busy: Busy, store_of: Path) -> None:
+    flip_record(store_of, 5)  # of /u1
+    objstore.repair(store_of)
+    with objstore.open(store_of) as store:
+        for number in (4, 6):
+            store.pin(number)
+        store.compact(Retention(timedelta(0), timedelta(days=10_000), slots=1))
+        assert at(store, "/u1", 4) == busy.past[4]["/u1"]
+        assert at(store, "/u1", 6) is HistoryGone
+        assert at(store, "/u0", 6) == busy.past[6]["/u0"]
+        assert {path: store[path].contents for path in store} == busy.now
+        for number, what in ((5, "is lost: its record was damaged"), (7, "removed by compaction")):
+            with pytest.raises(HistoryGone, match=what):
+                store.at(number)
+    assert check(store_of) == []
+
+
 def test_numbers_are_not_used_twice(busy: Busy, store_of: Path) -> None:
     """The newest record is damaged, and so is its number."""
     path = logs(store_of)[-1]
