@@ -5,7 +5,7 @@ Grammar, and how a torn tail is told from damage: docs/formats/commit-log.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 
@@ -49,10 +49,10 @@ class Start(NamedTuple):
     """The number of the last record before this file."""
     checkpoint: JSON
     """What the caller wanted kept."""
-    removed: list[list[int]] | None = None
+    removed: Sequence[Sequence[int]] | None = None
     """In a file that was made of those before it, the numbers that are gone, as pairs of first and
     last."""
-    lost: list[list[int]] | None = None
+    lost: Sequence[Sequence[int]] | None = None
     """Those of them whose records were damaged."""
 
     def encode(self) -> bytes:
