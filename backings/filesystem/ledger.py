@@ -273,7 +273,8 @@ class Ledger:
             self.stopped = not self.is_same_run()
             # Only what was synced with the last checkpoint is sure to have outlived the machine.
             newest = self.past.read(self.log.read(number))
-            self._taken = self.log.begins_after if self.stopped else _done(newest, number)
+            done = 0 if self.stopped else _done(newest, number)
+            self._taken = max(self.log.begins_after, done)
             self._learn()
         self._is_open = True
 
