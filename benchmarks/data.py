@@ -35,7 +35,7 @@ class Sizes:
 FULL: Final = Sizes(
     "full", 10_000, 1_000, 100, 10_000_000, 1_000_000, 100_000, rounds=7, most=100_000
 )
-QUICK: Final = Sizes("quick", 500, 100, 20, 500_000, 100_000, 20_000, rounds=3, most=5_000)
+QUICK: Final = Sizes("quick", 500, 100, 20, 500_000, 100_000, 20_000, rounds=3, most=2_000)
 TINY: Final = Sizes("tiny", 6, 4, 3, 6_000, 3_000, 3_000, rounds=1, most=200)
 
 

@@ -112,6 +112,8 @@ def _processes(processes: int, apply: str) -> Callable[[Scene], Measure]:
     def start(scene: Scene) -> Measure:
         folder = _folder(scene)
         running = [_Process(scene.stack, folder, key(n), apply) for n in range(processes)]
+        for process in running:
+            process.hear("ready")
         each = scene.sizes.rounds * _COMMITS // processes
 
         def sample() -> float:
@@ -146,7 +148,6 @@ class _Process:
         stack.enter_context(child)  # which closes its input, and waits
         self._input = cast("IO[str]", child.stdin)
         self._output = cast("IO[str]", child.stdout)
-        self.hear("ready")
 
     def begin(self, commits: int) -> None:
         print(commits, file=self._input, flush=True)
