@@ -159,7 +159,6 @@ class Rebuilding:
         lost = self._lost_before(key, entry, number)
         if lost is None:
             before = image_of(entry) if entry.is_base else self._values.get(key, MISSING)
-            lost = entry.lost
         elif entry.is_base:
             before = image_of(entry)
         else:

@@ -270,6 +270,20 @@ def test_what_is_lost_stays_so_after_compaction(busy: Busy, store_of: Path) -> N
     assert check(store_of) == []
 
 
+def test_what_is_lost_stays_so_after_another_repair(busy: Busy, store_of: Path) -> None:
+    flip_record(store_of, 5)  # of /u1
+    objstore.repair(store_of)
+    flip_record(store_of, 3)  # of /u2
+    require_mended(store_of, busy)
+    with objstore.open(store_of) as store:
+        assert at(store, "/u1", 6) is HistoryGone
+        assert at(store, "/u2", 4) is HistoryGone
+        assert at(store, "/u0", 6) == busy.past[6]["/u0"]
+        for number in (3, 5):
+            with pytest.raises(HistoryGone, match="is lost: its record was damaged"):
+                store.at(number)
+
+
 def test_numbers_are_not_used_twice(busy: Busy, store_of: Path) -> None:
     """The newest record is damaged, and so is its number."""
     path = logs(store_of)[-1]
