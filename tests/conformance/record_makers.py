@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +38,10 @@ def _tree(folder: Path) -> RecordKeeper:
 
 def _sqlite(folder: Path) -> RecordKeeper:
     path = folder / "events.db"
-    return StorageRecordKeeper(SqliteStorage(path, create=not path.exists(), durability="os"))
+    storage = SqliteStorage(path, create=not path.exists(), durability="os")
+    keeper = StorageRecordKeeper(storage)
+    weakref.finalize(keeper, storage.close).atexit = False  # as a keeper does not close it
+    return keeper
 
 
 def _memory_storage(folder: Path) -> RecordKeeper:
