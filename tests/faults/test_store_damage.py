@@ -105,10 +105,10 @@ def test_a_file_that_cannot_be_synced_ends_the_handle(tmp_path: Path) -> None:
     store.commit([Change("/a", MISSING, {"n": 1})], base=0)
     files.fail("sync file")
     with pytest.raises(BackingError, match=r"cannot sync a\.json"):
-        store.switch_and_snapshot()  # type: ignore[attr-defined]
+        store.switch_and_snapshot()
     files.mend()
     with pytest.raises(BackingError, match="nothing more is written through this handle"):
-        store.switch_and_snapshot()  # type: ignore[attr-defined]
+        store.switch_and_snapshot()
     assert store.load("/a").value == {"n": 1}
     assert open_documents(str(tmp_path), layout=ANYTHING).load("/a").value == {"n": 1}
 

@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 import objstore
 from objstore import HistoryGone, Retention, Store
@@ -40,12 +46,16 @@ class StoreMachine(RuleBasedStateMachine):
         """Edited since a commit last touched them: what is entered of it, and when, is open."""
         self.edits = 0
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(Files, "run", lambda _: b"run %d" % self.runs)
+        self.patch.setattr(Files, "run", self.run)
         # What is abandoned must write nothing any more.
         self.patch.setattr(committer, "_DELAY", 10**6)
         self.folder = tempfile.TemporaryDirectory(prefix="objstore-test-")
         self.root = Path(self.folder.name) / "store"
         self.store: Store[Any] = objstore.open(self.root)
+
+    def run(self, _: Files | None = None) -> bytes:
+        """In the place of ``Files.run``."""
+        return b"run %d" % self.runs
 
     def teardown(self) -> None:
         with contextlib.ExitStack() as ends:
@@ -118,7 +128,11 @@ class StoreMachine(RuleBasedStateMachine):
     def remove(self, key: str) -> None:
         path = self.root / f"{key}.json"
         self.flush()
-        if path.exists():
+        if path.exists() and key in self.now:
+            if key in self.edited:
+                self.edits += 1
+                self.put(key, {"edit": self.edits})  # see enter_removals
+                self.flush()
             path.unlink()
             del self.now[key]
             self.edited.add(key)
@@ -131,18 +145,23 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(apply=st.sampled_from(["eager", "lazy"]))
     def reopen(self, apply: str) -> None:
+        self.enter_removals()
         self.store.close()
         self.store = objstore.open(self.root, apply=apply)
 
     @rule(apply=st.sampled_from(["eager", "lazy"]), stops=st.booleans())
     def crash(self, apply: str, stops: bool) -> None:
         """The process ends, or the machine with it."""
-        if self.edited - self.now.keys():
-            # That nothing is there may be as before a commit, which is then taken not to have
-            # reached its file.
-            self.store.close()
+        self.enter_removals()
         self.runs += stops
         self.store = objstore.open(self.root, apply=apply)
+
+    def enter_removals(self) -> None:
+        """That nothing is there is as before the file was made: who finds a store that was not left
+        in order takes it for a commit that has not reached its file."""
+        for key in self.edited - self.now.keys():
+            self.edits += 1
+            self.put(key, {"edit": self.edits})
 
     @rule()
     def snapshot(self) -> None:
@@ -184,19 +203,10 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestStore.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.torture
-class TestStoreForLong(StoreMachine.TestCase):
-    settings = settings(
-        max_examples=600,
-        stateful_step_count=60,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+def test_a_store_for_long() -> None:
+    longer = settings(max_examples=600, stateful_step_count=60, deadline=None)
+    run_state_machine_as_test(StoreMachine, settings=longer)
