@@ -159,8 +159,9 @@ class Rebuilding:
         lost = self._lost_before(key, entry, number)
         if lost is None:
             before = image_of(entry) if entry.is_base else self._values.get(key, MISSING)
-        elif entry.is_base:
+        elif entry.is_base or entry.is_lone:
             before = image_of(entry)
+            lost = min(lost, entry.lost or lost)
         else:
             self._unknown[key] = lost
             return None

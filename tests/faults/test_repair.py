@@ -284,6 +284,21 @@ def test_what_is_lost_stays_so_after_another_repair(busy: Busy, store_of: Path) 
                 store.at(number)
 
 
+def test_what_a_repair_entered_tells_when_all_before_is_lost(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["/a"] = [1]
+        store["/a"] = [2]
+        store["/b"] = [1]
+    for number in (2, 1):
+        flip_record(tmp_path, number)
+        objstore.repair(tmp_path)
+        assert check(tmp_path) == []
+    with objstore.open(tmp_path) as store:
+        assert [at(store, "/a", number) for number in (1, 2, 3)] == [HistoryGone] * 3
+        assert at(store, "/a", 4) == at(store, "/a", store.head) == [2]
+        assert at(store, "/b", 3) == [1]
+
+
 def test_numbers_are_not_used_twice(busy: Busy, store_of: Path) -> None:
     """The newest record is damaged, and so is its number."""
     path = logs(store_of)[-1]
