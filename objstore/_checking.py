@@ -56,11 +56,14 @@ class Checking(Host):
         self._require_open()
         found = self._documents.check() if isinstance(self._documents, Checkable) else []
         try:
-            return found + self._failures_below(self._root)
+            below = self._failures_below(self._root)
         except CorruptionError:
             if not found:
                 raise
             return found
+        # The backing tells as well of files that it cannot read, and knows less of them.
+        unread = {one.source for one in below if not one.pointer}
+        return [one for one in found if one.source not in unread] + below
 
     def _failures_below(self, directory: Directory[Any]) -> list[Failure]:
         found: list[Failure] = []
