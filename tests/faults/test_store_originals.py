@@ -7,6 +7,7 @@ import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from threading import Barrier, Thread
 from typing import Any
 
@@ -29,7 +30,7 @@ from tests.faults.crash_states import Quick
 from tests.faults.logs import end_of, log_file
 from tests.faults.machine import start_child
 from tests.faults.seams import Failing
-from tests.faults.store_states import Run
+from tests.faults.store_states import Before, Run
 
 
 @pytest.fixture(autouse=True)
@@ -255,3 +256,34 @@ def test_what_a_switch_has_synced_is_in_its_files(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert again.head() == 1
     assert again.load("/a").value is MISSING
+
+
+def test_files_of_the_dead_are_synced_before_the_log_lets_go_of_them(tmp_path: Path) -> None:
+    disk = Before(tmp_path / "store")
+    dead = FilesystemDocuments(disk, ANYTHING)
+    for n in range(1, 4):
+        put(dead, f"/deep/{n}", {"n": n})
+    store = FilesystemDocuments(disk, ANYTHING)
+    put(store, "/last", {"n": 4})
+    store.close()
+    states = disk.crash_states(Random(1), 40, since=len(disk.events))  # noqa: S311
+    for number, state in enumerate(states):
+        root = state.build(tmp_path / str(number))
+        again = FilesystemDocuments(Run(root, 2), ANYTHING)
+        assert [again.load(f"/deep/{n}").value for n in (1, 2, 3)] == [{"n": n} for n in (1, 2, 3)]
+
+
+def test_a_run_is_noted_only_when_nothing_is_left_undone(tmp_path: Path) -> None:
+    """Who looks after a crash and dies before it has mended all leaves it to the next."""
+    store = FilesystemDocuments(Run(tmp_path, 1), ANYTHING)
+    for n in range(1, 4):
+        put(store, f"/{n}", {"n": n})
+    (tmp_path / "1.json").write_bytes(bytes(10))  # the machine stopped
+    dies = FilesystemDocuments(Run(tmp_path, 2), ANYTHING)
+    with pytest.raises(ConflictError):
+        dies.commit([Change("/2", MISSING, {"n": 0})], base=3)
+    assert (tmp_path / "1.json").read_bytes() == bytes(10)
+    again = FilesystemDocuments(Run(tmp_path, 2), ANYTHING)
+    assert again.load("/1").value == {"n": 1}
+    put(again, "/3", {"n": 4})
+    assert json.loads((tmp_path / "1.json").read_bytes()) == {"n": 1}
