@@ -341,6 +341,16 @@ class ClassFolder:
         self._cls = cls
         self._ending = ending
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ClassFolder)
+            and self._cls is other._cls
+            and self._ending == other._ending
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._cls, self._ending))
+
     @property
     def open_ended(self) -> bool:
         info = self._cls._info

@@ -118,6 +118,8 @@ class Beside(Host):
 
     def _close_company(self) -> None:
         """Close what was opened. Call without ``lock``: subscriptions may end with it."""
+        if not self._company:
+            return
         with self.lock:
             opened, self._company = list(self._company.values()), {}
         for one in opened:

@@ -27,6 +27,10 @@ class Folder(Protocol):
         """Whether there may be members that ``declared`` does not name."""
         ...
 
+    def __hash__(self) -> int:
+        """Equal layouts lay the same out, so that what was found out by one holds for the other."""
+        ...
+
 
 class Member(NamedTuple):
     """How one member of a directory lies on the medium."""

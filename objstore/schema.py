@@ -94,8 +94,8 @@ def root_class(schema: object) -> type[Object]:
     """The Directory class of a store, from whatever ``objstore.open`` was given as its schema."""
     if schema is None:
         return BASES["directory"]
-    if hasattr(get_origin(schema), "_kind"):  # Directory[Person], which is no class by itself
-        schema = shape_of(schema).only_class
+    if not isinstance(schema, type) and hasattr(get_origin(schema), "_kind"):
+        schema = shape_of(schema).only_class  # Directory[Person] is no class by itself
     if isinstance(schema, type):
         cls: Any = schema if issubclass(cast("type[Any]", schema), Object) else None
         if cls is None and hasattr(schema, "model_json_schema"):

@@ -248,7 +248,7 @@ class Host(ABC):
         self._saving: dict[Unit, int] = {}
         """The units of commits that wait for the disk without ``lock``, with the commits' numbers.
         To all others they are as before, until the commit is published."""
-        self._saved: Final = threading.Condition(self.lock)
+        self._saved: threading.Condition | None = None  # of lock; once somebody waits
         self._numbering: Numbering | None = None  # once a unit is there whose schema asks for any
         self._era = 0
         # Counts the transactions begun: what was checked for changes made outside in an earlier
@@ -394,6 +394,7 @@ class Host(ABC):
         out about the unit under it before may be relied on.
         """
         while unit in self._saving if unit is not None else self._saving:
+            self._saved = self._saved or threading.Condition(self.lock)
             self._saved.wait()
 
     @contextmanager
@@ -411,7 +412,8 @@ class Host(ABC):
     def _end_saving(self, views: Sequence[View]) -> None:
         for view in views:
             self._saving.pop(view.unit, None)
-        self._saved.notify_all()
+        if self._saved is not None:
+            self._saved.notify_all()
 
     def _reconcile_and_save(
         self, tx: Transaction, views: list[View]

@@ -76,11 +76,12 @@ def open_documents(
     """
     check_options(durability, apply)
     files = Files(path_of(url), sync=durability == "full", umask=umask)
-    found = files.stat(files.root)
-    if found is None and (readonly or not create):
-        raise StoreNotFoundError(errno.ENOENT, "there is no store", url)
-    if found is not None and not stat.S_ISDIR(found.st_mode):
-        raise LayoutError(errno.ENOTDIR, "a store is a directory, and this is a file", url)
+    if not files.was_folder:
+        found = files.stat(files.root)
+        if found is None and (readonly or not create):
+            raise StoreNotFoundError(errno.ENOENT, "there is no store", url)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            raise LayoutError(errno.ENOTDIR, "a store is a directory, and this is a file", url)
     return FilesystemDocuments(files, layout, readonly=readonly, lazy=apply == "lazy")
 
 
@@ -131,7 +132,12 @@ class FilesystemDocuments(Documents):
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
         self._require_open()
-        engine = self._found() if at is None else self._engine
+        if at is not None:
+            engine: Engine | None = self._engine
+        elif self._reading.has_just_seen(unit):
+            engine = self._made  # which that look has asked for
+        else:
+            engine = self._found()
         if engine is not None:
             found = engine.load(unit) if at is None else engine.load_at(unit, at)
             if found is not None:

@@ -54,10 +54,13 @@ class Opened(NamedTuple):
 class OpenFiles:
     """What ``Files`` does with files that it has open."""
 
-    __slots__ = ("below", "root", "sync", "umask")
+    __slots__ = ("below", "root", "sync", "umask", "was_folder")
 
     def __init__(self, root: str, *, sync: bool = True, umask: int | None = None) -> None:
-        self.root: Final = _real(root)
+        real = _real(root)
+        self.root: Final = real[0]
+        self.was_folder: Final = real[1]
+        """Whether a folder was there when this was made. True is sure, at no cost; if not, ask."""
         self.below: Final = self.root.rstrip("/") + "/"
         """What the path of everything in the folder begins with."""
         self.sync: Final = sync
@@ -346,13 +349,16 @@ class OpenFiles:
         return error.errno, f"cannot {action} {self.relative(path)}: {reason}", path
 
 
-def _real(path: str) -> str:
-    """``os.path.realpath``, which asks about every name on the way, in three system calls."""
+def _real(path: str) -> tuple[str, bool]:
+    """``os.path.realpath``, which asks about every name on the way, in three system calls.
+
+    Where a folder is there, and the system tells; and whether that is so.
+    """
     if _PATH_ONLY is not None:
         try:
-            descriptor = os.open(path, _PATH_ONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, _PATH_ONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            return os.path.realpath(path)
+            return os.path.realpath(path), False
         try:
             found = os.readlink(f"/proc/self/fd/{descriptor}")
         except OSError:  # nothing is mounted there
@@ -360,8 +366,8 @@ def _real(path: str) -> str:
         finally:
             os.close(descriptor)
         if found.startswith("/") and not found.endswith(" (deleted)"):
-            return found
-    return os.path.realpath(path)
+            return found, True
+    return os.path.realpath(path), False
 
 
 def _give(descriptor: int, like: os.stat_result) -> None:

@@ -6,6 +6,7 @@ Nothing here looks at the disk, so every answer can be kept.
 from __future__ import annotations
 
 import os.path
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from objstore.errors import KeyNameError, KeyNotFoundError
@@ -111,6 +112,12 @@ class Places:
             member.folder or ANYTHING,
             declared=key in declared.members,
         )
+
+
+@lru_cache(maxsize=4)
+def places_of(root: str, layout: Folder) -> Places:
+    """The places of a folder, kept for programs that open the same store again and again."""
+    return Places(root, layout)
 
 
 class Declared(NamedTuple):

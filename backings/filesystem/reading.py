@@ -18,7 +18,7 @@ from objstore.values import MISSING
 from .contents import parse
 from .io import Files, signature
 from .listing import Listing
-from .places import Place, Places
+from .places import Place, places_of
 from .stamps import Stamp, digest, settled
 from .tree import Content, Found, Tree, stamp_of
 
@@ -28,12 +28,16 @@ class Reading:
 
     def __init__(self, files: Files, layout: Folder) -> None:
         self.files: Final = files
-        self.places: Final = Places(files.root, layout)
+        self.places: Final = places_of(files.root, layout)
         self.tree: Final = Tree(files)
         self._listing: Final = Listing(files, self.places, self.tree)
         # The unit of the last look that found a file, and its path. Read and written as a whole,
         # hence without a lock; a hint, as the file may be gone by now.
         self._last_seen: tuple[str | None, str] = (None, "")
+
+    def has_just_seen(self, unit: str) -> bool:
+        """Whether the last look was at this unit, and found a file."""
+        return self._last_seen[0] == unit
 
     def load(self, unit: str) -> Loaded:
         """The contents of a unit's file. Raises what ``Documents.load`` does."""
