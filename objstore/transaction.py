@@ -120,7 +120,7 @@ class Transaction:
                 raise ReadOnlyError("nothing can be changed in a snapshot view")
             if unit not in self._views:
                 if self._single and host._saving:
-                    host._wait_for(unit)  # to change what that leaves
+                    host._wait_for([unit])  # to change what that leaves
                 host._require_writable()
                 base = self.contents(unit)
                 if unit not in self._views:  # nor did that pin a past
@@ -374,8 +374,7 @@ class Host(ABC):
                 if tx.serializable:
                     self._require_unchanged(tx)
                 return None
-            for view in views:
-                self._wait_for(view.unit)
+            self._wait_for([view.unit for view in views])
             self._require_writable()
             try:
                 commit, stamps = self._reconcile_and_save(tx, views)
@@ -387,13 +386,13 @@ class Host(ABC):
             finally:
                 self._end_saving(views)
 
-    def _wait_for(self, unit: Unit | None) -> None:
-        """Wait until no commit of the unit is on its way, or of any unit for None.
+    def _wait_for(self, units: Sequence[Unit] | None) -> None:
+        """Wait until no commit of any of the units is on its way, or none at all for None.
 
         Lets go of ``lock`` meanwhile, however often this thread holds it: nothing that was found
         out about the unit under it before may be relied on.
         """
-        while unit in self._saving if unit is not None else self._saving:
+        while any(one in self._saving for one in (self._saving if units is None else units)):
             self._saved = self._saved or threading.Condition(self.lock)
             self._saved.wait()
 

@@ -251,7 +251,7 @@ def test_what_git_does_is_over_when_git_says_so(tmp_path: Path) -> None:
 def test_systems_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not Linux has watchdog's Observer, which is on Linux as well."""
     monkeypatch.setattr(eyes, "_PLATFORM", "other")
-    folder = tmp_path / "data"
+    folder, before = tmp_path / "data", threading.active_count()
     with objstore.open(folder, watch=True) as store, Heard(store) as heard:
         folder.mkdir()
         (folder / "a.json").write_text("[1]")
@@ -268,7 +268,7 @@ def test_systems_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         heard.until_units({"/deep/er/c"})
         (folder / "deep").rename(folder / "other")
         heard.until_units({"/deep/er/c", "/other/er/c"})
-    assert threading.active_count() == 1
+    assert threading.active_count() <= before
 
 
 def test_a_folder_that_may_not_be_watched_any_more_is_told(
