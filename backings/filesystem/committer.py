@@ -80,41 +80,45 @@ class Committer:
         """Make changes one commit. Read from top to bottom, this is the protocol.
 
         ``said`` is the record without its entries; ``checked`` are further units whose files
-        ``check`` looks at. Until the sync ends, a process that dies or a
-        machine that stops leaves all of the commit or nothing; from then on, all of it.
+        ``check`` looks at. Until the sync ends, a process that dies or a machine that stops leaves
+        all of the commit or nothing; from then on, all of it.
         """
-        with self._ledger.log.writing() as writer:
-            self._catch_up(writer, [*(change.unit for change in changes), *checked])
-            check(self._planner)
-            steps = self._planner.plan(changes)
-            self._enter_edits(writer, self._edits(steps))
-            number, position = self._enter(writer, steps, said)
-            commit = _commit_of(number, said, steps)
-            self.teller.keep(commit)
+        try:
+            with self._ledger.log.writing() as writer:
+                self._catch_up(writer, [*(change.unit for change in changes), *checked])
+                check(self._planner)
+                steps = self._planner.plan(changes)
+                self._enter_edits(writer, self._edits(steps))
+                number, position = self._enter(writer, steps, said)
+                commit = _commit_of(number, said, steps)
+                self.teller.keep(commit)
+        except BaseException:
+            self._apply_due()
+            raise
         with nullcontext() if waiting is None else waiting(number):
             self._confirm(steps, position)
-            if self._lazy:
-                self._apply_later()
-            else:
-                self._apply_now()
+            self._apply_due()
         self.teller.tell(number)
         return commit
 
     def enter(self, said: Said, changes: Callable[[Planner], Sequence[Revision]]) -> Commit:
         """Make a commit that is about no file: of a scope. ``changes`` is asked under the lock."""
-        with self._ledger.log.writing() as writer:
-            self._catch_up(writer, ())
-            revisions = changes(self._planner)
-            said = said._replace(done=self._done())
-            number, position = self._ledger.enter(writer, said, revisions)
-            self._has_written = True
-            there = self._ledger.overlays().get(said.scope or "", {})
-            made = tuple(
-                one.change._replace(stamp=there[one.change.unit].stamp if there else None)
-                for one in revisions
-            )
-            commit = Commit(number, said.time, said.meta, said.scope, made, tx=said.tx)
-            self.teller.keep(commit)
+        try:
+            with self._ledger.log.writing() as writer:
+                self._catch_up(writer, ())
+                revisions = changes(self._planner)
+                said = said._replace(done=self._done())
+                number, position = self._ledger.enter(writer, said, revisions)
+                self._has_written = True
+                there = self._ledger.overlays().get(said.scope or "", {})
+                made = tuple(
+                    one.change._replace(stamp=there[one.change.unit].stamp if there else None)
+                    for one in revisions
+                )
+                commit = Commit(number, said.time, said.meta, said.scope, made, tx=said.tx)
+                self.teller.keep(commit)
+        finally:
+            self._apply_due()
         self._ledger.log.sync(position)
         self.teller.tell(number)
         return commit
@@ -126,10 +130,13 @@ class Committer:
 
         ``judge`` is asked about each; what it refuses stays out. None where nothing was entered.
         """
-        with self._ledger.log.writing() as writer:
-            self._catch_up(writer, ())
-            edits = self._recovery.edits_of(units, judge)
-            entered = self._enter_edits(writer, edits)
+        try:
+            with self._ledger.log.writing() as writer:
+                self._catch_up(writer, ())
+                edits = self._recovery.edits_of(units, judge)
+                entered = self._enter_edits(writer, edits)
+        finally:
+            self._apply_due()
         if entered is not None:
             self.teller.tell(entered.number)
         return entered
@@ -236,6 +243,19 @@ class Committer:
             self.pending.confirm(step.due)
 
     # Writing files
+
+    def _apply_due(self) -> None:
+        """Have the files written that are due.
+
+        Whatever came of a commit, and if none did: to catch up makes due here what others have
+        committed and not yet written, and until it is written it is what readers are shown.
+        """
+        if not self.pending.units:
+            return
+        if self._lazy:
+            self._apply_later()
+        else:
+            self._apply_now()
 
     def _apply_now(self) -> None:
         """Write the files of a commit. It is a commit whatever comes of that: what cannot be

@@ -11,7 +11,7 @@ import pytest
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
 from objstore.documents import Change, Commit, Loaded
-from objstore.errors import ObjstoreError
+from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
 
 
@@ -68,5 +68,30 @@ def test_files_that_are_about_to_be_written_are_no_edits(tmp_path: Path, count: 
     commit = other.commit_external([*units, "/by-hand"], fits)
     assert commit is not None
     assert [change.unit for change in commit.changes] == ["/by-hand"]
+    writer.close()
+    other.close()
+
+
+def _look_for_edits(other: FilesystemDocuments) -> None:
+    assert other.commit_external(["/a"], fits) is None
+
+
+def _commit_in_vain(other: FilesystemDocuments) -> None:
+    with pytest.raises(ConflictError):
+        other.commit([Change("/a", [9], [8])], base=0)
+
+
+@pytest.mark.parametrize("act", [_look_for_edits, _commit_in_vain])
+def test_a_file_that_another_wrote_meanwhile_is_shown_as_it_wrote_it(
+    tmp_path: Path, act: Callable[[FilesystemDocuments], None]
+) -> None:
+    files = Amid(tmp_path)
+    writer = FilesystemDocuments(files, ANYTHING)
+    other = FilesystemDocuments(Files(str(tmp_path), sync=False), ANYTHING)
+    for number in range(3):
+        files.step = (lambda: act(other)) if number == 1 else (lambda: None)
+        loaded = writer.load("/a")
+        writer.commit([Change("/a", loaded.value, [number], loaded.stamp)], base=0)
+    assert other.load("/a").value == [2]
     writer.close()
     other.close()
