@@ -10,14 +10,16 @@ import pytest
 from objstore import Result, Store
 from objstore.joint import Patcher
 
+from .aftermaths import crash, name_of, nothing
 from .stores import Opener
 
 
-@pytest.fixture
-def store(reopen_logged: Opener) -> Store[Any]:
+@pytest.fixture(params=[nothing, crash], ids=name_of)
+def store(request: pytest.FixtureRequest, reopen_logged: Opener) -> Store[Any]:
     store = reopen_logged()
     store["/doc"] = {"a": {"x": 1}, "b": {"y": 2}, "list": [{"n": 1}, {"n": 2}, {"n": 3}]}
-    return store
+    found: Store[Any] = request.param(store, reopen_logged)
+    return found
 
 
 def add(path: str, value: Any) -> dict[str, Any]:

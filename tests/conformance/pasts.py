@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from objstore import Commit, Directory, Retention, Store
+from objstore import Commit, Directory, Store
 
+from .aftermaths import KEEPING_THE_PAST, name_of
 from .library import Library, fill
 from .stores import Opener
 
-NEWEST_ONLY = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
 
-
-@pytest.fixture
-def store(reopen_logged: Opener) -> Store[Library]:
+@pytest.fixture(params=KEEPING_THE_PAST, ids=name_of)
+def store(request: pytest.FixtureRequest, reopen_logged: Opener) -> Store[Library]:
     """Commits: 1 fills, 2 and 3 change Ada, 4 deletes Bob, 5 changes the settings."""
     store: Store[Library] = reopen_logged(Library)
     fill(store)
@@ -25,7 +23,8 @@ def store(reopen_logged: Opener) -> Store[Library]:
         store.root.people["ada"].name = "Ada King"
     del store.root.people["bob"]
     store.root.settings.size = 14
-    return store
+    found: Store[Library] = request.param(store, lambda: reopen_logged(Library))
+    return found
 
 
 @pytest.fixture

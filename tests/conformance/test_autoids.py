@@ -1,16 +1,17 @@
-"""Numbers that the schema asks for: ``"autoid": true``."""
+"""Numbers that the schema asks for: ``"autoid": true`` (conformance, line 7)."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
 
 import objstore
-from objstore import Dict, Directory, List, Retention, Store
+from objstore import Dict, Directory, List, Store
 
+from .aftermaths import KEEPING_THE_PAST, name_of
+from .retentions import NEWEST
 from .stores import Opener, reopen_logged
 
 __all__ = ["reopen_logged"]
@@ -43,15 +44,16 @@ def ids(tasks: Any) -> list[int]:
     return [task["id"] for task in tasks]
 
 
-@pytest.fixture
-def store(reopen_logged: Opener) -> Store[Any]:
+@pytest.fixture(params=KEEPING_THE_PAST, ids=name_of)
+def store(request: pytest.FixtureRequest, reopen_logged: Opener) -> Store[Any]:
     store = reopen_logged(Board)
     store["/tasks"] = []
-    return store
+    found: Store[Any] = request.param(store, lambda: reopen_logged(Board))
+    return found
 
 
 @classes
-def test_they_fill_missing_or_null_keys_and_keep_given_ones(
+def test_07_they_fill_missing_or_null_keys_and_keep_given_ones(
     reopen_logged: Opener, schema: Any
 ) -> None:
     store = reopen_logged(schema)
@@ -82,7 +84,7 @@ def test_every_collection_counts_for_itself(reopen_logged: Opener, schema: Any) 
     assert store["/settings/id"] == 1
 
 
-def test_they_only_rise(reopen_logged: Opener) -> None:
+def test_07_they_only_rise(reopen_logged: Opener) -> None:
     store = reopen_logged(Board)
     store["/tasks"] = [{"name": "a"}, {"name": "b"}]
     store["/people/ada"] = {"name": "Ada"}
@@ -98,7 +100,7 @@ def test_they_only_rise(reopen_logged: Opener) -> None:
     del store["/people/eve"]
     for number in range(50):
         store["/settings"] = {"name": str(number), "id": 1}
-    store.compact(Retention(keep=timedelta(0), every=timedelta(days=1), slots=1))
+    store.compact(NEWEST)
     store.close()
     store = reopen_logged(Board)
     store["/tasks"].append({"name": "d"})

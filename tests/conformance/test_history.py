@@ -25,7 +25,8 @@ from objstore.documents import Loaded
 from objstore.patch import apply
 
 from .library import ADA, BOB, Library, fill
-from .pasts import NEWEST_ONLY, anything, numbers, store
+from .pasts import anything, numbers, store
+from .retentions import NEWEST
 from .stores import Opener, reopen_logged
 
 __all__ = ["anything", "reopen_logged", "store"]
@@ -102,7 +103,7 @@ def test_the_past_cannot_be_changed(store: Store[Library]) -> None:
         lambda: past.root.people.clear(),
         lambda: past.undo(2),
         lambda: past.switch_and_snapshot(),
-        lambda: past.compact(NEWEST_ONLY),
+        lambda: past.compact(NEWEST),
         lambda: past.pin(1),
         lambda: past.unpin(1),
     ]
@@ -209,7 +210,7 @@ def test_contents_that_do_not_fit_todays_schema_read_as_they_are(reopen_logged: 
 
 
 def test_14_each_wrong_number_has_its_error(store: Store[Library]) -> None:
-    store.compact(NEWEST_ONLY)
+    store.compact(NEWEST)
     calls: list[Callable[[Any], object]] = [
         lambda number: store.read_at("people/ada", number),
         lambda number: store.at(number),
@@ -367,7 +368,7 @@ def test_15_pinned_commits_stay(store: Store[Library]) -> None:
     store.pin(3)
     store.unpin(3)
     assert store.pins() == {2}
-    assert store.compact(NEWEST_ONLY) == [1, 3, 4]
+    assert store.compact(NEWEST) == [1, 3, 4]
     assert [commit.number for commit in store.log()] == [2, 5]
     assert store.at(2).root.people["ada"].name == "Ada"
     with pytest.raises(HistoryGone):
@@ -376,7 +377,7 @@ def test_15_pinned_commits_stay(store: Store[Library]) -> None:
 
 def test_what_compaction_left_can_be_compared_undone_and_blamed(store: Store[Library]) -> None:
     store.pin(2)
-    store.compact(NEWEST_ONLY)
+    store.compact(NEWEST)
     assert store.diff(2, 5) == store.patch_of(5)
     assert {one["path"] for one in store.diff(0, 2)} == {"/people", "/reading", "/settings"}
     assert numbers(store.blame("people")) == {
@@ -397,7 +398,7 @@ def test_blame_over_more_commits_than_are_read_at_once(anything: Store[Directory
         anything["doc.b"] = number
     for number in (2, 60, 100):
         anything.pin(number)
-    anything.compact(NEWEST_ONLY)
+    anything.compact(NEWEST)
     assert numbers(anything.blame("doc")) == {"/doc/a": 2, "/doc/b": 201}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,15 @@ from hypothesis.stateful import (
 )
 
 import objstore
-from objstore import ConflictError, Directory, HistoryGone, LayoutError, Retention, Store
+from objstore import ConflictError, Directory, HistoryGone, LayoutError, Store
 from objstore.objects import copy_of
 from objstore.patch import apply
 from objstore.pointer import join, split
 from objstore.values import MISSING, is_array, is_object, same
 
 from .makers import LOGGED, Maker
+from .retentions import NEWEST
 
-NEWEST_ONLY = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
 UNITS = ("/a", "/a/b", "/d/x", "/d/y", "/d/e/v1.0", "/d/e/é ~0")
 KEYS = st.sampled_from(["k", "", "/", "0", "a.b"])
 VALUES = st.recursive(
@@ -205,7 +204,7 @@ class HistoryMachine(Machine):
         pins = data.draw(st.sets(st.sampled_from(self.kept)))
         for number in pins - {0}:
             self.store.pin(number)
-        removed = self.store.compact(NEWEST_ONLY)
+        removed = self.store.compact(NEWEST)
         assert set(removed) == set(self.kept[1:-1]) - pins
         self.gone.update(removed)
         for number in pins:

@@ -1,4 +1,7 @@
-"""Joint transactions: what seed 001 promises of them, and what its original got wrong."""
+"""Joint transactions: what seed 001 promises of them, and what its original got wrong.
+
+The numbers in the names are those of the conformance list, "Documents and the commit log".
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ __all__ = ["reopen_logged", "store"]
 # --- 1: as many as it takes -----------------------------------------------------------------------
 
 
-def test_it_is_incomplete_until_all_have_joined(store: Store[Any]) -> None:
+def test_01_it_is_incomplete_until_all_have_joined(store: Store[Any]) -> None:
     tx = store.new_tx(3, timeout=30)
     before = store.head
     with ThreadPoolExecutor(3) as pool:
@@ -37,7 +40,7 @@ def test_it_is_incomplete_until_all_have_joined(store: Store[Any]) -> None:
         assert {one.result(timeout=30).commit for one in running} == {before + 1}
 
 
-def test_one_more_is_refused(store: Store[Any]) -> None:
+def test_01_one_more_is_refused(store: Store[Any]) -> None:
     tx: Tx = store.new_tx(2, timeout=5)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(tx.patcher("/doc/a", [add("/z", 1)]).commit)
@@ -70,7 +73,7 @@ def test_numbers_that_make_no_sense_are_refused(store: Store[Any]) -> None:
 # --- 2: one commit --------------------------------------------------------------------------------
 
 
-def test_the_commit_is_the_last_plus_one_and_every_participant_gets_it(
+def test_02_the_commit_is_the_last_plus_one_and_every_participant_gets_it(
     reopen_logged: Opener,
 ) -> None:
     store = reopen_logged()
@@ -146,7 +149,7 @@ def test_a_match_that_holds(store: Store[Any], path: str, match: Any) -> None:
 
 
 @pytest.mark.parametrize(("path", "match"), FAIL)
-def test_a_failed_match_is_no_error_and_nothing_is_written(
+def test_03_a_failed_match_is_no_error_and_nothing_is_written(
     store: Store[Any], path: str, match: Any
 ) -> None:
     tx = store.new_tx(2)
@@ -158,7 +161,7 @@ def test_a_failed_match_is_no_error_and_nothing_is_written(
         store.get_tx(tx.id)
 
 
-def test_a_match_that_cannot_be_read_aborts(reopen_logged: Opener) -> None:
+def test_03_a_match_that_cannot_be_read_aborts(reopen_logged: Opener) -> None:
     store = reopen_logged(Library)
     fill(store)
     for match in ([{"op": "test", "path": "name", "value": 1}], [{"op": "test", "path": ""}]):
@@ -173,7 +176,7 @@ def test_a_match_that_cannot_be_read_aborts(reopen_logged: Opener) -> None:
 # --- 4: again, and never --------------------------------------------------------------------------
 
 
-def test_committing_again_returns_the_same(store: Store[Any]) -> None:
+def test_04_committing_again_returns_the_same(store: Store[Any]) -> None:
     tx = store.new_tx(1)
     patcher = tx.patcher("/doc/list/-", [add("", {"n": 4})])
     first = patcher.commit()
@@ -186,7 +189,7 @@ def test_committing_again_returns_the_same(store: Store[Any]) -> None:
     assert len(store["/doc/list"]) == 4
 
 
-def test_where_one_never_comes_the_others_time_out(store: Store[Any]) -> None:
+def test_04_where_one_never_comes_the_others_time_out(store: Store[Any]) -> None:
     tx = store.new_tx(3, timeout=0.1)
     parts = [tx.patcher("/doc/a", [add("/z", 1)]), tx.patcher("/doc/b", [add("/z", 1)])]
     for result in together(*parts):
@@ -226,7 +229,7 @@ def test_a_participant_with_a_name_keeps_its_seat(store: Store[Any]) -> None:
 # --- 6: nothing -----------------------------------------------------------------------------------
 
 
-def test_an_empty_merge_commits_nothing(store: Store[Any]) -> None:
+def test_06_an_empty_merge_commits_nothing(store: Store[Any]) -> None:
     there_and_back = [add("/z", 1), {"op": "remove", "path": "/z"}]
     for one, other in (([], []), ([replace(1)], there_and_back)):
         result = commit(store, ("/doc/a/x", one), ("/doc/b", other))
@@ -240,7 +243,7 @@ def test_an_empty_merge_commits_nothing(store: Store[Any]) -> None:
 
 
 @pytest.mark.parametrize("handles", [1, 2], ids=["one store", "two stores"])
-def test_of_two_compare_and_set_exactly_one_wins(reopen_logged: Opener, handles: int) -> None:
+def test_08_of_two_compare_and_set_exactly_one_wins(reopen_logged: Opener, handles: int) -> None:
     rounds = 200
     stores = [reopen_logged(durability="os") for _ in range(handles)] * (3 - handles)
     stores[0]["/counter"] = {"n": 0}

@@ -15,7 +15,7 @@ from .stores import reopen_logged
 __all__ = ["reopen_logged", "store"]
 
 
-def test_siblings_and_disjoint_roots_merge(store: Store[Any]) -> None:
+def test_05_siblings_and_disjoint_roots_merge(store: Store[Any]) -> None:
     result = commit(
         store,
         ("/doc/a", [add("/z", 1)]),
@@ -45,7 +45,7 @@ def test_siblings_and_disjoint_roots_merge(store: Store[Any]) -> None:
         ("/doc/a", "doc.a"),
     ],
 )
-def test_the_same_path_an_ancestor_or_a_descendant_conflicts(
+def test_05_the_same_path_an_ancestor_or_a_descendant_conflicts(
     store: Store[Any], one: str, other: str
 ) -> None:
     patch = [{"op": "copy", "from": "", "path": "/z"}]
@@ -74,7 +74,7 @@ def test_elements_that_move_conflict_with_changes_behind_them(store: Store[Any])
     ("one", "other"),
     [("doc.list[0]", "doc.list.a"), ("doc.a.x", "doc[0]"), ("doc.a.x", "doc{3}.x")],
 )
-def test_mixed_kinds_are_refused(store: Store[Any], one: str, other: str) -> None:
+def test_05_mixed_kinds_are_refused(store: Store[Any], one: str, other: str) -> None:
     result = commit(store, (one, [replace(1)]), (other, [replace(1)]))
     assert isinstance(result.error, objstore.PathError)
     assert store.head == 1
@@ -88,7 +88,7 @@ def test_kinds_that_do_not_fit_what_is_there_are_refused(store: Store[Any], path
 
 
 @pytest.mark.parametrize("path", ["a..b", "doc[", "doc.a[-1]", "/doc/~2", "/doc~", "doc.a.*"])
-def test_bad_paths_are_refused(store: Store[Any], path: str) -> None:
+def test_05_bad_paths_are_refused(store: Store[Any], path: str) -> None:
     with pytest.raises(objstore.PathError):
         store.new_tx(1).patcher(path, [])
 

@@ -14,6 +14,7 @@ import pytest
 import objstore
 from objstore import Dict, Directory, List, Store
 
+from .aftermaths import ALL, name_of
 from .library import ADA, BOB, Library, Person, fill
 from .makers import MAKERS, Maker
 
@@ -39,11 +40,12 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Opener]:
         assert store.check() == []
 
 
-@pytest.fixture
-def store(reopen: Opener) -> Store[Library]:
+@pytest.fixture(params=ALL, ids=name_of)
+def store(request: pytest.FixtureRequest, reopen: Opener) -> Store[Library]:
     store = reopen()
     fill(store)
-    return store
+    found: Store[Library] = request.param(store, reopen)
+    return found
 
 
 # --- 3 to 6: instantiation, parts, keys -----------------------------------------------------------

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+import objstore
 from objstore.backings.filesystem import committer, names
+from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.io import Files
 from objstore.documents import Change
 from objstore.errors import (
     CommitNotFoundError,
@@ -22,6 +25,7 @@ from objstore.errors import (
     ConflictError,
     CorruptionError,
     HistoryGone,
+    KeyNotFoundError,
 )
 from objstore.layout import ANYTHING
 from objstore.retention import Retention
@@ -131,6 +135,17 @@ def test_line_14_commits_that_are_not_there_are_errors_each_its_own(tmp_path: Pa
             store.load("/a", at=number)
 
 
+def test_line_14_read_at_gives_the_node_and_not_the_document_around_it(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["/a"] = {"b": {"c": 1}, "d": 2}
+        store["/a/b/c"] = 3
+        for number, value in ((1, 1), (2, 3)):
+            assert store.read_at("/a/b", number) == {"c": value}
+            assert store.read_at("/a/b/c", number) == value
+        with pytest.raises(KeyError):
+            store.read_at("/a/b/e", 2)
+
+
 def test_line_17_a_store_opens_after_compaction_and_restart(tmp_path: Path) -> None:
     store = filled(tmp_path)
     store.compact(Retention(keep=timedelta(0), every=timedelta(days=1), slots=1))
@@ -198,6 +213,32 @@ def test_line_19_an_index_that_is_none_is_made_anew(tmp_path: Path, damage: str)
     assert put(again, "/a", {"n": 6}) == 6
     again.switch_and_snapshot()
     assert index.read_bytes() != data
+
+
+def test_line_20_entries_of_any_size_in_both_logs_are_read_in_the_order_of_commits(
+    tmp_path: Path,
+) -> None:
+    sizes = (0, 1, 511, 512, 4096, 70_000, 2_000_000)
+    store = opened(tmp_path)
+    for n, size in enumerate(sizes, 1):
+        put(store, "/a", {"n": n, "text": "é" * size})
+        store.switch_and_snapshot()
+    assert {path.name[9] for path in (tmp_path / ".objstore/log").iterdir()} == {"a", "b"}
+    store.close()
+    again = opened(tmp_path)
+    assert [commit.number for commit in again.commits()] == [1, 2, 3, 4, 5, 6, 7]
+    for n, size in enumerate(sizes, 1):
+        assert again.load("/a", at=n).value == {"n": n, "text": "é" * size}
+
+
+def test_line_20_an_offset_that_is_none_is_told_and_gives_no_other_entry(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    log = CommitLog.open(Files(str(tmp_path)))
+    for offset in (0, 17, 10**9):
+        assert log.find(3, 1, offset).number == 3
+    for number in (0, 6):
+        with pytest.raises(KeyNotFoundError):
+            log.find(number, 1, 17)
 
 
 def test_line_21_a_torn_tail_is_cut_and_the_store_opens_every_time_after(tmp_path: Path) -> None:
