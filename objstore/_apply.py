@@ -43,6 +43,22 @@ def require_patch(patch: Iterable[Mapping[str, Any]]) -> None:
         step.check()
 
 
+def require_tests(operations: Iterable[Mapping[str, Any]]) -> None:
+    """Raise PatchError for the first operation that is malformed, or changes something."""
+    for number, operation in enumerate(operations, 1):
+        step = _Step(number, operation)
+        step.check()
+        if step.name() != "test":
+            raise step.refusal('an "op" of test', show(step.name()))
+
+
+def are_operations(value: object) -> bool:
+    """Whether a value reads as a patch, well-formed or not: objects with an ``op`` of RFC 6902."""
+    if not is_array(value) or not value:
+        return False
+    return all(is_object(one) and one.get("op") in [*_OPERATIONS] for one in value)
+
+
 class _Step:
     """An operation, its parts checked as they are asked for."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from ._apply import differs, require_patch
+from ._apply import are_operations, differs, require_patch, require_tests
 from ._encode import encode
 from ._merge import Lineage
 from ._shapes import ANY
@@ -52,8 +52,8 @@ def make_share(path: str, patch: Iterable[Mapping[str, Any]], match: Any) -> Sha
     require_patch(copy)
     if match is not None and match is not MISSING:
         match = encode(match, ANY, source="the match")
-        if _is_tests(match):
-            require_patch(match)
+        if are_operations(match):
+            require_tests(match)
     return Share(path, _pointer_of(path), copy, match)
 
 
@@ -135,18 +135,11 @@ def fits(share: Share, sites: Sites) -> bool:
     """Whether what is at the share's path is as its match wants it."""
     if share.match is None:
         return True
-    if _is_tests(share.match):
+    if are_operations(share.match):
         return all(_passes(share, test, sites) for test in share.match)
     if share.match is MISSING:
         return Scratch(sites).read(share.pointer) is MISSING
     return _fits_at(share.pointer, share.match, sites)
-
-
-def _is_tests(match: Any) -> bool:
-    """Whether a match is ``test`` operations, and not an array that is to be there."""
-    if not is_array(match) or not match:
-        return False
-    return all(is_object(one) and one.get("op") == "test" for one in match)
 
 
 def _passes(share: Share, test: Mapping[str, Any], sites: Sites) -> bool:

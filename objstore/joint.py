@@ -50,7 +50,8 @@ class Result(NamedTuple):
     committed: bool
     """Whether there is a commit: not if a match failed, nothing would change, or for an error."""
     matched: bool
-    """Whether all matches of all participants held."""
+    """Whether no match of any participant failed: False is no error, and True beside one where it
+    came before the matches were judged."""
     commit: int | None
     """The commit's number, the same for all participants."""
     data: JSON | Missing
@@ -163,8 +164,8 @@ class Tx:
         ``path`` is a pointer, a pathname or a kinded path; ``patch`` is RFC 6902 with pointers
         relative to it. ``match`` says what must be there for any participant's patch to be made: a
         partial value (an object's other keys count for nothing), a list of ``test`` operations, or
-        MISSING for nothing at all. A participant with a ``name`` keeps its seat when it dies and
-        joins again.
+        MISSING for nothing at all. An array of objects that all have an ``op`` of RFC 6902 reads as
+        operations. A participant with a ``name`` keeps its seat when it dies and joins again.
 
         Raises PathError, PatchError, and ValidationError for what is no JSON.
         """

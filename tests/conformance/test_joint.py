@@ -164,7 +164,13 @@ def test_03_a_failed_match_is_no_error_and_nothing_is_written(
 def test_03_a_match_that_cannot_be_read_aborts(reopen_logged: Opener) -> None:
     store = reopen_logged(Library)
     fill(store)
-    for match in ([{"op": "test", "path": "name", "value": 1}], [{"op": "test", "path": ""}]):
+    test = {"op": "test", "path": "/name", "value": "Ada"}
+    for match in (
+        [{"op": "test", "path": "name", "value": 1}],
+        [{"op": "test", "path": ""}],
+        [test, {"op": "remove", "path": "/name"}],
+        [{"op": "remove", "path": "/name"}],
+    ):
         with pytest.raises(objstore.PatchError):
             store.new_tx(1).patcher("/people/ada", [], match)
     result = commit(store, ("/people/ada", [add("/email", "x")]), ("/nowhere", [], {"a": 1}))
