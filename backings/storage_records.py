@@ -55,9 +55,10 @@ class StorageRecordKeeper(RecordKeeper):
         signer: Signer | None = None,
     ) -> Sequence[Event]:
         self._require_open()
+        some = sealing.drafts(added)
         with self._storage.transaction():
             tail = self._tail()
-            batch = sealing.batch(added, tail.head, self._find, signer)
+            batch = sealing.batch(some, tail.head, self._find, signer)
             if batch.lines:
                 sealing.check_expected(expect, tail.head, tail.uuid)
                 self._store(batch.lines, tail.head.position)

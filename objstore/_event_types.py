@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from . import validation
@@ -83,6 +83,11 @@ class Types:
     @property
     def has_upcasters(self) -> bool:
         return bool(self._steps)
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """The newest version of each type that has more than one."""
+        return self._versions
 
     def version(self, type: str) -> int:
         """The newest version of a type."""

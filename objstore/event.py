@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import urandom
 from typing import Any, Final, NamedTuple, cast
@@ -10,10 +11,18 @@ from uuid import UUID
 import orjson
 
 from .checks import is_uuid
-from .errors import FormatError
+from .errors import CorruptionError, FormatError
 from .values import JSON, show
 
 __all__ = ["Event", "Integrity"]
+
+_RANDOM: Final = 16
+"""Bytes of which a UUID is made."""
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+_TYPE: Final = b'","type":"'
+_TYPE_AT: Final = len(b',"time":"2026-11-20T10:00:00.000000Z') + len(_TYPE)
+_UUID: Final = b'","uuid":"'
 
 
 class Integrity(NamedTuple):
@@ -36,9 +45,18 @@ class Event:
     ``data`` looks like, for the type. Raises TypeError and ValueError for fields that cannot be.
     """
 
-    __slots__ = ("_said",)
+    __slots__ = ("_after", "_before", "_data", "_dumped", "_whole")
 
-    _said: dict[str, Any]
+    _whole: dict[str, Any]
+    """All that it says. Of an event that was read it is made when it is asked for: most are asked
+    for little else than their data."""
+    _data: Any
+    """The data; made of _dumped where there is none so far."""
+    _dumped: bytes
+    _before: bytes
+    """Of an event that was read: its line up to the data."""
+    _after: bytes
+    """And what is behind it."""
 
     def __init__(
         self,
@@ -60,7 +78,17 @@ class Event:
         said["uuid"] = _new_uuid() if uuid is None else str(_check_uuid(uuid))
         if _check_version(version) != 1:
             said["version"] = version
-        self._said = said
+        self._whole, self._data = said, data
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        """The event as a JSON object. Raises CorruptionError where its line is no event's."""
+        try:
+            return self._whole
+        except AttributeError:
+            self._whole = said = _parsed(self._before, self._after)
+            said["data"] = self.data
+            return said
 
     @property
     def uuid(self) -> UUID:
@@ -68,7 +96,16 @@ class Event:
 
     @property
     def type(self) -> str:
-        return cast("str", self._said["type"])
+        try:
+            after = self._after
+        except AttributeError:
+            return cast("str", self._whole["type"])
+        # As consumers ask every event for it. A type with an escape in it is rare.
+        end = after.find(_UUID, _TYPE_AT)
+        text = after[_TYPE_AT:end]
+        if end < 0 or b"\\" in text or after[_TYPE_AT - len(_TYPE) : _TYPE_AT] != _TYPE:
+            return cast("str", self._said["type"])
+        return text.decode()
 
     @property
     def version(self) -> int:
@@ -76,7 +113,11 @@ class Event:
 
     @property
     def data(self) -> Any:
-        return self._said["data"]
+        try:
+            return self._data
+        except AttributeError:
+            self._data = data = orjson.loads(self._dumped)
+            return data
 
     @property
     def time(self) -> datetime:
@@ -109,7 +150,7 @@ class Event:
             _check_text("type", type)
             said["type"] = type
         event = _blank(Event)
-        event._said = said
+        event._whole, event._data = said, data
         return event
 
     def to_json(self) -> dict[str, Any]:
@@ -145,22 +186,66 @@ class _New(Event):
 def new(type: str, data: JSON, author: str | None, version: int, time: str) -> Event:
     """An event whose UUID no log can have, so that none needs to look for it."""
     _check_text("type", type)
-    said: dict[str, Any] = {"data": data, "time": time, "type": type, "uuid": _new_uuid()}
+    event = _new(type, data, version, time, urandom(_RANDOM).hex())
     if author is not None:
         _check_text("author", author)
-        said["author"] = author
+        event._whole["author"] = author
+    return event
+
+
+def new_ones(
+    said: Sequence[tuple[str, JSON]], versions: Mapping[str, int], time: str
+) -> list[Event]:
+    """The same for pairs of type and data. A type's version is 1 where it has no other."""
+    digits, known, made = urandom(_RANDOM * len(said)).hex(), "", list[Event]()
+    for (type, data), at in zip(said, range(0, len(digits), 2 * _RANDOM), strict=True):
+        if type != known:
+            _check_text("type", type)
+            known = type
+        made.append(_new(type, data, versions.get(type, 1), time, digits[at : at + 2 * _RANDOM]))
+    return made
+
+
+def _new(type: str, data: JSON, version: int, time: str, digits: str) -> Event:
+    said: dict[str, Any] = {"data": data, "time": time, "type": type, "uuid": _uuid4(digits)}
     if version != 1:
         said["version"] = version
     event = _blank(_New)
-    event._said = said
+    event._whole, event._data = said, data
     return event
 
 
 def _new_uuid() -> str:
-    """The text of a random UUID (RFC 9562, version 4), in a third of the time of uuid4's."""
-    digits = urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
+    return _uuid4(urandom(_RANDOM).hex())
+
+
+def _uuid4(digits: str) -> str:
+    """The text of a UUID (RFC 9562, version 4) of random digits: a third of the time of uuid4's."""
+    variant = _VARIANTS[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def of_lines(before: Iterable[bytes], data: Sequence[Any], after: Iterable[bytes]) -> list[Event]:
+    """Events that were read: of their lines up to the data, the data, and what is behind it."""
+    made = list(map(_blank, [Event] * len(data)))
+    # Written out, as a call for each would take as long as all the rest.
+    for event, first, middle, last in zip(made, before, data, after, strict=True):
+        event._before, event._data, event._after = first, middle, last
+    return made
+
+
+def of_line(before: bytes, dumped: bytes, after: bytes) -> Event:
+    """An event of one line, whose data is made when it is asked for."""
+    event = _blank(Event)
+    event._before, event._dumped, event._after = before, dumped, after
+    return event
+
+
+def of_json(said: dict[str, Any]) -> Event:
+    """An event of what schemas/event.json describes."""
+    event = _blank(Event)
+    event._whole, event._data = said, said["data"]
+    return event
 
 
 def now() -> str:
@@ -178,6 +263,18 @@ def uuid_of(event: Event) -> UUID | None:
     return UUID(text) if isinstance(text, str) and is_uuid(text) else None
 
 
+def _parsed(before: bytes, after: bytes) -> dict[str, Any]:
+    """What a line says, but for its data. A comma behind it was between it and the next."""
+    try:
+        said: dict[str, Any] = orjson.loads(b"%bnull%b" % (before, after.removesuffix(b",")))
+        _ = said["integrity"]["position"]
+    except orjson.JSONDecodeError as error:
+        raise CorruptionError(f"this is no event: {error}", file="event") from error
+    except (LookupError, TypeError) as error:
+        raise CorruptionError("this is JSON, and no event", file="event") from error
+    return said
+
+
 # Fields
 
 
@@ -186,7 +283,7 @@ def _core(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(event: Event) -> tuple[Any, ...]:
-    data = orjson.dumps(event._said["data"], option=orjson.OPT_SORT_KEYS)
+    data = orjson.dumps(event.data, option=orjson.OPT_SORT_KEYS)
     return event.type, event.version, event.author, data
 
 

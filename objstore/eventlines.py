@@ -11,24 +11,28 @@ from uuid import UUID
 
 import orjson
 
+from . import event as events
 from .checks import is_date_time, is_uuid
 from .errors import CorruptionError
 from .event import Event
 
 SEPARATOR: Final = b",\t"
-"""Between the events of a batch. JSON writes a tab in a string as an escape, so that it is found
-nowhere else."""
+"""Between the events of a batch. JSON writes a tab in a string as an escape, so that tabs are found
+nowhere else but around the data of each."""
+
+_TAB: Final = b"\t"
+_PARTS: Final = 3
+"""Of a line: up to the data, the data, and what is behind it."""
 
 _PORTION: Final = 1 << 14
 """Bytes that are decoded together: what comes of them stays in the processor's cache."""
 
+_SEALED: Final = b'%b\t%b\t%b,"integrity":{"hash":"%b","position":%d%b}}'
 _INTEGRITY: Final = b',"integrity":{"hash":"'
 _HASH_SIZE: Final = 64
 _POSITION: Final = b'","position":'
 _UUID: Final = b'"uuid":"'
 _UUID_SIZE: Final = 36
-
-_blank: Final = object.__new__
 
 
 def text_of(uuid: UUID) -> bytes:
@@ -38,12 +42,14 @@ def text_of(uuid: UUID) -> bytes:
 
 def encode(event: Event) -> bytes:
     """The line of an event, as it was stored."""
-    return orjson.dumps(event._said)
+    # A string in what is before it would have the quotes escaped.
+    before, _, after = orjson.dumps({**event._said, "data": None}).partition(b"null")
+    return _TAB.join((before, orjson.dumps(event.data), after))
 
 
 def decode(line: bytes, file: str = "event") -> Event:
     """The event of a line. Raises CorruptionError, which names ``file``, for what is none."""
-    [event] = decode_all(line, file)
+    [event] = _decode_whole(line, file)
     wrong = _find_wrong(event._said)
     if wrong is not None:
         raise CorruptionError(f"this is no event: its {wrong} is wrong or missing", file=file)
@@ -51,24 +57,37 @@ def decode(line: bytes, file: str = "event") -> Event:
 
 
 def decode_all(payload: bytes, file: str = "event") -> list[Event]:
-    """The events of one line, or of a batch. Raises as ``decode`` does."""
+    """The events of one line, or of a batch. Raises as ``decode`` does, for what is no JSON at all.
+
+    Only their data is parsed so far: whoever asks them for more may get CorruptionError then.
+    """
+    parts = (payload[1:-1] if payload.startswith(b"[") else payload).split(_TAB)
+    dumped = parts[1::_PARTS]
+    try:
+        data = orjson.loads(b"[%b]" % b",".join(dumped))
+    except orjson.JSONDecodeError:
+        return _decode_whole(payload, file)
+    if len(parts) != _PARTS * len(data):
+        return _decode_whole(payload, file)
+    return events.of_lines(parts[::_PARTS], data, parts[2::_PARTS])
+
+
+def decode_appended(line: bytes) -> Event:
+    """The event of a line that was just made: nothing of it is parsed so far."""
+    return events.of_line(*line.split(_TAB))
+
+
+def _decode_whole(payload: bytes, file: str) -> list[Event]:
     try:
         said = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise CorruptionError(f"this is no event: {error}", file=file) from error
-    made: list[Event] = []
-    blank, add = _blank, made.append
-    found = cast("list[dict[str, Any]]", said if type(said) is list else [said])
-    try:
-        # Written out, as a call would take as long as all the rest.
+        found = cast("list[dict[str, Any]]", said if type(said) is list else [said])
         for one in found:
             _ = one["integrity"]["position"]
-            event = blank(Event)
-            event._said = one
-            add(event)
+        return list(map(events.of_json, found))
+    except orjson.JSONDecodeError as error:
+        raise CorruptionError(f"this is no event: {error}", file=file) from error
     except (LookupError, TypeError) as error:
         raise CorruptionError("this is JSON, and no event", file=file) from error
-    return made
 
 
 def _find_wrong(said: dict[str, Any]) -> str | None:
@@ -131,14 +150,14 @@ def split(payload: bytes) -> list[bytes]:
     return payload[1:-1].split(SEPARATOR) if payload.startswith(b"[") else [payload]
 
 
-def sealed_text(text: bytes, hash: str, position: int, more: bytes) -> bytes:
-    """A line, of the event's text and what binds it to its place."""
-    return b'%b,"integrity":{"hash":"%b","position":%d%b}}' % (
-        text[:-1],
-        hash.encode(),
-        position,
-        more,
-    )
+def sealed(parts: tuple[bytes, bytes, bytes], hash: str, position: int, more: bytes) -> bytes:
+    """A line, of the parts of the event's text and what binds it to its place."""
+    return _SEALED % (*parts, hash.encode(), position, more)
+
+
+def text_of_line(line: bytes) -> bytes:
+    """The text of an event, which is hashed where it is canonical."""
+    return line[: text_end(line)].replace(_TAB, b"") + b"}"
 
 
 def text_end(line: bytes) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from threading import Condition
-from typing import Any, Final, Self, overload
+from typing import Any, Final, Self, cast, overload
 from uuid import UUID
 
 from . import event as events
@@ -76,14 +76,18 @@ class EventLog:
 
         In seed 000's tree they are added one after another. Raises as ``append`` does.
         """
-        now = events.now()
-        return self._extend([self._as_event(one, now) for one in added], expect)
+        given, now, versions = list(added), events.now(), self._types.versions
+        if all(map(_is_pair, given)):
+            made = events.new_ones(cast("list[tuple[str, JSON]]", given), versions, now)
+        else:
+            made = [self._as_event(one, now) for one in given]
+        return self._extend(made, expect)
 
     def _as_event(self, one: Event | tuple[str, JSON], now: str) -> Event:
         if isinstance(one, Event):
             return one
         # Not by isinstance, which type checkers take for granted, and programs do not.
-        if one.__class__ is not tuple or len(one) != 2:
+        if not _is_pair(one):
             raise TypeError(f"expected an Event, or a pair of type and data, not {show(one)}")
         type, data = one
         return events.new(type, data, None, self._types.version(type), now)
@@ -310,6 +314,10 @@ class EventLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_pair(one: object) -> bool:
+    return one.__class__ is tuple and len(cast("tuple[object, ...]", one)) == 2
 
 
 def _place(after: Event | Place) -> Place:

@@ -132,7 +132,7 @@ class Stored(Sequence[Event]):
 
 
 def _decoded(kept: Event | bytes) -> Event:
-    return kept if isinstance(kept, Event) else eventlines.decode_all(kept)[0]
+    return kept if isinstance(kept, Event) else eventlines.decode_appended(kept)
 
 
 Progress = Callable[[int, int], object]

@@ -30,7 +30,8 @@ _SIGNED: Final = b"objstore event\n"
 _SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _MAX_INT: Final = 2**53 - 1
-_TEXT: Final = b'{%b"data":%b,"time":"%b","type":%b,"uuid":"%b"%b}'
+_BEFORE: Final = b'{"data":'
+_AFTER: Final = b',"time":"%b","type":%b,"uuid":"%b"'
 _NOT_CANONICAL: Final = b',"canonical":false'
 
 
@@ -74,28 +75,57 @@ class Batch(NamedTuple):
     head: Head
 
 
+class Draft(NamedTuple):
+    """An event as it will be stored, but for what binds it to its place."""
+
+    event: Event
+    parts: tuple[bytes, bytes, bytes]
+    """Up to the data, the data, and what is behind it."""
+    canonical: bytes
+    """The text that is hashed."""
+    more: bytes
+    """Says so where it is not the parts joined."""
+
+
+def drafts(given: Sequence[Event]) -> list[Draft]:
+    """All of the work on events that takes no look at the log.
+
+    Raises FormatError for data that JSON, or RFC 8785, cannot hold.
+    """
+    dumped = [_dump(event) for event in given]
+    # Mostly one look is enough. A newline is in none of them.
+    are_canonical = is_canonical(b"\n".join(dumped))
+    return [
+        _draft(event, data, are_canonical or is_canonical(data))
+        for event, data in zip(given, dumped, strict=True)
+    ]
+
+
 def batch(
-    given: Sequence[Event],
+    some: Sequence[Draft],
     head: Head,
     find: Callable[[UUID], Event | None],
     signer: Signer | None = None,
 ) -> Batch:
-    """Seal what is new of ``given``; ``find`` gives the event that the log has.
+    """Seal what is new of ``some``; ``find`` gives the event that the log has.
 
-    Raises DuplicateEventError where an event of other content has the UUID, FormatError for data
-    that JSON, or RFC 8785, cannot hold.
+    Raises DuplicateEventError where an event of other content has the UUID.
     """
     stored: list[Event | None] = []
     lines: list[bytes] = []
     added: dict[UUID, Event] = {}
     digest, position = bytes.fromhex(head.hash), head.position
-    for event in given:
+    for draft in some:
+        event = draft.event
         found = None if events.is_new(event) else _find(event, added, find)
         stored.append(found)
         if found is None:
             position += 1
-            line, digest = _seal(event, digest, position, signer)
-            lines.append(line)
+            made = sha256(digest + draft.canonical)
+            digest, more = made.digest(), draft.more
+            if signer is not None:
+                more += _signature(signer, digest)
+            lines.append(eventlines.sealed(draft.parts, made.hexdigest(), position, more))
     return Batch(stored, lines, Head(position, digest.hex()))
 
 
@@ -109,16 +139,6 @@ def _find(
     else:
         check_same(event, found)
     return found
-
-
-def _seal(event: Event, before: bytes, position: int, signer: Signer | None) -> tuple[bytes, bytes]:
-    """The line of an event, and its hash."""
-    text, canonical = _texts(event)
-    made = sha256(before + canonical)
-    more = b"" if text == canonical else _NOT_CANONICAL
-    if signer is not None:
-        more += _signature(signer, made.digest())
-    return eventlines.sealed_text(text, made.hexdigest(), position, more), made.digest()
 
 
 def check_same(event: Event, stored: Event) -> None:
@@ -145,21 +165,29 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
 # Canonical text
 
 
-def _texts(event: Event) -> tuple[bytes, bytes]:
-    """What is stored of an event, and its canonical form: mostly the same object."""
+def _draft(event: Event, data: bytes, is_canonical: bool) -> Draft:
     said = event._said
-    data = _dump(said["data"], event)
-    before = b'"author":%b,' % orjson.dumps(said["author"]) if "author" in said else b""
-    after = b',"version":%d' % said["version"] if "version" in said else b""
-    parts = said["time"].encode(), orjson.dumps(said["type"]), said["uuid"].encode(), after
-    text = _TEXT % (before, data, *parts)
-    if is_canonical(data):
-        return text, text
-    return text, _TEXT % (before, _canonical(data, event), *parts)
+    before = _BEFORE
+    if "author" in said:
+        before = b'{"author":%b,"data":' % orjson.dumps(said["author"])
+    after = _AFTER % (said["time"].encode(), orjson.dumps(said["type"]), said["uuid"].encode())
+    if "version" in said:
+        after += b',"version":%d' % said["version"]
+    parts = before, data, after
+    if is_canonical:
+        return Draft(event, parts, b"%b%b%b}" % parts, b"")
+    canonical = _canonical(data, event)
+    return Draft(
+        event,
+        parts,
+        b"%b%b%b}" % (before, canonical, after),
+        b"" if canonical == data else _NOT_CANONICAL,
+    )
 
 
-def _dump(data: Any, event: Event) -> bytes:
+def _dump(event: Event) -> bytes:
     """The data as it is stored: compact, keys sorted, in UTF-8."""
+    data = event.data
     try:
         dumped = orjson.dumps(data, option=_SORTED)
     except TypeError as error:
@@ -223,9 +251,9 @@ class Chain:
         position, digest = self.head.position, bytes.fromhex(self.head.hash)
         for line, event in zip(lines, found, strict=True):
             said = event._said["integrity"]
-            text = line[: eventlines.text_end(line)] + b"}"
+            text = eventlines.text_of_line(line)
             if "canonical" in said:
-                text = self._recanonical(text, event, position + 1)
+                text = self._recanonical(event, position + 1)
             made = sha256(digest + text).digest()
             if made.hex() != said.get("hash") or said["position"] != position + 1:
                 self.head = Head(position, digest.hex())
@@ -236,9 +264,9 @@ class Chain:
             position += 1
         self.head = Head(position, digest.hex())
 
-    def _recanonical(self, text: bytes, event: Event, position: int) -> bytes:
+    def _recanonical(self, event: Event, position: int) -> bytes:
         try:
-            return _texts(event)[1]
+            return drafts([event])[0].canonical
         except FormatError as error:
             raise VerificationError(
                 str(error), position=position, uuid=events.uuid_of(event)

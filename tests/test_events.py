@@ -172,7 +172,7 @@ data = st.recursive(
 @settings(deadline=None, max_examples=300)
 def test_what_is_hashed_is_the_form_of_rfc_8785(value: Any) -> None:
     made = Event("t", value, author="\u20ac", version=2)
-    [line] = sealing.batch([made], EMPTY, lambda uuid: None).lines
+    [line] = sealing.batch(sealing.drafts([made]), EMPTY, lambda uuid: None).lines
     said = json.loads(line)
     integrity = said.pop("integrity")
     assert sha256(bytes(32) + rfc8785.dumps(said)).hexdigest() == integrity["hash"]

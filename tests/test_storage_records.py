@@ -61,7 +61,7 @@ def test_an_event_that_is_missing_or_changed_is_named(storage: Storage) -> None:
     keeper.extend(added)
     line = storage.get_container_item("events", f"{3:016}")
     assert isinstance(line, bytes)
-    storage.set_container_item("events", f"{3:016}", line.replace(b'"data":2', b'"data":7'))
+    storage.set_container_item("events", f"{3:016}", line.replace(b'"data":\t2', b'"data":\t7'))
     with pytest.raises(VerificationError, match=f"^event 3, {added[2].uuid}"):
         EventLog(keeper).verify()
     storage.delete_container_item("events", f"{3:016}")

@@ -137,7 +137,7 @@ class RecordKeeper(keeper.RecordKeeper):
         self, event: Event, expect: UUID | int | None, signer: Signer | None
     ) -> tuple[Event, bool]:
         """The event as it is stored, and whether it is new."""
-        uuid = event.uuid
+        uuid, some = event.uuid, sealing.drafts([event])
         while True:
             last, head = self._finish()
             if self._is_named(uuid):
@@ -145,7 +145,7 @@ class RecordKeeper(keeper.RecordKeeper):
                 sealing.check_same(event, found)
                 return found, False
             sealing.check_expected(expect, head, last)
-            batch = sealing.batch([event], head, _none, signer)
+            batch = sealing.batch(some, head, _none, signer)
             link = Link(uuid, token_hex(4))
             self._write(link, batch.lines[0])
             if self._put_link(last, link):
@@ -154,7 +154,7 @@ class RecordKeeper(keeper.RecordKeeper):
         self._near = uuid, batch.head.position
         if batch.head.position >= self._hinted + _HINT:
             self._hint()
-        return eventlines.decode_all(batch.lines[0])[0], True
+        return eventlines.decode_appended(batch.lines[0]), True
 
     def _finish(self) -> tuple[UUID | None, Head]:
         """Do what others have left undone; the last event, and the head.
