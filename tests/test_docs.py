@@ -111,3 +111,25 @@ def test_every_error_is_on_its_page() -> None:
 def test_the_pages_are_found() -> None:
     assert {"README", "tutorial", "index", "schemas"} <= {page.stem for page in PAGES}
     assert {"README", "tutorial", "schemas"} <= {page.stem for page in WITH_CODE}
+
+
+def _names_of_tables(section: str) -> list[str]:
+    """What stands in backquotes in the first column of a section's table; in all of errors'."""
+    page = (ROOT / "docs" / "names.md").read_text("utf-8")
+    text = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = rows if section == "Errors" else [row.split(" | ")[0] for row in rows]
+    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+
+
+def test_every_public_name_is_on_its_page() -> None:
+    sections = ("Stores and objects", "Keys and values", "Events and blobs", "Errors")
+    named = [name for section in sections for name in _names_of_tables(section)]
+    assert sorted([*named, "ObjstoreError"]) == sorted(objstore.__all__)
+
+
+def test_every_call_of_a_store_is_there() -> None:
+    calls = _names_of_tables("What a Store can do")
+    with objstore.open("memory://") as store:
+        assert [name for name in calls if not hasattr(store, name)] == []
+    assert len(calls) > 30
