@@ -77,6 +77,11 @@ def test_caniuse_on_a_folder(folder: Path) -> None:
     assert output.splitlines()[-1].endswith("licence CC BY 4.0")
 
 
+def test_caniuse_on_a_clone_of_the_data(tmp_path: Path) -> None:
+    (tmp_path / "features-json").symlink_to(DATA)
+    assert "78 files there, 0 read\n" in run("examples.caniuse", tmp_path)
+
+
 def test_caniuse_computes_keys() -> None:
     feature = json.loads((DATA / "css-grid.json").read_text())
     assert feature["stats"]["chrome"]["56"].startswith("p")

@@ -1,6 +1,7 @@
 """``python -m examples.caniuse [FOLDER]``: what objstore does for a folder of JSON files.
 
-Works on a temporary copy; the folder itself is only read.
+Works on a temporary copy; the folder itself is only read. A clone of the data's repository will do,
+which has its files in ``features-json``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ SOURCE = (
 def main(arguments: list[str]) -> int:
     """Show every step on a copy of the folder; 0 if all went as it should."""
     folder = Path(arguments[0]) if arguments else DATA
+    if (folder / "features-json").is_dir():
+        folder /= "features-json"
     files = sorted(folder.glob("*.json"))
     if len(files) < steps.NEEDED:
         print(f"{folder} holds {len(files)} JSON files; {steps.NEEDED} are needed")
