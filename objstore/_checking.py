@@ -30,7 +30,11 @@ class Checking(Host):
     """The part of a Store that looks at all there is."""
 
     _documents: Documents
-    _root: Directory[Any]
+
+    @property
+    @abstractmethod
+    def _root(self) -> Directory[Any]:
+        """The Directory at the top. Raises ClosedError."""
 
     @abstractmethod
     def _require_open(self) -> None:

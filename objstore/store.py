@@ -88,20 +88,25 @@ class Store(
         self._documents = documents
         self._at: Final = at  # the commit whose state this is, if it is not the present one
         self._scope = scope  # the scope that this is, if it is one
-        self._closed = False
         # Guarded by lock.
         self._by_path: weakref.WeakValueDictionary[str, Unit] = weakref.WeakValueDictionary()
         self._directories: weakref.WeakValueDictionary[str, Directory[Any]] = (
             weakref.WeakValueDictionary()
         )
         self._recent: deque[Part] = deque(maxlen=_RECENT)
-        self._root = cast("type[Directory[Any]]", root)._make(self, "")
+        self._root_type = cast("type[Directory[Any]]", root)
+        # None once the store is closed: they hold each other, and would wait for the collector.
+        self._held_root: Directory[Any] | None = self._root_type._make(self, "")
 
     @property
     def root(self) -> R:
         """The Directory at the top."""
-        self._require_open()
         return cast(R, self._root)
+
+    @property
+    def _root(self) -> Directory[Any]:
+        self._require_open()
+        return cast("Directory[Any]", self._held_root)
 
     # --- transactions -----------------------------------------------------------------------------
 
@@ -134,11 +139,11 @@ class Store(
         self._close_company()
         with self.lock:
             self._wait_for(None)
-            if not self._closed:
-                self._closed = True
+            if self._held_root is not None:
                 for unit in self._units():
                     unit.clear_mirrors()
                 self._recent.clear()
+                self._held_root = None
                 self._documents.close()
 
     def __enter__(self) -> Self:
@@ -213,7 +218,6 @@ class Store(
         return isinstance(path, str) and self.HEAD(path)
 
     def __iter__(self) -> Iterator[str]:
-        self._require_open()
         return _files_below(self, self._root)
 
     def __len__(self) -> int:
@@ -452,7 +456,7 @@ class Store(
         return type(self)(documents, root, url=self.url, readonly=self.readonly, scope=name)
 
     def _root_class(self) -> type[Object]:
-        return type(self._root)
+        return self._root_type
 
     def _is_readonly(self) -> bool:
         return self.readonly or self._at is not None
@@ -499,7 +503,7 @@ class Store(
         return self._documents.head()
 
     def _require_open(self) -> None:
-        if self._closed:
+        if self._held_root is None:
             raise ClosedError(f"the store {self.url} is closed")
 
     def _require_writable(self) -> None:
@@ -512,7 +516,7 @@ class Store(
     def __repr__(self) -> str:
         at = "" if self._at is None else f" as of commit {self._at}"
         scope = "" if self._scope is None else f", scope {show(self._scope)}"
-        return f"<Store {self.url}{scope}{at}{', closed' if self._closed else ''}>"
+        return f"<Store {self.url}{scope}{at}{', closed' if self._held_root is None else ''}>"
 
     def __eq__(self, other: object) -> bool:
         return self is other

@@ -80,7 +80,8 @@ class Watching(Host):
         self._end_watch: Callable[[], None] | None = None
         # What happens between two bursts; appended to by any thread, taken from by the watch's.
         self._heard: deque[Commit] = deque()
-        self._feeds: weakref.WeakSet[Feed[News]] = weakref.WeakSet()  # guarded by _feeds_lock
+        # Guarded by _feeds_lock; made for the first, as few stores have any.
+        self._feeds: weakref.WeakSet[Feed[News]] | None = None
         self._teller: Teller | None = None  # guarded by _feeds_lock
         self._feeds_lock: Final = threading.RLock()
         self._busy: Final = threading.Lock()
@@ -123,12 +124,14 @@ class Watching(Host):
             self._documents, after=after, path=path, limit=limit, before=self._take_in
         )
         with self._feeds_lock:
+            if self._feeds is None:
+                self._feeds = weakref.WeakSet()
             self._feeds.add(feed)
         return feed
 
     def _tell(self, news: Invalid | Mended) -> None:
         with self._feeds_lock:
-            feeds = list(self._feeds)
+            feeds = list(self._feeds or ())
         for feed in feeds:
             feed.tell(news)
 
@@ -166,10 +169,10 @@ class Watching(Host):
         end, self._end_watch = self._end_watch, None
         if end is not None:
             end()
-        if self._teller is None and not self._feeds:
+        if self._teller is None and self._feeds is None:
             return
         with self._feeds_lock:
-            teller, feeds = self._teller, list(self._feeds)
+            teller, feeds = self._teller, list(self._feeds or ())
         if teller is not None:
             teller.end()
         for feed in feeds:

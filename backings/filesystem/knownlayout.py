@@ -40,10 +40,10 @@ class KnownFolder:
 
 def _is_made_by(key: str, name: str, *, is_file: bool) -> bool:
     try:
-        made, folder = names_of(key, Member())
+        made = names_of(key, Member())
     except KeyNameError:
         return False
-    return name in made if is_file else name == folder
+    return name in made.files() if is_file else name == made.stem
 
 
 def known_layout(files: Mapping[str, str]) -> Folder:

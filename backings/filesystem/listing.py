@@ -90,7 +90,9 @@ def _makes(member: Member, key: str, entry: Entry, stem: str, ending: str) -> bo
         kind = "directory" if entry.is_folder else "file"
         return member.kind in ("any", kind) and (entry.is_folder or member.ending in (None, ending))
     try:
-        files, folder = names_of(key, member)
+        made = names_of(key, member)
     except KeyNameError:
         return False
-    return entry.name == folder if entry.is_folder else entry.name in files
+    if entry.is_folder:
+        return made.is_folder and entry.name == made.stem
+    return entry.name in made.files()

@@ -125,7 +125,7 @@ def engine(root: str) -> str:
     A folder in there has a log of its own, and no user's files beside it: it is its own.
     """
     root = root.rstrip("/")
-    if os.path.basename(os.path.dirname(root)) == _ENGINE:
+    if root.rpartition("/")[0].endswith(f"/{_ENGINE}"):
         return root
     return f"{root}/{_ENGINE}"
 
@@ -225,9 +225,9 @@ def meeting_note_name(file: str) -> str | None:
     return name if dot and ending == "json" and is_meeting(name) else None
 
 
-def meeting_draft(root: str, id: str, uuid: UUID) -> str:
-    """The file of a note that is being written."""
-    return f"{meeting(root, id)}/{temporary(str(uuid))}"
+def meeting_draft(root: str, uuid: UUID) -> str:
+    """The folder in which a note is written: beside the meetings, which others may remove."""
+    return f"{meetings(root)}/{temporary(str(uuid))}"
 
 
 def containers(root: str) -> str:

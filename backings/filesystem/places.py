@@ -6,8 +6,9 @@ Nothing here looks at the disk, so every answer can be kept.
 from __future__ import annotations
 
 import os.path
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 from objstore.errors import KeyNameError, KeyNotFoundError
 from objstore.formats import ENDINGS
@@ -18,34 +19,64 @@ from objstore.values import MAX_DEPTH, show
 from . import names
 
 _KEPT: Final = 1 << 15
-"""How many places are kept: some 20 MB at the most."""
+"""How many places are kept: some 15 MB at the most."""
+
+_LONGEST: Final = max(map(len, ENDINGS))
 
 
-class Place(NamedTuple):
-    """Where a unit or directory may lie."""
+@final
+class Place:
+    """Where a unit or directory may lie. Nothing of it changes."""
 
-    pointer: str
-    parent: str
-    """The path of the folder that it lies in."""
-    files: tuple[str, ...]
-    """The paths that its file may have, a new one's first; empty where it is a directory only."""
-    folder: str | None
-    """The path that its folder may have; None where it is a file only."""
-    paths: tuple[str, ...]
-    """All of these, each once."""
-    layout: Folder
-    """Of its members, where it is a directory."""
-    declared: bool
-    """Whether the layout names it."""
+    __slots__ = ("_endings", "_stem", "declared", "folder", "layout", "parent", "pointer")
+
+    def __init__(
+        self,
+        pointer: str,
+        parent: str,
+        stem: str,
+        endings: tuple[str, ...],
+        folder: str | None,
+        layout: Folder,
+        declared: bool,
+    ) -> None:
+        self.pointer: Final = pointer
+        self.parent: Final = parent
+        """The path of the folder that it lies in."""
+        self._stem: Final = stem
+        self._endings: Final = endings  # what follows the stem in the paths of its file
+        self.folder: Final = folder
+        """The path that its folder may have; None where it is a file only."""
+        self.layout: Final = layout
+        """Of its members, where it is a directory."""
+        self.declared: Final = declared
+        """Whether the layout names it."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths that its file may have, a new one's first; empty for a directory only."""
+        return tuple([self._stem + ending for ending in self._endings])
+
+    def paths(self) -> Iterator[str]:
+        """Every path that it may have, each once, in the order in which they are looked at."""
+        endings = self._endings
+        if endings:
+            yield self._stem + endings[0]
+        if self.folder is not None and "" not in endings:
+            yield self.folder
+        for ending in endings[1:]:
+            yield self._stem + ending
+
+    def has_file(self, path: str) -> bool:
+        """Whether ``path`` is one of ``files``."""
+        return path.startswith(self._stem) and path[len(self._stem) :] in self._endings
 
 
 class Places:
     """The places below one folder, by one layout. Safe between threads."""
 
     def __init__(self, root: str, layout: Folder) -> None:
-        self._root: Final = Place(
-            "", os.path.dirname(root), (), root, (root,), layout, declared=True
-        )
+        self._root: Final = Place("", os.path.dirname(root), root, (), root, layout, declared=True)
         # Keyed by pointer. Cleared when they have grown: whoever reads meanwhile makes them anew.
         self._places: Final[dict[str, Place]] = {}
         self._named: Final[dict[str, Declared]] = {}
@@ -94,21 +125,20 @@ class Places:
     def _place(
         self, pointer: str, parent: str, key: str, member: Member, declared: Declared
     ) -> Place:
-        made, folder = names_of(key, member)
+        stem, endings, is_folder = names_of(key, member)
         if declared.names:
-            made = [name for name in made if declared.names.get(name, key) == key]
-            folder = folder if declared.names.get(folder or "", key) == key else None
-        if not made and folder is None:
+            named = declared.names
+            endings = tuple(one for one in endings if named.get(stem + one, key) == key)
+            is_folder = is_folder and named.get(stem, key) == key
+        if not endings and not is_folder:
             raise KeyNameError(f"the layout gives the file of the key {show(key)} to another key")
-        files = tuple([f"{parent}/{name}" for name in made])
-        below = None if folder is None else f"{parent}/{folder}"
-        paths = files if below is None or below in files else (*files, below)
+        path = f"{parent}/{stem}"
         return Place(
             pointer,
             parent,
-            files,
-            below,
-            paths,
+            path,
+            endings,
+            path if is_folder else None,
             member.folder or ANYTHING,
             declared=key in declared.members,
         )
@@ -128,16 +158,30 @@ class Declared(NamedTuple):
     """Which key a name is set aside for."""
 
 
-def names_of(key: str, member: Member) -> tuple[list[str], str | None]:
-    """The names that the member's file may have, and the one that its folder may have."""
+class Names(NamedTuple):
+    """What the file or folder of a member may be called."""
+
+    stem: str
+    """Its folder's name."""
+    endings: tuple[str, ...]
+    """With one of them, its file's name; none where it is a directory only."""
+    is_folder: bool
+    """Whether it may be a directory."""
+
+    def files(self) -> list[str]:
+        """The names that its file may have."""
+        return [self.stem + ending for ending in self.endings]
+
+
+def names_of(key: str, member: Member) -> Names:
+    """What the file or folder of a member may be called."""
+    is_folder = member.kind != "file"
     if member.name is not None:
-        name = names.check(member.name)
-        return (
-            [] if member.kind == "directory" else [name],
-            None if member.kind == "file" else name,
-        )
+        own = () if member.kind == "directory" else ("",)
+        return Names(names.check(member.name), own, is_folder)
     if member.kind == "directory":
-        return [], names.encode(key)
-    endings = ENDINGS if member.ending is None else (member.ending,)
-    stem = names.encode(key, max(map(len, endings)))
-    return [stem + ending for ending in endings], stem if member.kind == "any" else None
+        return Names(names.encode(key), (), is_folder)
+    endings, room = (
+        (ENDINGS, _LONGEST) if member.ending is None else ((member.ending,), len(member.ending))
+    )
+    return Names(names.encode(key, room), endings, is_folder)

@@ -83,7 +83,7 @@ class Planner:
         stamp: Stamp | None = change.stamp
         # Where a file was read it is replaced; whether another has come beside it, as ada.yaml
         # beside ada.json, is for the next look to find.
-        if stamp is not None and stamp.path in place.files:
+        if stamp is not None and place.has_file(stamp.path):
             content = self._tree.content_at(stamp.path)
         else:
             content = self._tree.content(place)

@@ -62,7 +62,7 @@ class Tree:
         self._checked: Final[set[str]] = set()
 
     def find(self, place: Place) -> Found | None:
-        """The file or folder at a place: the first that is there of the names that it may have.
+        """The file or folder at a place: the first that is there of the paths that it may have.
 
         That another is there as well (``ada.yaml`` beside ``ada.json``) is found by ``check_alone``
         when it is written, and by a listing: to ask for names that are not there costs 6 us each
@@ -70,9 +70,9 @@ class Tree:
         """
         if place.parent not in self._checked:
             self.check_inside(place.parent)
-        for number, path in enumerate(place.paths):
-            # The first is looked at in any case, and tells why none could be.
-            if number and not self._files.exists(path):
+        for number, path in enumerate(place.paths()):
+            # The first are looked at in any case, and tell why none could be.
+            if number > 1 and not self._files.exists(path):
                 continue
             found = self._at(path, place)
             if found is not None:
@@ -81,7 +81,7 @@ class Tree:
 
     def check_alone(self, path: str, place: Place) -> None:
         """Raise LayoutError where another file or folder is there for the key of ``path``."""
-        for other in place.paths:
+        for other in place.paths():
             if other != path and self._files.exists(other) and self._at(other, place) is not None:
                 one, two = sorted(map(self._files.relative, (path, other)))
                 raise LayoutError(errno.EEXIST, f"{one} and {two} are the same key", other)
@@ -92,12 +92,13 @@ class Tree:
         Raises LayoutError where a folder or something else than a file lies there, OutsideError,
         FormatError for a file that is too large.
         """
-        if not place.files:
+        files = place.files
+        if not files:
             reason = f"{place.pointer or '/'} is a directory, which has no contents of its own"
             raise LayoutError(errno.EISDIR, reason, place.folder)
-        if len(place.files) == 1 and place.folder is None:
+        if len(files) == 1 and place.folder is None:
             self.check_inside(place.parent)
-            return self._content(place.files[0])
+            return self._content(files[0])
         found = self.find(place)
         if found is None:
             return None
@@ -150,7 +151,7 @@ class Tree:
                 return Found(path, status, is_folder=True)
             if place.folder is not None:  # a folder called ada.json is another key's
                 return None
-        elif path not in place.files:
+        elif not place.has_file(path):
             if place.files:  # a file without an ending, such as LICENSE, is no key's
                 return None
             raise self._files.not_a_folder(path)
@@ -164,6 +165,8 @@ class Tree:
             return None
         if stat.S_ISLNK(found.st_mode):
             return self._files.stat(self._resolve(path))
+        if stat.S_ISDIR(found.st_mode) and path.rpartition("/")[0] in self._checked:
+            self._checked.add(path)
         return found
 
     def _resolve(self, path: str) -> str:
