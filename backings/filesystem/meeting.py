@@ -35,35 +35,46 @@ class FileMeetings(Meetings):
         self._root: Final = files.root
 
     def put(self, id: str, name: str, note: Note) -> Note:
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._put(id, name, note)
-            except BackingError as error:
-                # Somebody removes the meeting, folder and all, just now.
-                if error.errno != errno.ENOENT:
-                    raise
-        return self._put(id, name, note)
-
-    def _put(self, id: str, name: str, note: Note) -> Note:
-        self._files.make_folders(names.meeting(self._root, id), [])
-        self._place(id, names.ignore(self._root), git.IGNORE_ALL)
+        self._files.make_folders(names.meetings(self._root), [])
+        self._place(names.ignore(self._root), git.IGNORE_ALL)
         path = names.meeting_note(self._root, id, name)
-        if self._place(id, path, dump(note)):
+        if self._place(path, dump(note)):
             return note
         found = self._read(path)
         # What is there and cannot be read is from before a stop of the machine, like its meeting.
         return note if found is None else found
 
-    def _place(self, id: str, path: str, data: bytes) -> bool:
+    def _place(self, path: str, data: bytes) -> bool:
         """Make a file with these bytes, whole at any moment, unless there is one."""
         if self._files.exists(path):
             return False
-        draft = names.meeting_draft(self._root, id, uuid4())
-        self._files.write(draft, data, path)
-        placed = self._files.place(draft, path)
-        if not placed:
-            self._files.unlink(draft)
-        return placed
+        folder = names.meeting_draft(self._root, uuid4())
+        self._files.make_folder(folder)
+        try:
+            draft = os.path.join(folder, os.path.basename(path))
+            self._files.write(draft, data, path)
+            return self._bring(folder, draft, path)
+        finally:
+            self._remove(folder)
+
+    def _bring(self, folder: str, draft: str, path: str) -> bool:
+        """Give a draft its name: alone, or with its folder where that is missing.
+
+        As others may remove that at any moment, there is no other way to be sure to come in time.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._files.place(draft, path)
+            except BackingError as error:
+                if error.errno != errno.ENOENT or attempt == _ATTEMPTS - 1:
+                    raise
+            try:
+                self._files.rename(folder, os.path.dirname(path))
+                return True
+            except BackingError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        return False
 
     def notes(self, id: str) -> Mapping[str, Note]:
         folder = names.meeting(self._root, id)
@@ -95,7 +106,9 @@ class FileMeetings(Meetings):
                 self._files.unlock(descriptor)
 
     def remove(self, id: str) -> None:
-        folder = names.meeting(self._root, id)
+        self._remove(names.meeting(self._root, id))
+
+    def _remove(self, folder: str) -> None:
         for entry in self._files.entries(folder):
             self._files.unlink(os.path.join(folder, entry.name))
         try:
@@ -108,11 +121,12 @@ class FileMeetings(Meetings):
     def sweep(self, seconds: float) -> None:
         now = time.time()
         for entry in self._files.entries(names.meetings(self._root)):
-            if not names.is_meeting(entry.name):
+            path = os.path.join(names.meetings(self._root), entry.name)
+            found = self._files.lstat(path)
+            if found is None or now - found.st_mtime <= seconds:
                 continue
-            found = self._files.lstat(names.meeting(self._root, entry.name))
-            if found is not None and now - found.st_mtime > seconds:
-                self.remove(entry.name)
+            if names.is_meeting(entry.name) or names.is_temporary(entry.name):
+                self._remove(path)
 
     def _read(self, path: str) -> Note | None:
         snapshot = self._files.read(path, _MAX_BYTES)
