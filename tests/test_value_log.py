@@ -69,7 +69,8 @@ def test_the_worked_example() -> None:
     add, second = codec.encode(BATCH, (len(start), first.own), 1, len(start), said)
     place = (len(start) + len(add), second.own)
     said = vlogbatch.encode_operation(Operation(PUT, 1, ["k"], [5], b"\0", (0,)))
-    _, values = vlogbatch.encode_values(["hello"], b"\0")
+    values = vlogbatch.encode_values([b"hello"], [5])
+    assert values == vlogbatch.encode_value(b"hello")
     put, _ = codec.encode(BATCH, place, 2, place[0], said, values)
     assert data == start + add + put + values + vlogbatch.padding(0)
 
@@ -132,8 +133,7 @@ def test_locations_are_where_the_values_are(lengths: list[int], slot: int, offse
     keys = [str(n) for n in range(len(lengths))]
     kinds = bytes(length % 2 for length in lengths)
     values = [bytes(length) for length in lengths]
-    same, data = vlogbatch.encode_values(values, b"\1")
-    assert same == lengths
+    data = vlogbatch.encode_values(values, lengths)
     found = list(vlogbatch.locations(Operation(PUT, 1, keys, lengths, kinds), slot, offset))
     for location, value in zip(found, values, strict=False):
         assert location >> vlogbatch.SLOT_SHIFT == slot

@@ -16,8 +16,6 @@ from uuid import UUID
 
 import google_crc32c
 
-from objstore.storage import Value
-
 from .frames import SECTOR, crc32c, is_zero
 from .valuefile import HEAD
 
@@ -25,7 +23,6 @@ from .valuefile import HEAD
 checksum: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
 """CRC-32C of some bytes."""
 
-_PART: Final = 1 << 10
 _MANY: Final = 1000
 
 _MAGIC: Final = b"\xffV"
@@ -55,6 +52,7 @@ PUT: Final = 0x50
 DELETE: Final = 0x44
 _OPERATION: Final = Struct(">BII")
 _NUMBER: Final = Struct(">I")
+_ONE: Final = Struct(">BI")
 
 _TEXT: Final = 0
 _BYTES: Final = 1
@@ -213,32 +211,18 @@ def padding(size: int) -> bytes:
 # Values
 
 
-def encode_values(values: Sequence[Value], kinds: bytes) -> tuple[list[int], bytes]:
-    """The lengths of values in bytes, and their entries, each with its checksum.
-
-    In parts, so that what is made on the way stays in the processor's cache.
-    """
-    if len(values) == 1:
-        [data] = _encoded(values, kinds)
-        return [len(data)], VALUE.pack(len(data) + SUM_SIZE, 0, checksum(data)) + data
-    lengths: list[int] = []
-    entries: list[bytes] = []
-    for at in range(0, len(values), _PART):
-        part = _encoded(values[at : at + _PART], kinds)
-        sizes = list(map(len, part))
-        lengths += sizes
-        sums = map(checksum, part)
-        pieces: list[bytes] = [b""] * (2 * len(part))
-        pieces[::2] = map(VALUE.pack, map(SUM_SIZE.__add__, sizes), repeat(0), sums)
-        pieces[1::2] = part
-        entries.append(b"".join(pieces))
-    return lengths, b"".join(entries)
+def encode_value(data: bytes) -> bytes:
+    """A value's entry, with its checksum."""
+    return VALUE.pack(len(data) + SUM_SIZE, 0, checksum(data)) + data
 
 
-def _encoded(values: Sequence[Value], kinds: bytes) -> list[bytes]:
-    if kinds == b"\0":
-        return list(map(str.encode, cast("Sequence[str]", values)))
-    return [value if isinstance(value, bytes) else value.encode() for value in values]
+def encode_values(values: Sequence[bytes], lengths: Iterable[int]) -> bytes:
+    """The entries of values, given how long they are."""
+    pieces: list[bytes] = [b""] * (2 * len(values))
+    sizes = map(SUM_SIZE.__add__, lengths)
+    pieces[::2] = map(VALUE.pack, sizes, repeat(0), map(checksum, values))
+    pieces[1::2] = values
+    return b"".join(pieces)
 
 
 OFFSET_BITS: Final = 40
@@ -290,16 +274,30 @@ def each(numbers: Numbers, count: int) -> Iterable[int]:
 
 def encode_operation(operation: Operation) -> bytes:
     """Raises UnicodeEncodeError for a key or name that UTF-8 cannot hold."""
-    op, serial, keys = operation[:3]
-    count = 0 if op == DROP else len(keys)
-    pieces = [_OPERATION.pack(op, serial, count)]
-    if op != DROP:
-        pieces.append(_encode_keys(keys))
+    op, keys = operation.op, operation.keys
+    if op == DROP:
+        return _OPERATION.pack(op, operation.serial, 0)
+    said = _encode_keys(keys)
     if op == PUT:
-        pieces += (_encode_numbers(operation.lengths), _encode_kinds(operation.kinds))
-    if op in (PUT, DELETE):
-        pieces.append(_encode_numbers(operation.replaced or (0,)))
-    return b"".join(pieces)
+        said = encode_items(keys, operation.lengths, operation.kinds)
+    return encode_said(operation, said)
+
+
+def encode_said(operation: Operation, said: bytes) -> bytes:
+    """An operation on keys, given those in their own form, and what else is said of each."""
+    op, serial, keys = operation[:3]
+    head = _OPERATION.pack(op, serial, len(keys))
+    return head + said + (b"" if op == ADD else _encode_numbers(operation.replaced or (0,)))
+
+
+def encode_item(key: bytes, length: int, kinds: bytes) -> bytes:
+    """``encode_items`` of one, whose key has no 00."""
+    return b"".join((_ONE.pack(0, len(key)), key, _ONE.pack(0, length), kinds))
+
+
+def encode_items(keys: Sequence[str], lengths: Numbers, kinds: Numbers) -> bytes:
+    """What a Put says of its keys and values, whichever container they are for."""
+    return b"".join((_encode_keys(keys), _encode_numbers(lengths), _encode_kinds(kinds)))
 
 
 def decode_operations(data: bytes, *, cold: bool = False) -> Iterator[Operation]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from objstore.storage import Value
 
-from . import vlogbatch
-from .vlogbatch import ADD, DELETE, DROP, PUT, SLOT_SHIFT, Operation
+from . import vlogput
+from .vlogbatch import ADD, DELETE, DROP, Operation
 from .vlogindex import Index, Moment, Table
+from .vlogput import Additions
 
 Change: TypeAlias = Value | None
 """A key's new value; None where it was deleted."""
@@ -101,69 +102,32 @@ _Step: TypeAlias = tuple[dict[str, Any], str, Any]
 # Batches
 
 
-def batch(changes: Changes, index: Index) -> tuple[list[Operation], bytes]:
-    """The operations and values that make a transaction's changes, on what is there now."""
-    operations: list[Operation] = []
-    values: list[bytes] = []
+def batch(changes: Changes, index: Index) -> Additions:
+    """What makes a transaction's changes, on what is there now."""
+    made = Additions()
     serial = index.highest
     for name, changed in changes.names.items():
         table = index.names.get(name)
         if changed is None or changed.base is None:
             if table is not None:
-                operations.append(Operation(DROP, table.serial, []))
+                made.add(Operation(DROP, table.serial, []))
             if changed is None:
                 continue
             serial += 1
-            operations.append(Operation(ADD, serial, [name]))
+            made.add(Operation(ADD, serial, [name]))
             table = Table(serial, index.guard)
         if table is not None:
-            operations += _changed_keys(index, table, changed.keys, values)
-    return operations, b"".join(values)
+            _add_changed_keys(made, index, table, changed.keys)
+    return made
 
 
-def _changed_keys(
-    index: Index, table: Table, keys: Mapping[str, Change], values: list[bytes]
-) -> Iterator[Operation]:
+def _add_changed_keys(
+    made: Additions, index: Index, table: Table, keys: Mapping[str, Change]
+) -> None:
     there = {key: value for key, value in keys.items() if value is not None}
     gone = [key for key, value in keys.items() if value is None and key in table.at]
     if there:
-        operation, data = put(index, table, there)
-        values.append(data)
-        yield operation
+        made.put(index, table, vlogput.of_many(there))
     if gone:
-        yield Operation(DELETE, table.serial, gone, replaced=replaced(index, table, gone))
-
-
-def put(index: Index, table: Table, pairs: Mapping[str, Value]) -> tuple[Operation, bytes]:
-    """The operation that sets keys, and their values' entries.
-
-    They are in the order of keys, so that who reads them in order reads one behind the other.
-    """
-    keys = sorted(pairs) if len(pairs) > 1 else list(pairs)
-    values = list(map(pairs.__getitem__, keys))
-    types = set(map(type, values))
-    if len(types) == 1:
-        kinds = b"\0" if types == {str} else b"\1"
-    else:
-        kinds = bytes(isinstance(value, bytes) for value in values)
-    lengths, data = vlogbatch.encode_values(values, kinds)
-    if min(lengths) == max(lengths):
-        del lengths[1:]
-    old = replaced(index, table, keys)
-    return Operation(PUT, table.serial, keys, lengths, kinds, old), data
-
-
-def replaced(index: Index, table: Table, keys: Iterable[str]) -> list[int] | tuple[int]:
-    """For each key, the number of the file that its value is in; one 0 for none at all."""
-    if not table.at:
-        return (0,)
-    found = list(map(table.at.get, keys))
-    if len(found) == 1:
-        return (0 if found[0] is None else index.files[found[0] >> SLOT_SHIFT].number,)
-    slots = {at >> SLOT_SHIFT for at in found if at is not None}
-    if not slots:
-        return (0,)
-    numbers = {slot: index.files[slot].number for slot in slots}
-    if len(numbers) == 1 and None not in found:
-        return (next(iter(numbers.values())),)
-    return [0 if at is None else numbers[at >> SLOT_SHIFT] for at in found]
+        old = vlogput.replaced(index, table, gone)
+        made.add(Operation(DELETE, table.serial, gone, replaced=old))

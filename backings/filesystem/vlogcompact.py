@@ -194,7 +194,8 @@ class _Copying:
         values = [
             index.files[at >> SLOT_SHIFT].value_bytes(at >> 1 & OFFSET_MASK) for at in kept.found
         ]
-        lengths, data = vlogbatch.encode_values(values, b"\1")
+        lengths = list(map(len, values))
+        data = vlogbatch.encode_values(values, lengths)
         kinds = bytes(at & 1 for at in kept.found)
         old = [bound.pop(key, 0) for key in kept.keys]
         if min(lengths) == max(lengths):

@@ -20,6 +20,7 @@ from .logwriter import Certainty
 from .valuefile import HEAD
 from .vlogbatch import OFFSET_BITS, Kind, Operation
 from .vloglist import FileList, Listed
+from .vlogput import Additions
 from .vlogview import Position, View
 
 _FIRST_STEP: Final = 1 << 16
@@ -79,12 +80,12 @@ class Writer:
         if isinstance(error, UncertainError):
             self._certainty.lose(error)
 
-    def append(self, operations: Sequence[Operation], values: bytes) -> Position:
+    def append(self, made: Additions) -> Position:
         """Append a batch; it is there for all to see when this returns, and durable after ``sync``.
 
         Raises BackingError when nothing was appended, CapacityExceeded for what no file holds.
         """
-        said = b"".join(map(vlogbatch.encode_operation, operations))
+        said, values = made.said(), made.values()
         size = vlogbatch.FRAME_SIZE + len(said) + len(values) + HEAD.size
         view = self._view
         with view.guard:
@@ -97,7 +98,7 @@ class Writer:
                 self._note(error)
                 raise
             tail.file.map_upto(tail.end + HEAD.size)
-            view.apply(tail.file, operations, offset)
+            view.apply(tail.file, made.operations, offset)
             view.number += 1
             view.ring_for_more()
             return Position(tail.file.id, tail.end)
