@@ -55,7 +55,8 @@ class LogLock:
         Raises BusyError after ``limit`` seconds, None for as long as it takes.
         """
         until = None if limit is None else time.monotonic() + limit
-        self._wait_for_threads(until)
+        if not self._threads.acquire(blocking=False):
+            self._wait_for_threads(until)
         try:
             self.made = []
             if not self._is_locked:
@@ -67,15 +68,18 @@ class LogLock:
 
     def release(self) -> None:
         """Let the next thread have it, of this process if one waits."""
-        with self._guard:
-            hands_over = self._waiting > 0 and self._handovers < _HANDOVERS
+        # Without the guard: who begins to wait just now might as well have begun a moment later.
+        hands_over = self._waiting and self._is_locked and self._handovers < _HANDOVERS
         try:
-            if hands_over and self._is_locked:
+            if hands_over:
                 self._handovers += 1
             else:
                 self._let_go()
         finally:
             self._threads.release()
+        if hands_over and not self._waiting and self._threads.acquire(blocking=False):
+            # Whoever waited may have given up meanwhile.
+            self.release()
 
     @contextmanager
     def attempted(self) -> Generator[bool]:

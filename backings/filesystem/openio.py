@@ -49,6 +49,8 @@ class Opened(NamedTuple):
     descriptor: int
     path: str
     """What errors and fault points name."""
+    identity: tuple[int, int] | None = None
+    """Device and inode, of a file that is locked again and again."""
 
 
 class OpenFiles:
@@ -118,7 +120,13 @@ class OpenFiles:
 
     def is_at(self, opened: Opened) -> bool:
         """Whether the file is still the one at its path."""
-        return _is_at(opened.descriptor, opened.path)
+        if opened.identity is None:
+            return _is_at(opened.descriptor, opened.path)
+        try:
+            found = os.stat(opened.path)
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == opened.identity
 
     def read_at(self, opened: Opened, offset: int, size: int) -> bytes:
         """The bytes from ``offset`` on; fewer than ``size`` only where the file ends."""
@@ -225,7 +233,9 @@ class OpenFiles:
     def lockable(self, path: str, *, make: bool = True) -> Opened | None:
         """A file for ``lock_opened``; None where it is missing, and with ``make`` its folder."""
         try:
-            return Opened(self._lockable(path, make), path)
+            descriptor = self._lockable(path, make)
+            found = os.fstat(descriptor)
+            return Opened(descriptor, path, (found.st_dev, found.st_ino))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -259,7 +269,7 @@ class OpenFiles:
         how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(opened.descriptor, how | (0 if wait else fcntl.LOCK_NB))
-            if _is_at(opened.descriptor, opened.path):
+            if self.is_at(opened):
                 return True
             fcntl.flock(opened.descriptor, fcntl.LOCK_UN)
         except BlockingIOError:
