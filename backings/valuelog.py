@@ -138,7 +138,10 @@ class ValueLogStorage(Storage):
         lock = self._new_lock()
         self._threads = _Threads()
         self._ending = Lock()
-        self._transactions: WeakSet[_Transaction] = WeakSet()  # guarded by _ending
+        # Guarded by _ending.
+        self._transactions: WeakSet[_Transaction] = WeakSet()
+        self._has_begun = False
+        """Whether some thread may have a transaction. Read without the guard by who may have one."""
         self._view = View(self._files, lock)
         self._writer = Writer(self._files, lock, self._view, self._certainty, self._wait)
         self._puts = PutQueue(self._view, self._writer, self._wait)
@@ -153,9 +156,11 @@ class ValueLogStorage(Storage):
     def begin(self) -> None:
         if self.in_transaction:
             raise storages.running()
-        self._threads.transaction = transaction = _Transaction(*self._now())
+        transaction = _Transaction(*self._now())
         with self._ending:
             self._transactions.add(transaction)
+            self._has_begun = True
+        self._threads.transaction = transaction
 
     def _begin(self, *, write: bool) -> None:
         self.begin()
@@ -188,6 +193,7 @@ class ValueLogStorage(Storage):
         with self._ending:
             self._require_open()
             self._transactions.discard(transaction)
+            self._has_begun = bool(self._transactions)
         return transaction
 
     def _running(self) -> _Transaction:
@@ -340,13 +346,13 @@ class ValueLogStorage(Storage):
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
         # What the slow way does, in one piece, where nothing is in its way.
-        transaction = self._threads.transaction
-        if transaction is None:
+        moment = None
+        if not self._has_begun or (transaction := self._threads.transaction) is None:
             view = self._view
             bell, at = view.bell
             if bell[at] != 1:
                 return self._get(c_id, key)
-            index, moment = view.index, None
+            index = view.index
         else:
             moment = transaction.changes.moment
             if transaction.changes.names or self._is_closed:
@@ -412,7 +418,8 @@ class ValueLogStorage(Storage):
         return _pairs(seen, found, dict(found.keys), keys)
 
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
-        if self.in_transaction:
+        self._require_open()
+        if self._threads.transaction is not None:
             self._change(c_id, {as_text(key): as_value(value)})
         else:
             self._put(str(c_id), vlogput.of_one(key, value))

@@ -19,9 +19,11 @@ import google_crc32c
 from .frames import SECTOR, crc32c, is_zero
 from .valuefile import HEAD
 
-# The function in C itself, as it is called for every value; see frames.crc32c.
+# The functions in C themselves, as they are called for every value; see frames.crc32c.
 checksum: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
 """CRC-32C of some bytes."""
+
+_extend: Final = cast("Callable[[int, bytes], int]", vars(google_crc32c)["extend"])
 
 _MANY: Final = 1000
 
@@ -145,19 +147,18 @@ class Codec:
         operations: bytes = b"",
         values: bytes = b"",
         count: int | None = None,
-    ) -> tuple[bytes, Header]:
-        """A frame with its operations, for ``place``: offset and link.
+    ) -> tuple[bytes, int]:
+        """A frame with its operations, for ``place``: offset and link; and its own checksum.
 
         ``count`` is for a hint, which has a number in the place of the length of values.
         """
         offset, link = place
         length = len(values) if count is None else count
         size = _INNER + len(operations)
-        checks = crc32c(operations), crc32c(values)
+        checks = checksum(operations), checksum(values)
         head = _HEADER.pack(size, 0, _MAGIC, kind, number, synced, length, link, *checks)
         own = self._own(head, offset)
-        said = Header(kind, number, synced, length, link, *checks, own, len(operations))
-        return b"".join((head, _OWN.pack(own), operations)), said
+        return b"".join((head, _OWN.pack(own), operations)), own
 
     def header(self, data: bytes, offset: int, at: int = 0) -> Header | None:
         """The header at ``offset`` of the file, ``at`` in ``data``; None where none is."""
@@ -189,7 +190,7 @@ class Codec:
         return False
 
     def _own(self, head: bytes, offset: int) -> int:
-        return crc32c(head, crc32c(offset.to_bytes(8, "big"), self._seed))
+        return _extend(_extend(self._seed, offset.to_bytes(8, "big")), head)
 
 
 def is_torn(data: bytes, offset: int, size: int) -> bool:

@@ -58,13 +58,13 @@ class PutQueue:
         one = _Waiting(name, put)
         self._join(one)
         while not one.is_done:
-            if one.leads:
+            if one.leads or one.gate is None:
                 self._lead(one)
             else:
-                self._wait_for(one)
+                self._wait_for(one.gate, one)
         if one.error is not None:
             raise one.error
-        if one.position is not None:
+        if one.position is not None and one.gate is not None:
             self._writer.sync(one.position)
         return one.is_there
 
@@ -77,23 +77,25 @@ class PutQueue:
             else:
                 self._is_led = one.leads = True
 
-    def _wait_for(self, one: _Waiting) -> None:
+    def _wait_for(self, gate: Lock, one: _Waiting) -> None:
         """Return when it was written, or is to lead."""
-        gate = one.gate
         try:
-            if gate is None or gate.acquire(timeout=self._wait):
-                return
-            with self._guard:
-                is_written = one not in self._waiting
-            if is_written or one.leads:
-                gate.acquire()
-                return
-            raise BusyError("another thread was writing for longer than this one waits")
+            is_woken = gate.acquire(timeout=self._wait)
         except BaseException:
             self._leave(one)
             raise
+        if is_woken:
+            return
+        with self._guard:
+            is_late = one in self._waiting and not one.leads
+            if is_late:
+                self._waiting.remove(one)
+        if is_late:
+            raise BusyError("another thread was writing for longer than this one waits")
+        gate.acquire()
 
     def _leave(self, one: _Waiting) -> None:
+        """Wait no longer, as this thread was interrupted."""
         with self._guard:
             if one in self._waiting:
                 self._waiting.remove(one)

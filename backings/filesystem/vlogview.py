@@ -36,7 +36,7 @@ SOMETHING: Final[tuple[Bytes, int]] = b"\0", 0
 class Position(NamedTuple):
     """The end of a batch."""
 
-    file_id: UUID
+    file_id: int
     end: int
 
 
@@ -55,8 +55,13 @@ class Tail:
         """How many frames there are."""
 
     def move(self, end: int, header: Header) -> None:
-        self.end, self.link, self.last = end, header.own, header.kind
+        """Go on behind a frame that was read."""
+        self.follow(end, header.own, header.kind)
         self.synced = max(self.synced, header.synced)
+
+    def follow(self, end: int, own: int, kind: bytes) -> None:
+        """Go on behind a frame, which has this checksum of its own."""
+        self.end, self.link, self.last = end, own, kind
         self.count += 1
 
 

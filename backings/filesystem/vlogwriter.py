@@ -45,8 +45,8 @@ class Writer:
         # The fields below are guarded by the writer's lock.
         self._times_opened = 0
         self._step = _FIRST_STEP
-        self._opened: tuple[UUID, _Writable] | None = None
-        """The newest file, once this handle has written to it."""
+        self._opened: tuple[int, _Writable] | None = None
+        """The newest file by its id, once this handle has written to it."""
 
     def acquire(self) -> None:
         """Wait for the lock. Raises BusyError, BackingError where this handle writes no more."""
@@ -101,7 +101,7 @@ class Writer:
             view.apply(tail.file, made.operations, offset)
             view.number += 1
             view.ring_for_more()
-            return Position(tail.file.id, tail.end)
+            return Position(tail.file.id.int, tail.end)
 
     def sync(self, position: Position) -> None:
         """Return once a batch is on the disk. Threads that wait at the same time share one sync.
@@ -188,12 +188,12 @@ class Writer:
         # What a mark of a clean close says of itself is made true by the sync behind it.
         synced = tail.end if kind == vlogbatch.CLOSED else tail.synced
         place = (tail.end, tail.link)
-        frame, header = tail.file.codec.encode(kind, place, number, synced, said, values)
-        end = tail.end + header.size
-        size = writable.size()
+        frame, own = tail.file.codec.encode(kind, place, number, synced, said, values)
+        end = tail.end + len(frame) + len(values)
+        size = self._files.size(writable.opened)
         upto = max(end + HEAD.size, size)
-        if kind == vlogbatch.BATCH:
-            upto = self._space_for(upto, end, header.size)
+        if kind == vlogbatch.BATCH and upto != size:
+            upto = self._space_for(upto, end, end - tail.end)
         try:
             writable.put(tail.end, (frame, values), end, size, upto)
         except BackingError as error:
@@ -201,7 +201,8 @@ class Writer:
                 raise
             # It may do without the space ahead.
             writable.put(tail.end, (frame, values), end, size, end + HEAD.size)
-        tail.move(end, header)
+        tail.follow(end, own, kind)
+        tail.synced = synced
 
     def _space_for(self, size: int, end: int, length: int) -> int:
         """How long the file is to be. What is long itself gains nothing by space ahead."""
@@ -212,16 +213,17 @@ class Writer:
 
     def _writable(self) -> _Writable:
         file = self._view.tail.file
-        if self._opened is None or self._opened[0] != file.id:
-            path = names.value_file(names.values(self._files.root), file.id)
-            opened = self._files.open(path, write=True)
-            if opened is None:
-                reason = f"{file.name} was removed while it was in use"
-                raise BackingError(errno.ENOENT, reason, path)
-            writable = _Writable(self._files, opened)
-            self._take_over(writable)
-            self._opened = file.id, writable
-        return self._opened[1]
+        if self._opened is not None and self._opened[0] == file.id.int:
+            return self._opened[1]
+        path = names.value_file(names.values(self._files.root), file.id)
+        opened = self._files.open(path, write=True)
+        if opened is None:
+            reason = f"{file.name} was removed while it was in use"
+            raise BackingError(errno.ENOENT, reason, path)
+        writable = _Writable(self._files, opened)
+        self._take_over(writable)
+        self._opened = file.id.int, writable
+        return writable
 
     def _take_over(self, writable: _Writable) -> None:
         """Do what others may have left undone that wrote to the file, and died."""
@@ -279,13 +281,13 @@ class Writer:
     def _is_synced(self, position: Position) -> bool:
         # A file is synced before the next one is begun.
         tail = self._view.tail
-        return tail.file.id != position.file_id or tail.synced >= position.end
+        return tail.synced >= position.end or tail.file.id.int != position.file_id
 
     def _sync_newest(self) -> None:
         with self._view.guard:
             tail, opened = self._view.tail, self._opened
             reached = tail.end
-        if opened is None or opened[0] != tail.file.id:
+        if opened is None or opened[0] != tail.file.id.int:
             return
         try:
             self._files.sync_data(opened[1].opened)
@@ -365,10 +367,10 @@ class Growing:
     def append(self, number: int, said: bytes, values: bytes, kind: Kind = vlogbatch.BATCH) -> int:
         """Write a batch; where its values begin."""
         place = (self.end, self._link)
-        frame, header = self._codec.encode(kind, place, number, 0, said, values)
+        frame, self._link = self._codec.encode(kind, place, number, 0, said, values)
         self._writable.write(self.end, frame + values)
         offset = self.end + len(frame)
-        self.end, self._link = self.end + header.size, header.own
+        self.end = offset + len(values)
         return offset
 
     def finish(self) -> int:
