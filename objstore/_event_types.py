@@ -65,7 +65,7 @@ class Types:
             kind = found.__class__.__name__
             raise SchemaError(f"event {type!r}: expected a JSON Schema or a class, not {kind}")
         made = validation.Validator(cast("JSON", found), source=f"event {type}")
-        self._schemas[type, version or self.version(type)] = made
+        self._schemas[type, version or self._version(type)] = made
 
     def upcaster(self, type: str, version: int, to: str | None) -> Callable[[Upcast], Upcast]:
         if (type, version) in self._steps:
@@ -74,7 +74,7 @@ class Types:
 
         def keep(convert: Upcast) -> Upcast:
             self._steps[type, version] = Step(convert, name)
-            newest = max(version + 1, self.version(name))
+            newest = max(version + 1, self._version(name))
             self._versions[name] = self._versions[type] = newest
             return convert
 
@@ -89,8 +89,7 @@ class Types:
         """The newest version of each type that has more than one."""
         return self._versions
 
-    def version(self, type: str) -> int:
-        """The newest version of a type."""
+    def _version(self, type: str) -> int:
         return self._versions.get(type, 1)
 
     def upcast(self, event: Event) -> Event:
@@ -102,25 +101,31 @@ class Types:
             event = event.evolve(data=data, version=event.version + 1, type=step.to)
         return event
 
+    @property
+    def has_checks(self) -> bool:
+        """Whether there is anything that ``validate`` may refuse."""
+        return bool(self._schemas or self._validators)
+
     def validate(self, added: Sequence[Event]) -> None:
-        if self._schemas or self._validators:
-            for event in added:
-                self._validate(event)
+        """Raises ValidationError, and what validators raise."""
+        for event in added:
+            self._validate(event)
 
     def _validate(self, event: Event) -> None:
-        if self._schemas:
-            schema = self._schemas.get((event.type, event.version))
-            failures = schema.failures(event.data, f"event {event.type}") if schema else []
-            if failures:
-                raise ValidationError(failures)
+        schema = self._schemas.get((event.type, event.version))
+        failures = schema.failures(event.data, f"event {event.type}") if schema else []
+        if failures:
+            raise ValidationError(failures)
         for one, types in self._validators:
             if not types or event.type in types:
                 one.validate(event)
 
+    @property
+    def has_consumers(self) -> bool:
+        return bool(self._consumers)
+
     def consume(self, stored: Sequence[Event]) -> None:
         """Tell all consumers of all events, and then raise what the first to fail has raised."""
-        if not self._consumers:
-            return
         failed: BaseException | None = None
         for event in stored:
             for one, types in self._consumers:

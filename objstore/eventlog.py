@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from threading import Condition
 from typing import Any, Final, Self, cast, overload
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from .errors import CorruptionError, VerificationError
 from .event import Event
 from .keeper import Place, Progress, RecordKeeper
 from .sealing import Chain, Head, PublicKey, Signer
-from .subscription import Subscription
+from .subscription import Growth, Subscription
 from .values import JSON, show
 
 __all__ = ["EventLog"]
@@ -40,8 +39,7 @@ class EventLog:
         self._types: Final = Types()
         self._followed: Final[dict[UUID, int]] = {}
         """The last commit that this handle has followed, by its store."""
-        self._grown: Final = Condition()
-        """Notified when this handle has appended."""
+        self._growth: Final = Growth()
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -62,7 +60,7 @@ class EventLog:
         ConflictError where the log has gone on, ValidationError where the type's schema refuses the
         data, FormatError for data that JSON cannot hold, and what validators raise.
         """
-        version = self._types.version(type)
+        version = self._types.versions.get(type, 1)
         if uuid is None:
             event = events.new(type, data, author, version, events.now())
         else:
@@ -90,16 +88,18 @@ class EventLog:
         if not _is_pair(one):
             raise TypeError(f"expected an Event, or a pair of type and data, not {show(one)}")
         type, data = one
-        return events.new(type, data, None, self._types.version(type), now)
+        return events.new(type, data, None, self._types.versions.get(type, 1), now)
 
     def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> Sequence[Event]:
         if not added:
             return []
-        self._types.validate(added)
+        types = self._types
+        if types.has_checks:
+            types.validate(added)
         stored = self.keeper.extend(added, expect=expect, signer=self._signer)
-        with self._grown:
-            self._grown.notify_all()
-        self._types.consume(stored)
+        self._growth.tell()
+        if types.has_consumers:
+            types.consume(stored)
         return stored
 
     def follow_commits(self, commits: Iterable[Commit], *, source: UUID) -> int:
@@ -236,7 +236,7 @@ class EventLog:
         """
         place = _place(after)
         position = self.keeper.locate(place)
-        return Subscription(self.since, self._grown, position, timeout)
+        return Subscription(self.since, self._growth, position, timeout)
 
     # --- what types are ---------------------------------------------------------------------------
 

@@ -19,6 +19,29 @@ _LAST_WAIT: Final = 0.05
 """In seconds: how soon it is looked again, at first and after a while, for what others append."""
 
 
+class Growth:
+    """Tells those that wait for it that a log has grown. Most of the time nobody does."""
+
+    def __init__(self) -> None:
+        self._grown: Final = Condition()
+        self._waiting = 0
+        """How many wait. Changed by who holds _grown; read by all, as who comes too late to be
+        told waits no longer than _LAST_WAIT."""
+
+    def tell(self) -> None:
+        if self._waiting:
+            with self._grown:
+                self._grown.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        with self._grown:
+            self._waiting += 1
+            try:
+                self._grown.wait(seconds)
+            finally:
+                self._waiting -= 1
+
+
 class Subscription:
     """Events from a place on, as an iterator and as an async iterator; see ``EventLog.subscribe``.
 
@@ -28,12 +51,12 @@ class Subscription:
     def __init__(
         self,
         since: Callable[[int], Iterator[Event]],
-        grown: Condition,
+        growth: Growth,
         position: int,
         timeout: float | None,
     ) -> None:
         self._since: Final = since
-        self._grown: Final = grown
+        self._growth: Final = growth
         self._timeout: Final = timeout
         self._guard: Final = Lock()
         # Guarded by _guard.
@@ -52,11 +75,10 @@ class Subscription:
             event = self._take()
             if event is not None:
                 return event
-            with self._grown:
-                wait = pace.next()
-                if wait is None:
-                    break
-                self._grown.wait(wait)
+            wait = pace.next()
+            if wait is None:
+                break
+            self._growth.wait(wait)
         raise StopIteration
 
     def __aiter__(self) -> Self:
@@ -80,8 +102,7 @@ class Subscription:
     def close(self) -> None:
         """End it, also for who is waiting; closing again does nothing."""
         self._is_closed = True
-        with self._grown:
-            self._grown.notify_all()
+        self._growth.tell()
 
     def __enter__(self) -> Self:
         return self

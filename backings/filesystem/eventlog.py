@@ -5,25 +5,27 @@ One call of ``extend`` is one record, so that it is there as a whole or not at a
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import RLock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
 
 from objstore import eventlines, sealing
-from objstore.errors import CorruptionError, ReadOnlyError
+from objstore.errors import BackingError, CorruptionError, ReadOnlyError
 from objstore.event import Event
 from objstore.eventlog import EventLog
 from objstore.keeper import Place, RecordKeeper, Stored, missing
-from objstore.sealing import EMPTY, Head, Signer
+from objstore.sealing import EMPTY, Batch, Draft, Head, Signer
 
 from . import eventread, frames, names
-from .commitlog import CommitLog
+from .commitlog import CommitLog, Writer
 from .eventindex import EventIndex, Proof, Run
 from .eventread import Chunk
-from .io import Files
+from .gathering import Gathering, Task
+from .io import Files, UncertainError
 from .logfile import LogFile
 from .logview import Position, View
 
@@ -65,6 +67,25 @@ def open_events(
     return EventLog(SegmentRecordKeeper(files, readonly=readonly), signer=signer)
 
 
+class _Call(Task):
+    """A call of ``extend``."""
+
+    __slots__ = ("batch", "drafts", "end", "error", "expect", "is_durable", "signer")
+
+    def __init__(
+        self, drafts: Sequence[Draft], expect: UUID | int | None, signer: Signer | None
+    ) -> None:
+        super().__init__()
+        self.drafts: Final = drafts
+        self.expect: Final = expect
+        self.signer: Final = signer
+        self.batch: Batch | None = None
+        self.end: Position | None = None
+        """Of what was appended, or was there already."""
+        self.is_durable = False
+        self.error: Exception | None = None
+
+
 class SegmentRecordKeeper(RecordKeeper):
     """The event log in a folder of its own, ``files.root``.
 
@@ -82,6 +103,7 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def _set_up(self) -> None:
         """Also in a forked child, as the parent's threads may have been amid anything."""
+        self._gathering = Gathering(self._write)
         self._guard = RLock()
         # Guarded by _guard. Who needs the log's lock as well takes that first.
         self._tail = _NOTHING
@@ -101,28 +123,21 @@ class SegmentRecordKeeper(RecordKeeper):
     ) -> Sequence[Event]:
         if self._readonly:
             raise ReadOnlyError("this event log was opened with readonly=True")
-        some = sealing.drafts(added)
-        with self._log.writing() as writer:
-            tail = self._seen()
-            batch = sealing.batch(some, tail.head, self._find, signer)
-            end = tail.end
-            if batch.lines:
-                if expect is not None:
-                    sealing.check_expected(expect, tail.head, tail.uuid)
-                payload = eventlines.join(batch.lines)
-                _, end = writer.append(payload)
-                self._note(
-                    tail, Tail(end, batch.head, eventlines.uuid_in(batch.lines[-1])), payload
-                )
-                if end.offset >= SEGMENT_SIZE:
-                    writer.switch(_checkpoint(self._tail))
-        # Those that were there already as well, as who added them may have died before its sync.
-        self._log.sync(end)
+        call = _Call(sealing.drafts(added), expect, signer)
+        self._gathering.join(call)
+        if call.error is not None:
+            raise call.error
+        if call.batch is None or call.end is None:
+            reason = "the thread that was writing it was interrupted: it may be there, or not"
+            raise BackingError(errno.EINTR, reason, self._files.root)
+        if not call.is_durable:
+            self._log.sync(call.end)
         self._secure()
-        with self._guard:
-            if self._index is not None:
-                self._roll(self._index)
-        return Stored(batch.stored, batch.lines)
+        index = self._index
+        if index is not None and index.is_full:
+            with self._guard:
+                self._roll(index)
+        return Stored(call.batch.stored, call.batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
         found = self._find(uuid_)
@@ -168,6 +183,40 @@ class SegmentRecordKeeper(RecordKeeper):
             self._files.sync_folder(os.path.dirname(engine))
             self._files.sync_folder(os.path.dirname(os.path.dirname(engine)))
             self._is_secure = True
+
+    # Appending
+
+    def _write(self, take: Callable[[], Sequence[_Call]]) -> None:
+        """Append what threads wait for, each call's for itself, with one sync."""
+        with self._log.writing() as writer:
+            calls = take()
+            for call in calls:
+                try:
+                    self._append(writer, call)
+                except UncertainError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - it is raised by who called
+                    call.error, call.is_done = error, True
+        # Those that were there already as well, as who added them may have died before its sync.
+        self._log.sync(max((call.end for call in calls if call.end), default=_NOTHING.end))
+        for call in calls:
+            call.is_durable = True
+
+    def _append(self, writer: Writer, call: _Call) -> None:
+        tail = self._seen()
+        batch = sealing.batch(call.drafts, tail.head, self._find, call.signer)
+        # From here on it may be there, and must not be appended again, whatever comes.
+        call.batch, call.is_done = batch, True
+        end = tail.end
+        if batch.lines:
+            if call.expect is not None:
+                sealing.check_expected(call.expect, tail.head, tail.uuid)
+            payload = eventlines.join(batch.lines)
+            _, end = writer.append(payload)
+            self._note(tail, Tail(end, batch.head, eventlines.uuid_in(batch.lines[-1])), payload)
+            if end.offset >= SEGMENT_SIZE:
+                writer.switch(_checkpoint(self._tail))
+        call.end = end
 
     # The end of the log
 

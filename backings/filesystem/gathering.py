@@ -1,0 +1,129 @@
+"""Work that threads bring at the same time, done by one of them for all.
+
+With a lock that all wait for, each would stand behind those that came later, and wait for their
+work, and the disk, as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import Final, Generic, TypeVar
+
+
+class Task:
+    """What a thread wants done."""
+
+    __slots__ = ("gate", "has_left", "is_done", "leads", "then")
+
+    def __init__(self) -> None:
+        self.is_done = False
+        """Set by whoever does it, from when it must not be done a second time."""
+        # Guarded by the gathering's guard.
+        self.leads = False
+        """Whether its thread is the one that works."""
+        self.has_left = False
+        """Whether its thread waits no more, as it was interrupted."""
+        self.gate: Lock | None = None
+        """Let go to wake its thread."""
+        self.then: Task | None = None
+        """Whom its thread wakes, as soon as it is awake itself."""
+
+    def wake(self) -> None:
+        if self.gate is not None:
+            self.gate.release()
+
+
+T = TypeVar("T", bound=Task)
+
+
+class Gathering(Generic[T]):
+    """Whoever finds nobody working leads: works for all that wait, and passes that on.
+
+    ``work`` is given a function that takes those that wait by then, in the order they came.
+    """
+
+    def __init__(self, work: Callable[[Callable[[], Sequence[T]]], None]) -> None:
+        self._work: Final = work
+        self._guard: Final = Lock()
+        # Guarded by _guard.
+        self._waiting: list[T] = []
+        self._is_led = False
+
+    def join(self, task: T) -> None:
+        """Return when the task is done, by whichever thread.
+
+        Raises what ``work`` raises in this one; the task may have been done then, or not.
+        """
+        with self._guard:
+            self._waiting.append(task)
+            if self._is_led:
+                task.gate = Lock()
+                task.gate.acquire()
+            else:
+                self._is_led = task.leads = True
+        while not task.is_done:
+            if task.leads:
+                self._lead(task)
+            else:
+                self._wait(task)
+
+    def _wait(self, task: T) -> None:
+        """Return when it was done, or is to lead."""
+        try:
+            if task.gate is not None:
+                task.gate.acquire()
+        except BaseException:
+            with self._guard:
+                self._leave(task)
+            raise
+        finally:
+            # Were all woken by one, they would fight for the interpreter: that takes twice as long
+            # as all they do.
+            if task.then is not None:
+                task.then.wake()
+
+    def _lead(self, task: T) -> None:
+        group: Sequence[T] = ()
+
+        def take() -> Sequence[T]:
+            nonlocal group
+            with self._guard:
+                group, self._waiting = self._waiting, []
+            return group
+
+        try:
+            self._work(take)
+        finally:
+            with self._guard:
+                # What was not done is done by the next one.
+                self._waiting[:0] = [one for one in group if not one.is_done and not one.has_left]
+                self._leave(task)
+                first = _in_a_row(one for one in group if one.is_done and not one.has_left)
+            if first is not None:
+                first.wake()
+
+    def _leave(self, task: T) -> None:
+        """Have nobody wait for a thread that goes. The guard is held."""
+        task.has_left = True
+        if task in self._waiting:
+            self._waiting.remove(task)
+        if task.leads:
+            task.leads = False
+            self._is_led = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].wake()
+
+
+def _in_a_row(tasks: Iterable[Task]) -> Task | None:
+    """Have each wake the next; the first, None where there is none."""
+    first: Task | None = None
+    last: Task | None = None
+    for task in tasks:
+        if last is None:
+            first = task
+        else:
+            last.then = task
+        last = task
+    return first

@@ -1,0 +1,86 @@
+"""Threads that append to one event log at the same time: one of them writes for all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.io import Files
+from objstore.errors import BackingError, ConflictError, DuplicateEventError
+from objstore.events import Event, EventLog
+from tests.faults.seams import Failing
+
+Call = Callable[[], Sequence[Event]]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Failing:
+    return Failing(tmp_path / ".objstore/events")
+
+
+@pytest.fixture
+def keeper(files: Failing) -> SegmentRecordKeeper:
+    made = SegmentRecordKeeper(files)
+    made.add(Event("first"))
+    return made
+
+
+def together(keeper: SegmentRecordKeeper, calls: Sequence[Call]) -> list[Future[Sequence[Event]]]:
+    """What comes of calls that are all begun, in their order, while another handle writes."""
+    other = SegmentRecordKeeper(Files(keeper._files.root))
+    with ThreadPoolExecutor(len(calls)) as pool:
+        with other._log.writing():
+            futures: list[Future[Sequence[Event]]] = []
+            for call in calls:
+                futures.append(pool.submit(call))
+                while len(keeper._gathering._waiting) < len(futures):
+                    time.sleep(0.001)
+        return futures
+
+
+def adding(keeper: SegmentRecordKeeper, *events: Event, expect: int | None = None) -> Call:
+    return lambda: keeper.extend(events, expect=expect)
+
+
+def test_each_call_gets_what_is_its_own(keeper: SegmentRecordKeeper) -> None:
+    twice = UUID(int=5)
+    one, two, three, four, five, six = together(
+        keeper,
+        [
+            adding(keeper, Event("a", 1, uuid=twice)),
+            adding(keeper, Event("b", 1), expect=1),
+            adding(keeper, Event("a", 1, uuid=twice), Event("c")),
+            adding(keeper, Event("d"), Event("a", 2, uuid=twice)),
+            adding(keeper, Event("e"), expect=3),
+            adding(keeper),
+        ],
+    )
+    assert [event.position for event in one.result()] == [2]
+    assert isinstance(two.exception(), ConflictError)
+    assert [event.position for event in three.result()] == [2, 3]
+    assert isinstance(four.exception(), DuplicateEventError)
+    assert [event.position for event in five.result()] == [4]
+    assert list(six.result()) == []
+    log = EventLog(keeper)
+    assert [event.type for event in log] == ["first", "a", "c", "e"]
+    assert log.verify().position == 4
+
+
+def test_they_share_one_sync(keeper: SegmentRecordKeeper, files: Failing) -> None:
+    files.reached_points.clear()
+    for future in together(keeper, [adding(keeper, Event("n", n)) for n in range(6)]):
+        future.result()
+    assert [point for point, _ in files.reached_points].count("sync data") == 1
+    assert [event.data for event in EventLog(keeper)] == [None, *range(6)]
+
+
+def test_a_sync_that_fails_is_told_to_all(keeper: SegmentRecordKeeper, files: Failing) -> None:
+    files.fail("sync data")
+    for future in together(keeper, [adding(keeper, Event("n", n)) for n in range(4)]):
+        assert isinstance(future.exception(), BackingError)
