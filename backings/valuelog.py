@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from objstore.storage import Items, Progress, Storage, Value, as_pairs, as_text,
 
 from . import storages
 from .checks import check_options
+from .checksums import SOUND, SUM, crc32c
 from .filesystem import (
     names,
     vlogbackup,
@@ -31,10 +31,9 @@ from .filesystem import (
 from .filesystem.io import Files
 from .filesystem.loglock import LogLock
 from .filesystem.logwriter import Certainty
-from .filesystem.valuefile import ValueFileInfo
-from .filesystem.vlogbatch import OFFSET_MASK, SLOT_SHIFT, SUM_SIZE, VALUE, checksum
+from .filesystem.valuefile import HEAD, ValueFileInfo
+from .filesystem.vlogbatch import OFFSET_MASK, OFFSET_SHIFT, SIZE_MASK, SLOT_SHIFT
 from .filesystem.vlogchanges import Change, Changed, Changes
-from .filesystem.vlogfile import READ
 from .filesystem.vlogindex import Moment
 from .filesystem.vlogput import Put
 from .filesystem.vlogqueue import PutQueue
@@ -44,7 +43,9 @@ from .filesystem.vlogwriter import Writer
 CAPACITY: Final = 1 << 27
 """How long a value file may become, in bytes, before the next one is begun."""
 
-_HEAD: Final = VALUE.size
+_IN: Final = HEAD.size
+_OUT: Final = -SUM.size
+"""Where a value is in its entry."""
 
 
 class _Transaction:
@@ -141,7 +142,7 @@ class ValueLogStorage(Storage):
         # Guarded by _ending.
         self._transactions: WeakSet[_Transaction] = WeakSet()
         self._has_begun = False
-        """Whether some thread may have a transaction. Read without the guard by who may have one."""
+        """Whether some thread may have one. Each reads of itself what it wrote, without the guard."""
         self._view = View(self._files, lock)
         self._writer = Writer(self._files, lock, self._view, self._certainty, self._wait)
         self._puts = PutQueue(self._view, self._writer, self._wait)
@@ -363,14 +364,12 @@ class ValueLogStorage(Storage):
             location = table.at[key] if table.cold is None else table.find(key)
             # In this order: whoever replaces a value notes it first.
             if moment is None or moment.is_newest():
-                mapped = index.files[location >> SLOT_SHIFT].map
-                at = location >> 1 & OFFSET_MASK
-                size, deleted, check = READ(mapped, at)
-                at += _HEAD
-                data = mapped[at : at + size - SUM_SIZE]
-                if checksum(data) == check and not deleted:
-                    return data if location & 1 else data.decode()
-        except (KeyError, TypeError, struct.error):
+                at = location >> OFFSET_SHIFT & OFFSET_MASK
+                file = index.files[location >> SLOT_SHIFT]
+                entry = file.map[at : at + (location >> 1 & SIZE_MASK)]
+                if crc32c(entry) == SOUND:
+                    return entry[_IN:_OUT] if location & 1 else entry[_IN:_OUT].decode()
+        except (KeyError, TypeError):
             pass
         return self._get(c_id, key)
 

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise, repeat
+from operator import add
 from struct import Struct
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-import google_crc32c
-
-from .frames import SECTOR, crc32c, is_zero
+from ..checksums import SUM, crc32c, extend
+from .frames import SECTOR, is_zero
 from .valuefile import HEAD
-
-# The functions in C themselves, as they are called for every value; see frames.crc32c.
-checksum: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
-"""CRC-32C of some bytes."""
-
-_extend: Final = cast("Callable[[int, bytes], int]", vars(google_crc32c)["extend"])
 
 _MANY: Final = 1000
 
@@ -34,9 +28,8 @@ FRAME_SIZE: Final = _HEADER.size + _OWN.size
 """The length of an entry's head and a header; operations follow."""
 _INNER: Final = FRAME_SIZE - HEAD.size
 
-VALUE: Final = Struct(">IBI")
-"""What stands before a value's bytes: its entry's head, and its checksum."""
-SUM_SIZE: Final = VALUE.size - HEAD.size
+ENTRY: Final = HEAD.size + SUM.size
+"""What a value takes besides its own bytes: its entry's head before, its checksum behind."""
 
 Kind = Literal[b"S", b"B", b"N", b"E", b"C", b"H"]
 START: Final = b"S"
@@ -123,7 +116,7 @@ class Operation(NamedTuple):
     serial: int
     keys: Sequence[str]
     lengths: Numbers = ()
-    """Of the values, in bytes. In a hint, where they are."""
+    """Of the values, in bytes. In a hint, their places."""
     kinds: Numbers = ()
     """Of the values: 1 for bytes, 0 for text; all are the same where there is but one."""
     replaced: Numbers = ()
@@ -155,7 +148,7 @@ class Codec:
         offset, link = place
         length = len(values) if count is None else count
         size = _INNER + len(operations)
-        checks = checksum(operations), checksum(values)
+        checks = crc32c(operations), crc32c(values)
         head = _HEADER.pack(size, 0, _MAGIC, kind, number, synced, length, link, *checks)
         own = self._own(head, offset)
         return b"".join((head, _OWN.pack(own), operations)), own
@@ -190,7 +183,7 @@ class Codec:
         return False
 
     def _own(self, head: bytes, offset: int) -> int:
-        return _extend(_extend(self._seed, offset.to_bytes(8, "big")), head)
+        return extend(extend(self._seed, offset.to_bytes(8, "big")), head)
 
 
 def is_torn(data: bytes, offset: int, size: int) -> bool:
@@ -214,47 +207,62 @@ def padding(size: int) -> bytes:
 
 def encode_value(data: bytes) -> bytes:
     """A value's entry, with its checksum."""
-    return VALUE.pack(len(data) + SUM_SIZE, 0, checksum(data)) + data
+    entry = HEAD.pack(len(data) + SUM.size, 0) + data
+    return entry + SUM.pack(crc32c(entry))
 
 
-def encode_values(values: Sequence[bytes], lengths: Iterable[int]) -> bytes:
+def encode_values(values: Sequence[bytes], lengths: Sequence[int]) -> bytes:
     """The entries of values, given how long they are."""
-    pieces: list[bytes] = [b""] * (2 * len(values))
-    sizes = map(SUM_SIZE.__add__, lengths)
-    pieces[::2] = map(VALUE.pack, sizes, repeat(0), map(checksum, values))
-    pieces[1::2] = values
+    heads = list(map(HEAD.pack, map(SUM.size.__add__, lengths), repeat(0)))
+    pieces: list[bytes] = [b""] * (3 * len(values))
+    pieces[::3] = heads
+    pieces[1::3] = values
+    pieces[2::3] = map(SUM.pack, map(extend, map(crc32c, heads), values))
     return b"".join(pieces)
 
 
-OFFSET_BITS: Final = 40
-_KIND_BITS: Final = 1
-SLOT_SHIFT: Final = OFFSET_BITS + _KIND_BITS
+# Locations: one int for the place of a value in an index. It has, from the lowest bit on, whether
+# it is bytes; how long its entry is, or 0 where that takes more bits; the entry's offset; and what
+# the index calls the file. Below 2**60 an int takes 32 bytes.
+
+_SIZE_BITS: Final = 12
+OFFSET_BITS: Final = 36
+OFFSET_SHIFT: Final = 1 + _SIZE_BITS
+SLOT_SHIFT: Final = OFFSET_SHIFT + OFFSET_BITS
+SIZE_MASK: Final = (1 << _SIZE_BITS) - 1
 OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
+PLACE_MASK: Final = (1 << SLOT_SHIFT - 1) - 1
+"""Size and offset together, once they are shifted by the kind."""
 
 
 def locations(operation: Operation, slot: int, offset: int) -> Iterable[int]:
-    """Where the values of a Put are, the first one's entry at ``offset``; in the index's form.
-
-    An index's location is one int: file, offset, kind. Below 2**60 it takes 32 bytes.
-    """
-    first = slot << SLOT_SHIFT | offset << _KIND_BITS
+    """Where the values of a Put are, the first one's entry at ``offset``."""
+    first = slot << SLOT_SHIFT | offset << OFFSET_SHIFT
     lengths, kinds = operation.lengths, operation.kinds
     if len(kinds) == 1:
         first |= kinds[0]
-    step = VALUE.size << _KIND_BITS
     if len(lengths) == 1:
-        each = (lengths[0] << _KIND_BITS) + step
-        found: Iterable[int] = range(first, first + each * len(operation.keys), each)
+        size = lengths[0] + ENTRY
+        step = size << OFFSET_SHIFT
+        first |= _size(size)
+        found: Iterable[int] = range(first, first + step * len(operation.keys), step)
     else:
-        found = accumulate(map(step.__add__, map((2).__mul__, lengths)), initial=first)
-    return found if len(kinds) == 1 else map(int.__or__, found, kinds)
+        sizes = list(map(ENTRY.__add__, lengths))
+        starts = accumulate(map((1 << OFFSET_SHIFT).__mul__, sizes), initial=first)
+        found = map(add, starts, map(_size, sizes))
+    return found if len(kinds) == 1 else map(add, found, kinds)
+
+
+def _size(size: int) -> int:
+    """An entry's size in its place in a location."""
+    return size << 1 if size <= SIZE_MASK else 0
 
 
 def hinted_locations(operation: Operation, slot: int) -> Iterable[int]:
-    """The same for a Put of a hint, which has the offsets themselves."""
+    """The same for a Put of a hint, which has the places themselves."""
     base = slot << SLOT_SHIFT
     found = map(base.__add__, map((2).__mul__, each(operation.lengths, len(operation.keys))))
-    return map(int.__or__, found, each(operation.kinds, len(operation.keys)))
+    return map(add, found, each(operation.kinds, len(operation.keys)))
 
 
 def values_length(operation: Operation) -> int:
@@ -262,7 +270,7 @@ def values_length(operation: Operation) -> int:
     count = len(operation.keys)
     lengths = operation.lengths
     total = lengths[0] * count if len(lengths) == 1 else sum(lengths)
-    return total + VALUE.size * count
+    return total + ENTRY * count
 
 
 def each(numbers: Numbers, count: int) -> Iterable[int]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from objstore.errors import CorruptionError
 
+from ..checksums import SOUND, SUM, crc32c
 from . import names, vlogbatch, vloghint, vloglist
 from .io import Files
-from .vlogbatch import PUT, SUM_SIZE, VALUE
-from .vlogfile import READ, Batch, LogValues
+from .valuefile import HEAD
+from .vlogbatch import ENTRY, PUT
+from .vlogfile import Batch, LogValues
 from .vlogview import View
 
 
@@ -49,13 +51,9 @@ def _wrong_values(file: LogValues, batch: Batch) -> Iterator[CorruptionError]:
             for length in vlogbatch.each(operation.lengths, len(operation.keys)):
                 if not _is_good(file, offset, length):
                     yield file.corrupted(offset, "a value does not fit its checksum")
-                offset += VALUE.size + length
+                offset += ENTRY + length
 
 
 def _is_good(file: LogValues, offset: int, length: int) -> bool:
-    data = file.read(offset, VALUE.size + length)
-    if len(data) < VALUE.size + length:
-        return False
-    size, deleted, check = READ(data)
-    good = vlogbatch.checksum(data[VALUE.size :]) == check
-    return good and not deleted and bool(size == length + SUM_SIZE)
+    entry = file.read(offset, ENTRY + length)
+    return entry[: HEAD.size] == HEAD.pack(length + SUM.size, 0) and crc32c(entry) == SOUND

@@ -18,7 +18,7 @@ from . import names, vlogbatch, vloglist
 from .io import Files
 from .loglock import LogLock
 from .valuefile import ValueFileInfo
-from .vlogbatch import DELETE, FRAME_SIZE, OFFSET_MASK, PUT, SLOT_SHIFT, Operation
+from .vlogbatch import DELETE, FRAME_SIZE, PUT, SLOT_SHIFT, Operation
 from .vlogfile import LogValues
 from .vlogindex import Index, Table
 from .vloglist import FileList, Listed
@@ -191,9 +191,7 @@ class _Copying:
         self._finish()
 
     def _copy(self, kept: _Kept, index: Index, bound: dict[str, int]) -> None:
-        values = [
-            index.files[at >> SLOT_SHIFT].value_bytes(at >> 1 & OFFSET_MASK) for at in kept.found
-        ]
+        values = [index.files[at >> SLOT_SHIFT].value_bytes(at) for at in kept.found]
         lengths = list(map(len, values))
         data = vlogbatch.encode_values(values, lengths)
         kinds = bytes(at & 1 for at in kept.found)

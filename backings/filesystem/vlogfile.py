@@ -12,16 +12,16 @@ from uuid import UUID
 
 from objstore.errors import CorruptionError
 
+from ..checksums import SOUND, SUM, crc32c, extend
 from . import names, vlogbatch
-from .frames import crc32c, is_zero
+from .frames import is_zero
 from .io import Files, Opened
 from .logfile import _Window
 from .valuefile import HEAD
-from .vlogbatch import FRAME_SIZE, OFFSET_MASK, SUM_SIZE, VALUE, Codec, Header, checksum
+from .vlogbatch import ENTRY, FRAME_SIZE, OFFSET_MASK, OFFSET_SHIFT, Codec, Header
 from .vloglist import Listed
 
 _CHUNK: Final = 1 << 20
-READ: Final = VALUE.unpack_from
 
 
 class Batch(NamedTuple):
@@ -113,7 +113,7 @@ class LogValues:
             data = self.read(offset, min(_CHUNK, end - offset))
             if not data:
                 return False
-            check = crc32c(data, check)
+            check = extend(check, data)
             offset += len(data)
         return check == batch.header.values_check
 
@@ -163,26 +163,25 @@ class LogValues:
         return is_cut or vlogbatch.is_torn(data[:size], offset, size)
 
     def value(self, location: int) -> str | bytes:
-        """The value at a place of the index. Raises CorruptionError."""
-        start = location >> 1 & OFFSET_MASK
-        data = self.value_bytes(start)
+        """The value at a location. Raises CorruptionError."""
+        data = self.value_bytes(location)
         return data if location & 1 else data.decode()
 
     def length(self, location: int) -> int:
-        """How many bytes the value at a place of the index says it has. Raises CorruptionError."""
-        return int(self._head(location >> 1 & OFFSET_MASK)[0])
+        """How many bytes the value at a location says it has. Raises CorruptionError."""
+        return self._size(location >> OFFSET_SHIFT & OFFSET_MASK) - ENTRY
 
-    def value_bytes(self, start: int) -> bytes:
-        """The bytes of the value whose entry begins at ``start``. Raises CorruptionError."""
-        size, deleted, check = self._head(start)
-        start += VALUE.size
-        data = self.map[start : start + size - SUM_SIZE] if size >= SUM_SIZE else b""
-        if checksum(data) != check or deleted or size != len(data) + SUM_SIZE:
-            raise self.corrupted(start - VALUE.size, "a value does not fit its checksum")
-        return data
+    def value_bytes(self, location: int) -> bytes:
+        """The bytes of the value at a location. Raises CorruptionError."""
+        start = location >> OFFSET_SHIFT & OFFSET_MASK
+        size = self._size(start)
+        entry = self.map[start : start + size]
+        if size < ENTRY or len(entry) < size or crc32c(entry) != SOUND:
+            raise self.corrupted(start, "a value does not fit its checksum")
+        return entry[HEAD.size : -SUM.size]
 
-    def _head(self, start: int) -> tuple[int, int, int]:
-        if start + VALUE.size > len(self.map):
+    def _size(self, start: int) -> int:
+        """The size of the entry that begins there, as its head says."""
+        if start + ENTRY > len(self.map):
             raise self.corrupted(start, "a value should be here, and the file has ended")
-        size, deleted, check = READ(self.map, start)
-        return size, deleted, check
+        return HEAD.size + int(HEAD.unpack_from(self.map, start)[0])

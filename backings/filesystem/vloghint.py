@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from . import names, vlogbatch
 from .frames import crc32c
 from .io import Files
-from .vlogbatch import ADD, DELETE, DROP, FRAME_SIZE, OFFSET_MASK, PUT, Operation
+from .vlogbatch import ADD, DELETE, DROP, FRAME_SIZE, PLACE_MASK, PUT, Operation
 from .vlogfile import Batch, LogValues
 
 _PLACE: Final = 2**64 - 1
@@ -101,9 +101,9 @@ def _operations(serial: int, found: dict[str, int | None]) -> list[Operation]:
     gone = [key for key, at in found.items() if at is None]
     said: list[Operation] = []
     if put:
-        offsets = [at >> 1 & OFFSET_MASK for at in put.values()]
+        places = [at >> 1 & PLACE_MASK for at in put.values()]
         kinds = bytes(at & 1 for at in put.values())
-        said.append(Operation(PUT, serial, list(put), offsets, kinds))
+        said.append(Operation(PUT, serial, list(put), places, kinds))
     if gone:
         said.append(Operation(DELETE, serial, gone))
     return said

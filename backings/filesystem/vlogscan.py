@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from operator import sub
+from itertools import chain, islice
+from operator import add, eq
 from typing import Final
 
 from objstore.storage import Value
 
+from ..checksums import SOUND, SUM, crc32c
 from .valuefile import HEAD
-from .vlogbatch import OFFSET_MASK, SLOT_SHIFT, VALUE, checksum
+from .vlogbatch import ENTRY, OFFSET_MASK, OFFSET_SHIFT, SIZE_MASK, SLOT_SHIFT
 from .vlogindex import Index, Moment, Table
 
 _FIRST: Final = 16
@@ -20,16 +21,19 @@ _MOST: Final = 512
 
 
 class _Formats(dict[int, str]):
-    """What ``struct`` calls an entry, by the distance of its location to the next one's."""
+    """What ``struct`` calls an entry, by its size."""
 
-    def __missing__(self, step: int) -> str:
-        entry = f"IBI{(step >> 1) - VALUE.size}s"
-        if len(self) < _MOST:
-            self[step] = entry
-        return entry
+    def __init__(self, form: str, less: int) -> None:
+        self._form: Final = form
+        self._less: Final = less
+
+    def __missing__(self, size: int) -> str:
+        self[size] = form = self._form.format(size - self._less)
+        return form
 
 
-_formats: Final = _Formats()
+_whole: Final = _Formats("{}s", 0).__getitem__
+_inner: Final = _Formats(f"{HEAD.size}x{{}}s{SUM.size}x", ENTRY).__getitem__
 
 
 def pairs(
@@ -61,42 +65,33 @@ def _one_by_one(index: Index, moment: Moment, table: Table, keys: Sequence[str])
 
 def _dense(index: Index, found: list[int]) -> list[Value] | None:
     """The values of entries that lie behind each other; None where they may not, or are damaged."""
-    first, last = found[0], found[-1]
-    file = index.files.get(first >> SLOT_SHIFT)
-    steps = list(map(sub, found[1:], found))
-    if file is None or last >> SLOT_SHIFT != first >> SLOT_SHIFT:
+    first = found[0]
+    file, sizes = index.files.get(first >> SLOT_SHIFT), _sizes(found)
+    if file is None or sizes is None:
         return None
-    least, most = min(steps, default=0), max(steps, default=0)
-    start, end = first >> 1 & OFFSET_MASK, last >> 1 & OFFSET_MASK
-    if least < VALUE.size << 1 or end > len(file.map):
+    start, size = first >> OFFSET_SHIFT & OFFSET_MASK, sum(sizes)
+    region = file.map[start : start + size]
+    if len(region) != size:
         return None
-    region = file.map[start:end]
-    values = _alike(region, least, len(steps)) if least == most else _unlike(region, steps)
-    if values is None:
+    if set(map(crc32c, struct.unpack("".join(map(_whole, sizes)), region))) != {SOUND}:
         return None
-    behind = file.value_bytes(end)
-    return [*values, behind] if first & 1 else [*map(bytes.decode, values), behind.decode()]
+    values = struct.unpack("".join(map(_inner, sizes)), region)
+    return list(values if first & 1 else map(bytes.decode, values))
 
 
-def _alike(region: bytes, step: int, count: int) -> Sequence[bytes] | None:
-    """The values in a region of entries that all have one length."""
-    size = step >> 1
-    if step & 1:
-        return None
-    parts = struct.unpack(">" + f"{HEAD.size}sI{size - VALUE.size}s" * count, region)
-    values = parts[2::3]
-    if parts[::3] != (HEAD.pack(size - HEAD.size, 0),) * count:
-        return None
-    return values if tuple(map(checksum, values)) == parts[1::3] else None
+def _sizes(found: list[int]) -> list[int] | None:
+    """The sizes of entries that lie behind each other, and are of one kind."""
+    first = found[0]
+    size = first >> 1 & SIZE_MASK
+    step = max(size << OFFSET_SHIFT, 1)
+    if found == list(range(first, first + step * len(found), step)):
+        return [size] * len(found) if size else None
+    sizes = [at >> 1 & SIZE_MASK for at in found]
+    ends = map(add, found, map((1 << OFFSET_SHIFT).__mul__, sizes))
+    # But for its size, each location is where the one before ends.
+    is_dense = all(map(eq, map(_without_size, ends), map(_without_size, islice(found, 1, None))))
+    return sizes if is_dense and 0 not in sizes else None
 
 
-def _unlike(region: bytes, steps: Sequence[int]) -> Sequence[bytes] | None:
-    """The values in a region of entries, by their distances; an odd one goes from text to bytes."""
-    if any(map((1).__and__, steps)):
-        return None
-    parts = struct.unpack(">" + "".join(map(_formats.__getitem__, steps)), region)
-    values = parts[3::4]
-    sizes = map((-HEAD.size).__add__, map((2).__rfloordiv__, steps))
-    if tuple(sizes) != parts[::4] or any(parts[1::4]):
-        return None
-    return values if tuple(map(checksum, values)) == parts[2::4] else None
+def _without_size(location: int) -> int:
+    return location & ~(SIZE_MASK << 1)

@@ -109,8 +109,8 @@ def test_a_scan_never_ends_early_in_silence(tmp_path: Path) -> None:
         location = storage._view.index.names["c"].at["0700"]
     [file] = value_files(folder)
     whole = file.read_bytes()
-    at = location >> 1 & vlogbatch.OFFSET_MASK
-    for offset in range(at, at + vlogbatch.VALUE.size + len(items["0700"])):
+    at = location >> vlogbatch.OFFSET_SHIFT & vlogbatch.OFFSET_MASK
+    for offset in range(at, at + vlogbatch.ENTRY + len(items["0700"])):
         file.write_bytes(whole[:offset] + bytes((whole[offset] ^ 4,)) + whole[offset + 1 :])
         with OverFiles(Quick(str(folder)), readonly=True) as storage:
             found = storage.get_container_items("c")
