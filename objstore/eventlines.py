@@ -5,7 +5,7 @@ Grammar: docs/formats/events.md. Most of what is asked of a line is found withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -112,10 +112,9 @@ def _find_wrong(said: dict[str, Any]) -> str | None:
     return None if isinstance(hash, str) and len(hash) == _HASH_SIZE else "hash"
 
 
-def join(lines: Iterable[bytes]) -> bytes:
+def join(lines: Sequence[bytes]) -> bytes:
     """A batch of at least two, or a single line as it is."""
-    kept = list(lines)
-    return kept[0] if len(kept) == 1 else b"[" + SEPARATOR.join(kept) + b"]"
+    return lines[0] if len(lines) == 1 else b"[%b]" % SEPARATOR.join(lines)
 
 
 def portions(payloads: Iterable[bytes]) -> Iterator[bytes]:

@@ -113,8 +113,10 @@ class Stored(Sequence[Event]):
     """The events of one call as they are stored; decoded when they are looked at, as few are."""
 
     def __init__(self, stored: Sequence[Event | None], lines: Sequence[bytes]) -> None:
-        fresh = iter(lines)
-        self._kept: Final = [next(fresh) if one is None else one for one in stored]
+        self._kept: Sequence[Event | bytes] = lines
+        if len(lines) < len(stored):
+            fresh = iter(lines)
+            self._kept = [next(fresh) if one is None else one for one in stored]
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -124,8 +126,9 @@ class Stored(Sequence[Event]):
     @overload
     def __getitem__(self, index: slice) -> list[Event]: ...
     def __getitem__(self, index: int | slice) -> Event | list[Event]:
-        found = self._kept[index]
-        return [*map(_decoded, found)] if isinstance(found, list) else _decoded(found)
+        if isinstance(index, slice):
+            return [*map(_decoded, self._kept[index])]
+        return _decoded(self._kept[index])
 
     def __repr__(self) -> str:
         return repr(self[:])

@@ -92,13 +92,11 @@ def drafts(given: Sequence[Event]) -> list[Draft]:
 
     Raises FormatError for data that JSON, or RFC 8785, cannot hold.
     """
-    dumped = [_dump(event) for event in given]
+    dumped = list(map(_dump, given))
     # Mostly one look is enough. A newline is in none of them.
-    are_canonical = is_canonical(b"\n".join(dumped))
-    return [
-        _draft(event, data, are_canonical or is_canonical(data))
-        for event, data in zip(given, dumped, strict=True)
-    ]
+    if is_canonical(b"\n".join(dumped)):
+        return list(map(_plain_draft, given, dumped))
+    return list(map(_draft, given, dumped))
 
 
 def batch(
@@ -165,7 +163,18 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
 # Canonical text
 
 
-def _draft(event: Event, data: bytes, is_canonical: bool) -> Draft:
+def _draft(event: Event, data: bytes) -> Draft:
+    plain = _plain_draft(event, data)
+    if is_canonical(data):
+        return plain
+    before, _, after = plain.parts
+    canonical = _canonical(data, event)
+    more = b"" if canonical == data else _NOT_CANONICAL
+    return Draft(event, plain.parts, b"%b%b%b}" % (before, canonical, after), more)
+
+
+def _plain_draft(event: Event, data: bytes) -> Draft:
+    """The draft of an event whose data are canonical."""
     said = event._said
     before = _BEFORE
     if "author" in said:
@@ -173,16 +182,7 @@ def _draft(event: Event, data: bytes, is_canonical: bool) -> Draft:
     after = _AFTER % (said["time"].encode(), orjson.dumps(said["type"]), said["uuid"].encode())
     if "version" in said:
         after += b',"version":%d' % said["version"]
-    parts = before, data, after
-    if is_canonical:
-        return Draft(event, parts, b"%b%b%b}" % parts, b"")
-    canonical = _canonical(data, event)
-    return Draft(
-        event,
-        parts,
-        b"%b%b%b}" % (before, canonical, after),
-        b"" if canonical == data else _NOT_CANONICAL,
-    )
+    return Draft(event, (before, data, after), b"%b%b%b}" % (before, data, after), b"")
 
 
 def _dump(event: Event) -> bytes:

@@ -188,21 +188,23 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def _write(self, take: Callable[[], Sequence[_Call]]) -> None:
         """Append what threads wait for, each call's for itself, with one sync."""
+        end = _NOTHING.end
         with self._log.writing() as writer:
             calls = take()
             for call in calls:
                 try:
-                    self._append(writer, call)
+                    end = self._append(writer, call)
                 except UncertainError:
                     raise
                 except Exception as error:  # noqa: BLE001 - it is raised by who called
                     call.error, call.is_done = error, True
         # Those that were there already as well, as who added them may have died before its sync.
-        self._log.sync(max((call.end for call in calls if call.end), default=_NOTHING.end))
+        self._log.sync(end)
         for call in calls:
             call.is_durable = True
 
-    def _append(self, writer: Writer, call: _Call) -> None:
+    def _append(self, writer: Writer, call: _Call) -> Position:
+        """Append what is new of a call; where the log ends that has all of it."""
         tail = self._seen()
         batch = sealing.batch(call.drafts, tail.head, self._find, call.signer)
         # From here on it may be there, and must not be appended again, whatever comes.
@@ -217,6 +219,7 @@ class SegmentRecordKeeper(RecordKeeper):
             if end.offset >= SEGMENT_SIZE:
                 writer.switch(_checkpoint(self._tail))
         call.end = end
+        return end
 
     # The end of the log
 

@@ -96,12 +96,19 @@ class Gathering(Generic[T]):
             self._work(take)
         finally:
             with self._guard:
-                # What was not done is done by the next one.
-                self._waiting[:0] = [one for one in group if not one.is_done and not one.has_left]
-                self._leave(task)
-                first = _in_a_row(one for one in group if one.is_done and not one.has_left)
-            if first is not None:
-                first.wake()
+                is_alone = len(group) <= 1 and not self._waiting
+                self._is_led = task.leads = not is_alone
+            if not is_alone:
+                self._pass_on(task, group)
+
+    def _pass_on(self, task: T, group: Sequence[T]) -> None:
+        with self._guard:
+            # What was not done is done by the next one.
+            self._waiting[:0] = [one for one in group if not one.is_done and not one.has_left]
+            self._leave(task)
+            first = _in_a_row(one for one in group if one.is_done and not one.has_left)
+        if first is not None:
+            first.wake()
 
     def _leave(self, task: T) -> None:
         """Have nobody wait for a thread that goes. The guard is held."""
