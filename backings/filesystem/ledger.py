@@ -46,9 +46,14 @@ class Revision(NamedTuple):
 class Trace(NamedTuple):
     """A change that may not be in the unit's file yet."""
 
-    number: int
+    link: Link
     before: str | None
     after: str | None
+
+    @property
+    def number(self) -> int:
+        """The commit's."""
+        return self.link.number
 
 
 class Ledger:
@@ -152,7 +157,7 @@ class Ledger:
             link = None if head is None else head.link
             while link is not None and link.number >= since:
                 entry = self.past.change(unit, link).entry
-                traces.append(Trace(link.number, entry.before, entry.after))
+                traces.append(Trace(link, entry.before, entry.after))
                 link = entry.last
             self._strange[unit] = traces[::-1]
 
@@ -187,8 +192,13 @@ class Ledger:
     def newest(self, key: Key) -> JSON | Missing:
         """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
         with self._guard:
-            head = self._loaded().units[key]
-        return self.past.after(key, self.past.change(key, head.link))
+            link = self._newest(key)
+        return self.past.after(key, self.past.change(key, link))
+
+    def _newest(self, key: Key) -> Link:
+        # A program that only reads never needs the heads, which take long to read after a crash.
+        traces = self._strange.get(key) if self._heads is None and isinstance(key, str) else None
+        return traces[-1].link if traces else self._loaded().units[key].link
 
     def text(self, key: Key) -> bytes | None:
         """The bytes of its file as of that commit."""
@@ -257,8 +267,10 @@ class Ledger:
         """Records are elsewhere, or part of others: make the heads anew."""
         with self._guard:
             self.past.forget()
-            self._heads, self._removed = Heads(), self.log.removed()
+            self._heads = None
             self._learn()
+            self._removed = self.log.removed()
+            self._heads = self._brought(Heads())
             self.snapshot()
 
     # Reading on
@@ -299,26 +311,35 @@ class Ledger:
     def _learn(self) -> None:
         """Take in records that this handle did not make."""
         heads = self._heads
-        if heads is None:
-            known = self.log.begins_after if self.stopped else self.log.head
-            self._removed = self.log.removed()
-            heads = self._heads = self._file.read(self.log.store, known)
-            self._saved = heads.number
-        for one in self.log.records(min(self._taken, heads.number)):
+        for one in self.log.records(self._taken):
             said = self.past.read(one)
-            if one.number > heads.number:
+            if heads is not None and one.number > heads.number:
                 heads.take(said, one.link)
+            self._note(said, one.link)
+            self._taken = one.number
+            self._forget(_done(said, one.number))
+
+    def _read_heads(self) -> Heads:
+        """The heads as of the last record that was taken in."""
+        known = self.log.begins_after if self.stopped else self.log.head
+        self._removed = self.log.removed()
+        heads = self._file.read(self.log.store, known)
+        self._saved = heads.number
+        return self._brought(heads)
+
+    def _brought(self, heads: Heads) -> Heads:
+        for one in self.log.records(heads.number):
             if one.number > self._taken:
-                self._note(said, one.link)
-                self._taken = one.number
-                self._forget(_done(said, one.number))
+                break
+            heads.take(self.past.read(one), one.link)
+        return heads
 
     def _note(self, said: Said, link: Link) -> None:
         if said.scope is not None:
             self.other_scopes += 1
         if said.scope is None:
             for entry in said.entries:
-                trace = Trace(link.number, entry.before, entry.after)
+                trace = Trace(link, entry.before, entry.after)
                 self._strange.setdefault(entry.unit, []).append(trace)
                 self._changed[entry.unit] = link.number
 
@@ -337,8 +358,8 @@ class Ledger:
         """The heads, complete."""
         self._open()
         if self._heads is None:
-            self._learn()
-        return self._heads or Heads()
+            self._heads = self._read_heads()
+        return self._heads
 
 
 def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) -> Entry:
