@@ -213,11 +213,16 @@ def encode_value(data: bytes) -> bytes:
 
 def encode_values(values: Sequence[bytes], lengths: Sequence[int]) -> bytes:
     """The entries of values, given how long they are."""
-    heads = list(map(HEAD.pack, map(SUM.size.__add__, lengths), repeat(0)))
+    if min(lengths) == max(lengths):
+        heads = [HEAD.pack(lengths[0] + SUM.size, 0)] * len(values)
+        seeds: Iterable[int] = repeat(crc32c(heads[0]))
+    else:
+        heads = list(map(HEAD.pack, map(SUM.size.__add__, lengths), repeat(0)))
+        seeds = map(crc32c, heads)
     pieces: list[bytes] = [b""] * (3 * len(values))
     pieces[::3] = heads
     pieces[1::3] = values
-    pieces[2::3] = map(SUM.pack, map(extend, map(crc32c, heads), values))
+    pieces[2::3] = map(SUM.pack, map(extend, seeds, values))
     return b"".join(pieces)
 
 

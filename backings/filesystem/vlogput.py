@@ -91,8 +91,7 @@ def of_many(items: Items) -> Put:
     They are in the order of keys, so that who reads them in order reads one behind the other. What
     is done to all is done part by part, as long as that is in the processor's cache.
     """
-    pairs = _in_order(items)
-    keys: list[str] = list(map(_key, pairs))
+    keys, pairs = _in_order(items)
     lengths: list[int] = []
     kinds: list[bytes] = []
     entries: list[bytes] = []
@@ -137,19 +136,23 @@ def _put(keys: list[str], lengths: list[int], kinds: bytes, values: bytes) -> Pu
     return Put(keys, lengths, kinds, said, values)
 
 
-def _in_order(items: Items) -> Sequence[Any]:
-    """Pairs in the order of keys, which are all text and different."""
+def _in_order(items: Items) -> tuple[list[str], Sequence[Any]]:
+    """Keys in order, which are all text and different, and their pairs."""
     pairs: Sequence[Any] = list(as_pairs(items))
     try:
         found = sorted(pairs, key=_key)
-        if set(map(len, found)) <= {2} and set(map(type, map(_key, found))) <= {str}:
-            keys = map(_key, found)
-            is_twice = any(map(eq, keys, map(_key, islice(found, 1, None))))
-            return list(dict(found).items()) if is_twice else found
+        keys = list(map(_key, found))
+        if set(map(type, keys)) <= {str} and set(map(len, found)) <= {2}:
+            if not any(map(eq, keys, islice(keys, 1, None))):
+                return keys, found
+            found = list(dict(found).items())
+            return list(map(_key, found)), found
     except (TypeError, LookupError):
         pass
     # Keys of other types than text, or what are no pairs, which dict says.
-    return sorted({as_text(key): value for key, value in dict(pairs).items()}.items(), key=_key)
+    by_key = {as_text(key): value for key, value in dict(pairs).items()}
+    found = sorted(by_key.items(), key=_key)
+    return list(map(_key, found)), found
 
 
 def _encoded(values: Sequence[Any]) -> tuple[Sequence[bytes], bytes]:
