@@ -142,7 +142,7 @@ class ValueLogStorage(Storage):
         # Guarded by _ending.
         self._transactions: WeakSet[_Transaction] = WeakSet()
         self._has_begun = False
-        """Whether some thread may have one. Each reads of itself what it wrote, without the guard."""
+        """Whether any thread may have one; what a thread reads of its own is true at once."""
         self._view = View(self._files, lock)
         self._writer = Writer(self._files, lock, self._view, self._certainty, self._wait)
         self._puts = PutQueue(self._view, self._writer, self._wait)

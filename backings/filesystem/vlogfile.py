@@ -16,12 +16,13 @@ from ..checksums import SOUND, SUM, crc32c, extend
 from . import names, vlogbatch
 from .frames import is_zero
 from .io import Files, Opened
-from .logfile import _Window
 from .valuefile import HEAD
 from .vlogbatch import ENTRY, FRAME_SIZE, OFFSET_MASK, OFFSET_SHIFT, Codec, Header
 from .vloglist import Listed
 
+_GLANCE: Final = 1 << 12
 _CHUNK: Final = 1 << 20
+"""How many bytes are read at once, at first and in the end."""
 
 
 class Batch(NamedTuple):
@@ -86,7 +87,7 @@ class LogValues:
 
     def batches(self, offset: int, link: int, upto: int | None = None) -> Iterator[Batch]:
         """The batches from ``offset`` on, up to the first bytes that are no frame in the chain."""
-        window = _Window(self, offset)  # type: ignore[arg-type]
+        window = _Window(self, offset)
         while upto is None or offset < upto:
             header = self.codec.header(window.take(offset, FRAME_SIZE), offset)
             if header is None or header.link != link:
@@ -185,3 +186,23 @@ class LogValues:
         if start + ENTRY > len(self.map):
             raise self.corrupted(start, "a value should be here, and the file has ended")
         return HEAD.size + int(HEAD.unpack_from(self.map, start)[0])
+
+
+class _Window:
+    """Bytes of a file read ahead, ever more of them."""
+
+    __slots__ = ("_base", "_data", "_file", "_size")
+
+    def __init__(self, file: LogValues, offset: int) -> None:
+        self._file: Final = file
+        self._base = offset
+        self._data = b""
+        self._size = _GLANCE
+
+    def take(self, offset: int, size: int) -> bytes:
+        """The bytes from ``offset`` on; fewer only where the file ends."""
+        at = offset - self._base
+        if at + size > len(self._data):
+            self._data = self._file.read(offset, max(size, self._size))
+            self._base, self._size, at = offset, min(2 * self._size, _CHUNK), 0
+        return self._data[at : at + size]
