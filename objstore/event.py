@@ -179,7 +179,7 @@ class Event:
 _blank: Final = object.__new__
 
 
-class _New(Event):
+class New(Event):
     """One whose UUID was just made up, and that nobody else has seen."""
 
     __slots__ = ()
@@ -212,7 +212,7 @@ def _new(type: str, data: JSON, version: int, time: str, digits: str) -> Event:
     said: dict[str, Any] = {"data": data, "time": time, "type": type, "uuid": _uuid4(digits)}
     if version != 1:
         said["version"] = version
-    event = _blank(_New)
+    event = _blank(New)
     event._whole, event._data = said, data
     return event
 
@@ -260,10 +260,6 @@ def now() -> str:
 def _second(seconds: int) -> str:
     """Most events come in the same second as the one before."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()[: len("2026-11-20T10:00:00")]
-
-
-def is_new(event: Event) -> bool:
-    return isinstance(event, _New)
 
 
 def uuid_of(event: Event) -> UUID | None:

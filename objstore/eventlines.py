@@ -27,7 +27,9 @@ _PARTS: Final = 3
 _PORTION: Final = 1 << 14
 """Bytes that are decoded together: what comes of them stays in the processor's cache."""
 
-_SEALED: Final = b'%b\t%b\t%b,"integrity":{"hash":"%b","position":%d%b}}'
+SEALED: Final = b'%b,"integrity":{"hash":"%b","position":%d%b}}'
+"""A line, of what is before ``integrity``, the hash, the position, and what else binds it."""
+
 _INTEGRITY: Final = b',"integrity":{"hash":"'
 _HASH_SIZE: Final = 64
 _POSITION: Final = b'","position":'
@@ -147,11 +149,6 @@ def portions(payloads: Iterable[bytes]) -> Iterator[bytes]:
 def split(payload: bytes) -> list[bytes]:
     """The lines of a batch, or of a single line."""
     return payload[1:-1].split(SEPARATOR) if payload.startswith(b"[") else [payload]
-
-
-def sealed(parts: tuple[bytes, bytes, bytes], hash: str, position: int, more: bytes) -> bytes:
-    """A line, of the parts of the event's text and what binds it to its place."""
-    return _SEALED % (*parts, hash.encode(), position, more)
 
 
 def text_of_line(line: bytes) -> bytes:

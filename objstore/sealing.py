@@ -9,6 +9,7 @@ or removed without its hash becoming another one. Rules: docs/formats/events.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -31,7 +32,6 @@ _SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _MAX_INT: Final = 2**53 - 1
 _BEFORE: Final = b'{"data":'
-_AFTER: Final = b',"time":"%b","type":%b,"uuid":"%b"'
 _NOT_CANONICAL: Final = b',"canonical":false'
 
 
@@ -75,32 +75,39 @@ class Batch(NamedTuple):
     head: Head
 
 
-class Draft(NamedTuple):
-    """An event as it will be stored, but for what binds it to its place."""
+class Drafts(NamedTuple):
+    """Events as they will be stored, but for what binds them to their places."""
 
-    event: Event
-    parts: tuple[bytes, bytes, bytes]
-    """Up to the data, the data, and what is behind it."""
-    canonical: bytes
-    """The text that is hashed."""
-    more: bytes
-    """Says so where it is not the parts joined."""
+    events: Sequence[Event]
+    begun: list[bytes]
+    """Of each its line, as far as that goes."""
+    texts: list[bytes]
+    """What is hashed of each."""
+    more: Sequence[bytes]
+    """What the line says where that is another text than its own."""
 
 
-def drafts(given: Sequence[Event]) -> list[Draft]:
+def drafts(given: Sequence[Event]) -> Drafts:
     """All of the work on events that takes no look at the log.
 
     Raises FormatError for data that JSON, or RFC 8785, cannot hold.
     """
     dumped = list(map(_dump, given))
+    begun: list[bytes] = []
+    texts: list[bytes] = []
+    for event, data in zip(given, dumped, strict=True):
+        before, after = _around(event)
+        begun.append(b"%b\t%b\t%b" % (before, data, after))
+        texts.append(b"%b%b%b}" % (before, data, after))
     # Mostly one look is enough. A newline is in none of them.
-    if is_canonical(b"\n".join(dumped)):
-        return list(map(_plain_draft, given, dumped))
-    return list(map(_draft, given, dumped))
+    more: Sequence[bytes] = [b""] * len(texts)
+    if not is_canonical(b"\n".join(dumped)):
+        more = [_recanonize(texts, at, data, given[at]) for at, data in enumerate(dumped)]
+    return Drafts(given, begun, texts, more)
 
 
 def batch(
-    some: Sequence[Draft],
+    some: Drafts,
     head: Head,
     find: Callable[[UUID], Event | None],
     signer: Signer | None = None,
@@ -113,17 +120,15 @@ def batch(
     lines: list[bytes] = []
     added: dict[UUID, Event] = {}
     digest, position = bytes.fromhex(head.hash), head.position
-    for draft in some:
-        event = draft.event
-        found = None if events.is_new(event) else _find(event, added, find)
+    for event, begun, text, more in zip(*some, strict=True):
+        found = None if isinstance(event, events.New) else _find(event, added, find)
         stored.append(found)
         if found is None:
             position += 1
-            made = sha256(digest + draft.canonical)
-            digest, more = made.digest(), draft.more
-            if signer is not None:
-                more += _signature(signer, digest)
-            lines.append(eventlines.sealed(draft.parts, made.hexdigest(), position, more))
+            made = sha256(digest + text)
+            digest = made.digest()
+            also = more if signer is None else more + _signature(signer, digest)
+            lines.append(eventlines.SEALED % (begun, made.hexdigest().encode(), position, also))
     return Batch(stored, lines, Head(position, digest.hex()))
 
 
@@ -163,26 +168,32 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
 # Canonical text
 
 
-def _draft(event: Event, data: bytes) -> Draft:
-    plain = _plain_draft(event, data)
-    if is_canonical(data):
-        return plain
-    before, _, after = plain.parts
-    canonical = _canonical(data, event)
-    more = b"" if canonical == data else _NOT_CANONICAL
-    return Draft(event, plain.parts, b"%b%b%b}" % (before, canonical, after), more)
-
-
-def _plain_draft(event: Event, data: bytes) -> Draft:
-    """The draft of an event whose data are canonical."""
+def _around(event: Event) -> tuple[bytes, bytes]:
+    """What is before the data in an event's text, and what is behind it."""
     said = event._said
     before = _BEFORE
     if "author" in said:
         before = b'{"author":%b,"data":' % orjson.dumps(said["author"])
-    after = _AFTER % (said["time"].encode(), orjson.dumps(said["type"]), said["uuid"].encode())
+    after = f',"time":"{said["time"]}","type":{_quoted(said["type"])},"uuid":"{said["uuid"]}"'
     if "version" in said:
-        after += b',"version":%d' % said["version"]
-    return Draft(event, (before, data, after), b"%b%b%b}" % (before, data, after), b"")
+        after += f',"version":{said["version"]}'
+    return before, after.encode()
+
+
+@lru_cache(maxsize=256)
+def _quoted(type: str) -> str:
+    """As JSON has it: types are few."""
+    return orjson.dumps(type).decode()
+
+
+def _recanonize(texts: list[bytes], at: int, data: bytes, event: Event) -> bytes:
+    """Have the canonical form in a text whose data may be in another; what the line says then."""
+    if is_canonical(data):
+        return b""
+    before, after = _around(event)
+    canonical = _canonical(data, event)
+    texts[at] = b"%b%b%b}" % (before, canonical, after)
+    return b"" if canonical == data else _NOT_CANONICAL
 
 
 def _dump(event: Event) -> bytes:
@@ -266,7 +277,7 @@ class Chain:
 
     def _recanonical(self, event: Event, position: int) -> bytes:
         try:
-            return drafts([event])[0].canonical
+            return drafts([event]).texts[0]
         except FormatError as error:
             raise VerificationError(
                 str(error), position=position, uuid=events.uuid_of(event)

@@ -18,7 +18,7 @@ from objstore.errors import BackingError, CorruptionError, ReadOnlyError
 from objstore.event import Event
 from objstore.eventlog import EventLog
 from objstore.keeper import Place, RecordKeeper, Stored, missing
-from objstore.sealing import EMPTY, Batch, Draft, Head, Signer
+from objstore.sealing import EMPTY, Batch, Drafts, Head, Signer
 
 from . import eventread, frames, names
 from .commitlog import CommitLog, Writer
@@ -72,9 +72,7 @@ class _Call(Task):
 
     __slots__ = ("batch", "drafts", "end", "error", "expect", "is_durable", "signer")
 
-    def __init__(
-        self, drafts: Sequence[Draft], expect: UUID | int | None, signer: Signer | None
-    ) -> None:
+    def __init__(self, drafts: Drafts, expect: UUID | int | None, signer: Signer | None) -> None:
         super().__init__()
         self.drafts: Final = drafts
         self.expect: Final = expect
