@@ -349,11 +349,11 @@ class ValueLogStorage(Storage):
         # What the slow way does, in one piece, where nothing is in its way.
         moment = None
         if not self._has_begun or (transaction := self._threads.transaction) is None:
-            view = self._view
-            bell, at = view.bell
+            bell, at = self._view.bell
             if bell[at] != 1:
-                return self._get(c_id, key)
-            index = view.index
+                self._require_open()
+                self._view.refresh()
+            index = self._view.index
         else:
             moment = transaction.changes.moment
             if transaction.changes.names or self._is_closed:

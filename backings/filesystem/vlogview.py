@@ -156,7 +156,7 @@ class View:
                     return True
             if tail.last != vlogbatch.END:
                 self.ring_for_more()
-                return tail.file.is_quiet(tail.end)
+                return not self.has_news() or tail.file.is_quiet(tail.end)
             if not self._follow():
                 # The next file is being made.
                 self.bell = SOMETHING
