@@ -43,11 +43,7 @@ payloads = st.recursive(
 
 
 def decoded(frame: bytes, codec: Codec = CODEC) -> tuple[Header, bytes] | None:
-    header = codec.header(frame)
-    if header is None:
-        return None
-    payload = codec.payload(header, frame[HEADER_SIZE:])
-    return None if payload is None else (header, payload)
+    return codec.frame(frame)
 
 
 def check(name: str, data: bytes | str) -> None:

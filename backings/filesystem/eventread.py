@@ -62,13 +62,12 @@ def payload_at(file: LogFile, offset: int) -> bytes:
     """The payload of the record there. Raises CorruptionError where none is."""
     data = file.read(offset, _NEAR)
     header = file.codec.header(data)
-    if header is not None:
-        if header.size > len(data):
-            data = file.read(offset, header.size)
-        payload = file.codec.payload(header, data[HEADER_SIZE : header.size])
-        if payload is not None:
-            return payload
-    raise file.corrupted(offset, "no frame is here, though one was")
+    if header is not None and header.size > len(data):
+        data = file.read(offset, header.size)
+    frame = file.codec.frame(data)
+    if frame is None:
+        raise file.corrupted(offset, "no frame is here, though one was")
+    return frame[1]
 
 
 def _read_file(file: LogFile, offset: int, upto: int | None) -> Iterator[Chunk]:

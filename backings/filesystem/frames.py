@@ -23,6 +23,7 @@ _MAGIC: Final = b"\xffO"
 _HEADER: Final = Struct(">2scQQIIIc")
 _CHECKED: Final = Struct(">2scQQII")
 HEADER_SIZE: Final = _HEADER.size
+_CHECKED_SIZE: Final = _CHECKED.size
 
 Kind = Literal[b"S", b"R", b"C", b"E"]
 
@@ -87,17 +88,25 @@ class Codec:
         if not data.startswith(_MAGIC, at) or len(data) < at + HEADER_SIZE:
             return None
         _, kind, number, synced, length, check, own, newline = _HEADER.unpack_from(data, at)
-        sound = own == crc32c(data[at : at + _CHECKED.size], self._seed)
+        sound = own == _extend(self._seed, data[at : at + _CHECKED_SIZE])
         if not sound or newline != b"\n" or kind not in _KINDS:
             return None
         return Header(kind, number, synced, length, check)
 
-    def payload(self, header: Header, data: bytes) -> bytes | None:
-        """The payload, given what stands behind its header; None where that is something else."""
-        payload = data[: header.length]
-        if data[header.length : header.length + 1] != b"\n":
+    def frame(self, data: bytes, at: int = 0) -> tuple[Header, bytes] | None:
+        """The header and payload at ``at``; None where no frame of this file is, or not all of it.
+
+        Opening a store after a crash does this for every record.
+        """
+        header = self.header(data, at)
+        if header is None:
             return None
-        return payload if crc32c(payload, self._seed) == header.check else None
+        start = at + HEADER_SIZE
+        end = start + header.length
+        payload = data[start:end]
+        if data[end : end + 1] != b"\n" or _extend(self._seed, payload) != header.check:
+            return None
+        return header, payload
 
     def find(self, data: bytes, at: int) -> tuple[int, Header] | None:
         """The first header at or behind ``at``, and where it is."""

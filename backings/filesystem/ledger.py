@@ -17,7 +17,7 @@ from .headsfile import HeadsFile
 from .io import Files
 from .logfiles import Ranges
 from .past import Past
-from .record import NO_FILE, Entry, Link, Said
+from .record import NO_FILE, Entry, Glance, Link, Said
 
 _LINE: Final = 4096
 
@@ -312,10 +312,14 @@ class Ledger:
         """Take in records that this handle did not make."""
         heads = self._heads
         for one in self.log.records(self._taken):
-            said = self.past.read(one)
-            if heads is not None and one.number > heads.number:
-                heads.take(said, one.link)
-            self._note(said, one.link)
+            link = one.link
+            if heads is None:
+                said: Said | Glance = self.past.glance(one)
+            else:
+                said = whole = self.past.read(one)
+                if one.number > heads.number:
+                    heads.take(whole, link)
+            self._note(said, link)
             self._taken = one.number
             self._forget(_done(said, one.number))
 
@@ -334,7 +338,7 @@ class Ledger:
             heads.take(self.past.read(one), one.link)
         return heads
 
-    def _note(self, said: Said, link: Link) -> None:
+    def _note(self, said: Said | Glance, link: Link) -> None:
         if said.scope is not None:
             self.other_scopes += 1
         if said.scope is None:
@@ -391,5 +395,5 @@ def _needs_image(
     return head.weight + weigh(patch) > head.size
 
 
-def _done(said: Said, number: int) -> int:
+def _done(said: Said | Glance, number: int) -> int:
     return number - 1 if said.done is None else said.done

@@ -125,14 +125,23 @@ class LogFile:
 
     def frames(self, offset: int) -> Iterator[Frame]:
         """The frames from ``offset`` on, up to the first bytes that are none."""
-        window = _Window(self, offset)
-        while (header := self.codec.header(window.take(offset, HEADER_SIZE))) is not None:
-            body = window.take(offset + HEADER_SIZE, header.length + 1)
-            payload = self.codec.payload(header, body)
-            if payload is None:
-                return
+        base, data, size = offset, b"", GLANCE
+        while True:
+            found = self.codec.frame(data, offset - base)
+            if found is None:
+                # Bytes are read ahead, ever more of them, and may end amid this frame.
+                header = self.codec.header(data, offset - base)
+                wanted = HEADER_SIZE if header is None else header.size
+                if offset - base + wanted <= len(data):
+                    return
+                data = self.read(offset, max(size, wanted))
+                base, size = offset, min(2 * size, _CHUNK)
+                if len(data) < wanted:
+                    return
+                continue
+            header, payload = found
             yield Frame(offset, header, payload)
-            offset += header.size
+            offset += HEADER_SIZE + header.length + 1
 
     def closed(self) -> Frame | None:
         """The mark of a clean close, if the file ends with one that is as good as its word."""
@@ -218,9 +227,10 @@ class LogFile:
         except ValueError as error:
             raise self.corrupted(0, "this is not the first frame of a log") from error
         codec = Codec(store, self.generation)
-        header = codec.header(data)
-        if header is None or codec.payload(header, data[HEADER_SIZE:]) is None:
+        frame = codec.frame(data)
+        if frame is None:
             raise self.corrupted(0, "the first frame does not fit its checksum")
+        header = frame[0]
         check_format(said["format"], self.name)
         if self._known not in (None, store):
             raise self.corrupted(0, f"this file is of another store, {store}")
@@ -228,23 +238,3 @@ class LogFile:
         lost = said.get("lost")
         start = Start(store, self.generation, header.number, checkpoint, removed, lost)
         return start, header.size
-
-
-class _Window:
-    """Bytes of a file read ahead, ever more of them."""
-
-    __slots__ = ("_base", "_data", "_file", "_size")
-
-    def __init__(self, file: LogFile, offset: int) -> None:
-        self._file: Final = file
-        self._base = offset
-        self._data = b""
-        self._size = GLANCE
-
-    def take(self, offset: int, size: int) -> bytes:
-        """The bytes from ``offset`` on; fewer only where the file ends."""
-        at = offset - self._base
-        if at + size > len(self._data):
-            self._data = self._file.read(offset, max(size, self._size))
-            self._base, self._size, at = offset, min(2 * self._size, _CHUNK), 0
-        return self._data[at : at + size]

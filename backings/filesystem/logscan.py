@@ -62,7 +62,7 @@ def _gap(file: LogFile, offset: int, data: bytes) -> Gap:
     at, last, count = 0, 0, 0
     while (found := file.codec.find(data, at)) is not None:
         at, header = found
-        if file.codec.payload(header, data[at + HEADER_SIZE :][: header.length + 1]) is not None:
+        if file.codec.frame(data, at) is not None:
             break
         last, count = max(last, header.number), count + 1
         at += 1

@@ -16,7 +16,7 @@ from objstore.values import JSON, MISSING, Missing
 from .commitlog import CommitLog, Record
 from .contents import render
 from .heads import SCOPED_FILE, Head, Key, image_of, key_of
-from .record import Entry, Link, Said, decode
+from .record import Entry, Glance, Link, Said, decode, glance
 
 _RUNNING: Final = 1024
 """How many units' contents an iteration over commits keeps at hand."""
@@ -65,13 +65,22 @@ class Past:
 
     def read(self, one: Record) -> Said:
         """What a record says. Raises CorruptionError where it says nothing that it should."""
-        place = one.link
         try:
-            return decode(one.payload, place.generation)
+            return decode(one.payload, one.position.generation)
         except (ValueError, KeyError, TypeError) as error:
-            reason = f"record {one.number} is not what a record should be: {error!r}"
-            file = self._log.name(place.generation)
-            raise CorruptionError(reason, file=file, offset=place.offset) from error
+            raise self._strange(one, error) from error
+
+    def glance(self, one: Record) -> Glance:
+        """A part of it. Raises the same."""
+        try:
+            return glance(one.payload)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._strange(one, error) from error
+
+    def _strange(self, one: Record, error: Exception) -> CorruptionError:
+        reason = f"record {one.number} is not what a record should be: {error!r}"
+        file = self._log.name(one.position.generation)
+        return CorruptionError(reason, file=file, offset=one.link.offset)
 
     def change(self, key: Key, link: Link) -> Found:
         """The unit's change in the record at a link; where that was removed, what has become of it.

@@ -78,6 +78,22 @@ class Said(NamedTuple):
     """All up to this commit was in its files when this one was made; None: all before it."""
 
 
+class Touched(NamedTuple):
+    """Of an entry, what tells whether it is in the unit's file."""
+
+    unit: str
+    before: str | None
+    after: str | None
+
+
+class Glance(NamedTuple):
+    """Of a record, what tells which of its changes are in their files."""
+
+    scope: str | None
+    entries: Sequence[Touched]
+    done: int | None
+
+
 def encode(said: Said, generation: int) -> bytes:
     """The record as a line of JSON, for the file of that generation."""
     line: dict[str, Any] = {"time": said.time.isoformat(timespec="microseconds")}
@@ -102,8 +118,9 @@ def encode(said: Said, generation: int) -> bytes:
 def decode(payload: bytes, generation: int) -> Said:
     """The record of a payload. Raises ValueError, KeyError or TypeError for what is none."""
     line = jsonline.load_object(payload)
+    time = datetime.fromisoformat(line["time"])
     return Said(
-        datetime.fromisoformat(line["time"]).astimezone(UTC),
+        time if time.tzinfo is UTC else time.astimezone(UTC),
         line.get("meta", {}),
         line.get("scope"),
         [_parse(one, generation) for one in line["changes"]],
@@ -113,6 +130,19 @@ def decode(payload: bytes, generation: int) -> Said:
         line.get("drops", ()),
         line.get("done"),
     )
+
+
+def glance(payload: bytes) -> Glance:
+    """A part of ``decode``, in a third of the time. Raises the same."""
+    line = jsonline.load_object(payload)
+    entries = [Touched(one["unit"], *_digests(one)) for one in line["changes"]]
+    return Glance(line.get("scope"), entries, line.get("done"))
+
+
+def _digests(line: dict[str, Any]) -> tuple[str | None, str | None]:
+    before = (line["before"] or NO_FILE) if "before" in line else None
+    after = (line["after"] or NO_FILE) if "after" in line else None
+    return before, after
 
 
 def _entry(entry: Entry, generation: int) -> dict[str, Any]:
@@ -150,8 +180,7 @@ def _parse(line: dict[str, Any], generation: int) -> Entry:
     return Entry(
         line["unit"],
         line["patch"],
-        (line["before"] or NO_FILE) if "before" in line else None,
-        (line["after"] or NO_FILE) if "after" in line else None,
+        *_digests(line),
         data,
         line.get("file"),
         line.get("nth", 1),
