@@ -27,8 +27,11 @@ _PARTS: Final = 3
 _PORTION: Final = 1 << 14
 """Bytes that are decoded together: what comes of them stays in the processor's cache."""
 
-SEALED: Final = b'%b,"integrity":{"hash":"%b","position":%d%b}}'
+_SEAL: Final = b',"integrity":{"hash":"%b","position":%d'
+SEALED: Final = b"%b" + _SEAL + b"%b}}"
 """A line, of what is before ``integrity``, the hash, the position, and what else binds it."""
+PLAIN_SEAL: Final = _SEAL + b"}},"
+"""The end of most lines, and the comma behind it."""
 
 _INTEGRITY: Final = b',"integrity":{"hash":"'
 _HASH_SIZE: Final = 64
@@ -63,15 +66,17 @@ def decode_all(payload: bytes, file: str = "event") -> list[Event]:
 
     Only their data is parsed so far: whoever asks them for more may get CorruptionError then.
     """
-    parts = (payload[1:-1] if payload.startswith(b"[") else payload).split(_TAB)
-    dumped = parts[1::_PARTS]
+    parts = split_at_data(payload)
+    if parts is None:
+        return _decode_whole(payload, file)
+    before, dumped, after = parts
     try:
         data = orjson.loads(b"[%b]" % b",".join(dumped))
     except orjson.JSONDecodeError:
         return _decode_whole(payload, file)
-    if len(parts) != _PARTS * len(data):
+    if len(data) != len(before):
         return _decode_whole(payload, file)
-    return events.of_lines(parts[::_PARTS], data, parts[2::_PARTS])
+    return events.of_lines(before, data, after)
 
 
 def decode_appended(line: bytes) -> Event:
@@ -144,6 +149,17 @@ def portions(payloads: Iterable[bytes]) -> Iterator[bytes]:
         size += len(payload)
     if held:
         yield b"[" + SEPARATOR.join(held) + b"]"
+
+
+def split_at_data(payload: bytes) -> tuple[list[bytes], list[bytes], list[bytes]] | None:
+    """The lines of a batch, or a single one, up to the data, the data, and what is behind them.
+
+    With the comma that separates a line from the next. None where they are no lines.
+    """
+    parts = (payload[1:-1] if payload.startswith(b"[") else payload).split(_TAB)
+    if len(parts) % _PARTS:
+        return None
+    return parts[::_PARTS], parts[1::_PARTS], parts[2::_PARTS]
 
 
 def split(payload: bytes) -> list[bytes]:

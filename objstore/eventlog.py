@@ -285,9 +285,9 @@ class EventLog:
         try:
             for batch in self.keeper.batches():
                 before = walk.head.position
-                some = _take(walk, batch)
+                walk.take(batch)
                 if head is not None and before < head.position <= walk.head.position:
-                    _check_head(head, some[head.position - before - 1])
+                    _check_head(head, eventlines.split(batch)[head.position - before - 1])
                 if progress is not None:
                     progress(walk.head.position, max(size, walk.head.position))
         except CorruptionError as error:
@@ -322,18 +322,6 @@ def _is_pair(one: object) -> bool:
 
 def _place(after: Event | Place) -> Place:
     return after.uuid if isinstance(after, Event) else after
-
-
-def _take(walk: Chain, batch: bytes) -> list[bytes]:
-    some = eventlines.split(batch)
-    try:
-        walk.take(some, eventlines.decode_all(batch))
-    except CorruptionError:
-        # One of them is no event. Those before it are looked at first.
-        for line in some:
-            walk.take([line], [eventlines.decode(line)])
-        raise
-    return some
 
 
 def _check_head(head: Head, line: bytes) -> None:

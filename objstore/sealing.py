@@ -8,9 +8,11 @@ or removed without its hash becoming another one. Rules: docs/formats/events.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from itertools import chain
 from math import isfinite
 from typing import Any, Final, NamedTuple, Protocol, cast
 from uuid import UUID
@@ -30,7 +32,15 @@ _SIGNED: Final = b"objstore event\n"
 
 _SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_HASH_SIZE: Final = 64
 _MAX_INT: Final = 2**53 - 1
+_LONG: Final = b"0" * 16
+_OUTSIDE: Final = 0xF0
+"""With which UTF-8 begins what is outside of the basic plane."""
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_ODD_NUMBER: Final = re.compile(rb"\.0(?![0-9])|[0-9]e|(?<![0-9.])[0-9]{16}")
+"""An integer as a float, an exponent, an integer that may be too long. Other decimals are written
+alike: as few digits as it takes."""
 _BEFORE: Final = b'{"data":'
 _NOT_CANONICAL: Final = b',"canonical":false'
 
@@ -99,9 +109,9 @@ def drafts(given: Sequence[Event]) -> Drafts:
         before, after = _around(event)
         begun.append(b"%b\t%b\t%b" % (before, data, after))
         texts.append(b"%b%b%b}" % (before, data, after))
-    # Mostly one look is enough. A newline is in none of them.
     more: Sequence[bytes] = [b""] * len(texts)
-    if not is_canonical(b"\n".join(dumped)):
+    # Mostly one look is enough.
+    if not is_canonical(b",".join(dumped)):
         more = [_recanonize(texts, at, data, given[at]) for at, data in enumerate(dumped)]
     return Drafts(given, begun, texts, more)
 
@@ -214,10 +224,12 @@ def is_canonical(dumped: bytes) -> bool:
     They differ in numbers only (1.0 and 1, 1e16 and 10000000000000000), and in the order of keys
     that have characters outside of the basic plane. False may be wrong, and costs time only.
     """
-    digits = dumped.translate(_ZEROS)
-    if b"0." in digits or b"0e" in digits or b"0000000000000000" in digits:
+    if not dumped.isascii() and max(dumped) >= _OUTSIDE:
         return False
-    return dumped.isascii() or max(dumped) < 0xF0
+    digits = dumped.translate(_ZEROS)
+    if b"0." in digits or b"0e" in digits or _LONG in digits:
+        return _ODD_NUMBER.search(_STRING.sub(b"", dumped)) is None
+    return True
 
 
 def _canonical(dumped: bytes, event: Event) -> bytes:
@@ -257,22 +269,47 @@ class Chain:
         """The last event that was found good."""
         self._keys: Final = None if keys is None else {k.public_bytes_raw().hex(): k for k in keys}
 
-    def take(self, lines: Sequence[bytes], found: Sequence[Event]) -> None:
-        """Go over events that follow. Raises VerificationError, which names the first bad one."""
+    def take(self, payload: bytes) -> None:
+        """Go over events that follow, a line or a batch.
+
+        Raises VerificationError, which names the first bad one, CorruptionError for what is none.
+        """
+        if self._keys is None and self._take_plain(payload):
+            return
+        for line in eventlines.split(payload):
+            self._take_one(line, eventlines.decode(line))
+
+    def _take_plain(self, payload: bytes) -> bool:
+        """Go over events that are good, and as most are; False, and nothing done, for all else."""
+        parts = eventlines.split_at_data(payload)
+        if parts is None or not _are_canonical(parts[1]):
+            return False
+        before, dumped, after = parts
+        after[-1] += b","
         position, digest = self.head.position, bytes.fromhex(self.head.hash)
-        for line, event in zip(lines, found, strict=True):
-            said = event._said["integrity"]
-            text = eventlines.text_of_line(line)
-            if "canonical" in said:
-                text = self._recanonical(event, position + 1)
-            made = sha256(digest + text).digest()
-            if made.hex() != said.get("hash") or said["position"] != position + 1:
-                self.head = Head(position, digest.hex())
-                raise self._bad(event, position + 1, said)
-            digest = made
-            if self._keys is not None:
-                self._check_signature(event, position + 1, digest)
-            position += 1
+        size = len(eventlines.PLAIN_SEAL % (self.head.hash.encode(), position + 1))
+        digests: list[bytes] = []
+        for first, data, last in zip(before, dumped, after, strict=True):
+            digest = sha256(b"".join((digest, first, data, last[:-size], b"}"))).digest()
+            digests.append(digest)
+        seals = _plain_seals(digests, position + 1)
+        if seals != b"".join([last[-size:] for last in after]):
+            return False
+        self.head = Head(position + len(digests), digest.hex())
+        return True
+
+    def _take_one(self, line: bytes, event: Event) -> None:
+        position, said = self.head.position + 1, event._said["integrity"]
+        text = eventlines.text_of_line(line)
+        canonical = self._recanonical(event, position)
+        digest = sha256(bytes.fromhex(self.head.hash) + canonical).digest()
+        if digest.hex() != said["hash"] or said["position"] != position:
+            raise self._bad(event, position, said)
+        if text != canonical and "canonical" not in said:
+            reason = "it is not in the form of RFC 8785, and does not say so"
+            raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
+        if self._keys is not None:
+            self._check_signature(event, position, digest)
         self.head = Head(position, digest.hex())
 
     def _recanonical(self, event: Event, position: int) -> bytes:
@@ -300,6 +337,24 @@ class Chain:
             if key is None:
                 reason = "it is signed with a key that is not among those given"
         raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
+
+
+def _are_canonical(dumped: Sequence[bytes]) -> bool:
+    """Whether the data of all are surely in the form that is hashed."""
+    together = b"[%b]" % b",".join(dumped)
+    try:
+        found = orjson.loads(together)
+    except orjson.JSONDecodeError:
+        return False
+    return orjson.dumps(found, option=_SORTED) == together and is_canonical(together)
+
+
+def _plain_seals(digests: Sequence[bytes], first: int) -> bytes:
+    """How the lines of events end that follow one another, the first of them at a position."""
+    hashes = b"".join(digests).hex().encode()
+    cut = [hashes[at : at + _HASH_SIZE] for at in range(0, len(hashes), _HASH_SIZE)]
+    numbered = zip(cut, range(first, first + len(cut)), strict=True)
+    return (eventlines.PLAIN_SEAL * len(cut)) % tuple(chain.from_iterable(numbered))
 
 
 def _is_signed(key: PublicKey, signature: str, digest: bytes) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -169,6 +170,8 @@ data = st.recursive(
 @example(5e-324)
 @example([2**53 - 1, -0.0])
 @example({"\U0001f600": 1, "\uffff": 2})
+@example([1.5, 1e-5, 1e15 + 0.5, 0.1 + 0.2, -0.5])
+@example(["1.0", "2e5", '".0', 123456789012345678 / 2**70, "0" * 20, 10**15])
 @settings(deadline=None, max_examples=300)
 def test_what_is_hashed_is_the_form_of_rfc_8785(value: Any) -> None:
     made = Event("t", value, author="\u20ac", version=2)
@@ -230,6 +233,46 @@ def test_forged_reordered_replayed_and_dropped_events_are_named(log: EventLog) -
             forged(log, change).verify(head=head)
         assert caught.value.position == position
         assert caught.value.uuid in (uuid, kept[position - 1].uuid) or uuid is None
+
+
+def sealed(text: bytes, canonical: bytes, more: bytes = b"") -> list[bytes]:
+    """The line of a first event, by hand; the data are between bars."""
+    hash = sha256(bytes(32) + canonical.replace(b"|", b"")).hexdigest().encode()
+    line = text.replace(b"|", b"\t")[:-1]
+    return [b'%b,"integrity":{"hash":"%b","position":1%b}}' % (line, hash, more)]
+
+
+def instead(lines: list[bytes], _: list[bytes]) -> list[bytes]:
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("data", "canonical"),
+    [
+        (b'{"b":1,"a":2}', b'{"a":2,"b":1}'),
+        (b"1.0", b"1"),
+        (b"[1, 2]", b"[1,2]"),
+        (b"1e22", b"1e+22"),
+    ],
+)
+def test_a_text_that_is_not_canonical_has_to_say_so(
+    log: EventLog, data: bytes, canonical: bytes
+) -> None:
+    text = b'{"data":|%b|,"time":"2026-11-20T10:00:00.000000Z","type":"t","uuid":"%b"}'
+    uuid = str(uuid4()).encode()
+    stored, hashed = text % (data, uuid), text % (canonical, uuid)
+    for good in (sealed(stored, hashed, b',"canonical":false'), sealed(hashed, hashed)):
+        assert forged(log, partial(instead, good)).verify().position == 1
+    for wrong in (sealed(stored, hashed), sealed(stored, stored)):
+        with pytest.raises(VerificationError, match=r"^event 1, "):
+            forged(log, partial(instead, wrong)).verify()
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 98, 99, 101, 300])
+def test_logs_of_all_lengths_are_verified(log: EventLog, count: int) -> None:
+    log.extend(("t", {"n": n, "half": n / 2}) for n in range(count))
+    log.extend([Event("t", "\U0001f600", author="me", version=3)])
+    assert log.verify() == log.head()
 
 
 def test_a_log_that_was_written_anew_does_not_fit_the_head(log: EventLog) -> None:
