@@ -21,14 +21,14 @@ from objstore.storage import Items, Progress, Storage, Value, as_pairs, as_text,
 from . import lmdb_files, storages
 from . import lmdb_records as records
 from .checks import check_options
+from .checksums import SOUND, SUM, crc32c
 from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
 from .lmdb_work import Work, begin, chunks, chunks_of
+from .scanning import Scan
 
 T = TypeVar("T")
 
-_crc32c: Final = records.crc32c
-_SOUND: Final = records.SOUND
-_TEXT: Final = ord("s")
+_TEXT: Final = records.TEXT
 _BYTES: Final = ord("b")
 
 
@@ -276,7 +276,7 @@ class LmdbStorage(Storage):
                 work.has_read = True
                 record = work.txn.get(stored)
             # The same as _get, written out, as reads come by the million.
-            if record is not None and _crc32c(stored + record) == _SOUND:
+            if record is not None and crc32c(stored + record) == SOUND:
                 if record[0] == _TEXT:
                     return record[1:-4].decode()
                 if record[0] == _BYTES:
@@ -289,7 +289,8 @@ class LmdbStorage(Storage):
         with self._reading() as txn:
             entry = self._find(txn, c_id)
             value = self._value(txn, entry, key)
-        if self._threads.work is None:
+        work = self._threads.work
+        if work is None or not work.done:
             self._prefixes[str(c_id)] = entry.prefix
         if value is None:
             raise storages.no_key(str(c_id), key)
@@ -334,20 +335,18 @@ class LmdbStorage(Storage):
             work.has_read = True
             with self._reading() as txn:
                 entry = self._find(txn, c_id)
-            return self._items(work, entry, low, high, reverse)
-        kept = self._kept(c_id, low, high, reverse)
-        next(kept)
-        return cast("Iterator[tuple[str, Value]]", kept)
+            return Scan.of(self._items(work, entry, low, high, reverse))
+        return Scan.of(self._kept(c_id, low, high, reverse))
 
     def _kept(
         self, c_id: object, low: str, high: str | None, reverse: bool
-    ) -> Generator[tuple[str, Value] | None]:
+    ) -> Generator[Iterable[tuple[str, Value]]]:
         """The items of a state that is kept until all have come."""
         work = Work(self._environment, self._wait)
         try:
             work.read()
             entry = self._find(work.txn, c_id)
-            yield None  # the call that made the generator is over
+            yield ()  # the call that made the generator is over
             size = None if low or high is not None else entry.size
             yield from self._items(work, entry, low, high, reverse, size)
         finally:
@@ -361,10 +360,11 @@ class LmdbStorage(Storage):
         high: str | None,
         reverse: bool,
         size: int | None = None,
-    ) -> Iterator[tuple[str, Value]]:
+    ) -> Generator[Iterable[tuple[str, Value]]]:
         first, end = records.span(entry.prefix, low, high)
-        rows = chain.from_iterable(chunks(work, first, end, reverse=reverse))
-        return records.items(
+        yield ()  # nothing is read at the call
+        rows = chunks(work, first, end, reverse=reverse)
+        yield from records.items(
             rows, low, high, reverse=reverse, file=self.path, name=entry.name, size=size
         )
 
@@ -458,7 +458,7 @@ class _Batch:
         # Without a loop in Python, for what most batches are.
         stored = list(map(prefix.__add__, self._names))
         bodies = list(map(b"s".__add__, self._data))
-        sums = map(records.pack_sum, map(_crc32c, map(add, stored, bodies)))
+        sums = map(SUM.pack, map(crc32c, map(add, stored, bodies)))
         return zip(stored, map(add, bodies, sums), strict=True)
 
 

@@ -8,23 +8,20 @@ together then, though not in order, and are sorted as they are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from operator import add, itemgetter
 from struct import Struct
 from typing import Final, NamedTuple, cast
-
-import google_crc32c
 
 from objstore.errors import CorruptionError
 from objstore.storage import Value
 from objstore.values import show
 
 from . import storages
-
-crc32c: Final = cast("Callable[[bytes], int]", vars(google_crc32c)["value"])
+from .checksums import SOUND, SUM, crc32c
 
 NUMBER: Final = Struct(">I")
-_SUM: Final = Struct("<I")
 _LENGTH: Final = Struct(">I")
 _CONTAINER: Final = Struct(">IQ")
 _HEADER: Final = Struct(">8sII")
@@ -51,12 +48,12 @@ _IS_TEXT: Final = (_TEXT[0], _LONG_TEXT[0])
 CUT_AT: Final = NUMBER.size + _LONGEST + 1
 """A prefix and a key that together have fewer bytes are stored whole."""
 
-pack_sum: Final = _SUM.pack
-
-SOUND: Final = 0x48674BC7
-"""The CRC-32C of anything with its own CRC-32C behind it, the lowest byte first."""
-
 TEXT: Final = ord("s")
+
+_kind: Final = itemgetter(0)
+_inner: Final = itemgetter(slice(1, -SUM.size))
+_key: Final = itemgetter(slice(NUMBER.size, None))
+"""Of a record, what kind it is, and what is in it; of a stored key, the key."""
 
 Raw = tuple[bytes, bytes]
 """A key and a record as LMDB has them."""
@@ -85,7 +82,7 @@ def stored_key(prefix: bytes, key: bytes) -> bytes:
 
 def sealed(stored: bytes, body: bytes) -> bytes:
     """A record: the body, and the checksum of stored key and body."""
-    return body + pack_sum(crc32c(stored + body))
+    return body + SUM.pack(crc32c(stored + body))
 
 
 def item(prefix: bytes, key: str, value: Value) -> Raw:
@@ -103,9 +100,9 @@ def item(prefix: bytes, key: str, value: Value) -> Raw:
 
 def opened(stored: bytes, record: bytes) -> bytes:
     """The body of a record. Raises ValueError where it is not what was written."""
-    if len(record) <= _SUM.size or crc32c(stored + record) != SOUND:
+    if len(record) <= SUM.size or crc32c(stored + record) != SOUND:
         raise ValueError(f"the record of {show(stored)} is not what was written")
-    return record[: -_SUM.size]
+    return record[: -SUM.size]
 
 
 def value_of(body: bytes) -> Value:
@@ -164,7 +161,7 @@ def span(prefix: bytes, low: str, high: str | None) -> tuple[bytes, bytes]:
 
 
 def items(
-    rows: Iterable[Raw],
+    chunks: Iterable[Sequence[Raw]],
     low: str,
     high: str | None,
     *,
@@ -172,32 +169,59 @@ def items(
     file: str,
     name: str = "",
     size: int | None = None,
-) -> Iterator[tuple[str, Value]]:
-    """The items of stored rows in the order of their keys, every one verified.
+) -> Iterator[Iterable[tuple[str, Value]]]:
+    """The items of stored rows in the order of their keys, every one verified; chunk by chunk.
 
     ``size`` is how many the container ``name`` has, where these are to be all of them. Raises
     CorruptionError.
     """
     run: list[Raw] = []
-    alike = b""
     count = 0
-    check, sound = crc32c, SOUND
-    for stored, record in rows:
-        count += 1
-        if run and not stored.startswith(alike):
-            yield from _sorted(run, low, high, reverse=reverse, file=file)
-            run = []
-        if len(stored) >= _SORTED:
-            alike = stored[:_SORTED]
-            run.append((stored, record))
-            continue
-        # The same as opened and value_of, written out: calls would take as long as all the rest.
-        if check(stored + record) != sound:
-            raise corrupt(stored, file)
-        yield stored[4:].decode(), record[1:-4].decode() if record[0] == TEXT else record[1:-4]
-    yield from _sorted(run, low, high, reverse=reverse, file=file)
+    for rows in chunks:
+        count += len(rows)
+        found = None if run else _texts(rows)
+        yield _each(rows, run, low, high, reverse=reverse, file=file) if found is None else found
+    yield _sorted(run, low, high, reverse=reverse, file=file)
     if size is not None and count != size:
         raise storages.miscounted(name, count, size, file)
+
+
+def _texts(rows: Sequence[Raw]) -> Iterable[tuple[str, str]] | None:
+    """The items of rows; None where not all are text by short keys, or one is not what was written.
+
+    Without a loop in Python, which would take as long as all the rest.
+    """
+    keys, records = zip(*rows, strict=True)
+    if max(map(len, keys)) >= _SORTED or set(map(_kind, records)) != {TEXT}:
+        return None
+    if set(map(crc32c, map(add, keys, records))) != {SOUND}:
+        return None
+    texts = map(bytes.decode, map(_inner, records))
+    return zip(map(bytes.decode, map(_key, keys)), texts, strict=True)
+
+
+def _each(
+    rows: Iterable[Raw],
+    run: list[Raw],
+    low: str,
+    high: str | None,
+    *,
+    reverse: bool,
+    file: str,
+) -> Iterator[tuple[str, Value]]:
+    """The same for any rows; of those that may have to be sorted, the last ones stay in ``run``."""
+    for stored, record in rows:
+        if run and not stored.startswith(run[0][0][:_SORTED]):
+            yield from _sorted(run, low, high, reverse=reverse, file=file)
+            run.clear()
+        if len(stored) >= _SORTED:
+            run.append((stored, record))
+            continue
+        try:
+            body = opened(stored, record)
+        except ValueError:
+            raise corrupt(stored, file) from None
+        yield key_of(stored, body), value_of(body)
 
 
 def _sorted(

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from objstore.errors import CorruptionError, TransactionError
 from objstore.storage import Items, Progress, Storage, Value, as_text, as_value
@@ -19,6 +19,8 @@ from objstore.values import show
 
 from . import sqlite_files, storages
 from .checks import check_options
+from .checksums import crc32c
+from .scanning import Scan
 from .sqlite_links import (
     ERRORS,
     Link,
@@ -28,19 +30,20 @@ from .sqlite_links import (
     mapped,
 )
 from .sqlite_tables import (
+    FIRST_ROWS,
     ROWS,
     Row,
     Table,
     batch,
     begin_reading,
     checksum,
-    crc32c,
     fetch,
     get,
     put,
     put_all,
     remove,
     table_size,
+    texts,
     touched,
 )
 from .sqlite_work import Threads, Work, begin_writing, patiently
@@ -382,10 +385,15 @@ class SqliteStorage(Storage):
             return self.scan(c_id)
         names = [str(key) for key in keys]
         if self._current() is None:
-            return self._kept(c_id, lambda link, table: self._picked(c_id, link, table, names))
+            return self._kept(c_id, lambda link, table: self._picks(c_id, link, table, names))
         with self._reading() as link:
             table = self._on_table(link, c_id, lambda table: touched(link, table))
             return iter([*self._picked(c_id, link, table, names)])
+
+    def _picks(
+        self, c_id: object, link: Link, table: Table, names: list[str]
+    ) -> Iterator[Iterable[tuple[str, Value | None]]]:
+        yield self._picked(c_id, link, table, names)
 
     def _picked(
         self, c_id: object, link: Link, table: Table, names: list[str]
@@ -416,47 +424,44 @@ class SqliteStorage(Storage):
 
     def _rows(
         self, c_id: object, link: Link, table: Table, low: str, high: str | None, reverse: bool
-    ) -> Iterator[tuple[str, Value]]:
+    ) -> Iterator[Iterable[tuple[str, Value]]]:
         upto = high is not None
         cursor = link.execute(
             table.scan(upto=upto, reverse=reverse), (low, high) if upto else (low,)
         )
         size = None if low or upto else table_size(link, table)
-        return self._verified(c_id, cursor, size)
-
-    def _verified(
-        self, c_id: object, rows: Iterable[Row], size: int | None = None
-    ) -> Iterator[tuple[str, Value]]:
-        """The items of rows, of which there must be ``size``, if that is known."""
-        count = 0
-        # The same as checksum, written out: a call would take as long as all the rest.
-        for key, value, found in rows:
-            count += 1
-            if type(value) is str and type(key) is str:
-                if crc32c((key + value).encode()) != found:
-                    raise self._corrupt(c_id, key)
-            elif checksum(key, value) != found:
-                raise self._corrupt(c_id, key)
-            yield key, value
+        count, fetched = 0, FIRST_ROWS
+        while rows := cursor.fetchmany(fetched):
+            count, fetched = count + len(rows), min(2 * fetched, ROWS)
+            yield self._verified(c_id, rows)
         if size is not None and count != size:
             raise storages.miscounted(str(c_id), count, size, self.path)
 
-    def _kept(self, c_id: object, rows: Callable[[Link, Table], Iterator[T]]) -> Generator[T]:
+    def _verified(self, c_id: object, rows: list[Row]) -> Iterable[tuple[str, Value]]:
+        return texts(rows) or self._verified_each(c_id, rows)
+
+    def _verified_each(self, c_id: object, rows: list[Row]) -> Iterator[tuple[str, Value]]:
+        for key, value, found in rows:
+            if checksum(key, value) != found:
+                raise self._corrupt(c_id, key)
+            yield key, value
+
+    def _kept(
+        self, c_id: object, chunks: Callable[[Link, Table], Iterator[Iterable[T]]]
+    ) -> Iterator[T]:
         """What comes of a state that is kept, on a connection of its own, until all has come."""
-        generator = self._keeping(c_id, rows)
-        next(generator)
-        return cast("Generator[T]", generator)
+        return Scan.of(self._keeping(c_id, chunks))
 
     def _keeping(
-        self, c_id: object, rows: Callable[[Link, Table], Iterator[T]]
-    ) -> Generator[T | None]:
+        self, c_id: object, chunks: Callable[[Link, Table], Iterator[Iterable[T]]]
+    ) -> Generator[Iterable[T]]:
         link = self._links.take()
         try:
             begin_reading(link)
             table = self._on_table(link, c_id, lambda table: touched(link, table))
             self._links.hold(link)
-            yield None  # the call that made the generator is over
-            yield from rows(link, table)
+            yield ()  # the call that made the generator is over
+            yield from chunks(link, table)
         except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:
@@ -469,7 +474,7 @@ class SqliteStorage(Storage):
         transaction = self._running()
         with self._reading() as link:
             rows = self._on_table(link, c_id, lambda t: fetch(link, t, low, high, reverse, False))
-        return self._more(c_id, transaction, rows, (low, high, reverse))
+        return Scan.of(self._more(c_id, transaction, rows, (low, high, reverse)))
 
     def _more(
         self,
@@ -477,10 +482,10 @@ class SqliteStorage(Storage):
         transaction: Work,
         rows: list[Row],
         bounds: tuple[str, str | None, bool],
-    ) -> Iterator[tuple[str, Value]]:
+    ) -> Generator[Iterable[tuple[str, Value]]]:
         low, high, reverse = bounds
         while rows:
-            yield from self._verified(c_id, rows)
+            yield self._verified(c_id, rows)
             if len(rows) < ROWS:
                 return
             if transaction.ended:

@@ -10,7 +10,7 @@ import lmdb
 import pytest
 
 from objstore import LmdbStorage
-from objstore.errors import BusyError, StorageNotFoundError
+from objstore.errors import BusyError, CorruptionError, StorageNotFoundError
 from tests.conformance.storages import check, dump
 
 SMALL = 2**17
@@ -103,6 +103,19 @@ def test_a_file_of_another_program(tmp_path: Path) -> None:
         txn.put(b"a", b"1")
     with pytest.raises(StorageNotFoundError, match="there is an LMDB file, and it is no storage"):
         LmdbStorage(tmp_path / "s")
+
+
+def test_missing_items_are_noticed(tmp_path: Path) -> None:
+    with LmdbStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", {"a": "1", "b": "2"})
+    with lmdb.open(str(tmp_path / "s")) as env, env.begin(write=True) as txn:
+        assert txn.delete(b"\0\0\0\1a")
+    with LmdbStorage(tmp_path / "s") as storage:
+        items = storage.get_container_items("c")
+        assert next(items) == ("b", "2")
+        with pytest.raises(CorruptionError, match='container "c" has 1 items of 2'):
+            next(items)
 
 
 def test_readers_of_processes_that_are_gone_are_cleared(tmp_path: Path) -> None:

@@ -53,14 +53,19 @@ def _chunks(
         found = moment.locations(table, chunk) if places is None else places[at : at + count]
         values = None if None in found else _dense(index, found)  # type: ignore[arg-type]
         if values is None:
-            values = _one_by_one(index, moment, table, chunk)
-        yield zip(chunk, values, strict=True)
+            yield _one_by_one(index, moment, table, chunk)
+        else:
+            yield zip(chunk, values, strict=True)
         at, count = at + count, min(2 * count, _MOST)
 
 
-def _one_by_one(index: Index, moment: Moment, table: Table, keys: Sequence[str]) -> list[Value]:
-    values = [index.value(table, key, moment) for key in keys]
-    return [value for value in values if value is not None]
+def _one_by_one(
+    index: Index, moment: Moment, table: Table, keys: Sequence[str]
+) -> Iterator[tuple[str, Value]]:
+    for key in keys:
+        value = index.value(table, key, moment)
+        if value is not None:
+            yield key, value
 
 
 def _dense(index: Index, found: list[int]) -> list[Value] | None:

@@ -17,8 +17,14 @@ from typing import Any
 import pytest
 
 from objstore.backings.valuelog import ValueLogStorage
-from objstore.errors import BackingError, ObjstoreError, ReadOnlyError, StorageError
-from objstore.storage import Checks, Lists, Storage
+from objstore.errors import (
+    BackingError,
+    CorruptionError,
+    ObjstoreError,
+    ReadOnlyError,
+    StorageError,
+)
+from objstore.storage import Checks, Lists, Scans, Storage
 from tests.conformance.storages import ON_DISK, StorageMaker, check, dump
 from tests.faults.machine import mounted, remount_readonly, start_child
 
@@ -351,6 +357,31 @@ def test_a_flipped_bit_is_never_read_as_what_was_written(
 def test_many_flipped_bits(maker: StorageMaker, tmp_path: Path) -> None:
     by_reading, noticed = flip_bits(maker, tmp_path, 3000)
     assert noticed >= by_reading > 300
+
+
+def test_a_scan_of_texts_tells_of_every_byte_of_an_item(
+    maker: StorageMaker, tmp_path: Path
+) -> None:
+    """Texts are verified by the chunk; a scan gives what was written, up to the damage."""
+    path, value = Path(maker.path(tmp_path)), "value of the item in the middle"
+    items = {f"key {n:04}": f"{n} " * 10 for n in range(1000)} | {"key 0500": value}
+    with maker.make(str(path), create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", items)
+    [file] = [one for one in files_of(path) if value.encode() in one.read_bytes()]
+    whole = file.read_bytes()
+    start = whole.index(value.encode())
+    for offset in range(start, start + len(value), 5):
+        file.write_bytes(whole[:offset] + bytes((whole[offset] ^ 1,)) + whole[offset + 1 :])
+        with maker.make(str(path), readonly=True) as storage:
+            assert isinstance(storage, Scans)
+            for whatever in (storage.get_container_items("c"), storage.scan("c", reverse=True)):
+                count = 0
+                with pytest.raises(CorruptionError):
+                    for key, found in whatever:
+                        assert items[key] == found
+                        count += 1
+                assert count in (499, 500)
 
 
 def test_files_cut_short(maker: StorageMaker, tmp_path: Path) -> None:
