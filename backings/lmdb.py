@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from operator import add
 from threading import local
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import lmdb
 
 from objstore.errors import BusyError, ConflictError, CorruptionError, StorageError
-from objstore.storage import Items, Progress, Storage, Value, as_pairs, as_text, as_value
+from objstore.storage import Items, Progress, Storage, Value, as_text, as_value
 
 from . import lmdb_files, storages
 from . import lmdb_records as records
@@ -24,6 +24,7 @@ from .checks import check_options
 from .checksums import SOUND, SUM, crc32c
 from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
 from .lmdb_work import Work, begin, chunks, chunks_of
+from .pairs import Pairs
 from .scanning import Scan
 
 T = TypeVar("T")
@@ -427,39 +428,39 @@ class LmdbStorage(Storage):
 
 
 class _Batch:
-    """Items to be set together, in their order, so that of a key that comes twice the last stays.
-
-    Sorting them would take as long as it saves LMDB.
-    """
+    """Items to be set together, made ready but for the prefix of their container."""
 
     def __init__(self, items: Items) -> None:
-        pairs = list(as_pairs(items))
-        self._keys: Final = [str(key) for key, _ in pairs]
-        self._values: Final = [value for _, value in pairs]
-        self._plain = set(map(type, self._values)) == {str}
-        try:
-            self._names: Final = list(map(str.encode, self._keys))
-            if self._plain:
-                self._data = list(map(str.encode, self._values))
-                longest = max(map(len, self._names))
-                self._plain = records.NUMBER.size + longest < records.CUT_AT
-        except UnicodeEncodeError:
-            for key, value in zip(self._keys, self._values, strict=True):
-                as_text(key)
-                as_value(value)
-            raise
-        if not self._plain:
-            self._values[:] = map(as_value, self._values)
+        self._parts: Final = [_part(keys, values) for keys, values in Pairs(items).parts()]
 
     def rows(self, prefix: bytes) -> Iterable[records.Raw]:
-        if not self._plain:
-            pairs = zip(self._keys, self._values, strict=True)
-            return [records.item(prefix, *pair) for pair in pairs]
-        # Without a loop in Python, for what most batches are.
-        stored = list(map(prefix.__add__, self._names))
-        bodies = list(map(b"s".__add__, self._data))
-        sums = map(SUM.pack, map(crc32c, map(add, stored, bodies)))
-        return zip(stored, map(add, bodies, sums), strict=True)
+        return chain.from_iterable(_rows(prefix, part) for part in self._parts)
+
+
+_Part: TypeAlias = tuple[list[bytes], list[bytes]] | list[tuple[str, Value]]
+"""Short keys and the bodies of their records, all text; or keys and values of any kind."""
+
+
+def _part(keys: list[str], values: list[Any]) -> _Part:
+    try:
+        names = list(map(str.encode, keys))
+        if set(map(type, values)) == {str}:
+            bodies = list(map(b"s".__add__, map(str.encode, values)))
+            if records.NUMBER.size + max(map(len, names)) < records.CUT_AT:
+                return names, bodies
+    except UnicodeEncodeError:
+        pass
+    return [(as_text(key), as_value(value)) for key, value in zip(keys, values, strict=True)]
+
+
+def _rows(prefix: bytes, part: _Part) -> Iterable[records.Raw]:
+    if isinstance(part, list):
+        return [records.item(prefix, key, value) for key, value in part]
+    # Without a loop in Python, for what most batches are.
+    names, bodies = part
+    stored = list(map(prefix.__add__, names))
+    sums = map(SUM.pack, map(crc32c, map(add, stored, bodies)))
+    return zip(stored, map(add, bodies, sums), strict=True)
 
 
 def _recount(txn: Txn, entry: records.Entry, by: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import add
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
-from objstore.storage import Items, Value, as_pairs, as_text, as_value
+from objstore.storage import Items, Value, as_text, as_value
 
 from .checksums import crc32c
+from .pairs import Pairs
 from .sqlite_links import Link
 
 FIRST_ROWS: Final = 16
@@ -116,21 +117,25 @@ def fetch(
 
 
 def batch(items: Items) -> list[Row]:
-    """The rows of a batch, in the order of keys, in which they are stored twice as fast."""
-    pairs = {str(key): value for key, value in as_pairs(items)}
-    keys = sorted(pairs)
-    values = list(map(pairs.__getitem__, keys))
-    if set(map(type, values)) == {str}:
-        # Without a loop in Python, for what most batches are.
-        try:
-            sums = list(map(crc32c, map(str.encode, map(add, keys, values))))
-        except UnicodeEncodeError:
-            pass
-        else:
-            return list(zip(keys, values, sums, strict=True))
-    keys = [as_text(key) for key in keys]
-    values = [as_value(value) for value in values]
-    return list(zip(keys, values, map(checksum, keys, values), strict=True))
+    """The rows of a batch, in the order of keys."""
+    rows: list[Row] = []
+    for keys, values in Pairs(items).parts():
+        rows += _text_rows(keys, values) if set(map(type, values)) == {str} else _rows(keys, values)
+    return rows
+
+
+def _text_rows(keys: list[str], values: list[str]) -> Iterable[Row]:
+    try:
+        sums = list(map(crc32c, map(str.encode, map(add, keys, values))))
+    except UnicodeEncodeError:
+        return _rows(keys, values)
+    return zip(keys, values, sums, strict=True)
+
+
+def _rows(keys: Iterable[str], values: Iterable[Any]) -> Iterable[Row]:
+    for key, given in zip(keys, values, strict=True):
+        value = as_value(given)
+        yield as_text(key), value, checksum(key, value)
 
 
 def put(link: Link, table: Table, row: Row) -> None:

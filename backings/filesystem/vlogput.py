@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
-from operator import eq, itemgetter
 from typing import Any, Final, NamedTuple
 
-from objstore.storage import Items, as_pairs, as_text, as_value, unencodable
+from objstore.storage import Items, as_text, as_value, unencodable
 
+from ..pairs import Pairs
 from . import vlogbatch
 from .vlogbatch import PUT, SLOT_SHIFT, Numbers, Operation
 from .vlogindex import Index, Table
 
-_PART: Final = 1 << 10
-
 _TEXT: Final = b"\0"
 _BYTES: Final = b"\1"
-
-_key: Final = itemgetter(0)
-_value: Final = itemgetter(1)
 
 
 class Put(NamedTuple):
@@ -86,22 +80,18 @@ def of_one(key: object, value: object) -> Put:
 
 
 def of_many(items: Items) -> Put:
-    """What sets some keys, of one that comes twice to the last value. Raises FormatError.
-
-    They are in the order of keys, so that who reads them in order reads one behind the other. What
-    is done to all is done part by part, as long as that is in the processor's cache.
-    """
-    keys, pairs = _in_order(items)
+    """What sets some keys, of one that comes twice to the last value. Raises FormatError."""
+    pairs = Pairs(items)
     lengths: list[int] = []
     kinds: list[bytes] = []
     entries: list[bytes] = []
-    for at in range(0, len(pairs), _PART):
-        values, of_part = _encoded(list(map(_value, pairs[at : at + _PART])))
-        sizes = list(map(len, values))
+    for _, values in pairs.parts():
+        data, of_part = _encoded(values)
+        sizes = list(map(len, data))
         lengths += sizes
         kinds.append(of_part)
-        entries.append(vlogbatch.encode_values(values, sizes))
-    return _put(keys, lengths, b"".join(kinds), b"".join(entries))
+        entries.append(vlogbatch.encode_values(data, sizes))
+    return _put(pairs.keys, lengths, b"".join(kinds), b"".join(entries))
 
 
 def replaced(index: Index, table: Table, keys: Iterable[str]) -> list[int] | tuple[int]:
@@ -134,25 +124,6 @@ def _put(keys: list[str], lengths: list[int], kinds: bytes, values: bytes) -> Pu
             as_text(key)
         raise
     return Put(keys, lengths, kinds, said, values)
-
-
-def _in_order(items: Items) -> tuple[list[str], Sequence[Any]]:
-    """Keys in order, which are all text and different, and their pairs."""
-    pairs: Sequence[Any] = list(as_pairs(items))
-    try:
-        found = sorted(pairs, key=_key)
-        keys = list(map(_key, found))
-        if set(map(type, keys)) <= {str} and set(map(len, found)) <= {2}:
-            if not any(map(eq, keys, islice(keys, 1, None))):
-                return keys, found
-            found = list(dict(found).items())
-            return list(map(_key, found)), found
-    except (TypeError, LookupError):
-        pass
-    # Keys of other types than text, or what are no pairs, which dict says.
-    by_key = {as_text(key): value for key, value in dict(pairs).items()}
-    found = sorted(by_key.items(), key=_key)
-    return list(map(_key, found)), found
 
 
 def _encoded(values: Sequence[Any]) -> tuple[Sequence[bytes], bytes]:
