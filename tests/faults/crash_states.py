@@ -16,7 +16,8 @@ Nothing is really synced, which would take most of the time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -246,6 +247,47 @@ class Recording(Quick):
         number = self._numbers[path] = next(_numbers)
         self._did("name", os.path.dirname(path), path, number)
         return number
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: nothing is cleaned up after it."""
+
+
+class Mortal(Recording):
+    """Its process dies at a fault point. The machine goes on."""
+
+    left = 10**9
+
+    def reached(self, point: str, path: str) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise Killed
+
+    def kills(self, nth: int, work: Callable[[], None]) -> bool:
+        """Whether the process died at the ``nth`` step of its work."""
+        self.left = nth
+        try:
+            work()
+        except Killed:
+            return True
+        finally:
+            self.left = 10**9
+        return False
+
+
+class Deadly(Quick):
+    """Really kills its process at a fault point, the one numbered ``left``."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, root: Path, left: int) -> None:
+        super().__init__(str(root))
+        self.left = left
+
+    def reached(self, point: str, path: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Entry(NamedTuple):

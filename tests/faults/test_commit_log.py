@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from objstore.backings.filesystem import names
 from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.io import Files
 from objstore.errors import CorruptionError
-from tests.faults.crash_states import CrashState, Quick, Recording
+from tests.faults.crash_states import CrashState, Mortal, Quick, Recording
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped
 from tests.faults.seams import Failing
 
@@ -117,32 +117,6 @@ def test_under_durability_os_what_a_crash_leaves_is_whole(tmp_path: Path) -> Non
     workload = Workload(Recording(tmp_path / "store", sync=False))
     workload.run()
     assert check_all(workload, tmp_path / "state", each=6) > 400
-
-
-class Killed(BaseException):
-    """In the place of SIGKILL: nothing is cleaned up after it."""
-
-
-class Mortal(Recording):
-    """Its process dies at a fault point. The machine goes on."""
-
-    left = 10**9
-
-    def reached(self, point: str, path: str) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            raise Killed
-
-    def kills(self, nth: int, work: Callable[[], None]) -> bool:
-        """Whether the process died at the ``nth`` step of its work."""
-        self.left = nth
-        try:
-            work()
-        except Killed:
-            return True
-        finally:
-            self.left = 10**9
-        return False
 
 
 def crashes_after_kills(folder: Path, seed: int, every: int, each: int) -> int:

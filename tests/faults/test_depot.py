@@ -21,7 +21,7 @@ from objstore import BackingError, CorruptionError, ObjstoreError, StorageError
 from objstore.backings.filesystem import Depot, blobwriter, manifest
 from objstore.backings.filesystem.io import UncertainError
 from objstore.depot import Identifier, ObjectStateT
-from tests.faults.crash_states import Quick
+from tests.faults.crash_states import Deadly, Quick
 from tests.faults.depots import check_against, complete, depot_on, left, reboot
 from tests.faults.machine import in_child, mounted, remount_readonly, start_child
 from tests.faults.seams import Failing
@@ -182,25 +182,11 @@ def test_a_digest_is_not_of_what_could_not_be_written(tmp_path: Path) -> None:
 # Processes that die
 
 
-class Deadly(Quick):
-    """Kills its process at the ``left``-th fault point."""
-
-    __slots__ = ("left",)
-    left: int
-
-    def reached(self, point: str, path: str) -> None:
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_killed_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reboot(monkeypatch, 1)
 
     def work(folder: Path, nth: int) -> None:
-        files = Deadly(str(folder))
-        files.left = nth
-        depot = depot_on(files)
+        depot = depot_on(Deadly(folder, nth))
         depot.reserve(ONE, len(DATA))
         for at in (1000, 0, 2000, 3000):
             depot.write(ONE, at, DATA[at : at + 1000])

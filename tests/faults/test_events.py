@@ -22,7 +22,7 @@ from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.records import RecordKeeper as TreeRecordKeeper
 from objstore.errors import BackingError, CorruptionError, VerificationError
 from objstore.events import Event, EventLog, RecordKeeper
-from tests.faults.crash_states import CrashState, Quick, Recording
+from tests.faults.crash_states import CrashState, Deadly, Mortal, Quick, Recording
 from tests.faults.logs import small_steps
 from tests.faults.machine import in_child, mounted, start_child
 from tests.faults.seams import Failing
@@ -168,32 +168,6 @@ def test_without_sync_what_a_crash_leaves_of_segments_is_whole(
     assert workload.check_all(states, each=3) > 60
 
 
-class Killed(BaseException):
-    """In the place of SIGKILL: nothing is cleaned up after it."""
-
-
-class Mortal(Recording):
-    """Its process dies at a fault point. The machine goes on."""
-
-    left = 10**9
-
-    def reached(self, point: str, path: str) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            raise Killed
-
-    def kills(self, nth: int, work: Callable[[], None]) -> bool:
-        """Whether the process died at the ``nth`` step of its work."""
-        self.left = nth
-        try:
-            work()
-        except Killed:
-            return True
-        finally:
-            self.left = 10**9
-        return False
-
-
 def crashes_after_kills(maker: Maker, folder: Path, states: Path, every: int, each: int) -> int:
     """The machine stops some time after a process was killed; how many states were checked."""
     checked, died, nth = 0, True, 1
@@ -287,21 +261,10 @@ def test_many_killed_writers(maker: Maker, tmp_path: Path) -> None:
 
 
 def test_killed_at_every_step(maker: Maker, tmp_path: Path) -> None:
-    class Deadly(Quick):
-        __slots__ = ("left",)
-        left: int
-
-        def reached(self, point: str, path: str) -> None:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
     added = [Event("n", n) for n in range(4)]
 
     def work(folder: Path, nth: int) -> None:
-        files = Deadly(str(folder))
-        files.left = nth
-        keeper = maker.on(files)
+        keeper = maker.on(Deadly(folder, nth))
         keeper.add(added[0])
         keeper.extend(added[1:3])
         keeper.add(added[3])
