@@ -86,59 +86,44 @@ def _time(step: Step) -> float:
 
 
 def _writing() -> Work:
-    series = Series(
+    return _in_turn(
+        "blob-write",
+        "Write a blob of 1 GiB with its SHA-256",
+        "The source is in the operating system's cache; what is written is synced, and removed "
+        "outside of the clock.",
+        Targets(times(_CP, 1 / 0.9), times(_CP, 0.5)),
         Row(_CP, _cp_and_sum, "cp, sync, then sha256sum of the copy", "limit"),
         Row("shutil and hashlib", _shutil_and_hashlib, "the same in Python", "limit"),
         Row("objstore, put", _put, "digest counted beside, finalized"),
         Row("objstore, create", _create, "a file object, 1 MiB at a time"),
     )
-    return Work(
-        name="blob-write",
-        title="Write a blob of 1 GiB with its SHA-256",
-        about=(
-            "The source is in the operating system's cache; what is written is synced, and removed "
-            "outside of the clock. The median of five, in turn."
-        ),
-        unit=SECONDS,
-        contenders=series.contenders(),
-        targets=Targets(times(_CP, 1 / 0.9), times(_CP, 0.5)),
-        rounds=1,
-    )
 
 
 def _copying_back() -> Work:
-    series = Series(
+    return _in_turn(
+        "blob-copy",
+        "Copy a blob of 1 GiB into a file",
+        "From the operating system's cache, and synced.",
+        Targets(times(_CP_BACK, 1 / 0.9), times(_CP_BACK, 1)),
         Row(_CP_BACK, _cp, "cp, sync", "limit"),
         Row("objstore, get_to", _get_to, "whole or not at all"),
-    )
-    return Work(
-        name="blob-copy",
-        title="Copy a blob of 1 GiB into a file",
-        about="From the operating system's cache, and synced. The median of five, in turn.",
-        unit=SECONDS,
-        contenders=series.contenders(),
-        targets=Targets(times(_CP_BACK, 1 / 0.9), times(_CP_BACK, 1)),
-        rounds=1,
     )
 
 
 def _reading() -> Work:
-    series = Series(
+    return _in_turn(
+        "blob-read",
+        "Read a blob of 1 GiB",
+        "From the operating system's cache, 1 MiB at a time, by `readinto`.",
+        Targets(times(_READ, 1 / 0.9), times(_READ, 1)),
         Row(_READ, _read_plainly, "open(path, 'rb')", "limit"),
         Row("objstore, open", _read_blob, "a file object"),
     )
-    return Work(
-        name="blob-read",
-        title="Read a blob of 1 GiB",
-        about=(
-            "From the operating system's cache, 1 MiB at a time, by `readinto`. The median of "
-            "five, in turn."
-        ),
-        unit=SECONDS,
-        contenders=series.contenders(),
-        targets=Targets(times(_READ, 1 / 0.9), times(_READ, 1)),
-        rounds=1,
-    )
+
+
+def _in_turn(name: str, title: str, about: str, targets: Targets, *rows: Row) -> Work:
+    about = f"{about} The median of five, in turn."
+    return Work(name, title, about, SECONDS, Series(*rows).contenders(), targets, rounds=1)
 
 
 def _memory() -> Work:
