@@ -164,15 +164,18 @@ class CommitLog:
             self._certainty.require()
             self._group.join(self._sync)
 
-    def records(self, after: int = 0) -> Iterator[Record]:
+    def records(self, after: int = 0, end: Position | None = None) -> Iterator[Record]:
         """The records behind the one numbered ``after``, up to the head as it is now.
 
-        Those that compaction removed are passed over. Raises CorruptionError where one cannot be
-        read.
+        ``end`` is where that one ends, if it is known. Those that compaction removed are passed
+        over. Raises CorruptionError where one cannot be read.
         """
         view = self._view()
         if view is None or after >= view.number:
             return iter(())
+        file, reached = view.reached()
+        if end is not None and end.generation == reached.generation:
+            return _records_of(file, after + 1, view.number, end.offset)
         return self._records(max(after, 0), view.number)
 
     def read(self, number: int) -> Record:
@@ -274,7 +277,7 @@ class CommitLog:
     def _records(self, after: int, head: int) -> Iterator[Record]:
         wanted = after + 1
         for file in self._all.from_number(wanted):
-            for record in _records_of(file, wanted, head):
+            for record in _records_of(file, wanted, head, file.place(wanted)):
                 yield record
                 wanted = record.number + 1
             if wanted > head:
@@ -294,12 +297,11 @@ def _set_up_all() -> None:
 os.register_at_fork(after_in_child=_set_up_all)
 
 
-def _records_of(file: LogFile, wanted: int, head: int) -> Iterator[Record]:
-    """A file's records from the one numbered ``wanted`` to the last, or to ``head``.
+def _records_of(file: LogFile, wanted: int, head: int, offset: int) -> Iterator[Record]:
+    """A file's records from the one numbered ``wanted``, at ``offset``, to the last, or ``head``.
 
     In a file that was compacted numbers are missing; the last one before the next file never is.
     """
-    offset = file.place(wanted)
     for frame in file.frames(offset):
         kind, number = frame.header[:2]
         if kind == frames.END:

@@ -69,6 +69,8 @@ class Ledger:
         self._is_open = False
         self._taken = 0
         """The last record that was taken in."""
+        self._end: Position | None = None
+        """Where it ends, if that is known."""
         self._heads: Heads | None = None
         self._removed: Ranges = []
         """What compaction had removed by when the heads were made."""
@@ -161,6 +163,14 @@ class Ledger:
                 link = entry.last
             self._strange[unit] = traces[::-1]
 
+    def found(self, unit: str, digest: str) -> None:
+        """The unit's file has this digest: the changes up to the one that left it so are in it."""
+        with self._guard:
+            traces = self._strange.get(unit, [])
+            at = max((n for n, one in enumerate(traces) if one.after == digest), default=None)
+            if at is not None:
+                self._keep(unit, traces[at + 1 :])
+
     def settle(self, unit: str) -> None:
         """The unit's file is what the log says, or will be made so by this handle."""
         with self._guard:
@@ -238,7 +248,7 @@ class Ledger:
             number, position = writer.append(payload)
             link = Record(number, payload, position).link
             heads.take(said, link)
-            self._taken = number
+            self._taken, self._end = number, position
             if said.scope is None:
                 for entry in entries:
                     self._changed[entry.unit] = number
@@ -267,7 +277,7 @@ class Ledger:
         """Records are elsewhere, or part of others: make the heads anew."""
         with self._guard:
             self.past.forget()
-            self._heads = None
+            self._heads = self._end = None
             self._learn()
             self._removed = self.log.removed()
             self._heads = self._brought(Heads())
@@ -310,8 +320,8 @@ class Ledger:
 
     def _learn(self) -> None:
         """Take in records that this handle did not make."""
-        heads = self._heads
-        for one in self.log.records(self._taken):
+        heads, done = self._heads, 0
+        for one in self.log.records(self._taken, self._end):
             link = one.link
             if heads is None:
                 said: Said | Glance = self.past.glance(one)
@@ -320,8 +330,9 @@ class Ledger:
                 if one.number > heads.number:
                     heads.take(whole, link)
             self._note(said, link)
-            self._taken = one.number
-            self._forget(_done(said, one.number))
+            self._taken, self._end = one.number, one.position
+            done = max(done, _done(said, one.number))
+        self._forget(done)
 
     def _read_heads(self) -> Heads:
         """The heads as of the last record that was taken in."""
@@ -352,11 +363,14 @@ class Ledger:
         if self.stopped:
             return
         for unit, traces in list(self._strange.items()):
-            kept = [one for one in traces if one.number > done]
-            if not kept:
-                del self._strange[unit]
-            elif len(kept) < len(traces):
-                self._strange[unit] = kept
+            if traces[0].link.number <= done:
+                self._keep(unit, [one for one in traces if one.link.number > done])
+
+    def _keep(self, unit: str, traces: list[Trace]) -> None:
+        if traces:
+            self._strange[unit] = traces
+        else:
+            del self._strange[unit]
 
     def _loaded(self) -> Heads:
         """The heads, complete."""

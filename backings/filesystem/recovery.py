@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Change, Loaded
@@ -29,6 +30,9 @@ from .stamps import Stamp, digest
 
 _MANY: Final = 64
 """So many units of other processes are looked at together, by whoever commits next."""
+
+_OFTEN: Final = 32
+"""After how many commits those of other processes are looked for in their files."""
 
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, KeyNotFoundError, OutsideError)
 
@@ -60,6 +64,8 @@ class Recovery:
         """Whether all was settled once, as it must be before anything is written."""
         self._is_noted = False
         """Whether the next handle may know that."""
+        self._looked = 0
+        """The newest commit when files were looked at because of the changes that pile up."""
         self._left: Final[dict[str, Due]] = {}
         """The files that were found to be behind."""
 
@@ -68,7 +74,11 @@ class Recovery:
         strange = self._ledger.strangers()
         if strange:
             everything = not self._is_done or len(strange) > _MANY
-            wanted = strange if everything else [unit for unit in touched if unit in strange]
+            if everything:
+                wanted = strange
+            else:
+                late = self._late(strange)
+                wanted = [*late | {unit for unit in touched if self._ledger.strange(unit)}]
             edits = [edit for unit in wanted for edit in self._settled(unit)]
         else:
             edits = []
@@ -77,6 +87,26 @@ class Recovery:
             self._ledger.note_run()
             self._is_noted = True
         return edits
+
+    def _late(self, strange: Iterable[str]) -> set[str]:
+        """Units whose changes should be in their files by now; of the others, forget what is.
+
+        What a process makes known of its own files, the next commit of another may pass on. As long
+        as one process pauses nobody does, and changes would pile up in all others.
+        """
+        late: set[str] = set()
+        newest = self._ledger.taken
+        if newest - self._looked < _OFTEN or self._ledger.stopped:
+            return late
+        begin, self._looked = newest - _OFTEN, newest
+        for unit in strange:
+            traces = self._ledger.strange(unit)
+            if traces and traces[-1].number <= begin:
+                late.add(unit)
+            elif traces and traces[0].number <= begin:
+                with suppress(*_UNREADABLE):
+                    self._ledger.found(unit, self._settling.digest(unit, traces))
+        return late
 
     def _is_clear(self) -> bool:
         """Whether all that was left undone is in its files: should this process die now, others

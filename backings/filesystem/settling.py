@@ -74,7 +74,7 @@ class Settling:
         raises.
         """
         content = self._content(unit, traces)
-        now = NO_FILE if content is None else digest(content.data)
+        now = _digest(content)
         if now == traces[-1].after:
             return self._verdict(State.SAME, content)
         if any(now in (one.before, one.after) for one in traces):
@@ -96,6 +96,10 @@ class Settling:
             return Verdict(State.BEHIND, content, value)
         return Verdict(State.EDITED, content, value)
 
+    def digest(self, unit: str, traces: Sequence[Trace]) -> str:
+        """The digest of the unit's file; NO_FILE for none. Raises as ``judge``."""
+        return _digest(self._content(unit, traces))
+
     def _content(self, unit: str, traces: Sequence[Trace]) -> Content | None:
         try:
             return self._tree.content(self._places.at(unit))
@@ -108,7 +112,7 @@ class Settling:
         self, unit: str, content: Content | None, value: JSON | Missing, since: Content | None
     ) -> bool:
         """Whether contents are of a commit between the newest and what the file was ``since``."""
-        now, first = (NO_FILE if one is None else digest(one.data) for one in (content, since))
+        now, first = _digest(content), _digest(since)
         head = self._ledger.head(unit)
         link = None if head is None else head.link
         while link is not None:
@@ -149,6 +153,10 @@ class Settling:
             if whole is not None and len(data) <= len(whole) and _is_part(data, whole):
                 return True
         return False
+
+
+def _digest(content: Content | None) -> str:
+    return NO_FILE if content is None else digest(content.data)
 
 
 def _is_part(data: bytes, whole: bytes) -> bool:

@@ -8,11 +8,14 @@ from threading import Thread
 
 import pytest
 
+from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.record import decode
 from objstore.documents import Change, Commit, Loaded
 from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
+from objstore.values import MISSING
 
 
 class Amid(Files):
@@ -95,3 +98,26 @@ def test_a_file_that_another_wrote_meanwhile_is_shown_as_it_wrote_it(
     assert other.load("/a").value == [2]
     writer.close()
     other.close()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_changes_of_others_do_not_pile_up_while_one_pauses(tmp_path: Path, lazy: bool) -> None:
+    """What others know of each other's files must not wait for one that commits no more."""
+    handles = [
+        FilesystemDocuments(Files(str(tmp_path), sync=False), ANYTHING, lazy=lazy) for _ in range(3)
+    ]
+    paused, *others = handles
+    for number in range(200):
+        if number == 5:
+            paused.commit([Change("/paused", MISSING, [1])], base=0)
+            paused.flush()
+        for name, one in enumerate(others):
+            loaded = one.load(f"/{name}")
+            one.commit([Change(f"/{name}", loaded.value, [number], loaded.stamp)], base=0)
+            one.flush()
+    for record in CommitLog(Files(str(tmp_path))).records(after=200):
+        done = decode(record.payload, record.position.generation).done
+        assert done is None or done > record.number - 100
+    for one in handles:
+        assert [one.load(unit).value for unit in ("/0", "/1")] == [[199], [199]]
+        one.close()
