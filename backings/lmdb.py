@@ -290,12 +290,16 @@ class LmdbStorage(Storage):
         with self._reading() as txn:
             entry = self._find(txn, c_id)
             value = self._value(txn, entry, key)
-        work = self._threads.work
-        if work is None or not work.done:
-            self._prefixes[str(c_id)] = entry.prefix
+        self._note_prefix(entry)
         if value is None:
             raise storages.no_key(str(c_id), key)
         return value
+
+    def _note_prefix(self, entry: records.Entry) -> None:
+        """Know a container by its name, unless this transaction may have made it."""
+        work = self._threads.work
+        if work is None or not work.done:
+            self._prefixes[entry.name] = entry.prefix
 
     def _value(self, txn: Txn, entry: records.Entry, key: str) -> Value | None:
         if not storages.is_storable(key):
@@ -375,7 +379,10 @@ class LmdbStorage(Storage):
         name, kept = as_text(key), as_value(value)
 
         def step(txn: Txn) -> None:
+            if self._replace(txn, c_id, name, kept):
+                return
             entry = self._find(txn, c_id)
+            self._note_prefix(entry)
             stored, record = records.item(entry.prefix, name, kept)
             if txn.put(stored, record, overwrite=False):
                 _recount(txn, entry, 1)
@@ -383,6 +390,14 @@ class LmdbStorage(Storage):
                 txn.put(stored, record)
 
         self._write(step)
+
+    def _replace(self, txn: Txn, c_id: object, key: str, value: Value) -> bool:
+        """Set the value of a key that is there, for which its container need not be looked up."""
+        prefix = self._prefixes.get(str(c_id))
+        if prefix is None:
+            return False
+        stored, record = records.item(prefix, key, value)
+        return txn.get(stored) is not None and txn.put(stored, record)
 
     def set_container_items(self, c_id: str, items: Items) -> None:
         batch = _Batch(items)

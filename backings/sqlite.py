@@ -211,28 +211,24 @@ class SqliteStorage(Storage):
         except ERRORS as error:
             raise mapped(error, self.path) from error
 
-    @contextmanager
-    def _writing(self) -> Generator[Link]:
-        """A connection for what one call writes; in a transaction of its own if in no other."""
+    def _write(self, step: Callable[[Link], T]) -> T:
+        """Do what one call writes; in a transaction of its own if in no other."""
         transaction = self._current()
         if transaction is None:
-            with self._writing_alone() as link:
-                yield link
-            return
+            return self._write_alone(step)
         self._reserve(transaction)
         try:
-            yield transaction.link
+            return step(transaction.link)
         except ERRORS as error:
             self.rollback()
             raise mapped(error, self.path) from error
 
-    @contextmanager
-    def _writing_alone(self) -> Generator[Link]:
+    def _write_alone(self, step: Callable[[Link], T]) -> T:
         self._take_turn()
         try:
             link = begin_writing(self._links, self._wait, self.path)
             try:
-                yield link
+                result = step(link)
                 link.execute("COMMIT")
             except BaseException as error:
                 self._links.drop(link)
@@ -240,6 +236,7 @@ class SqliteStorage(Storage):
                     raise mapped(error, self.path) from error
                 raise
             self._links.give(link, write=True)
+            return result
         finally:
             self._turn.release()
 
@@ -296,33 +293,44 @@ class SqliteStorage(Storage):
 
     def add_container(self, c_id: str) -> None:
         name = as_text(c_id, "container")
-        with self._changing_tables() as link:
+
+        def step(link: Link) -> None:
             if link.execute(_FIND, (name,)).fetchone() is not None:
                 raise storages.duplicate_container(name)
             sqlite_files.add_table(link, name, checksum)
 
+        self._write_tables(step)
+
     def clear(self) -> None:
-        with self._changing_tables() as link:
+        def step(link: Link) -> None:
             for (number,) in link.execute("SELECT id FROM containers").fetchall():
                 sqlite_files.drop_table(link, number)
 
+        self._write_tables(step)
+
     def clear_container(self, c_id: str) -> None:
-        with self._changing_tables() as link:
+        def step(link: Link) -> None:
             table = self._found(link, str(c_id))
             link.execute(f"DELETE FROM c{table.id:d}")  # noqa: S608 - a number of ours
             link.execute("UPDATE containers SET count = 0 WHERE id = ?", (table.id,))
 
-    def delete_container(self, c_id: str) -> None:
-        with self._changing_tables() as link:
-            sqlite_files.drop_table(link, self._found(link, str(c_id)).id)
+        self._write_tables(step)
 
-    @contextmanager
-    def _changing_tables(self) -> Generator[Link]:
-        with self._writing() as link:
+    def delete_container(self, c_id: str) -> None:
+        self._write_tables(
+            lambda link: sqlite_files.drop_table(link, self._found(link, str(c_id)).id)
+        )
+
+    def _write_tables(self, step: Callable[[Link], None]) -> None:
+        """Do what makes or unmakes containers."""
+
+        def noted(link: Link) -> None:
             transaction = self._threads.transaction
             if transaction is not None:
                 transaction.has_new_tables = True
-            yield link
+            step(link)
+
+        self._write(noted)
 
     def get_container_len(self, c_id: str) -> int:
         find = "SELECT count FROM containers WHERE name = ?"
@@ -516,13 +524,11 @@ class SqliteStorage(Storage):
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
         name, kept = as_text(key), as_value(value)
         row = (name, kept, checksum(name, kept))
-        with self._writing() as link:
-            self._on_table(link, c_id, lambda table: put(link, table, row))
+        self._write_items(c_id, lambda link, table: put(link, table, row))
 
     def set_container_items(self, c_id: str, items: Items) -> None:
         rows = batch(items)
-        with self._writing() as link:
-            self._on_table(link, c_id, lambda table: put_all(link, table, rows))
+        self._write_items(c_id, lambda link, table: put_all(link, table, rows))
 
     def delete_container_item(self, c_id: str, key: Any) -> bool:
         return self._delete(c_id, [key]) == 1
@@ -532,8 +538,10 @@ class SqliteStorage(Storage):
 
     def _delete(self, c_id: str, keys: Iterable[Any]) -> int:
         names = [name for key in keys if storages.is_storable(name := str(key))]
-        with self._writing() as link:
-            return self._on_table(link, c_id, lambda table: remove(link, table, names))
+        return self._write_items(c_id, lambda link, table: remove(link, table, names))
+
+    def _write_items(self, c_id: object, step: Callable[[Link, Table], T]) -> T:
+        return self._write(lambda link: self._on_table(link, c_id, lambda t: step(link, t)))
 
     # --- as a whole -------------------------------------------------------------------------------
 

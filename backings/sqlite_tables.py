@@ -139,11 +139,10 @@ def _rows(keys: Iterable[str], values: Iterable[Any]) -> Iterable[Row]:
 
 
 def put(link: Link, table: Table, row: Row) -> None:
-    if link.execute(table.insert, row).rowcount:
+    key, value, found = row
+    if not link.execute(table.update, (value, found, key)).rowcount:
+        link.execute(table.insert, row)
         link.execute(_GROW, (1, table.id))
-    else:
-        key, *rest = row
-        link.execute(table.update, (*rest, key))
 
 
 def put_all(link: Link, table: Table, rows: list[Row]) -> None:

@@ -7,9 +7,11 @@ import sqlite3
 import time
 from collections.abc import Callable
 from threading import Lock, local
-from typing import Final
+from typing import Final, TypeVar
 
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
+
+T = TypeVar("T")
 
 _FIRST_PAUSE: Final = 0.0002
 _LONGEST_PAUSE: Final = 0.01
@@ -58,9 +60,8 @@ class Threads(local):
 
 def begin_writing(links: Links, wait: float, path: str) -> Link:
     """A connection that may write, as soon as no other process does."""
-    begun: list[Link] = []
 
-    def begin() -> None:
+    def begin() -> Link:
         link = links.take(write=True)
         try:
             link.execute("BEGIN IMMEDIATE")
@@ -68,13 +69,12 @@ def begin_writing(links: Links, wait: float, path: str) -> Link:
             # Not kept while this thread waits, so that the process can fork meanwhile.
             links.give(link, write=True)
             raise
-        begun.append(link)
+        return link
 
-    patiently(begin, wait, path)
-    return begun[0]
+    return patiently(begin, wait, path)
 
 
-def patiently(step: Callable[[], object], wait: float, path: str) -> None:
+def patiently(step: Callable[[], T], wait: float, path: str) -> T:
     """Do a first step as soon as no other process is in its way.
 
     Raises BusyError after ``wait`` seconds, and what else the error of SQLite means.
@@ -82,8 +82,7 @@ def patiently(step: Callable[[], object], wait: float, path: str) -> None:
     end, pause = time.monotonic() + wait, _FIRST_PAUSE
     while True:
         try:
-            step()
-            return
+            return step()
         except ERRORS as error:
             left = end - time.monotonic()
             if not is_busy(error) or is_overtaken(error) or left <= 0:
