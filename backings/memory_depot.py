@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from objstore._depot_checks import check_identifier
 from objstore._digests import digest_of
@@ -16,7 +16,7 @@ from objstore._moving import reading
 from objstore._ranges import Range, Ranges
 from objstore._seeking import sought
 from objstore._writer import Writer
-from objstore.depot import Depot
+from objstore.depot import Depot, Promise
 from objstore.errors import ReadOnlyError, StorageError
 
 if TYPE_CHECKING:
@@ -26,24 +26,19 @@ if TYPE_CHECKING:
 class _Contents:
     """One blob."""
 
-    def __init__(
-        self, size: int | None, sha256: str | None, meta: dict[str, Any], part_size: int
-    ) -> None:
-        self.promised_size: Final = size
-        self.promised_sha256: Final = sha256
-        self.meta: Final = meta
-        self.part_size: Final = part_size
+    def __init__(self, promise: Promise) -> None:
+        self.promise: Final = promise
         # Guarded by the depot's lock.
-        self.data: Final = bytearray(size or 0)
+        self.data: Final = bytearray(promise.size or 0)
         self.written: Final = Ranges()
         self.writers = 0
         """How many have written to it, or will."""
         self.state = ObjectStateT.WRITABLE
-        self.sha256 = sha256
+        self.sha256 = promise.sha256
         self.changed = datetime.now(UTC)
 
     def size(self) -> int:
-        return len(self.data) if self.promised_size is None else self.promised_size
+        return len(self.data) if self.promise.size is None else self.promise.size
 
 
 class _Kept:
@@ -84,27 +79,20 @@ class MemoryDepot(Depot):
                 identifier,
                 found.state,
                 found.size(),
-                found.promised_size,
+                found.promise.size,
                 found.sha256,
-                found.part_size,
-                found.meta,
+                found.promise.part_size,
+                found.promise.meta,
                 found.changed,
             )
 
-    def _reserve(
-        self,
-        identifier: Identifier,
-        size: int | None,
-        sha256: str | None,
-        meta: dict[str, Any],
-        part_size: int,
-    ) -> bool:
+    def _reserve(self, identifier: Identifier, promise: Promise) -> bool:
         check_identifier(identifier)
         self._require_writable()
         with self._lock:
             if identifier in self._blobs:
                 return False
-            self._blobs[identifier] = _Contents(size, sha256, meta, part_size)
+            self._blobs[identifier] = _Contents(promise)
             return True
 
     def _writer(self, identifier: Identifier) -> _MemoryWriter | None:
@@ -133,7 +121,7 @@ class MemoryDepot(Depot):
 
 class _MemoryWriter(Writer):
     def __init__(self, identifier: Identifier, contents: _Contents, lock: RLock) -> None:
-        super().__init__(identifier, contents.promised_size, contents.part_size)
+        super().__init__(identifier, contents.promise.size, contents.promise.part_size)
         self._contents: Final = contents
         self._lock: Final = lock
         self._has_written = False
@@ -185,7 +173,7 @@ class _MemoryWriter(Writer):
             if sha256 is None or self._contents.writers != self._has_written:
                 with memoryview(self._contents.data) as view, _MemoryReader(view) as source:
                     sha256 = digest_of(reading(source), lambda done: None)
-            self._require_promised(sha256, self._contents.promised_sha256)
+            self._require_promised(sha256, self._contents.promise.sha256)
             self._contents.sha256 = sha256
             self._contents.state = ObjectStateT.READABLE
             self._contents.changed = datetime.now(UTC)

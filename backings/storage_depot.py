@@ -16,7 +16,7 @@ from objstore._identifiers import BlobInfo, Identifier, ObjectStateT
 from objstore._ranges import Range, Ranges
 from objstore._seeking import sought
 from objstore._writer import Writer
-from objstore.depot import Depot
+from objstore.depot import Depot, Promise
 from objstore.errors import (
     ContainerNotFoundError,
     CorruptionError,
@@ -122,15 +122,9 @@ class StorageDepot(Depot):
             record.changed,
         )
 
-    def _reserve(
-        self,
-        identifier: Identifier,
-        size: int | None,
-        sha256: str | None,
-        meta: dict[str, Any],
-        part_size: int,
-    ) -> bool:
+    def _reserve(self, identifier: Identifier, promise: Promise) -> bool:
         check_identifier(identifier)
+        size, sha256, meta, part_size = promise
         now, writable = datetime.now(UTC), ObjectStateT.WRITABLE
         record = _Record(writable, size, size or 0, part_size, sha256, now, meta)
         with self._storage.transaction():

@@ -15,7 +15,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from . import _moving
 from ._depot_checks import check_digest, check_meta, check_number
@@ -40,6 +40,7 @@ __all__ = [
     "Identifier",
     "ObjectStateT",
     "Progress",
+    "Promise",
     "Range",
     "Scrubbed",
     "Writer",
@@ -47,6 +48,15 @@ __all__ = [
 
 _DAY: Final = timedelta(days=1)
 _FINAL: Final = "was finalized, and can be written no more"
+
+
+class Promise(NamedTuple):
+    """What is said of a blob when it is reserved; see ``Depot.reserve``."""
+
+    size: int | None
+    sha256: str | None
+    meta: dict[str, Any]
+    part_size: int
 
 
 class Depot(ABC):
@@ -67,14 +77,7 @@ class Depot(ABC):
         """What is known of a blob; None where there is none."""
 
     @abstractmethod
-    def _reserve(
-        self,
-        identifier: Identifier,
-        size: int | None,
-        sha256: str | None,
-        meta: dict[str, Any],
-        part_size: int,
-    ) -> bool:
+    def _reserve(self, identifier: Identifier, promise: Promise) -> bool:
         """Make a writable blob; False where the identifier is taken."""
 
     @abstractmethod
@@ -118,7 +121,7 @@ class Depot(ABC):
             check_number("size", size)
         check_digest(sha256)
         part = choose_part_size(size, part_size)
-        if not self._reserve(identifier, size, sha256, check_meta(meta), part):
+        if not self._reserve(identifier, Promise(size, sha256, check_meta(meta), part)):
             raise StorageError(f"the identifier {identifier} exists already")
 
     def write(self, identifier: Identifier, offset: int, buf: Buffer) -> None:

@@ -164,16 +164,10 @@ class Depot(objstore.depot.Depot):
         finally:
             log.close()
 
-    def _reserve(
-        self,
-        identifier: Identifier,
-        size: int | None,
-        sha256: str | None,
-        meta: dict[str, Any],
-        part_size: int,
-    ) -> bool:
+    def _reserve(self, identifier: Identifier, promise: objstore.depot.Promise) -> bool:
         self._require_writable()
         place = self._place(identifier)
+        size, sha256, meta, part_size = promise
         said = BlobMeta(size, part_size, sha256, datetime.now(UTC), meta)
         while True:
             self._make_folders(place)
