@@ -59,11 +59,13 @@ class MemoryDepot(Depot):
         self._blobs: Final = self._kept.blobs
 
     def identifiers(self) -> Iterator[Identifier]:
+        """Those of all blobs, writable ones too, sorted."""
         with self._lock:
             found = sorted(self._blobs)
         return iter(found)
 
     def purge(self, identifier: Identifier) -> None:
+        """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
         self._require_writable()
         with self._lock:
             self._require(identifier)

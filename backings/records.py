@@ -45,6 +45,7 @@ class MemoryRecordKeeper(RecordKeeper):
         expect: UUID | int | None = None,
         signer: Signer | None = None,
     ) -> Sequence[Event]:
+        """Add events, all or none; they last as long as this object, or who shares it."""
         if self._readonly:
             raise ReadOnlyError(errno.EROFS, "this record keeper was opened with readonly=True")
         some = sealing.drafts(added)
@@ -61,33 +62,39 @@ class MemoryRecordKeeper(RecordKeeper):
         return Stored(batch.stored, batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
+        """The event with that UUID."""
         found = self._find(uuid_)
         if found is None:
             raise missing(uuid_)
         return found
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """The UUID of the event behind that one, or of the first; None for the tail."""
         with self._guard:
             self._require_open()
             place = self.locate(uuid_)
             return self._kept.uuids[place] if place < len(self._kept.uuids) else None
 
     def tail(self) -> UUID | None:
+        """The UUID of the last event; None for none."""
         with self._guard:
             self._require_open()
             return self._kept.uuids[-1] if self._kept.uuids else None
 
     def head(self) -> Head:
+        """How many events there are, and the last one's hash."""
         with self._guard:
             self._require_open()
             return self._kept.head
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The events behind a place, up to the tail as it is now."""
         start, stop = self.locate(after), self.head().position
         some = (self._kept.lines[at : min(at + _SOME, stop)] for at in range(start, stop, _SOME))
         return map(eventlines.join, some)
 
     def locate(self, place: Place) -> int:
+        """The position of a place."""
         if not isinstance(place, UUID):
             return place or 0
         with self._guard:
@@ -97,6 +104,7 @@ class MemoryRecordKeeper(RecordKeeper):
             return self._kept.places[place]
 
     def close(self) -> None:
+        """Refuse all further calls; what it keeps stays for those who share it."""
         self._is_closed = True
 
     def _find(self, uuid: UUID) -> Event | None:

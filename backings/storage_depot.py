@@ -93,6 +93,7 @@ class StorageDepot(Depot):
         self._blocks: Final = Blocks(storage)
 
     def identifiers(self) -> Iterator[Identifier]:
+        """Those of all blobs, writable ones too, sorted."""
         try:
             keys = list(self._storage.get_container_keys(_BLOBS))
         except ContainerNotFoundError:
@@ -100,6 +101,7 @@ class StorageDepot(Depot):
         return iter(sorted(map(Identifier.parse, keys)))
 
     def purge(self, identifier: Identifier) -> None:
+        """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
         with self._storage.transaction():
             record = self._record(identifier)
             if record is None:

@@ -54,6 +54,7 @@ class StorageRecordKeeper(RecordKeeper):
         expect: UUID | int | None = None,
         signer: Signer | None = None,
     ) -> Sequence[Event]:
+        """Add events in one transaction of the storage, or in the one that is under way."""
         self._require_open()
         some = sealing.drafts(added)
         with self._storage.transaction():
@@ -65,24 +66,29 @@ class StorageRecordKeeper(RecordKeeper):
         return Stored(batch.stored, batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
+        """The event with that UUID: two gets."""
         found = self._find(uuid_)
         if found is None:
             raise missing(uuid_)
         return found
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """The UUID of the event behind that one, or of the first; None for the tail."""
         behind = self.locate(uuid_) + 1
         if behind > self.head().position:
             return None
         return UUID(eventlines.uuid_in(self._line(behind)).decode())
 
     def tail(self) -> UUID | None:
+        """The UUID of the last event; None for none."""
         return self._tail().uuid
 
     def head(self) -> Head:
+        """How many events there are, and the last one's hash."""
         return self._tail().head
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The events behind a place, up to the tail as it is now, some at a time."""
         return self._batches(self.locate(after) + 1, self.head().position + 1)
 
     def _batches(self, start: int, stop: int) -> Iterator[bytes]:
@@ -97,6 +103,7 @@ class StorageRecordKeeper(RecordKeeper):
             yield eventlines.join(lines)
 
     def locate(self, place: Place) -> int:
+        """The position of a place."""
         self._require_open()
         if not isinstance(place, UUID):
             return place or 0
@@ -106,6 +113,7 @@ class StorageRecordKeeper(RecordKeeper):
         return position
 
     def close(self) -> None:
+        """Refuse all further calls; the storage stays open."""
         self._is_closed = True
 
     def _store(self, lines: Sequence[bytes], before: int) -> None:

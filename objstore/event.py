@@ -94,10 +94,12 @@ class Event:
 
     @property
     def uuid(self) -> UUID:
+        """Which event it is, wherever it is stored."""
         return UUID(self._said["uuid"])
 
     @property
     def type(self) -> str:
+        """What happened, as a name."""
         try:
             after = self._after
         except AttributeError:
@@ -111,10 +113,12 @@ class Event:
 
     @property
     def version(self) -> int:
+        """Of what ``data`` looks like, for the type; 1 at first."""
         return cast("int", self._said.get("version", 1))
 
     @property
     def data(self) -> Any:
+        """What there is to say of it: any JSON value."""
         try:
             return self._data
         except AttributeError:
@@ -128,6 +132,7 @@ class Event:
 
     @property
     def author(self) -> str | None:
+        """Who did it; None where nobody said."""
         return self._said.get("author")
 
     @property

@@ -29,11 +29,13 @@ class Growth:
         told waits no longer than _LAST_WAIT."""
 
     def tell(self) -> None:
+        """Wake all that wait."""
         if self._waiting:
             with self._grown:
                 self._grown.notify_all()
 
     def wait(self, seconds: float) -> None:
+        """Return when it has grown, or after so many seconds."""
         with self._grown:
             self._waiting += 1
             try:

@@ -54,13 +54,16 @@ class Depot(objstore.depot.Depot):
         self._durable_folders: Final[set[str]] = set()
 
     def identifiers(self) -> Iterator[Identifier]:
+        """Those of all blobs, writable ones too, sorted: by walking the tree."""
         for folder in self._folders():
             yield from self._in_folder(folder)
 
     def state(self, identifier: Identifier) -> ObjectStateT:
+        """The state of a blob, which the names of its files tell."""
         return self._place(identifier).state(self._files)
 
     def purge(self, identifier: Identifier) -> None:
+        """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
         self._require_writable()
         place = self._place(identifier)
         while not self._purge(place):

@@ -119,6 +119,7 @@ class SegmentRecordKeeper(RecordKeeper):
         expect: UUID | int | None = None,
         signer: Signer | None = None,
     ) -> Sequence[Event]:
+        """Append events as one record, durably; threads that do so share writes and syncs."""
         if self._readonly:
             raise ReadOnlyError("this event log was opened with readonly=True")
         call = _Call(sealing.drafts(added), expect, signer)
@@ -138,22 +139,27 @@ class SegmentRecordKeeper(RecordKeeper):
         return Stored(call.batch.stored, call.batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
+        """The event with that UUID: its place is in the index."""
         found = self._find(uuid_)
         if found is None:
             raise missing(uuid_)
         return found
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """The UUID of the event behind that one, or of the first; None for the tail."""
         after = self.locate(uuid_)
         return next((_uuid(some[0]) for some in self.lines(after)), None)
 
     def tail(self) -> UUID | None:
+        """The UUID of the last event that any process has appended; None for none."""
         return self._refresh().uuid
 
     def head(self) -> Head:
+        """How many events any process has appended, and the last one's hash."""
         return self._refresh().head
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The events behind a place, up to the tail as it is now, many at a time."""
         tail = self._refresh()
         position = self.locate(after)
         if position >= tail.head.position:
@@ -161,6 +167,7 @@ class SegmentRecordKeeper(RecordKeeper):
         return self._batches(position, tail)
 
     def locate(self, place: Place) -> int:
+        """The position of a place; that of a UUID is in its line."""
         if not isinstance(place, UUID):
             return place or 0
         line = self._find_line(place)
@@ -169,6 +176,7 @@ class SegmentRecordKeeper(RecordKeeper):
         return eventlines.position_in(line)
 
     def close(self) -> None:
+        """Mark the end of the log, so that who opens it next need not look for it."""
         self._log.close()
 
     def _secure(self) -> None:

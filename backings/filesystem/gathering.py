@@ -30,6 +30,7 @@ class Task:
         """Whom its thread wakes, as soon as it is awake itself."""
 
     def wake(self) -> None:
+        """Have its thread go on."""
         if self.gate is not None:
             self.gate.release()
 

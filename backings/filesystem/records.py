@@ -75,6 +75,7 @@ class RecordKeeper(keeper.RecordKeeper):
         expect: UUID | int | None = None,
         signer: Signer | None = None,
     ) -> Sequence[Event]:
+        """Add one event after another; a crash may leave the first of them."""
         stored: list[Event] = []
         for event in added:
             self._certainty.require()
@@ -89,26 +90,31 @@ class RecordKeeper(keeper.RecordKeeper):
         return stored
 
     def read(self, uuid_: UUID) -> Event:
+        """The event in the file that is called by its UUID."""
         return self._decode(self._line(uuid_), uuid_)
 
     def exists(self, uuid_: UUID) -> bool:
+        """Whether there is a file of that UUID to which a link leads."""
         self._require_open()
         # In this order, as it may be given its own name in between.
         return self._is_named(uuid_) or self._unfinished(uuid_) is not None or self._is_named(uuid_)
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """Where the link behind an event leads, or the first one; None for the tail."""
         link = self._link(uuid_)
         if link is None and uuid_ is not None and not self.exists(uuid_):
             raise keeper.missing(uuid_)
         return None if link is None else link.uuid
 
     def tail(self) -> UUID | None:
+        """The last event, found by walking from one near it; None for none."""
         uuid = self._begin()
         while (link := self._link(uuid)) is not None:
             uuid = link.uuid
         return uuid
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The events behind a place, one at a time; a position is found by walking there."""
         place, skip = self.next(after if isinstance(after, UUID) else None), 0
         if isinstance(after, int):
             near, skip = self._near, after
@@ -127,6 +133,7 @@ class RecordKeeper(keeper.RecordKeeper):
             place = self.next(place)
 
     def close(self) -> None:
+        """Leave word of where the tail is about, which saves others a longer walk."""
         if not self._is_closed:
             self._hint()
             self._is_closed = True
