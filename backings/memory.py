@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
+from objstore._refusals import conflict, not_a_directory, not_a_file
 from objstore._touched import touches
 from objstore.documents import (
     DIRECTORY,
@@ -26,7 +27,6 @@ from objstore.documents import (
 from objstore.errors import (
     ClosedError,
     CommitNumberError,
-    ConflictError,
     KeyNotFoundError,
     LayoutError,
     ReadOnlyError,
@@ -34,13 +34,13 @@ from objstore.errors import (
     StoreNotFoundError,
 )
 from objstore.layout import ANYTHING, Folder, Member
-from objstore.pointer import split, unescape
+from objstore.pointer import aboves, split, unescape
 from objstore.retention import Retention
 from objstore.values import MISSING, show
 
 from .checks import check_options, check_request, check_top_level
 from .meetings import MemoryMeetings
-from .memory_contents import NOTHING, Contents, above
+from .memory_contents import NOTHING, Contents
 
 if TYPE_CHECKING:
     from objstore.containers import Containers
@@ -100,6 +100,7 @@ class MemoryDocuments(Documents):
         self._ends: Final[list[Callable[[], None]]] = []  # of what listens through this handle
 
     def head(self) -> int:
+        """The newest commit of all handles on these contents."""
         self._require_open()
         # With the lock, so that no unit has been seen that a later number made.
         with self._contents.lock:
@@ -108,6 +109,7 @@ class MemoryDocuments(Documents):
     # --- units ------------------------------------------------------------------------------------
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
+        """As the contract says; every version that was not compacted away is at hand."""
         self._require_open()
         self._require_file(unit)
         if at is None:
@@ -118,12 +120,13 @@ class MemoryDocuments(Documents):
             loaded = self._contents.at(unit, at)
             directory = loaded is NOTHING and bool(self._contents.keys_at(unit, at))
         if directory and loaded is NOTHING:
-            raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
+            raise not_a_file(unit)
         return loaded
 
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True
     ) -> Stamp | Directory | None:
+        """As the contract says; without ``known``, as a look costs nothing."""
         self._require_open()
         loaded = self._contents.units.get(path)
         if loaded is not None:
@@ -134,12 +137,13 @@ class MemoryDocuments(Documents):
         return None
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
+        """As the contract says; what the layout has no place for is not among them."""
         self._require_open()
         self._member(path)
         if at is not None:
             self._contents.require_known(at)
         if self._unit(path, at) is not MISSING:
-            raise LayoutError(errno.ENOTDIR, f"{path} is a file where a directory should be", path)
+            raise not_a_directory(path)
         return self._keys(path, at)
 
     def source(self, unit: str) -> str:
@@ -158,6 +162,7 @@ class MemoryDocuments(Documents):
         tx: str | None = None,
         waiting: Waiting | None = None,
     ) -> Commit:
+        """As the contract says. Nothing waits for a disk, so ``waiting`` is not entered."""
         self._require_writable()
         check_request(changes)
         for change in changes:
@@ -174,6 +179,7 @@ class MemoryDocuments(Documents):
     # --- history ----------------------------------------------------------------------------------
 
     def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
+        """As the contract says."""
         self._require_open()
         split(path)
         self._contents.require_known(after)
@@ -181,6 +187,7 @@ class MemoryDocuments(Documents):
         return (commit for commit in found if touches(commit, path))
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
+        """As the contract says; the commits of all handles on these contents are heard."""
         self._require_open()
         with self._contents.lock:
             end = self._contents.hearing.listen(self._contents.head, hear)
@@ -193,6 +200,7 @@ class MemoryDocuments(Documents):
         return self._contents.head
 
     def compact(self, retention: Retention) -> list[int]:
+        """Forget the commits that need not stay; their numbers."""
         self._require_writable()
         with self._contents.lock:
             return self._contents.compact(retention)
@@ -225,6 +233,7 @@ class MemoryDocuments(Documents):
         return self._contents.scopes.get(scope, _NO_OVERLAYS)
 
     def delete_scope(self, scope: str) -> Commit:
+        """As the contract says. Raises ScopeNotFoundError."""
         self._require_writable()
         with self._contents.lock:
             overlays = self._contents.scopes.pop(scope, None)
@@ -275,6 +284,7 @@ class MemoryDocuments(Documents):
         self._require_open()
 
     def close(self) -> None:
+        """End what listens through this handle; contents that have a name stay."""
         self._closed = True
         while self._ends:
             self._ends.pop()()
@@ -287,18 +297,18 @@ class MemoryDocuments(Documents):
             known = list(cast("tuple[str, ...]", expected))
             keys = self._keys(path, None)
             if keys != known:
-                raise _conflict(Change(path, known, known), keys)
+                raise conflict(Change(path, known, known), keys)
         else:
             now = self._contents.units.get(path, NOTHING)
             if now.stamp is not expected:
-                raise _conflict(Change(path, MISSING, MISSING), now.value)
+                raise conflict(Change(path, MISSING, MISSING), now.value)
 
     def _changed(self, changes: Sequence[Change]) -> list[Change]:
         units = self._contents.units
         for change in changes:
             now = units.get(change.unit, NOTHING)
             if now.stamp is not change.stamp:
-                raise _conflict(change, now.value)
+                raise conflict(change, now.value)
         self._check_together(changes)
         old = [units.get(change.unit, NOTHING).value for change in changes]
         stamps = [self._contents.put(change.unit, change.new).stamp for change in changes]
@@ -312,7 +322,7 @@ class MemoryDocuments(Documents):
         for change in changes:
             now = overlays.get(change.unit, _UNTOUCHED)
             if now.stamp is not change.stamp:
-                raise _conflict(change, now.value)
+                raise conflict(change, now.value)
         return [
             change._replace(stamp=self._contents.put_in(scope, change.unit, change.new).stamp)
             for change in changes
@@ -323,12 +333,10 @@ class MemoryDocuments(Documents):
         made = {change.unit for change in changes if change.new is not MISSING}
         for unit in made:
             if unit in self._contents.members:
-                reason = f"{unit} is a directory where a file should be"
-                raise LayoutError(errno.EISDIR, reason, unit)
-            for directory in above(unit):
+                raise not_a_file(unit)
+            for directory in aboves(unit):
                 if directory in made or directory in self._contents.units:
-                    reason = f"{directory} is a file where a directory should be"
-                    raise LayoutError(errno.ENOTDIR, reason, unit)
+                    raise not_a_directory(directory, unit)
 
     # --- layout -----------------------------------------------------------------------------------
 
@@ -378,13 +386,3 @@ class MemoryDocuments(Documents):
         self._require_open()
         if self._readonly:
             raise ReadOnlyError(errno.EROFS, "this store was opened with readonly=True")
-
-
-def _conflict(change: Change, theirs: Any) -> ConflictError:
-    return ConflictError(
-        f"{change.unit} was changed by somebody else since it was read",
-        pointer=change.unit,
-        base=change.old,
-        ours=change.new,
-        theirs=theirs,
-    )

@@ -96,6 +96,7 @@ class _Merger:
         self._key_of = key_of
 
     def values(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
+        """What two changes of the value at a pointer come to; conflicts are noted."""
         if theirs is base:
             return ours
         if ours is base:

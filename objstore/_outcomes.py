@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
 
 
 def to_note(outcome: Outcome) -> Note:
+    """An outcome as it is left for the other participants (docs/formats/meetings.md)."""
     note: Note = {
         "committed": outcome.committed,
         "matched": outcome.matched,
@@ -43,6 +44,7 @@ def to_note(outcome: Outcome) -> Note:
 
 
 def from_note(note: Note) -> Outcome:
+    """The inverse of ``to_note``."""
     error = cast("Note | None", note.get("error"))
     return Outcome(
         committed=note["committed"] is True,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ._merge import overlaid
 from .documents import Overlay
+from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
 
 if TYPE_CHECKING:
@@ -42,10 +43,3 @@ def laid(overlay: Overlay, base: JSON | Missing, keys: KeyOf) -> JSON | Missing:
 
 def _is_made(overlay: Overlay) -> bool:
     return overlay.value is not MISSING and not same(overlay.base, overlay.value)
-
-
-def aboves(pointer: str) -> Iterator[str]:
-    """The directories that a pointer lies in, up to the root."""
-    while pointer:
-        pointer = pointer.rpartition("/")[0]
-        yield pointer

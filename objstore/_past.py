@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from ._refusals import no_commit_yet
 from .documents import DIRECTORY, Change, Commit, Directory, Documents, Loaded, Overlay, Stamp
 from .errors import (
     ClosedError,
-    CommitNotFoundError,
     CommitNumberError,
     LayoutError,
     ReadOnlyError,
@@ -41,10 +41,12 @@ class PastDocuments(Documents):
         self._closed = False
 
     def head(self) -> int:
+        """The commit whose state this is, whatever has come since."""
         self._require_open()
         return self._number
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
+        """As the contract says; the newest contents are those of the commit."""
         self._require_open()
         if at is not None:
             require_commit(self, at)
@@ -57,6 +59,7 @@ class PastDocuments(Documents):
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True
     ) -> Stamp | Directory | None:
+        """As the contract says; nothing is looked at twice, as nothing changes."""
         self._require_open()
         if known is _THERE:
             return known
@@ -68,6 +71,7 @@ class PastDocuments(Documents):
         return _THERE
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
+        """As the contract says; those of the commit, if not asked for an older one's."""
         self._require_open()
         if at is not None:
             require_commit(self, at)
@@ -157,7 +161,7 @@ def require_commit(documents: Documents, number: int) -> None:
         raise CommitNumberError(f"{number} is no commit's number: the first commit is 1")
     head = documents.head()
     if number > head:
-        raise CommitNotFoundError(f"there is no commit {number} yet: the newest is {head}")
+        raise no_commit_yet(number, head)
 
 
 def require_known(documents: Documents, number: int) -> None:

@@ -144,6 +144,7 @@ class Graph:
         return self._nodes.get(pointer) or self._nodes.setdefault(pointer, Node(self, pointer))
 
     def plan_objects(self, pointer: str) -> Plan[ObjectLayer]:
+        """How an object in the place of this subschema is judged, key by key where that will do."""
         members = self._members(pointer, "object")
         whole = self._judges((member, member.whole) for member in members)
         layers: list[ObjectLayer] = [self._properties(member) for member in members]
@@ -157,6 +158,7 @@ class Graph:
         return Plan(tuple(whole), self._shape(members, "object"), tuple(layers))
 
     def plan_arrays(self, pointer: str) -> Plan[ArrayLayer]:
+        """As ``plan_objects``, of an array and its elements."""
         members = self._members(pointer, "array")
         whole = self._judges((member, member.whole) for member in members)
         whole += [

@@ -7,11 +7,11 @@ changed the same, the scope has its own.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ._overlays import Overlays, aboves, laid
+from ._overlays import Overlays, laid
+from ._refusals import conflict, not_a_directory, not_a_file
 from ._scoped_past import ScopePast
 from .documents import (
     DIRECTORY,
@@ -27,14 +27,13 @@ from .documents import (
 )
 from .errors import (
     ClosedError,
-    ConflictError,
     KeyNotFoundError,
     LayoutError,
     ScopeNotFoundError,
 )
 from .meetings import Meetings, meetings_of
-from .pointer import unescape
-from .values import JSON, MISSING, Missing, show
+from .pointer import aboves, unescape
+from .values import MISSING, show
 
 if TYPE_CHECKING:
     from ._merge import KeyOf
@@ -71,6 +70,7 @@ class ScopedDocuments(Documents):
         self._past: Final = ScopePast(documents, scope, keys_of)
 
     def head(self) -> int:
+        """The newest commit of the base and of all scopes."""
         number = self._documents.head()
         overlays = self._overlays()
         if self._documents.head() == number:
@@ -80,9 +80,10 @@ class ScopedDocuments(Documents):
     # --- units ------------------------------------------------------------------------------------
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
+        """The base's unit, with what the scope changed of it."""
         overlays = self._overlays(at)
         if unit in overlays.directories:
-            raise LayoutError(errno.EISDIR, f"{unit} is a directory where a file should be", unit)
+            raise not_a_file(unit)
         base = _NOTHING if overlays.hides(unit) else self._base(unit, overlays, at)
         overlay = overlays.by_unit.get(unit)
         if overlay is None:
@@ -113,6 +114,7 @@ class ScopedDocuments(Documents):
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True
     ) -> Stamp | Directory | None:
+        """As the contract says; a known stamp is current if base and overlay are as it says."""
         overlays = self._overlays()
         if path in overlays.directories:
             return DIRECTORY
@@ -133,9 +135,10 @@ class ScopedDocuments(Documents):
         return self.load(path).stamp
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
+        """The base's keys, with what the scope made and without what it deleted."""
         overlays = self._overlays(at)
         if path in overlays.made:
-            raise LayoutError(errno.ENOTDIR, f"{path} is a file where a directory should be", path)
+            raise not_a_directory(path)
         if overlays.hides(path):
             return []
         try:
@@ -161,6 +164,7 @@ class ScopedDocuments(Documents):
             return bool(self.keys(pointer, at=at))
 
     def source(self, unit: str) -> str:
+        """The base's name for the unit: a scope has no files of its own."""
         return self._documents.source(unit)
 
     # --- commits ----------------------------------------------------------------------------------
@@ -206,23 +210,22 @@ class ScopedDocuments(Documents):
         made = {change.unit for change in changes if change.new is not MISSING}
         for unit in made:
             if self.look(unit) is DIRECTORY:
-                raise LayoutError(errno.EISDIR, f"{unit} is a directory", unit)
+                raise not_a_file(unit)
             for above in aboves(unit):
                 if above in made or (above and self.look(above) not in (None, DIRECTORY)):
-                    reason = f"{above} is a file where a directory should be"
-                    raise LayoutError(errno.ENOTDIR, reason, unit)
+                    raise not_a_directory(above, unit)
 
     def _stamp(self, change: Change) -> _Stamp:
         """What a change's stamp is of the base and of the scope."""
         overlays = self._overlays()
         if change.stamp is not None:
             if overlays.hides(change.unit):
-                raise _conflict(change, MISSING)
+                raise conflict(change, MISSING)
             given = change.stamp
             return given if isinstance(given, _Stamp) else _Stamp(given, None)
         now = self.load(change.unit).value
         if now is not MISSING:
-            raise _conflict(change, now)
+            raise conflict(change, now)
         overlay = overlays.by_unit.get(change.unit)
         try:
             base = self._documents.load(change.unit).stamp
@@ -235,7 +238,7 @@ class ScopedDocuments(Documents):
         base = tuple(self._documents.keys(path))
         keys = self.keys(path)
         if keys != [*expected]:
-            raise _conflict(Change(path, [*expected], [*expected]), [*keys])
+            raise conflict(Change(path, [*expected], [*expected]), [*keys])
         return base
 
     # --- the past ---------------------------------------------------------------------------------
@@ -246,6 +249,7 @@ class ScopedDocuments(Documents):
         return self._past.commits(after, path)
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
+        """As the contract says, of the commits that ``commits`` has, as they are seen here."""
         self._require_open()
         return self._past.listen(hear)
 
@@ -257,10 +261,12 @@ class ScopedDocuments(Documents):
         return []
 
     def overlays(self, scope: str) -> Mapping[str, Overlay]:
+        """None, as there are no scopes."""
         self._require_open()
         return {}
 
     def delete_scope(self, scope: str) -> Commit:
+        """Raises ScopeNotFoundError, as there is none."""
         self._require_open()
         raise ScopeNotFoundError("a scope has no scopes of its own")
 
@@ -293,6 +299,7 @@ class ScopedDocuments(Documents):
         self._documents.flush()
 
     def close(self) -> None:
+        """Use this no more; the base stays open."""
         self._closed = True
 
     def _require_open(self) -> None:
@@ -306,13 +313,3 @@ def _left(change: Change, given: Mapping[str, _Stamp], left: Mapping[str, Stamp]
     if change.new is MISSING:
         return change._replace(stamp=None)
     return change._replace(stamp=_Stamp(stamp.base, left.get(change.unit, stamp.overlay)))
-
-
-def _conflict(change: Change, theirs: JSON | Missing) -> ConflictError:
-    return ConflictError(
-        f"{change.unit} was changed by somebody else since it was read",
-        pointer=change.unit,
-        base=change.old,
-        ours=change.new,
-        theirs=theirs,
-    )

@@ -82,15 +82,26 @@ class ScopePast:
     def _seen(self, commit: Commit, overlays: dict[str, Overlay]) -> Commit | None:
         """A commit as it was seen in the scope; None if it was not. Keeps the overlays up."""
         if commit.scope == self._scope:
-            for change in commit.changes:
-                base = self._base(change.unit, commit.number)
-                overlays[change.unit] = Overlay(base, change.new)
-            return commit
+            return self._seen_own(commit, overlays)
         if commit.scope is not None:
             return None
         changes = [self._seen_change(change, overlays) for change in commit.changes]
         left = tuple(change for change in changes if change.old is not change.new)
         return commit._replace(changes=left) if left else None
+
+    def _seen_own(self, commit: Commit, overlays: dict[str, Overlay]) -> Commit:
+        """A commit of the scope itself. What it says was before is what the scope wrote last: if it
+        deletes the scope, the base may have changed that meanwhile, also to what comes back."""
+        left: list[Change] = []
+        for change in commit.changes:
+            base, overlay = self._base(change.unit, commit.number), overlays.get(change.unit)
+            seen = change
+            if overlay is not None:
+                seen = change._replace(old=laid(overlay, base, self._keys_of(change.unit)))
+            if same(change.old, change.new) or not same(seen.old, seen.new):
+                left.append(seen)
+            overlays[change.unit] = Overlay(base, change.new)
+        return commit._replace(changes=tuple(left))
 
     def _seen_change(self, change: Change, overlays: Mapping[str, Overlay]) -> Change:
         overlay = overlays.get(change.unit)

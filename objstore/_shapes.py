@@ -357,6 +357,7 @@ class ClassFolder:
         return info.rest is not None or bool(info.patterns)
 
     def member(self, key: str) -> Member | None:
+        """How the class wants a key to lie; None for one that it does not take."""
         info = self._cls._info
         shape = info.shape_for(key)
         if shape is None:

@@ -58,6 +58,7 @@ def make_share(path: str, patch: Iterable[Mapping[str, Any]], match: Any) -> Sha
 
 
 def to_note(share: Share) -> Note:
+    """A share as it is left for the other participants (docs/formats/meetings.md)."""
     note: Note = {"path": share.path, "patch": list(share.patch)}
     if share.match is MISSING:
         note[ABSENT] = True
@@ -67,6 +68,7 @@ def to_note(share: Share) -> Note:
 
 
 def from_note(note: Note) -> Share:
+    """The inverse of ``to_note``."""
     path = cast(str, note["path"])
     match = MISSING if ABSENT in note else note.get("match")
     return Share(path, _pointer_of(path), cast("list[Any]", note["patch"]), match)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 def escape(token: str) -> str:
@@ -29,6 +29,13 @@ def split(pointer: str) -> list[str]:
     if not pointer.startswith("/"):
         raise ValueError(f'a JSON Pointer is empty or starts with "/", not {pointer!r}')
     return [unescape(token) for token in pointer[1:].split("/")]
+
+
+def aboves(pointer: str) -> Iterator[str]:
+    """The pointers of all that a place lies in, the nearest first, up to the root."""
+    while pointer:
+        pointer = pointer.rpartition("/")[0]
+        yield pointer
 
 
 def build(tokens: Iterable[str | int]) -> str:

@@ -82,6 +82,7 @@ class _Check:
         self._index = Heads()
 
     def run(self) -> list[Failure]:
+        """Everything that is wrong with them."""
         # The index first: the log is ahead of it, however much is committed meanwhile.
         index = HeadsFile(self._files)
         if not index.is_whole():

@@ -36,6 +36,7 @@ from objstore.errors import (
 from objstore.layout import Folder
 from objstore.pointer import split
 from objstore.retention import Retention
+from objstore.values import MISSING
 from objstore.watchable import Hear
 
 from ..checks import check_options, check_request
@@ -131,18 +132,23 @@ class FilesystemDocuments(Documents):
         return 0 if self._made is None else self._made.ledger.changed(unit)
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
+        """As the contract says; from the log what its files do not have yet, or no more."""
         self._require_open()
         if at is not None:
-            engine: Engine | None = self._engine
-        elif self._reading.has_just_seen(unit):
-            engine = self._made  # which that look has asked for
-        else:
-            engine = self._found()
-        if engine is not None:
-            found = engine.load(unit) if at is None else engine.load_at(unit, at)
-            if found is not None:
-                return found
-        return self._reading.load(unit)
+            return self._load_at(unit, at)
+        # A look that was just taken has asked for the engine.
+        engine = self._made if self._reading.has_just_seen(unit) else self._found()
+        found = None if engine is None else engine.load(unit)
+        return self._reading.load(unit) if found is None else found
+
+    def _load_at(self, unit: str, at: int) -> Loaded:
+        found = self._engine.load_at(unit, at)
+        if found is None:  # no commit has touched it: it is as it always was
+            found = self._reading.load(unit)
+            if found.value is MISSING and self._engine.keys_at(unit, at):
+                reason = f"{unit} was a directory after commit {at}"
+                raise LayoutError(errno.EISDIR, reason, unit)
+        return found
 
     def look(
         self, path: str, known: Stamp | None = None, *, sure: bool = True

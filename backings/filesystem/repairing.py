@@ -101,6 +101,7 @@ class _Repair:
         """Commits behind this one may not be in their files; None where the log tells."""
 
     def run(self) -> list[str]:
+        """Mend what can be mended; what was done."""
         with _alone(self._files):
             self._mend_manifest()
             self._mend_log()

@@ -160,6 +160,15 @@ def test_a_file_was_a_directory_once(documents: Documents) -> None:
         documents.load("/a", at=3)
 
 
+def test_what_is_nothing_by_now_was_a_directory_once(documents: Documents) -> None:
+    put(documents, {"/a/b": ADA, "/c": BOB})
+    put(documents, {"/a/b": MISSING})
+    assert documents.keys("", at=1) == ["a", "c"]
+    with pytest.raises(LayoutError, match="a"):
+        documents.load("/a", at=1)
+    assert documents.read("/a", at=2) is MISSING
+
+
 @pytest.mark.parametrize(
     ("number", "error"),
     [(-1, CommitNumberError), (4, CommitNotFoundError), (99, CommitNotFoundError)],

@@ -94,6 +94,24 @@ def test_10_deletion_is_a_commit_from_the_scope_back_to_the_base(documents: Docu
     ]
 
 
+def test_10_deletion_takes_back_in_the_scope_what_was_seen_there(documents: Documents) -> None:
+    put(documents, {"/ada": ADA, "/eve": BOB})
+    scope = ScopedDocuments(documents, "mine")
+    put(documents, {"/ada": ADA | {"name": "A."}, "/eve": dict(BOB)}, scope="mine")
+    put(documents, {"/ada": ADA | {"born": 1816}, "/eve": MISSING})
+    assert scope.read("/ada") == {"name": "A.", "born": 1816}
+    assert scope.read("/eve") is MISSING
+    heard: list[Commit] = []
+    scope.listen(heard.append)
+    documents.delete_scope("mine")
+    seen = [*scope.commits(3)]
+    for told in (seen, heard):
+        assert [one.number for one in told] == [4]
+        assert [change[:3] for change in told[0].changes] == [
+            ("/ada", {"name": "A.", "born": 1816}, {"name": "Ada", "born": 1816})
+        ]
+
+
 def test_11_a_deleted_scope_stays_deleted(maker: Maker, url: str, documents: Documents) -> None:
     put(documents, {"/ada": ADA}, scope="mine")
     put(documents, {"/ada": BOB}, scope="other")

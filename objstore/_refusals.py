@@ -1,0 +1,36 @@
+"""Errors that several makers of Documents raise, in the same words."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from .documents import Change
+from .errors import CommitNotFoundError, ConflictError, LayoutError
+
+
+def conflict(change: Change, theirs: Any) -> ConflictError:
+    """The error of a change that rests on what is no longer so; ``theirs`` is there now."""
+    return ConflictError(
+        f"{change.unit} was changed by somebody else since it was read",
+        pointer=change.unit,
+        base=change.old,
+        ours=change.new,
+        theirs=theirs,
+    )
+
+
+def not_a_file(path: str) -> LayoutError:
+    """The error of using a directory as a file."""
+    return LayoutError(errno.EISDIR, f"{path} is a directory where a file should be", path)
+
+
+def not_a_directory(path: str, unit: str | None = None) -> LayoutError:
+    """The error of using a file as a directory, perhaps for a unit in it."""
+    reason = f"{path} is a file where a directory should be"
+    return LayoutError(errno.ENOTDIR, reason, path if unit is None else unit)
+
+
+def no_commit_yet(number: int, head: int) -> CommitNotFoundError:
+    """The error of asking for a commit that is yet to come."""
+    return CommitNotFoundError(f"there is no commit {number} yet: the newest is {head}")
