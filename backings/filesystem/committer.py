@@ -180,6 +180,9 @@ class Committer:
         said = Said(datetime.now(UTC), {}, None, (), external=True, done=self._done())
         number, position = self._ledger.enter(writer, said, revisions)
         self._has_written = True
+        for edit in edits:
+            if edit.stamp is not None:
+                edit.stamp.number = number
         changes = tuple(one.change for one in revisions)
         commit = Commit(number, said.time, {}, None, changes, external=True)
         self.teller.keep(commit)

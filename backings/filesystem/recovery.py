@@ -47,6 +47,8 @@ class Edit(NamedTuple):
     value: JSON | Missing
     digest: str | None
     """Of the file; NO_FILE where it is gone."""
+    stamp: Stamp | None = None
+    """Of the file as it was read; None where it is gone, or about to be written."""
 
 
 class Recovery:
@@ -150,7 +152,7 @@ class Recovery:
             return None
         if head is not None and same(verdict.value, self._ledger.newest(unit)):
             return None
-        return Edit(unit, verdict.value, now)
+        return Edit(unit, verdict.value, now, verdict.stamp)
 
     def revision(self, edit: Edit) -> Revision:
         """How an edit is entered."""
@@ -163,7 +165,7 @@ class Recovery:
             place = self._places.at(unit)
             there = (path for path in place.files if self._files.exists(path))
             file = self._files.relative(next(there, place.files[0]))
-        change = Change(unit, old, edit.value)
+        change = Change(unit, old, edit.value, edit.stamp)
         return Revision(change, before, edit.digest, file, lambda: self._text(unit))
 
     def _text(self, unit: str) -> bytes | None:
@@ -185,7 +187,7 @@ class Recovery:
         if verdict.state is State.EDITED:
             content = verdict.content
             now = NO_FILE if content is None else digest(content.data)
-            return [Edit(unit, verdict.value, now)]
+            return [Edit(unit, verdict.value, now, verdict.stamp)]
         return []
 
     def _have_written(self, unit: str, verdict: Verdict, since: int) -> None:

@@ -121,3 +121,18 @@ def test_changes_of_others_do_not_pile_up_while_one_pauses(tmp_path: Path, lazy:
     for one in handles:
         assert [one.load(unit).value for unit in ("/0", "/1")] == [[199], [199]]
         one.close()
+
+
+def test_an_edit_that_was_entered_has_the_stamp_of_its_file(tmp_path: Path) -> None:
+    documents = FilesystemDocuments(Files(str(tmp_path), sync=False), ANYTHING)
+    (tmp_path / "a.json").write_text("[1]")
+    commit = documents.commit_external(["/a"], fits)
+    assert commit is not None
+    stamp = commit.changes[0].stamp
+    assert documents.look("/a", stamp) is stamp
+    documents.commit([Change("/a", [1], [2], stamp)], base=commit.number)
+    (tmp_path / "a.json").unlink()
+    gone = documents.commit_external(["/a"], fits)
+    assert gone is not None
+    assert gone.changes[0].stamp is None
+    documents.close()
