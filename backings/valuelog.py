@@ -355,15 +355,18 @@ class ValueLogStorage(Storage):
                 self._view.refresh()
             index = self._view.index
         else:
-            moment = transaction.changes.moment
-            if transaction.changes.names or self._is_closed:
+            changes = transaction.changes
+            if changes.names or self._is_closed:
                 return self._get(c_id, key)
-            index, transaction.has_read = moment.index, True
+            moment, transaction.has_read = changes.moment, True
+            index = moment.index
         try:
             table = index.names[c_id]
             location = table.at[key] if table.cold is None else table.find(key)
             # In this order: whoever replaces a value notes it first.
-            if moment is None or moment.is_newest():
+            if moment is None or (
+                moment.names is None and not moment.before and moment.next is None
+            ):
                 at = location >> OFFSET_SHIFT & OFFSET_MASK
                 file = index.files[location >> SLOT_SHIFT]
                 entry = file.map[at : at + (location >> 1 & SIZE_MASK)]

@@ -157,10 +157,6 @@ class Moment:
     def is_untouched(self) -> bool:
         return self.names is None and not self.before
 
-    def is_newest(self) -> bool:
-        """Whether nothing has been changed since."""
-        return self.names is None and not self.before and self.next is None
-
     def table(self, name: str) -> Table | None:
         """The container of that name at this moment."""
         found = self.index.names.get(name)
