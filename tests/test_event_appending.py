@@ -19,6 +19,15 @@ from tests.faults.seams import Failing
 Call = Callable[[], Sequence[Event]]
 
 
+class Broken(Failing):
+    """Also takes back nothing of a write that fails, which leaves it uncertain what is there."""
+
+    __slots__ = ()
+
+    def reached(self, point: str, path: str) -> None:
+        super().reached("write at" if self.at and point == "truncate" else point, path)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> Failing:
     return Failing(tmp_path / ".objstore/events")
@@ -84,3 +93,18 @@ def test_a_sync_that_fails_is_told_to_all(keeper: SegmentRecordKeeper, files: Fa
     files.fail("sync data")
     for future in together(keeper, [adding(keeper, Event("n", n)) for n in range(4)]):
         assert isinstance(future.exception(), BackingError)
+
+
+def test_a_write_that_leaves_it_uncertain_is_told_to_each(tmp_path: Path) -> None:
+    files = Broken(tmp_path / ".objstore/events")
+    keeper = SegmentRecordKeeper(files)
+    keeper.add(Event("first"))
+    files.fail("write at", 2, ever=True)
+    calls = [adding(keeper, Event("n", n)) for n in range(3)]
+    errors = [future.exception() for future in together(keeper, calls)]
+    assert all(isinstance(error, BackingError) for error in errors)
+    told = [str(error) for error in errors]
+    assert ["could not be taken back" in one for one in told] == [True, True, True]
+    files.mend()
+    there = [event.data for event in EventLog(SegmentRecordKeeper(Files(files.root)))]
+    assert there == [None, 0]

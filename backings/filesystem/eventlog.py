@@ -200,7 +200,8 @@ class SegmentRecordKeeper(RecordKeeper):
             for call in calls:
                 try:
                     end = self._append(writer, call)
-                except UncertainError:
+                except UncertainError as error:
+                    call.error, call.is_done = error, True
                     raise
                 except Exception as error:  # noqa: BLE001 - it is raised by who called
                     call.error, call.is_done = error, True
