@@ -115,7 +115,7 @@ def is_temporary(name: str) -> bool:
 
 def temporary_path(path: str) -> str:
     """The path of the file that is written first and then renamed to ``path``."""
-    folder, name = os.path.split(path)
+    folder, _, name = path.rpartition("/")
     return f"{folder}/{temporary(name)}"
 
 

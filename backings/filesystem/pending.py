@@ -38,6 +38,8 @@ class Due:
         "ready",
         "since",
         "stamp",
+        "target",
+        "temporary",
     )
 
     def __init__(
@@ -53,6 +55,10 @@ class Due:
         self.place: Final = place
         self.path: Final = path
         """Where the place has the file, a link or the file itself."""
+        self.target: Final = path if content is None else content.target
+        """The file itself, where a link lies at ``path``."""
+        self.temporary: Final = names.temporary_path(self.target)
+        """The file that is written first, and then takes its place."""
         self.content: Final = content
         """The file as it is expected to be; None for none."""
         self.old: Final = old
@@ -72,11 +78,6 @@ class Due:
         """Whether the commit is on the disk: until then nobody is shown it."""
         self.before: Due | None = None
         """What was due before, as long as this is not durable."""
-
-    @property
-    def target(self) -> str:
-        """The file itself, where a link lies at ``path``."""
-        return self.path if self.content is None else self.content.target
 
     @property
     def is_same(self) -> bool:
@@ -133,7 +134,7 @@ class Pending:
 
     def undo(self, dues: Iterable[Due], made: list[str], error: BaseException) -> None:
         """Remove what ``prepare`` wrote; what cannot be removed is noted on ``error``."""
-        written = (names.temporary_path(due.target) for due in dues if due.data is not None)
+        written = (due.temporary for due in dues if due.data is not None)
         steps = [(self._files.unlink, path) for path in written]
         steps += [(self._files.remove_folder, folder) for folder in reversed(made)]
         for step, path in steps:
@@ -165,7 +166,7 @@ class Pending:
 
     def drop(self, due: Due) -> None:
         """A unit's file is what it is due to be already. Raises BackingError."""
-        self._files.unlink(names.temporary_path(due.target))
+        self._files.unlink(due.temporary)
         self.touch(due.target)
         del self.units[due.place.pointer]
 
@@ -198,7 +199,7 @@ class Pending:
         """
         self.dirty[path] = None
         while path.startswith(self._files.below):
-            path = os.path.dirname(path)
+            path = path.rpartition("/")[0]
             self.dirty[path] = None
 
     def _check_apart(self, path: str, other: str) -> None:
@@ -216,11 +217,11 @@ class Pending:
         if due.content is None:
             self._files.make_folders(os.path.dirname(target), made)
         data = due.render(self._files.relative(due.path))
-        self._files.write(names.temporary_path(target), data, target, like, sync=False)
+        self._files.write(due.temporary, data, target, like, sync=False)
         due.ready = self._temporary(due)
 
     def _temporary(self, due: Due) -> Signature | None:
-        found = self._files.lstat(names.temporary_path(due.target))
+        found = self._files.lstat(due.temporary)
         return None if found is None else signature(found)
 
     def _is_ready(self, due: Due) -> bool:
@@ -231,7 +232,7 @@ class Pending:
             made: list[str] = []
             self._write(due, made)
             self.dirty.update((os.path.dirname(folder), None) for folder in made)
-        if not self._files.place(names.temporary_path(due.target), due.target):
+        if not self._files.place(due.temporary, due.target):
             raise EditedError
 
     def _replace(self, due: Due) -> None:
@@ -239,7 +240,7 @@ class Pending:
         self._require_unedited(due.target, due.content)
         if not self._is_ready(due):
             self._write(due, [])
-        target, temporary = due.target, names.temporary_path(due.target)
+        target, temporary = due.target, due.temporary
         due.ready = None
         try:
             if not self._files.exchange(temporary, target):

@@ -82,7 +82,8 @@ class Planner:
         place = self._places.at(change.unit)
         stamp: Stamp | None = change.stamp
         # Where a file was read it is replaced; whether another has come beside it, as ada.yaml
-        # beside ada.json, is for the next look to find.
+        # beside ada.json, is asked before this handle changes it for the first time, and later for
+        # a listing to find.
         if stamp is not None and place.has_file(stamp.path):
             content = self._tree.content_at(stamp.path)
         else:
@@ -93,7 +94,8 @@ class Planner:
             path = self._new_file(change, place)
         else:
             path = content.path
-            self._tree.check_alone(path, place)
+            if stamp is None or not stamp.number:
+                self._tree.check_alone(path, place)
         data = self._render(change, path, content)
         made = Due(place, path, content, change.old, change.new, data, self._stamp(path, data))
         if stamp is None or content is None:
