@@ -21,6 +21,7 @@ from . import (
     loggrowth,
     loghistory,
     logparallel,
+    makers,
     memory,
     opening,
     storage,
@@ -38,7 +39,7 @@ _HERE: Final = os.path.dirname(os.path.abspath(__file__))
 _FAMILIES: Final = (
     *(opening, access, loading, committing, validating),
     *(memory, importing, together, iterating, loghistory, loggrowth, logparallel),
-    *(watching, depot, events, storage, valuelog),
+    *(watching, depot, events, storage, valuelog, makers),
 )
 
 
@@ -69,10 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load = Load()
         measured = measure(chosen, folder, sizes, peers=not options.no_peers)
         machine["run"] = load.describe()
-    print("\n".join([*summary(measured), machine["run"]]))
+    choices = list(makers.choices(measured))
+    print("\n".join([*summary(measured), *choices, machine["run"]]))
     if options.write:
         with open(os.path.join(_HERE, "RESULTS.md"), "w", encoding="utf-8") as file:
-            file.write(page(machine, measured, notes))
+            file.write(page(machine, measured, notes, choices))
     return 0
 
 

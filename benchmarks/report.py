@@ -140,8 +140,13 @@ def _figure(measured: Measured, result: Result) -> str:
     return f"{shown} ({'; '.join(asked)})"
 
 
-def page(machine: Mapping[str, str], all_measured: Sequence[Measured], notes: str) -> str:
-    """RESULTS.md."""
+def page(
+    machine: Mapping[str, str],
+    all_measured: Sequence[Measured],
+    notes: str,
+    choices: Iterable[str] = (),
+) -> str:
+    """RESULTS.md; ``choices`` go before the measurements."""
     lines = [
         "# Results",
         "",
@@ -155,6 +160,7 @@ def page(machine: Mapping[str, str], all_measured: Sequence[Measured], notes: st
         *[f"- {name}: {value}" for name, value in machine.items()],
         "",
         *summary(all_measured),
+        *choices,
         "## Measurements",
         "",
         *[line for one in all_measured for line in table(one)],

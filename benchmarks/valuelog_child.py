@@ -35,11 +35,11 @@ def _write(path: str) -> None:
 
 
 def _get(path: str, items: int) -> dict[str, float]:
-    before = _own_memory()
+    before = own_memory()
     with ValueLogStorage(path, readonly=True) as storage:
         # Keys are taken apart when they are needed.
         storage.get_container_len("c")
-        rise = _own_memory() - before
+        rise = own_memory() - before
         pick = random.Random(items)
         keys = [f"key{pick.randrange(items):07}" for _ in range(_GETS)]
         for _ in range(2):
@@ -50,7 +50,7 @@ def _get(path: str, items: int) -> dict[str, float]:
     return {"memory": max(rise / items, 1.0), "get": took}
 
 
-def _own_memory() -> int:
+def own_memory() -> int:
     """Resident, without mapped files, which the system takes back as it needs."""
     with open("/proc/self/statm") as file:
         resident, shared = map(int, file.read().split()[1:3])
