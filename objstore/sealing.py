@@ -347,7 +347,8 @@ def _are_canonical(dumped: Sequence[bytes]) -> bool:
         found = orjson.loads(together)
     except orjson.JSONDecodeError:
         return False
-    return orjson.dumps(found, option=_SORTED) == together and is_canonical(together)
+    is_same = len(found) == len(dumped) and orjson.dumps(found, option=_SORTED) == together
+    return is_same and is_canonical(together)
 
 
 def _plain_seals(digests: Sequence[bytes], first: int) -> bytes:
