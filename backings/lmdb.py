@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 from operator import add
-from threading import local
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import lmdb
 
 from objstore.errors import BusyError, ConflictError, CorruptionError, StorageError
-from objstore.storage import Items, Progress, Storage, Value, as_text, as_value
+from objstore.storage import Items, Progress, Value, as_text, as_value
 
 from . import lmdb_files, storages
 from . import lmdb_records as records
@@ -26,6 +25,7 @@ from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
 from .lmdb_work import Work, begin, chunks, chunks_of
 from .pairs import Pairs
 from .scanning import Scan
+from .transacting import Threads, TransactingStorage
 
 T = TypeVar("T")
 
@@ -33,13 +33,7 @@ _TEXT: Final = records.TEXT
 _BYTES: Final = ord("b")
 
 
-class _Threads(local):
-    """What each thread has of its own."""
-
-    work: Work | None = None
-
-
-class LmdbStorage(Storage):
+class LmdbStorage(TransactingStorage[Work]):
     """Containers in an LMDB file in the folder ``path``; any number of processes may use it.
 
     ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
@@ -83,23 +77,18 @@ class LmdbStorage(Storage):
 
     def forget(self) -> None:
         """Have nothing begun, as in a process that was forked just now."""
-        self._threads = _Threads()
+        self._threads = Threads()
         self._prefixes: dict[str, bytes] = {}
         """Of containers of committed states. A number is given once, so that there are no items
         where an entry is out of date."""
 
     # --- transactions -----------------------------------------------------------------------------
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._current() is not None
-
     def begin(self) -> None:
         self._begin(write=False)
 
     def _begin(self, *, write: bool) -> None:
-        if self._current() is not None:
-            raise storages.running()
+        self._require_none()
         work = Work(self._environment, self._wait)
         try:
             if write:
@@ -109,35 +98,23 @@ class LmdbStorage(Storage):
         except BaseException:
             work.end()
             raise
-        self._threads.work = work
+        self._threads.transaction = work
 
     def commit(self) -> None:
-        work = self._running()
-        self._threads.work = None
-        work.commit()
+        self._taken().commit()
 
     def rollback(self) -> None:
-        work = self._running()
-        self._threads.work = None
-        work.end()
+        self._taken().end()
 
-    def _current(self) -> Work | None:
-        work = self._threads.work
+    def _require_open(self) -> None:
         if self._closed:
-            if work is not None:
-                self._threads.work = None
-                work.end()
+            self._drop()
             raise storages.closed(self.path)
-        return work
 
-    def _running(self) -> Work:
-        work = self._current()
-        if work is None:
-            raise storages.not_running()
-        return work
-
-    def _nested(self) -> AbstractContextManager[None] | None:
-        return None if self._current() is None else self.savepoint()
+    def _drop(self) -> None:
+        work, self._threads.transaction = self._threads.transaction, None
+        if work is not None:
+            work.end()
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -146,7 +123,7 @@ class LmdbStorage(Storage):
         try:
             yield
         except BaseException:
-            if self._threads.work is work:
+            if self._threads.transaction is work:
                 work.back_to(count)
             raise
 
@@ -155,9 +132,7 @@ class LmdbStorage(Storage):
             return
         self._closed = True
         self._prefixes = {}
-        work, self._threads.work = self._threads.work, None
-        if work is not None:
-            work.end()
+        self._drop()
         leave(self._environment)
 
     # --- how a call is done -----------------------------------------------------------------------
@@ -188,7 +163,7 @@ class LmdbStorage(Storage):
             return work.do(step)
         except (BusyError, ConflictError, StorageError) as error:
             if not storages.goes_on(error):
-                self._threads.work = None
+                self._threads.transaction = None
                 work.end()
             raise
 
@@ -269,7 +244,7 @@ class LmdbStorage(Storage):
     def get_container_item(self, c_id: str, key: Any) -> Value:
         try:
             stored = self._prefixes[c_id] + key.encode()
-            work = self._threads.work
+            work = self._threads.transaction
             if work is None:
                 with self._environment.begin() as txn:
                     record = txn.get(stored)
@@ -297,7 +272,7 @@ class LmdbStorage(Storage):
 
     def _note_prefix(self, entry: records.Entry) -> None:
         """Know a container by its name, unless this transaction may have made it."""
-        work = self._threads.work
+        work = self._threads.transaction
         if work is None or not work.done:
             self._prefixes[entry.name] = entry.prefix
 

@@ -6,13 +6,14 @@ import os
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from threading import Lock, RLock, local
+from threading import Lock, RLock
 from typing import Any, Final
 
 from objstore.errors import CorruptionError
-from objstore.storage import Items, Storage, Value, as_pairs, as_text, as_value
+from objstore.storage import Items, Value, as_pairs, as_text, as_value
 
 from . import storages
+from .transacting import Threads, TransactingStorage
 
 # Guarded by _shared_lock.
 _shared: Final[dict[str, _Contents]] = {}
@@ -117,13 +118,7 @@ def _pinned(boxes: _Boxes) -> list[_Box]:
     return pinned
 
 
-class _Threads(local):
-    """What each thread has of its own."""
-
-    transaction: _Transaction | None = None
-
-
-class MemoryStorage(Storage):
+class MemoryStorage(TransactingStorage[_Transaction]):
     """Containers in dicts. ``path`` is a name by which Storages of one process share them.
 
     What has a name stays until the process ends; the empty name is new each time. A transaction
@@ -141,7 +136,7 @@ class MemoryStorage(Storage):
     ) -> None:
         super().__init__(path, create, readonly)
         self._wait: Final = wait
-        self._threads: Final = _Threads()
+        self._threads = Threads()
         self._closed = False
         self._contents: Final = self._found(create)
 
@@ -161,14 +156,8 @@ class MemoryStorage(Storage):
 
     # --- transactions -----------------------------------------------------------------------------
 
-    @property
-    def in_transaction(self) -> bool:
-        self._require_open()
-        return self._threads.transaction is not None
-
     def begin(self) -> None:
-        if self.in_transaction:
-            raise storages.running()
+        self._require_none()
         self._threads.transaction = _Transaction(self._contents)
 
     def _begin(self, *, write: bool) -> None:
@@ -177,22 +166,10 @@ class MemoryStorage(Storage):
             self._reserve()
 
     def commit(self) -> None:
-        self._end(commit=True)
+        self._taken().end(commit=True)
 
     def rollback(self) -> None:
-        self._end(commit=False)
-
-    def _end(self, *, commit: bool) -> None:
-        transaction = self._running()
-        self._threads.transaction = None
-        transaction.end(commit=commit)
-
-    def _running(self) -> _Transaction:
-        self._require_open()
-        transaction = self._threads.transaction
-        if transaction is None:
-            raise storages.not_running()
-        return transaction
+        self._taken().end(commit=False)
 
     def _reserve(self) -> None:
         transaction = self._running()
@@ -216,9 +193,6 @@ class MemoryStorage(Storage):
                 self.rollback()
             raise storages.busy(self.path, self._wait)
 
-    def _nested(self) -> Any:
-        return self.savepoint() if self.in_transaction else None
-
     @contextmanager
     def savepoint(self) -> Generator[None]:
         transaction = self._running()
@@ -235,8 +209,7 @@ class MemoryStorage(Storage):
     @contextmanager
     def _writing(self) -> Generator[_Boxes]:
         """The containers, to be changed by this thread: all of a call's checks come first."""
-        transaction = self._threads.transaction
-        self._require_open()
+        transaction = self._current()
         if transaction is not None:
             self._reserve()
             yield transaction.boxes
@@ -251,8 +224,7 @@ class MemoryStorage(Storage):
 
     @contextmanager
     def _reading(self) -> Generator[_Boxes]:
-        self._require_open()
-        transaction = self._threads.transaction
+        transaction = self._current()
         if transaction is not None:
             transaction.has_read = True
             yield transaction.boxes

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final, TypeVar
 
 from objstore.errors import CorruptionError, TransactionError
-from objstore.storage import Items, Progress, Storage, Value, as_text, as_value
+from objstore.storage import Items, Progress, Value, as_text, as_value
 from objstore.values import show
 
 from . import sqlite_files, storages
@@ -46,7 +46,8 @@ from .sqlite_tables import (
     texts,
     touched,
 )
-from .sqlite_work import Threads, Work, begin_writing, patiently
+from .sqlite_work import Work, begin_writing, patiently
+from .transacting import Threads, TransactingStorage
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ _FIND: Final = "SELECT id FROM containers WHERE name = ?"
 _TOUCH: Final = "UPDATE containers SET count = 0 WHERE id < 0"
 
 
-class SqliteStorage(Storage):
+class SqliteStorage(TransactingStorage[Work]):
     """Containers in the SQLite file ``path``; any number of processes may use it at once.
 
     ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
@@ -104,16 +105,11 @@ class SqliteStorage(Storage):
 
     # --- transactions -----------------------------------------------------------------------------
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._current() is not None
-
     def begin(self) -> None:
         self._begin(write=False)
 
     def _begin(self, *, write: bool) -> None:
-        if self._current() is not None:
-            raise storages.running()
+        self._require_none()
         if write:
             self._take_turn()
             try:
@@ -131,8 +127,7 @@ class SqliteStorage(Storage):
         self._threads.transaction = Work(self._links, link, self._turn, writes=write)
 
     def commit(self) -> None:
-        transaction = self._running()
-        self._threads.transaction = None
+        transaction = self._taken()
         try:
             transaction.link.execute("COMMIT")
         except ERRORS as error:
@@ -141,9 +136,7 @@ class SqliteStorage(Storage):
         transaction.end()
 
     def rollback(self) -> None:
-        transaction = self._running()
-        self._threads.transaction = None
-        self._roll_back(transaction)
+        self._roll_back(self._taken())
 
     def _roll_back(self, transaction: Work) -> None:
         try:
@@ -154,25 +147,15 @@ class SqliteStorage(Storage):
         else:
             transaction.end()
 
-    def _current(self) -> Work | None:
+    def _require_open(self) -> None:
         if self._links.closed:
             raise storages.closed(self.path)
-        return self._threads.transaction
-
-    def _running(self) -> Work:
-        transaction = self._current()
-        if transaction is None:
-            raise storages.not_running()
-        return transaction
 
     def _take_turn(self) -> None:
         if self.readonly:
             raise storages.readonly(self.path)
         if not self._turn.acquire(timeout=self._wait):
             raise storages.busy(self.path, self._wait)
-
-    def _nested(self) -> AbstractContextManager[None] | None:
-        return None if self._current() is None else self.savepoint()
 
     @contextmanager
     def savepoint(self) -> Generator[None]:

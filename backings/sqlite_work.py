@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from threading import Lock, local
+from threading import Lock
 from typing import Final, TypeVar
 
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
@@ -50,12 +50,6 @@ class Work:
         # The thread ended in the middle of it. In a forked child it is the parent's.
         if not self.ended and self._process == os.getpid():
             self.end(whole=False)
-
-
-class Threads(local):
-    """What each thread has of its own."""
-
-    transaction: Work | None = None
 
 
 def begin_writing(links: Links, wait: float, path: str) -> Link:

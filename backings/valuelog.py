@@ -7,12 +7,12 @@ import stat
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from threading import Lock, local
+from threading import Lock
 from typing import Any, Final, NoReturn
 from weakref import WeakSet
 
 from objstore.errors import BusyError, CorruptionError
-from objstore.storage import Items, Progress, Storage, Value, as_pairs, as_text, as_value
+from objstore.storage import Items, Progress, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_options
@@ -39,6 +39,7 @@ from .filesystem.vlogput import Put
 from .filesystem.vlogqueue import PutQueue
 from .filesystem.vlogview import SOMETHING, View
 from .filesystem.vlogwriter import Writer
+from .transacting import Threads, TransactingStorage
 
 CAPACITY: Final = 1 << 27
 """How long a value file may become, in bytes, before the next one is begun."""
@@ -69,12 +70,6 @@ class _Transaction:
         self.release()
 
 
-class _Threads(local):
-    """What each thread has of its own."""
-
-    transaction: _Transaction | None = None
-
-
 class _ClosedBell:
     """What a closed storage listens to."""
 
@@ -85,7 +80,7 @@ class _ClosedBell:
         raise storages.closed(self._path)
 
 
-class ValueLogStorage(Storage):
+class ValueLogStorage(TransactingStorage[_Transaction]):
     """Containers in a folder of value files; each process that has it open holds all its keys.
 
     ``durability="full"`` has every commit on the disk when it returns, ``"os"`` leaves that to the
@@ -137,7 +132,7 @@ class ValueLogStorage(Storage):
 
     def _set_up(self) -> None:
         lock = self._new_lock()
-        self._threads = _Threads()
+        self._threads = Threads()
         self._ending = Lock()
         # Guarded by _ending.
         self._transactions: WeakSet[_Transaction] = WeakSet()
@@ -149,14 +144,8 @@ class ValueLogStorage(Storage):
 
     # --- transactions -----------------------------------------------------------------------------
 
-    @property
-    def in_transaction(self) -> bool:
-        self._require_open()
-        return self._threads.transaction is not None
-
     def begin(self) -> None:
-        if self.in_transaction:
-            raise storages.running()
+        self._require_none()
         transaction = _Transaction(*self._now())
         with self._ending:
             self._transactions.add(transaction)
@@ -189,19 +178,11 @@ class ValueLogStorage(Storage):
         self._end().release()
 
     def _end(self) -> _Transaction:
-        transaction = self._running()
-        self._threads.transaction = None
+        transaction = self._taken()
         with self._ending:
             self._require_open()
             self._transactions.discard(transaction)
             self._has_begun = bool(self._transactions)
-        return transaction
-
-    def _running(self) -> _Transaction:
-        self._require_open()
-        transaction = self._threads.transaction
-        if transaction is None:
-            raise storages.not_running()
         return transaction
 
     def _reserve(self) -> None:
@@ -233,9 +214,6 @@ class ValueLogStorage(Storage):
         except BusyError:
             raise storages.busy(self.path, self._wait) from None
 
-    def _nested(self) -> Any:
-        return self.savepoint() if self.in_transaction else None
-
     @contextmanager
     def savepoint(self) -> Generator[None]:
         transaction = self._running()
@@ -255,8 +233,7 @@ class ValueLogStorage(Storage):
     @contextmanager
     def _changing(self) -> Generator[Changes]:
         """What to change: this thread's transaction, or one of this call alone."""
-        self._require_open()
-        transaction = self._threads.transaction
+        transaction = self._current()
         if transaction is not None:
             self._reserve()
             yield transaction.changes
@@ -275,8 +252,7 @@ class ValueLogStorage(Storage):
 
     def _seen(self) -> Changes:
         """What this thread sees."""
-        self._require_open()
-        transaction = self._threads.transaction
+        transaction = self._current()
         if transaction is None:
             return Changes(self._view.now())
         transaction.has_read = True
@@ -308,7 +284,7 @@ class ValueLogStorage(Storage):
     def _forked(self) -> None:
         """Begin anew in a child, with the next call: its parent's threads may have been amid
         anything."""
-        self._threads = _Threads()
+        self._threads = Threads()
         self._is_stale = True
         self._view.bell = SOMETHING
 
