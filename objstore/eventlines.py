@@ -21,6 +21,7 @@ SEPARATOR: Final = b",\t"
 nowhere else but around the data of each."""
 
 _TAB: Final = b"\t"
+_NO_DATA: Final = b'"data":null'
 _PARTS: Final = 3
 """Of a line: up to the data, the data, and what is behind it."""
 
@@ -47,9 +48,9 @@ def text_of(uuid: UUID) -> bytes:
 
 def encode(event: Event) -> bytes:
     """The line of an event, as it was stored."""
-    # A string in what is before it would have the quotes escaped.
-    before, _, after = orjson.dumps({**event._said, "data": None}).partition(b"null")
-    return _TAB.join((before, orjson.dumps(event.data), after))
+    # Within the author's name the quotes would be escaped.
+    before, data, after = orjson.dumps({**event._said, "data": None}).partition(_NO_DATA)
+    return _TAB.join((before + data.removesuffix(b"null"), orjson.dumps(event.data), after))
 
 
 def decode(line: bytes, file: str = "event") -> Event:

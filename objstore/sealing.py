@@ -39,8 +39,8 @@ _LONG: Final = b"0" * 16
 _OUTSIDE: Final = 0xF0
 """With which UTF-8 begins what is outside of the basic plane."""
 _ODD_NUMBER: Final = re.compile(rb"[\[:,]-?(?:[0-9]{16}|[0-9]+\.0[,\]}]|[0-9]+(?:\.[0-9]+)?e)")
-"""An integer that may be too long, one as a float, an exponent. Other decimals are written alike: in
-as few digits as it takes. In a string there may be something that looks so."""
+"""An integer that may be too long, one as a float, an exponent. Other decimals are written alike,
+in as few digits as it takes. In a string there may be what looks so."""
 _BEFORE: Final = b'{"data":'
 _NOT_CANONICAL: Final = b',"canonical":false'
 

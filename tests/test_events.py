@@ -188,7 +188,9 @@ def test_what_is_hashed_is_the_form_of_rfc_8785(value: Any) -> None:
 @settings(deadline=None, max_examples=100)
 def test_lines_are_found_without_parsing(values: list[Any]) -> None:
     keeper = MemoryRecordKeeper()
-    stored = keeper.extend([Event("t", {"v": v, "uuid": str(uuid4())}) for v in values])
+    author = '"data":null,'
+    made = [Event("t", {"v": v, "uuid": str(uuid4())}, author=author) for v in values]
+    stored = keeper.extend(made)
     kept = [line for some in keeper.lines() for line in some]
     batch = eventlines.join(kept)
     assert eventlines.split(batch) == kept
@@ -198,6 +200,7 @@ def test_lines_are_found_without_parsing(values: list[Any]) -> None:
         assert eventlines.position_in(line) == one.position
         assert eventlines.find(batch, eventlines.text_of(one.uuid)) == line
         assert eventlines.find(batch, str(one.data["uuid"]).encode()) is None
+        assert eventlines.encode(one) == eventlines.encode(eventlines.decode(line)) == line
     assert b"\n" not in batch
 
 
