@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from . import storages
 from .filesystem import names
 from .filesystem.io import Files
 from .lmdb_env import Txn, mapped, open_environment
+from .placing import placed
 
 _SMALL: Final = 2**20
 
@@ -37,29 +37,15 @@ def create(folder: str, path: str) -> None:
 @contextmanager
 def _placed(folder: str, path: str) -> Generator[str]:
     """A temporary folder that becomes ``folder``, unless something is there."""
-    above, name = os.path.split(folder)
-    files = Files(above)
-    files.make_folders(above, [])
-    if files.lstat(folder) is not None:
-        raise storages.duplicate_storage(path)
-    lock = files.lock(above)  # what a dead one left is cleared away, and nobody's who lives
     try:
-        temporary = f"{above}/{names.temporary(name)}"
-        _clear(files, temporary)
-        files.make_folder(temporary)
-        try:
+        with placed(folder, path, _make, _clear) as temporary:
             yield temporary
-            files.sync_folder(temporary)
-            if not files.place(temporary, folder):
-                raise storages.duplicate_storage(path)
-            files.sync_folder(above)
-        except lmdb.Error as error:
-            raise mapped(error, path) from error
-        finally:
-            _clear(files, temporary)
-    finally:
-        if lock is not None:
-            files.unlock(lock)
+    except lmdb.Error as error:
+        raise mapped(error, path) from error
+
+
+def _make(files: Files, folder: str) -> None:
+    files.make_folder(folder)
 
 
 def _clear(files: Files, folder: str) -> None:

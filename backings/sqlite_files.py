@@ -13,8 +13,8 @@ from objstore.storage import Progress
 from objstore.values import show
 
 from . import storages
-from .filesystem import names
 from .filesystem.io import Files
+from .placing import placed
 from .sqlite_links import ERRORS, Link, connect, mapped
 
 _APPLICATION: Final = 0x6F626A73
@@ -61,29 +61,20 @@ def _make(file: str) -> None:
 @contextmanager
 def _placed(file: str, path: str) -> Generator[str]:
     """A temporary file that becomes ``file``, unless something is there."""
-    folder, name = os.path.split(file)
-    files = Files(folder)
-    files.make_folders(folder, [])
-    if files.lstat(file) is not None:
-        raise storages.duplicate_storage(path)
-    lock = files.lock(folder)  # what a dead one left is cleared away, and nobody's who lives
     try:
-        temporary = f"{folder}/{names.temporary(name)}"
-        for leftover in (temporary, f"{temporary}-wal", f"{temporary}-shm"):
-            files.unlink(leftover)
-        files.write(temporary, b"", file, sync=False)
-        try:
+        with placed(file, path, _begin, _clear) as temporary:
             yield temporary
-            if not files.place(temporary, file):
-                raise storages.duplicate_storage(path)
-            files.sync_folder(folder)
-        except ERRORS as error:
-            raise mapped(error, path) from error
-        finally:
-            files.unlink(temporary)
-    finally:
-        if lock is not None:
-            files.unlock(lock)
+    except ERRORS as error:
+        raise mapped(error, path) from error
+
+
+def _begin(files: Files, file: str) -> None:
+    files.write(file, b"", file, sync=False)
+
+
+def _clear(files: Files, file: str) -> None:
+    for leftover in (file, f"{file}-wal", f"{file}-shm"):
+        files.unlink(leftover)
 
 
 def require(file: str, path: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -479,30 +478,3 @@ def test_a_compaction_that_fails_leaves_nothing(
         there = {path for path in (tmp_path / "values").rglob("*") if path.is_file()}
         assert there == set(value_files(tmp_path))
         assert contents(storage) == {"c": {"k": "v"}}
-
-
-def test_the_seeds_document_reads_as_documentation_of_this_class() -> None:
-    """Every method and argument that seed 002 names is here under that name."""
-    parameters: dict[str, list[str]] = {
-        "__init__": ["path", "create", "readonly"],
-        "add_container": ["c_id"],
-        "begin": [],
-        "clear": [],
-        "clear_container": ["c_id"],
-        "close": [],
-        "commit": [],
-        "delete_container": ["c_id"],
-        "delete_container_item": ["c_id", "key"],
-        "delete_container_items": ["c_id", "keys"],
-        "get_container_item": ["c_id", "key"],
-        "get_container_items": ["c_id", "keys"],
-        "get_container_keys": ["c_id"],
-        "get_container_len": ["c_id"],
-        "rollback": [],
-        "set_container_item": ["c_id", "key", "value"],
-        "set_container_items": ["c_id", "items"],
-    }
-    for name, expected in parameters.items():
-        found = inspect.signature(getattr(ValueLogStorage, name)).parameters.values()
-        named = [one.name for one in found if one.kind is not one.KEYWORD_ONLY]
-        assert named == ["self", *expected], name

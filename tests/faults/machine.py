@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -98,3 +101,24 @@ def _cannot(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def killed_amid(
+    works: Sequence[Callable[[], None]], told: Sequence[Path], chance: random.Random, within: float
+) -> None:
+    """Have processes work, and kill them in any order at a moment after one has told of more.
+
+    ``told`` are the files that they tell by; the moment comes ``within`` so many seconds.
+    """
+
+    def said() -> int:
+        return sum(path.stat().st_size for path in told if path.exists())
+
+    known, children = said(), [start_child(work) for work in works]
+    while said() == known:
+        time.sleep(0.001)
+    time.sleep(chance.random() * within)
+    chance.shuffle(children)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from objstore.backings.filesystem.commitlog import CommitLog
 from tests.faults.crash_states import Quick
 from tests.faults.logs import append, payload, payloads, small_steps
-from tests.faults.machine import in_child, start_child
+from tests.faults.machine import in_child, killed_amid
 
 
 @pytest.fixture(autouse=True)
@@ -49,18 +49,8 @@ def kill_writers(folder: Path, rounds: int) -> None:
     moments = random.Random(rounds)  # noqa: S311
     reader = CommitLog.open(Quick(str(store)))
     for _ in range(rounds):
-        known = sum(path.stat().st_size for path in told if path.exists())
-        children = [
-            start_child(lambda who=who: append_for_ever(store, told[who], who))  # type: ignore[misc]
-            for who in range(4)
-        ]
-        while sum(path.stat().st_size for path in told if path.exists()) == known:
-            time.sleep(0.001)
-        time.sleep(moments.random() * 0.03)
-        moments.shuffle(children)
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        works = [partial(append_for_ever, store, told[who], who) for who in range(4)]
+        killed_amid(works, told, moments, within=0.03)
         reader.refresh()
         found = payloads(CommitLog.open(Quick(str(store))))
         assert payloads(reader) == found, "all readers see the same"
