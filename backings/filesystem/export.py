@@ -15,8 +15,8 @@ from . import names
 from .blobreader import BlobReader
 from .io import Files, Opened
 
-_STEP: Final = 16 << 20
-"""How much the kernel copies before progress is told."""
+_STEP: Final = 4 << 20
+"""How much the kernel copies before the disk begins with it, and progress is told."""
 
 _CHUNK: Final = 1 << 20
 
@@ -48,6 +48,7 @@ def _copy(
     done = 0
     if isinstance(source, BlobReader):
         while count := files.copy_range(source.opened, target, done, _STEP):
+            files.push(target, done, count)
             done += count
             tell(done)
         if count == 0:
@@ -56,5 +57,6 @@ def _copy(
     read_into, buffer = reading(source), memoryview(bytearray(_CHUNK))
     while size := read_into(buffer):
         files.write_at(target, done, buffer[:size])
+        files.push(target, done, size)
         done += size
         tell(done)

@@ -34,6 +34,9 @@ _MAY_NOT_WRITE: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _COPY: Final = getattr(os, "copy_file_range", None)
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
+_ADVISE: Final = getattr(os, "posix_fadvise", None)
+_CANNOT_ADVISE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
+
 
 class UncertainError(BackingError):
     """What is on the disk is unknown: an fsync failed, or a change could not be taken back.
@@ -212,6 +215,19 @@ class OpenFiles:
         except OSError as error:
             if error.errno not in _CANNOT_ALLOCATE:
                 self._refused("make room in", opened.path, error)
+
+    def push(self, opened: Opened, offset: int, size: int) -> None:
+        """Have the disk begin with bytes that were written, while more are; nothing is sure by it.
+
+        The kernel begins to write what it is told will not be needed, and keeps it meanwhile.
+        """
+        if _ADVISE is None or not self.sync:
+            return
+        try:
+            _ADVISE(opened.descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+        except OSError as error:
+            if error.errno not in _CANNOT_ADVISE:
+                self._refused("write", opened.path, error)
 
     def truncate(self, opened: Opened, size: int) -> None:
         try:
