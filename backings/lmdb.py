@@ -118,6 +118,7 @@ class LmdbStorage(TransactingStorage[Work]):
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
+        """As the contract says: what came before is done again, without what came since."""
         work = self._running()
         count = len(work.done)
         try:
@@ -193,6 +194,7 @@ class LmdbStorage(TransactingStorage[Work]):
     # --- containers -------------------------------------------------------------------------------
 
     def add_container(self, c_id: str) -> None:
+        """As the contract says: an entry of the catalogue, with the next number."""
         name = as_text(c_id, "container")
 
         def step(txn: Txn) -> None:
@@ -242,6 +244,7 @@ class LmdbStorage(TransactingStorage[Work]):
     # --- reading items ----------------------------------------------------------------------------
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
+        """As the contract says. Raises CorruptionError where the checksum is another."""
         try:
             stored = self._prefixes[c_id] + key.encode()
             work = self._threads.transaction
@@ -291,6 +294,7 @@ class LmdbStorage(TransactingStorage[Work]):
     def get_container_items(
         self, c_id: str, keys: Iterable[Any] | None = None
     ) -> Iterator[tuple[str, Value | None]]:
+        """As the contract says; with ``keys``, all are looked up at the call."""
         if keys is None:
             return self.scan(c_id)
         names = [str(key) for key in keys]
@@ -309,6 +313,7 @@ class LmdbStorage(TransactingStorage[Work]):
         stop: str | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[str, Value]]:
+        """As the contract says; a transaction of LMDB's keeps the state until all have come."""
         low, high = storages.bounds(prefix, start, stop)
         work = self._current()
         if work is not None:
@@ -351,6 +356,7 @@ class LmdbStorage(TransactingStorage[Work]):
     # --- writing items ----------------------------------------------------------------------------
 
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
+        """As the contract says; of a key that is there, its container is not looked up."""
         name, kept = as_text(key), as_value(value)
 
         def step(txn: Txn) -> None:
@@ -375,6 +381,7 @@ class LmdbStorage(TransactingStorage[Work]):
         return txn.get(stored) is not None and txn.put(stored, record)
 
     def set_container_items(self, c_id: str, items: Items) -> None:
+        """As the contract says; stored in the order of keys, whatever order they come in."""
         batch = _Batch(items)
 
         def step(txn: Txn) -> None:

@@ -253,6 +253,7 @@ class Environment:
     # --- forks ------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
+        """Wait until nothing is under way, for a while, and let nothing begin."""
         # Whoever has the turn within a call ends it soon; a child cannot use the file in any case
         # where somebody has it for longer.
         self._has_turn = not self.held and self.turn.acquire(timeout=_FORK_WAIT)
@@ -271,6 +272,7 @@ class Environment:
             self.turn.release()
 
     def after_fork_in_child(self) -> None:
+        """Have nothing open, and leave alone what is the parent's."""
         if self._lock is not None:
             # Another descriptor of the parent's lock; to unlock it would unlock the parent's.
             self._files.close(self._lock)
@@ -289,6 +291,7 @@ class Environment:
 def open_environment(
     folder: str, *, size: int, readonly: bool = False, lock: bool = True, metasync: bool = True
 ) -> lmdb.Environment:
+    """LMDB's environment of a folder, with our settings. Raises lmdb.Error."""
     return lmdb.open(
         folder,
         map_size=size,

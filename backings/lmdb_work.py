@@ -111,6 +111,7 @@ class Work:
             self.do(step)
 
     def commit(self) -> None:
+        """Make what was done durable, in a larger map if it takes that, and end."""
         txn = self.txn
         try:
             if self.writes:

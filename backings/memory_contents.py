@@ -126,6 +126,7 @@ class Contents:
             raise HistoryGone(f"commit {number} was removed by compaction")
 
     def compact(self, retention: Retention) -> list[int]:
+        """Forget the commits that need not stay; the numbers of those that are gone."""
         before = [commit.number for commit in self.commits]
         known = [(commit.number, commit.time, commit.scope) for commit in self.commits]
         stay = staying(known, retention, datetime.now(UTC), self.pins, self.scopes)

@@ -87,6 +87,7 @@ class _Transaction:
             self.head = self._contents.head
 
     def end(self, *, commit: bool) -> None:
+        """Let go of what it looks at, and of the turn; with ``commit`` all see its changes."""
         with self._contents.lock:
             self.unpin(self._began)
             self._began = []
@@ -195,6 +196,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
+        """As the contract says, by a copy of which containers there are."""
         transaction = self._running()
         boxes, pinned = dict(transaction.boxes), transaction.pin()
         try:
@@ -285,6 +287,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
     def get_container_items(
         self, c_id: str, keys: Iterable[Any] | None = None
     ) -> Iterator[tuple[str, Value | None]]:
+        """As the contract says; all are looked up at the call."""
         if keys is None:
             return self.scan(c_id)
         wanted = [str(key) for key in keys]
@@ -304,6 +307,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         stop: str | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[str, Value]]:
+        """As the contract says; all are looked up at the call."""
         low, high = storages.bounds(prefix, start, stop)
         with self._reading() as boxes:
             box = _box(boxes, c_id)

@@ -159,6 +159,7 @@ class SqliteStorage(TransactingStorage[Work]):
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
+        """As the contract says, by one of SQLite's own."""
         transaction = self._running()
         transaction.link.execute("SAVEPOINT sp")
         try:
@@ -275,6 +276,7 @@ class SqliteStorage(TransactingStorage[Work]):
     # --- containers -------------------------------------------------------------------------------
 
     def add_container(self, c_id: str) -> None:
+        """As the contract says: a table of a new number, and a row with its name."""
         name = as_text(c_id, "container")
 
         def step(link: Link) -> None:
@@ -316,6 +318,7 @@ class SqliteStorage(TransactingStorage[Work]):
         self._write(noted)
 
     def get_container_len(self, c_id: str) -> int:
+        """As the contract says; the container's row has it."""
         find = "SELECT count FROM containers WHERE name = ?"
         with self._reading() as link:
             try:
@@ -340,6 +343,7 @@ class SqliteStorage(TransactingStorage[Work]):
     # --- reading items ----------------------------------------------------------------------------
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
+        """As the contract says. Raises CorruptionError where the checksum is another."""
         name = str(key)
         row = self._row(c_id, name)
         if row is None:
@@ -372,6 +376,7 @@ class SqliteStorage(TransactingStorage[Work]):
     def get_container_items(
         self, c_id: str, keys: Iterable[Any] | None = None
     ) -> Iterator[tuple[str, Value | None]]:
+        """As the contract says; a connection of its own keeps the state until all have come."""
         if keys is None:
             return self.scan(c_id)
         names = [str(key) for key in keys]
@@ -406,6 +411,7 @@ class SqliteStorage(TransactingStorage[Work]):
         stop: str | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[str, Value]]:
+        """As the contract says; fetched by the hundred, and verified together."""
         low, high = storages.bounds(prefix, start, stop)
         if self._current() is None:
             return self._kept(

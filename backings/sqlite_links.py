@@ -204,6 +204,7 @@ class Links:
     # --- forks ------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
+        """Close what is idle, wait for calls under way, for a while, and let none begin."""
         self._gate.acquire()
         self._keeps_none = True  # or another thread would take what it gives, again and again
         end = time.monotonic() + _FORK_WAIT
@@ -223,6 +224,7 @@ class Links:
         self._gate.release()
 
     def after_fork_in_child(self) -> None:
+        """Have no connection, and refuse the file where the parent was using one."""
         if self._through_fork:
             _inherited.extend(self._through_fork)
             found = Files(os.path.dirname(self.path)).stat(self.path)

@@ -36,6 +36,7 @@ class Table(NamedTuple):
 
     @classmethod
     def numbered(cls, number: int) -> Table:
+        """The table of a container's number."""
         name = f"c{number:d}"
         return cls(
             number,
@@ -146,6 +147,7 @@ def put(link: Link, table: Table, row: Row) -> None:
 
 
 def put_all(link: Link, table: Table, rows: list[Row]) -> None:
+    """Set the values of many keys; the count grows by those that are new."""
     if not rows:
         touched(link, table)
         return

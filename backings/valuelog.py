@@ -162,6 +162,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             return self._view.now(), self._view.number
 
     def commit(self) -> None:
+        """As the contract says: one batch, with one sync that other threads may share."""
         transaction = self._end()
         try:
             if transaction.writer is None:
@@ -216,6 +217,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
+        """As the contract says; kept as what there was before each change since."""
         transaction = self._running()
         changes = transaction.changes
         changes.mark()
@@ -259,6 +261,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         return transaction.changes
 
     def close(self) -> None:
+        """As the contract says; what was written ends with the mark of a clean close."""
         with self._ending:
             if self._is_closed:
                 return
@@ -322,6 +325,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
     # --- items ------------------------------------------------------------------------------------
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
+        """As the contract says: one slice of mapped memory, and its checksum."""
         # What the slow way does, in one piece, where nothing is in its way.
         moment = None
         if not self._has_begun or (transaction := self._threads.transaction) is None:
@@ -362,6 +366,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
     def get_container_items(
         self, c_id: str, keys: Iterable[Any] | None = None
     ) -> Iterator[tuple[str, Value | None]]:
+        """As the contract says; what was replaced since the call is noted for who began before."""
         if keys is None:
             return self.scan(c_id)
         wanted = [str(key) for key in keys]
@@ -381,6 +386,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         stop: str | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[str, Value]]:
+        """As the contract says; values that lie behind each other are read at once."""
         low, high = storages.bounds(prefix, start, stop)
         seen = self._seen()
         found = _found(seen, c_id)

@@ -178,6 +178,7 @@ class _Copying:
         self._moved: list[_Moved] = []
 
     def run(self, index: Index, slots: set[int], bounds: Bounds) -> None:
+        """Copy what is left of some files, container by container, and what they say is deleted."""
         with self._view.guard:
             tables = list(index.names.values())
         for table in tables:

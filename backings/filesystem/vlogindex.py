@@ -88,6 +88,7 @@ class Table:
         return self.order
 
     def note_changes(self, added: Sequence[str], removed: Sequence[str]) -> None:
+        """Keep ``order`` as it should be, or have it made again when somebody asks."""
         self.places = None
         if self.order is None or not (added or removed):
             return
@@ -300,6 +301,7 @@ class Index:
             del names[name]
 
     def put(self, table: Table, keys: Sequence[str], found: Iterable[int]) -> None:
+        """Have keys lead to new places; who holds a moment before goes on seeing the old ones."""
         moment = self._held()
         if moment is None and table.order is None:
             table.at.update(zip(keys, found, strict=False))
