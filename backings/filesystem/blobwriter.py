@@ -20,12 +20,13 @@ from .io import Files, Opened, UncertainError
 from .rangelog import RangeLog, Written
 
 _NOTED: Final = 8 << 20
-"""After how many bytes in a row a range is noted: a process that is killed loses track of less."""
+"""After how many bytes in a row a range is noted: a process that is killed loses track of less. So
+many are also on their way to the disk from then on."""
 
 _CHUNK: Final = 1 << 20
 
 _SYNCED: Final = 128 << 20
-"""After how many bytes the disk begins to write, while more bytes come."""
+"""After how many bytes they are synced, while more bytes come."""
 
 
 class FileWriter(Writer):
@@ -169,6 +170,8 @@ class FileWriter(Writer):
         if self._pending is not None:
             written, self._pending = self._pending, None
             self._log.note(written)
+            if written.size >= _NOTED:
+                self._files.push(self._opened, written.at, written.size)
 
     # Syncing beside the writing
 
