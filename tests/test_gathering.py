@@ -26,7 +26,7 @@ class Work:
         self.groups: list[list[int]] = []
         self.has_begun, self.may_go_on = Event(), Event()
         self.failing: set[int] = set()
-        self.gathering = Gathering(self)
+        self.gathering = Gathering[Number]()
 
     def __call__(self, take: Callable[[], Sequence[Number]]) -> None:
         group = take()
@@ -54,7 +54,7 @@ def begin(work: Work, pool: ThreadPoolExecutor, count: int) -> list[Future[None]
     """Have one work, and the others wait behind it, one after the other."""
     futures: list[Future[None]] = []
     for value in range(count):
-        futures.append(pool.submit(work.gathering.join, Number(value)))
+        futures.append(pool.submit(work.gathering.join, Number(value), work))
         if value == 0:
             work.has_begun.wait()
         work.wait_for(value)
@@ -84,7 +84,7 @@ def test_who_fails_leaves_the_rest_to_the_next(work: Work) -> None:
 def test_one_thread_after_the_other_works_for_itself(work: Work) -> None:
     work.may_go_on.set()
     for value in range(3):
-        work.gathering.join(Number(value))
+        work.gathering.join(Number(value), work)
     assert work.groups == [[0], [1], [2]]
 
 
@@ -116,14 +116,14 @@ def test_nobody_waits_for_one_that_was_interrupted(work: Work, value: int) -> No
         left.set()
 
     with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(work.gathering.join, Number(0))]
+        futures = [pool.submit(work.gathering.join, Number(0), work)]
         work.has_begun.wait()
         thread = Thread(target=leave)
         for one in (1, 2, 3):
             if one == value:
                 thread.start()
             else:
-                futures.append(pool.submit(work.gathering.join, Number(one)))
+                futures.append(pool.submit(work.gathering.join, Number(one), work))
             work.wait_for(one)
         let_go.set()
         left.wait()
@@ -149,7 +149,7 @@ def test_one_that_is_interrupted_as_it_is_to_lead_passes_that_on(work: Work) -> 
     with pytest.raises(KeyboardInterrupt):
         work.gathering._wait(task)
     assert other.leads
-    work.gathering._lead(other)
+    work.gathering._lead(other, work)
     assert (other.is_done, work.groups, work.gathering._is_led) == (True, [[2]], False)
 
 
@@ -164,7 +164,7 @@ def test_one_that_is_interrupted_when_it_is_done_by_another_wakes_the_next(
         gone.gate = Gate(let_go)  # type: ignore[assignment]
         with work.gathering._guard:
             work.gathering._waiting.append(gone)
-        futures.append(pool.submit(work.gathering.join, Number(3)))
+        futures.append(pool.submit(work.gathering.join, Number(3), work))
         work.wait_for(3)
         work.has_begun.clear()
         work.may_go_on.set()

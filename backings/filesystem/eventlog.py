@@ -101,7 +101,7 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def _set_up(self) -> None:
         """Also in a forked child, as the parent's threads may have been amid anything."""
-        self._gathering = Gathering(self._write)
+        self._gathering = Gathering[_Call]()
         self._guard = RLock()
         # Guarded by _guard. Who needs the log's lock as well takes that first.
         self._tail = _NOTHING
@@ -123,7 +123,7 @@ class SegmentRecordKeeper(RecordKeeper):
         if self._readonly:
             raise ReadOnlyError("this event log was opened with readonly=True")
         call = _Call(sealing.drafts(added), expect, signer)
-        self._gathering.join(call)
+        self._gathering.join(call, self._write)
         if call.error is not None:
             raise call.error
         if call.batch is None or call.end is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 
 class Task:
@@ -38,21 +38,21 @@ class Task:
 T = TypeVar("T", bound=Task)
 
 
+Work: TypeAlias = "Callable[[Callable[[], Sequence[T]]], None]"
+"""Is given a function that takes those that wait by then, in the order they came."""
+
+
 class Gathering(Generic[T]):
-    """Whoever finds nobody working leads: works for all that wait, and passes that on.
+    """Whoever finds nobody working leads: works for all that wait, and passes that on."""
 
-    ``work`` is given a function that takes those that wait by then, in the order they came.
-    """
-
-    def __init__(self, work: Callable[[Callable[[], Sequence[T]]], None]) -> None:
-        self._work: Final = work
+    def __init__(self) -> None:
         self._guard: Final = Lock()
         # Guarded by _guard.
         self._waiting: list[T] = []
         self._is_led = False
 
-    def join(self, task: T) -> None:
-        """Return when the task is done, by whichever thread.
+    def join(self, task: T, work: Work[T]) -> None:
+        """Return when the task is done, by this thread's ``work`` or another's.
 
         Raises what ``work`` raises in this one; the task may have been done then, or not.
         """
@@ -65,7 +65,7 @@ class Gathering(Generic[T]):
                 self._is_led = task.leads = True
         while not task.is_done:
             if task.leads:
-                self._lead(task)
+                self._lead(task, work)
             else:
                 self._wait(task)
 
@@ -84,7 +84,7 @@ class Gathering(Generic[T]):
             if task.then is not None:
                 task.then.wake()
 
-    def _lead(self, task: T) -> None:
+    def _lead(self, task: T, work: Work[T]) -> None:
         group: Sequence[T] = ()
 
         def take() -> Sequence[T]:
@@ -94,7 +94,7 @@ class Gathering(Generic[T]):
             return group
 
         try:
-            self._work(take)
+            work(take)
         finally:
             with self._guard:
                 is_alone = len(group) <= 1 and not self._waiting
