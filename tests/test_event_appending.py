@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
+from weakref import ref
 
 import pytest
 
@@ -108,3 +110,16 @@ def test_a_write_that_leaves_it_uncertain_is_told_to_each(tmp_path: Path) -> Non
     files.mend()
     there = [event.data for event in EventLog(SegmentRecordKeeper(Files(files.root)))]
     assert there == [None, 0]
+
+
+def test_a_keeper_that_is_dropped_closes_its_files_at_once(tmp_path: Path) -> None:
+    keeper = SegmentRecordKeeper(Files(str(tmp_path / ".objstore/events")))
+    added = keeper.extend([Event("n", n) for n in range(3)])
+    assert keeper.read(added[1].uuid) == added[1]
+    dropped = ref(keeper)
+    gc.disable()
+    try:
+        del keeper
+        assert dropped() is None
+    finally:
+        gc.enable()
