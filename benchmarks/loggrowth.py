@@ -8,9 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import objstore
 from objstore.backings.filesystem.commitlog import CommitLog
-from objstore.backings.filesystem.heads import weigh
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.record import decode
+from objstore.backings.filesystem.record import decode, patch_text
 
 from . import plain
 from .data import key, record, records
@@ -152,4 +151,4 @@ def _content(folder: str) -> int:
 def _sizes(log: CommitLog) -> Iterator[int]:
     for one in log.records():
         for entry in decode(one.payload, one.link.generation).entries:
-            yield weigh(entry.patch) + len(entry.image or b"")
+            yield len(patch_text(entry)) + len(entry.image or b"")

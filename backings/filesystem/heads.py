@@ -8,16 +8,15 @@ the log where its file is missing, torn or another store's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Overlay
-from objstore.patch import Operation, apply
+from objstore.patch import apply
 from objstore.values import JSON, MISSING, Missing
 
-from . import jsonline
 from .contents import parse
-from .record import NO_FILE, Entry, Link, Said
+from .record import NO_FILE, Entry, Link, Said, patch_text
 
 Key: TypeAlias = "str | tuple[str, str]"
 """A unit, or a scope and a unit in it."""
@@ -50,7 +49,7 @@ class Head(NamedTuple):
 
 def _after(head: Head | None, entry: Entry, link: Link) -> Head:
     """The head once ``entry`` is the newest change."""
-    weight = weigh(entry.patch)
+    weight = len(patch_text(entry))
     kept = entry.nth & (entry.nth - 1)
     marks = () if head is None else tuple([mark for mark in head.marks if mark[0] <= kept])
     file = entry.file or (None if head is None else head.file)
@@ -59,11 +58,6 @@ def _after(head: Head | None, entry: Entry, link: Link) -> Head:
         size, before = (len(entry.image) if entry.image is not None else weight), 0
     marks = (*marks, (entry.nth, link))
     return Head(link, entry.nth, entry.after, file, before + weight, size, marks)
-
-
-def weigh(patch: Sequence[Operation]) -> int:
-    """The bytes of a patch in the log."""
-    return len(jsonline.dump(patch))
 
 
 class Heads:

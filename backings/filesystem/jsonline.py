@@ -14,16 +14,37 @@ _LONG: Final = b"0" * len(str(2**63))
 """As many digits in a row as the least integer has that orjson takes for a float."""
 
 
+class Text:
+    """A part of a value that is JSON already, as ``dump`` made it."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data: Final = data
+
+
 def dump(value: Any) -> bytes:
     """A value as JSON without a newline; integers of any size.
 
     Raises TypeError or ValueError for what is no JSON.
     """
     try:
-        return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+        return orjson.dumps(value, _as_it_is, orjson.OPT_PASSTHROUGH_SUBCLASS)
     except TypeError:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
+        options: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
+        return json.dumps(value, allow_nan=False, default=_parsed, **options).encode()
+
+
+def _as_it_is(value: object) -> orjson.Fragment:
+    if isinstance(value, Text):
+        return orjson.Fragment(value.data)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _parsed(value: object) -> JSON:
+    if isinstance(value, Text):
+        return load(value.data)
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def load(data: bytes) -> JSON:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from objstore.documents import Change, Overlay
-from objstore.patch import Operation, diff
+from objstore.errors import CorruptionError
+from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing
 
-from . import names, record
+from . import jsonline, names, record
 from .commitlog import CommitLog, Position, Record, Writer
-from .heads import SCOPED_FILE, Head, Heads, Key, key_of, weigh
+from .heads import SCOPED_FILE, Head, Heads, Key, key_of
 from .headsfile import HeadsFile
 from .io import Files
 from .logfiles import Ranges
 from .past import Past
 from .record import NO_FILE, Entry, Glance, Link, Said
+
+T = TypeVar("T")
+
+_NOTHING: Final[JSON | Missing] = MISSING
 
 _LINE: Final = 4096
 
@@ -201,9 +206,28 @@ class Ledger:
 
     def newest(self, key: Key) -> JSON | Missing:
         """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
+        return self._told(
+            key, lambda link: self.past.after(key, self.past.change(key, link)), _NOTHING
+        )
+
+    def _told(self, key: Key, tell: Callable[[Link], T], nothing: T) -> T:
+        """What is told from a unit's newest change on; ``nothing`` if that says nothing any more.
+
+        Raises KeyError for an unknown unit.
+        """
         with self._guard:
             link = self._newest(key)
-        return self.past.after(key, self.past.change(key, link))
+        try:
+            return tell(link)
+        except CorruptionError:
+            with self._guard:
+                if self._removed == self.log.removed():
+                    raise
+                # Another process has compacted the log, and changes are elsewhere, or no more.
+                self.past.forget()
+                self._heads = None
+                head = self._loaded().units.get(key)
+            return nothing if head is None else tell(head.link)
 
     def _newest(self, key: Key) -> Link:
         # A program that only reads never needs the heads, which take long to read after a crash.
@@ -212,15 +236,11 @@ class Ledger:
 
     def text(self, key: Key) -> bytes | None:
         """The bytes of its file as of that commit."""
-        with self._guard:
-            head = self._loaded().units[key]
-        return self.past.text(key, self.past.change(key, head.link))
+        return self._told(key, lambda link: self.past.text(key, self.past.change(key, link)), None)
 
     def value(self, key: Key, at: int) -> JSON | Missing:
         """Its contents after commit ``at``. Raises HistoryGone where they are not known."""
-        with self._guard:
-            head = self._loaded().units[key]
-        return self.past.value(key, head, at)
+        return self._told(key, lambda link: self.past.value(key, link, at), _NOTHING)
 
     def was_there(self, unit: str, at: int) -> bool:
         """Whether a unit had contents after commit ``at``. Raises KeyError for an unknown unit."""
@@ -228,7 +248,7 @@ class Ledger:
             head = self._loaded().units[unit]
         if head.link.number <= at:
             return head.after != NO_FILE
-        return self.past.value(unit, head, at) is not MISSING
+        return self.value(unit, at) is not MISSING
 
     # Writing, for who holds the writer's lock
 
@@ -385,8 +405,9 @@ def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) ->
     change = one.change
     head = heads.units.get(key_of(scope, change.unit))
     patch = diff(change.old, change.new)
+    text = jsonline.dump(patch)
     image, file = None, None
-    needed = one.is_anew or _needs_image(head, one.before, patch, generation)
+    needed = one.is_anew or _needs_image(head, one.before, len(text), generation)
     if one.before != NO_FILE and needed:
         image = one.text()
     if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
@@ -395,18 +416,17 @@ def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) ->
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
     digests = (one.before, one.after)
-    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, one.base, one.lost)
+    given = (one.base, one.lost)
+    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, *given, text)
 
 
-def _needs_image(
-    head: Head | None, before: str | None, patch: Sequence[Operation], generation: int
-) -> bool:
+def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:
     """Whether the changes in this file do not tell what was before, or no more at a low price."""
     if head is None or head.link.generation != generation:
         return True
     if before is not None and head.after != before:
         return True  # somebody has edited it, perhaps in a way that changes no value
-    return head.weight + weigh(patch) > head.size
+    return head.weight + weight > head.size
 
 
 def _done(said: Said | Glance, number: int) -> int:

@@ -15,7 +15,7 @@ from objstore.values import JSON, MISSING, Missing
 
 from .commitlog import CommitLog, Record
 from .contents import render
-from .heads import SCOPED_FILE, Head, Key, image_of, key_of
+from .heads import SCOPED_FILE, Key, image_of, key_of
 from .record import Entry, Glance, Link, Said, decode, glance
 
 _RUNNING: Final = 1024
@@ -117,9 +117,10 @@ class Past:
             last = _entry_in(one.link, self.read(one), scope, unit) or last
         return last
 
-    def newest(self, key: Key, head: Head, at: int) -> Found | None:
-        """The newest change that is not after commit ``at``; None where all are."""
-        found: Found | None = self.change(key, head.link)
+    def newest(self, key: Key, link: Link, at: int) -> Found | None:
+        """The newest change that is not after commit ``at``, from the one at a link on back; None
+        where all are."""
+        found: Found | None = self.change(key, link)
         while found is not None and found.link.number > at:
             lost, jump, last = found.entry.lost, found.entry.jump, found.entry.last
             if lost is not None and at >= lost:
@@ -130,11 +131,14 @@ class Past:
                 found = None if last is None else self.find(key, last)
         return found
 
-    def value(self, key: Key, head: Head, at: int) -> JSON | Missing:
-        """The unit's contents after commit ``at``. Raises HistoryGone where they are not known."""
-        found = self.newest(key, head, at)
+    def value(self, key: Key, link: Link, at: int) -> JSON | Missing:
+        """The unit's contents after commit ``at``, which is not after the change at a link.
+
+        Raises HistoryGone where they are not known.
+        """
+        found = self.newest(key, link, at)
         if found is None:
-            return self.before(self._first(key, head).entry, key)
+            return self.before(self._first(key, link).entry, key)
         return self.after(key, found)
 
     def after(self, key: Key, found: Found) -> JSON | Missing:
@@ -214,8 +218,8 @@ class Past:
                 chain.append(self.change(key, last))
         return chain[::-1]
 
-    def _first(self, key: Key, head: Head) -> Found:
-        found = self.change(key, head.link)
+    def _first(self, key: Key, link: Link) -> Found:
+        found = self.change(key, link)
         while (back := found.entry.jump or found.entry.last) is not None:
             earlier = self.find(key, back)
             if earlier is None:

@@ -49,6 +49,8 @@ class Entry(NamedTuple):
     none."""
     lost: int | None = None
     """From this commit on, what was before is not known, as records were lost."""
+    text: bytes | None = None
+    """The patch as JSON, where it has been made already."""
 
     @property
     def is_base(self) -> bool:
@@ -115,6 +117,11 @@ def encode(said: Said, generation: int) -> bytes:
     return jsonline.dump(line)
 
 
+def patch_text(entry: Entry) -> bytes:
+    """The patch as it stands in the record."""
+    return jsonline.dump(entry.patch) if entry.text is None else entry.text
+
+
 def decode(payload: bytes, generation: int) -> Said:
     """The record of a payload. Raises ValueError, KeyError or TypeError for what is none."""
     line = jsonline.load_object(payload)
@@ -158,7 +165,7 @@ def _entry(entry: Entry, generation: int) -> dict[str, Any]:
             line["image"] = entry.image.decode()
         except UnicodeDecodeError:
             line["bytes"] = b64encode(entry.image).decode()
-    line["patch"] = entry.patch
+    line["patch"] = jsonline.Text(patch_text(entry))
     if entry.nth > 1:
         line["nth"] = entry.nth
         line["last"] = _link(entry.last, generation)

@@ -9,6 +9,26 @@ from tests.conformance.makers import Maker
 from tests.conformance.retentions import NEWEST
 
 
+def test_a_unit_that_compaction_left_nothing_of(maker: Maker, url: str) -> None:
+    """Its newest change is part of a commit that stays, and says nothing there any more."""
+    documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
+    put(documents, {"/a": [1]})
+    assert other.read("/n", at=1) is MISSING  # so that it knows the newest changes
+    assert other.head() == 1
+    put(documents, {"/a": MISSING})
+    assert other.head() == 2
+    assert documents.compact(NEWEST) == [1]
+    for opened in (other, documents):
+        assert opened.read("/a", at=0) is MISSING
+        assert opened.read("/a", at=2) is MISSING
+        assert opened.read("/a") is MISSING
+    put(other, {"/a": [3]})
+    for opened in before_and_after_reopening(maker, url, documents):
+        assert opened.read("/a", at=2) is MISSING
+        assert opened.read("/a", at=3) == [3]
+    other.close()
+
+
 def test_changes_that_compaction_left_nothing_of(maker: Maker, url: str) -> None:
     """/a was changed back by the time of the commit that stays, and /b deleted again."""
     documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
