@@ -190,10 +190,13 @@ class New(Event):
     __slots__ = ()
 
 
-def new(type: str, data: JSON, author: str | None, version: int, time: str) -> Event:
-    """An event whose UUID no log can have, so that none needs to look for it."""
+def new(type: str, data: JSON, author: str | None, versions: Mapping[str, int], time: str) -> Event:
+    """An event whose UUID no log can have, so that none needs to look for it.
+
+    A type's version is 1 where it has no other.
+    """
     _check_text("type", type)
-    event = _new(type, data, version, time, urandom(_RANDOM).hex())
+    event = _new(type, data, versions.get(type, 1), time, urandom(_RANDOM).hex())
     if author is not None:
         _check_text("author", author)
         event._whole["author"] = author
@@ -203,8 +206,9 @@ def new(type: str, data: JSON, author: str | None, version: int, time: str) -> E
 def new_ones(
     said: Sequence[tuple[str, JSON]], versions: Mapping[str, int], time: str
 ) -> list[Event]:
-    """The same for pairs of type and data. A type's version is 1 where it has no other."""
-    digits, known, made = urandom(_RANDOM * len(said)).hex(), "", list[Event]()
+    """The same for pairs of type and data."""
+    digits, made = urandom(_RANDOM * len(said)).hex(), list[Event]()
+    known: object = made  # which is no type
     for (type, data), at in zip(said, range(0, len(digits), 2 * _RANDOM), strict=True):
         if type != known:
             _check_text("type", type)

@@ -60,11 +60,9 @@ class EventLog:
         ConflictError where the log has gone on, ValidationError where the type's schema refuses the
         data, FormatError for data that JSON cannot hold, and what validators raise.
         """
-        version = self._types.versions.get(type, 1)
-        if uuid is None:
-            event = events.new(type, data, author, version, events.now())
-        else:
-            event = Event(type, data, uuid=uuid, author=author, version=version)
+        event = events.new(type, data, author, self._types.versions, events.now())
+        if uuid is not None:
+            event = Event(type, data, uuid=uuid, author=author, version=event.version)
         return self._extend([event], expect)[0]
 
     def extend(
@@ -88,7 +86,7 @@ class EventLog:
         if not _is_pair(one):
             raise TypeError(f"expected an Event, or a pair of type and data, not {show(one)}")
         type, data = one
-        return events.new(type, data, None, self._types.versions.get(type, 1), now)
+        return events.new(type, data, None, self._types.versions, now)
 
     def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> Sequence[Event]:
         if not added:

@@ -320,6 +320,16 @@ def test_what_extend_does_not_take(log: EventLog, one: Any) -> None:
     assert len(log) == 0
 
 
+@pytest.mark.parametrize("type_", ["", None, 3, ["t"], "\ud800"])
+def test_pairs_are_checked_as_events_are(log: EventLog, type_: Any) -> None:
+    for pairs in ([(type_, 1)], [("good", 1), (type_, 1)], [Event("good"), (type_, 1)]):
+        with pytest.raises((TypeError, ValueError), match="an event's type"):
+            log.extend(pairs)
+    with pytest.raises((TypeError, ValueError), match="an event's type"):
+        log.append(type_)
+    assert len(log) == 0
+
+
 # Types
 
 
