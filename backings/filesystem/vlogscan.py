@@ -10,7 +10,7 @@ from typing import Final
 
 from objstore.storage import Value
 
-from ..checksums import SOUND, SUM, crc32c
+from ..checksums import SOUND, SUM, crc32c, sound_together
 from .valuefile import HEAD
 from .vlogbatch import ENTRY, OFFSET_MASK, OFFSET_SHIFT, SIZE_MASK, SLOT_SHIFT
 from .vlogindex import Index, Moment, Table
@@ -76,12 +76,17 @@ def _dense(index: Index, found: list[int]) -> list[Value] | None:
         return None
     start, size = first >> OFFSET_SHIFT & OFFSET_MASK, sum(sizes)
     region = file.map[start : start + size]
-    if len(region) != size:
-        return None
-    if set(map(crc32c, struct.unpack("".join(map(_whole, sizes)), region))) != {SOUND}:
+    if len(region) != size or not _is_sound(region, sizes):
         return None
     values = struct.unpack("".join(map(_inner, sizes)), region)
     return list(values if first & 1 else map(bytes.decode, values))
+
+
+def _is_sound(region: bytes, sizes: list[int]) -> bool:
+    """Whether all entries of a region are what was written."""
+    if sizes.count(sizes[0]) == len(sizes):
+        return crc32c(region) == sound_together(sizes[0], len(sizes))
+    return set(map(crc32c, struct.unpack("".join(map(_whole, sizes)), region))) == {SOUND}
 
 
 def _sizes(found: list[int]) -> list[int] | None:

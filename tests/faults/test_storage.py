@@ -359,12 +359,13 @@ def test_many_flipped_bits(maker: StorageMaker, tmp_path: Path) -> None:
     assert noticed >= by_reading > 300
 
 
+@pytest.mark.parametrize("form", ["{0:031}", "{0}" * 10], ids=["of one length", "of many"])
 def test_a_scan_of_texts_tells_of_every_byte_of_an_item(
-    maker: StorageMaker, tmp_path: Path
+    maker: StorageMaker, tmp_path: Path, form: str
 ) -> None:
     """Texts are verified by the chunk; a scan gives what was written, up to the damage."""
     path, value = Path(maker.path(tmp_path)), "value of the item in the middle"
-    items = {f"key {n:04}": f"{n} " * 10 for n in range(1000)} | {"key 0500": value}
+    items = {f"key {n:04}": form.format(n) for n in range(1000)} | {"key 0500": value}
     with maker.make(str(path), create=True) as storage:
         storage.add_container("c")
         storage.set_container_items("c", items)
