@@ -448,6 +448,16 @@ def test_commits_of_another_process(store: Store[Library], folder: Path) -> None
     assert not any(commit.external for commit in heard.commits)
 
 
+def test_commits_in_a_folder_that_appears(tmp_path: Path) -> None:
+    """They came before there was a log to watch."""
+    with objstore.open(tmp_path / "made") as other:
+        other["/ada"] = {"name": "Ada"}
+    with objstore.open(tmp_path / "data", watch=True) as store, Heard(store) as heard:
+        (tmp_path / "made").rename(tmp_path / "data")
+        commit = heard.commit()
+        assert (commit.number, commit.external) == (1, False)
+
+
 def test_edits_are_entered_once_by_two_stores(store: Store[Library], folder: Path) -> None:
     other = objstore.open(folder, Library, watch=True)
     with other, Heard(other) as theirs, Heard(store) as heard:

@@ -196,7 +196,9 @@ class Watch:
     def _look(self, batch: Batch) -> tuple[dict[str, str], bool]:
         """The units that may have changed, with their paths, and whether the log has."""
         paths = set(batch.files)
-        appended = batch.lost or self._logs in paths
+        # The store's folder has the log, which nobody has watched until now.
+        is_new = batch.lost or self._files.root in batch.folders
+        appended = is_new or self._logs in paths
         paths.discard(self._logs)
         for path in paths:
             self._following.note(path)
