@@ -204,6 +204,32 @@ def test_lines_are_found_without_parsing(values: list[Any]) -> None:
     assert b"\n" not in batch
 
 
+def test_every_type_is_read_as_it_was_written(log: EventLog) -> None:
+    types = ["t", 'a "b"', "a\\", "\t\n", "\u20ac", '","uuid":"', "\\u0041"]
+    log.extend((type_, n) for n, type_ in enumerate(types))
+    assert [event.type for event in log] == types
+    assert [event.to_json()["type"] for event in log] == types
+    assert [log.append(type_).type for type_ in types] == types
+
+
+@pytest.mark.parametrize("data", [b"1,2", b"", b"{", b"1]"])
+def test_data_that_are_no_value_are_no_event(log: EventLog, data: bytes) -> None:
+    log.extend([("t", 7), ("t", 8)])
+    [first, second] = lines(log)
+    for payload in (first, eventlines.join([first, second]), eventlines.join([second, first])):
+        with pytest.raises(CorruptionError):
+            eventlines.decode_all(payload.replace(b"\t7\t", b"\t%b\t" % data))
+
+
+def test_what_is_no_event_besides_its_data_is_told_when_it_is_asked_for(log: EventLog) -> None:
+    log.append("t", 7)
+    for wrong in (b'"time"', b'{"data"'):
+        [event] = eventlines.decode_all(lines(log)[0].replace(wrong, b"?"))
+        assert event.data == 7
+        with pytest.raises(CorruptionError, match="this is no event"):
+            event.to_json()
+
+
 # Verifying
 
 

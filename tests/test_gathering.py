@@ -26,6 +26,8 @@ class Work:
         self.groups: list[list[int]] = []
         self.has_begun, self.may_go_on = Event(), Event()
         self.failing: set[int] = set()
+        self.leaving: Number | None = None
+        """Whose thread is interrupted while this works."""
         self.gathering = Gathering[Number]()
 
     def __call__(self, take: Callable[[], Sequence[Number]]) -> None:
@@ -34,6 +36,10 @@ class Work:
         self.may_go_on.wait()
         self.groups.append([one.value for one in group])
         for one in group:
+            if self.leaving is not None and self.leaving in group:
+                with pytest.raises(KeyboardInterrupt):
+                    self.gathering._wait(self.leaving)
+                self.leaving = None
             if one.value in self.failing:
                 self.failing.remove(one.value)
                 raise InterruptedError
@@ -177,3 +183,25 @@ def test_one_that_is_interrupted_when_it_is_done_by_another_wakes_the_next(
         for future in futures:
             assert future.result() is None
     assert sorted(value for group in work.groups for value in group) in ([0, 1, 3], [0, 1, 2, 3])
+
+
+def test_one_that_has_left_is_not_done_by_the_next(work: Work) -> None:
+    let_go = Event()
+    let_go.set()
+    work.failing = {1}
+    with ThreadPoolExecutor(8) as pool:
+        futures = begin(work, pool, 2)
+        gone = Number(2)
+        gone.gate = Gate(let_go)  # type: ignore[assignment]
+        with work.gathering._guard:
+            work.gathering._waiting.append(gone)
+        futures.append(pool.submit(work.gathering.join, Number(3), work))
+        work.wait_for(3)
+        work.leaving = gone
+        work.may_go_on.set()
+        assert [type(future.exception()) for future in futures] == [
+            type(None),
+            InterruptedError,
+            type(None),
+        ]
+    assert work.groups == [[0], [1, 2, 3], [3]]
