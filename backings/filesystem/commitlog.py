@@ -164,6 +164,11 @@ class CommitLog:
             self._certainty.require()
             self._group.join(self._sync)
 
+    def is_synced(self, position: Position) -> bool:
+        """Whether all up to there is known to be on the disk, or need not be."""
+        view = self._views.get()
+        return not self._files.sync or (view is not None and view.is_synced(position))
+
     def records(self, after: int = 0, end: Position | None = None) -> Iterator[Record]:
         """The records behind the one numbered ``after``, up to the head as it is now.
 

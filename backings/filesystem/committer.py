@@ -204,7 +204,7 @@ class Committer:
         for folder in made:
             self.pending.touch(folder)
         for due in dues:
-            self.pending.add(due, number)
+            self.pending.add(due, number, position)
         return number, position
 
     def _done(self) -> int | None:
@@ -242,8 +242,13 @@ class Committer:
             raise
 
     def _confirmed(self, steps: Sequence[Step]) -> None:
+        """These are on the disk, and perhaps others', so that one thread writes all their files."""
         for step in steps:
             self.pending.confirm(step.due)
+        for due in list(self.pending.units.values()):
+            position = due.position  # another thread may confirm it just now
+            if position is not None and self._ledger.log.is_synced(position):
+                self.pending.confirm(due)
 
     # Writing files
 

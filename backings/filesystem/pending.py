@@ -17,6 +17,7 @@ from objstore.values import JSON, MISSING, Missing
 from . import names
 from .contents import render
 from .io import Files, Signature, signature
+from .logview import Position
 from .places import Place, Places
 from .stamps import Stamp
 from .tree import Content
@@ -35,6 +36,7 @@ class Due:
         "old",
         "path",
         "place",
+        "position",
         "ready",
         "since",
         "stamp",
@@ -70,6 +72,8 @@ class Due:
         self.stamp: Final = stamp
         self.number = 0
         """The commit; 0 before it has one."""
+        self.position: Position | None = None
+        """Where its record ends, as long as that may not be on the disk."""
         self.since = 0
         """The first commit of the unit that may not be in the file."""
         self.ready: Signature | None = None
@@ -143,9 +147,10 @@ class Pending:
             except BackingError as failure:
                 error.add_note(str(failure))
 
-    def add(self, due: Due, number: int) -> None:
+    def add(self, due: Due, number: int, position: Position) -> None:
         """Have a unit be due, as commit ``number`` made it so; it is not on the disk yet."""
         due.number = due.since = due.stamp.number = number
+        due.position = position
         due.before = self.units.get(due.place.pointer)
         if due.before is not None:
             due.since = due.before.since
@@ -153,7 +158,7 @@ class Pending:
 
     def confirm(self, due: Due) -> None:
         """The commit is on the disk."""
-        due.is_durable, due.before = True, None
+        due.is_durable, due.position, due.before = True, None, None
 
     def cancel(self, due: Due) -> None:
         """The commit may not be on the disk, and never be told of."""
