@@ -348,7 +348,8 @@ def test_what_extend_does_not_take(log: EventLog, one: Any) -> None:
 
 @pytest.mark.parametrize("type_", ["", None, 3, ["t"], "\ud800"])
 def test_pairs_are_checked_as_events_are(log: EventLog, type_: Any) -> None:
-    for pairs in ([(type_, 1)], [("good", 1), (type_, 1)], [Event("good"), (type_, 1)]):
+    pair: Any = (type_, 1)
+    for pairs in ([pair], [("good", 1), pair], [Event("good"), pair]):
         with pytest.raises((TypeError, ValueError), match="an event's type"):
             log.extend(pairs)
     with pytest.raises((TypeError, ValueError), match="an event's type"):
