@@ -193,6 +193,7 @@ def test_a_crash_after_a_killed_process(maker: Maker, tmp_path: Path, states: Pa
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(10, 14))
 def test_many_crashes(maker: Maker, tmp_path: Path, states: Path, seed: int) -> None:
     workload = Workload(maker, Recording(place(tmp_path / "store", maker)), seed)
@@ -255,6 +256,7 @@ def test_killed_writers_lose_nothing_that_was_reported(maker: Maker, tmp_path: P
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(3600)
 def test_many_killed_writers(maker: Maker, tmp_path: Path) -> None:
     for part in range(10):
         kill_writers(maker, tmp_path / str(part), rounds=25)
