@@ -143,6 +143,7 @@ class Counts:
             self._searched.clear()
 
     def keep(self, commit: Commit) -> None:
+        """Take note of the numbers that a commit gave."""
         if commit.number == self._upto + 1:
             self._upto = commit.number
         for place, number in numbers_of(commit.meta).items():

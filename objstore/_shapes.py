@@ -353,6 +353,7 @@ class ClassFolder:
 
     @property
     def open_ended(self) -> bool:
+        """Whether the class takes keys that it does not name."""
         info = self._cls._info
         return info.rest is not None or bool(info.patterns)
 
@@ -368,6 +369,7 @@ class ClassFolder:
         return member._replace(ending=self._ending)
 
     def declared(self) -> Iterable[tuple[str, Member]]:
+        """The keys that the class names."""
         return ((key, shape.member) for key, shape in self._cls._info.keys.items())
 
 

@@ -137,6 +137,7 @@ def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:
 
 
 def numbers(ranges: Iterable[Iterable[int]]) -> Iterator[int]:
+    """The inverse of ``ranges``."""
     for first, last in ranges:
         yield from range(first, last + 1)
 

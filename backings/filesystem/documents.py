@@ -87,6 +87,7 @@ def open_documents(
 
 
 def path_of(url: str) -> str:
+    """The folder that a path or a ``file:`` URL names. Raises ValueError for another machine's."""
     if not url.startswith("file:"):
         path = url
     else:
@@ -119,6 +120,7 @@ class FilesystemDocuments(Documents):
     # Reading
 
     def head(self) -> int:
+        """As the contract says; reads on in the log, and tells who listens of what is new."""
         self._require_open()
         engine = self._found()
         return 0 if engine is None else engine.refresh()
@@ -170,6 +172,7 @@ class FilesystemDocuments(Documents):
         return self._reading.look(path, known)
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
+        """As the contract says, by a listing; corrected where files are behind the log."""
         self._require_open()
         if at is not None:
             return sorted(self._engine.keys_at(path, at))
@@ -177,6 +180,7 @@ class FilesystemDocuments(Documents):
         return sorted(self._reading.keys(path)) if engine is None else engine.keys(path)
 
     def source(self, unit: str) -> str:
+        """The unit's file, relative to the store's folder."""
         self._require_open()
         return self._reading.source(unit)
 
@@ -255,6 +259,7 @@ class FilesystemDocuments(Documents):
             self._made.committer.apply()
 
     def close(self) -> None:
+        """Write the files that are due, so that nothing is left for others to settle."""
         if not self._closed:
             self._closed = True
             if self._made is not None:
@@ -263,6 +268,7 @@ class FilesystemDocuments(Documents):
     # History
 
     def commits(self, after: int = 0, path: str = "") -> Iterator[Commit]:
+        """As the contract says; the log is read on, record by record, as they are asked for."""
         self._require_open()
         split(path)
         self._engine.require(after)

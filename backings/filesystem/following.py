@@ -42,6 +42,7 @@ class Following:
         self._names: Final[dict[str, set[str]]] = {}
 
     def is_known(self, folder: str) -> bool:
+        """Whether a folder was there when it was last looked at."""
         return folder in self._names
 
     def note(self, path: str) -> None:

@@ -22,9 +22,11 @@ class KnownFolder:
         self._below: Final[dict[str, KnownFolder]] = {}
 
     def member(self, key: str) -> Member | None:
+        """Where a key lies: where the log has it, or where its name says."""
         return self._named.get(key, Member(folder=self._below.get(key, ANYTHING)))
 
     def declared(self) -> Iterable[tuple[str, Member]]:
+        """The keys whose names do not say where they lie."""
         return self._named.items()
 
     def add(self, keys: list[str], path: list[str]) -> None:

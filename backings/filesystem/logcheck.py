@@ -32,10 +32,12 @@ def _validator() -> Validator:
 
 
 def failure(file: str, expected: str, found: str, offset: int | None = None) -> Failure:
+    """What is wrong with one of the engine's files, at a byte if that is known."""
     return Failure(file, "", expected, found, offset=offset)
 
 
 def failure_of(error: CorruptionError) -> Failure:
+    """The same, of an error that reading it raised."""
     return failure(error.file, "what was written there", error.reason, error.offset)
 
 

@@ -256,6 +256,7 @@ def lock(root: str) -> str:
 
 
 def manifest(root: str) -> str:
+    """The file that says which store this is."""
     return f"{engine(root)}/manifest.json"
 
 
