@@ -320,7 +320,7 @@ def test_a_run_is_noted_only_when_nothing_is_left_undone(tmp_path: Path) -> None
     for n in range(1, 4):
         put(store, f"/{n}", {"n": n})
     (tmp_path / "1.json").write_bytes(bytes(10))  # the machine stopped
-    dies = FilesystemDocuments(Run(tmp_path, 2), ANYTHING)
+    dies = FilesystemDocuments(Run(tmp_path, 2), ANYTHING, lazy=True)
     with pytest.raises(ConflictError):
         dies.commit([Change("/2", MISSING, {"n": 0})], base=3)
     assert (tmp_path / "1.json").read_bytes() == bytes(10)
