@@ -33,6 +33,7 @@ from objstore.backings.filesystem.vlogbatch import (
 )
 from objstore.backings.filesystem.vlogfile import LogValues
 from objstore.backings.filesystem.vlogindex import Index
+from objstore.backings.filesystem.vlogview import View
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import (
     BackingError,
@@ -212,6 +213,30 @@ def test_iterators_stay_right_while_files_are_merged(tmp_path: Path) -> None:
         for begun, rest in zip(half, iterators, strict=True):
             assert dict([*begun, *rest]) == known
         assert list(other.get_containers()) == []
+
+
+def test_what_the_index_leads_to_is_mapped_before_anybody_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is written between a file's opening and its reading."""
+    with new(tmp_path) as storage:
+        load, ring = View._load_newest, View.ring_for_more
+        mapped: list[bool] = []
+
+        def load_later(view: View, index: Index) -> None:
+            storage.set_container_item("c", "late", "x" * 200_000)
+            load(view, index)
+
+        def look_and_ring(view: View) -> None:
+            mapped.append(len(view.tail.file.map) >= view.tail.end)
+            ring(view)
+
+        monkeypatch.setattr(View, "_load_newest", load_later)
+        monkeypatch.setattr(View, "ring_for_more", look_and_ring)
+        with OverFiles(Quick(str(tmp_path)), readonly=True) as other:
+            assert other.get_container_item("c", "late") == "x" * 200_000
+        assert mapped
+        assert all(mapped)
 
 
 def test_readers_go_on_while_files_are_merged(tmp_path: Path) -> None:

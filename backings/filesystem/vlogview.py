@@ -234,6 +234,8 @@ class View:
         self.tail = Tail(files[-1])
         self._load_newest(index)
         index.tables = {table.serial: table for table in index.names.values()}
+        # Before anybody sees the index: it may lead to what was written since the file was opened.
+        self.tail.file.map_upto(self.tail.end)
         self.list, self.index = found, index
         if self.tail.last != vlogbatch.END:
             self.ring_for_more()
