@@ -59,7 +59,13 @@ class LogLock:
             self._wait_for_threads(until)
         try:
             self.made = []
-            if not self._is_locked:
+            opened = self._opened
+            if self._is_locked:
+                return
+            # Most often nobody has it, and its file is there.
+            if opened is not None and self._files.lock_opened(opened, wait=False):
+                self._locked(True)
+            else:
                 self._wait_for_processes(until)
         except BaseException as error:
             self.unmake(error)

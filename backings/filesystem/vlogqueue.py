@@ -109,7 +109,16 @@ class PutQueue:
             try:
                 with self._guard:
                     group, self._waiting = self._waiting, []
-                self._write(group)
+                try:
+                    self._append(group)
+                except UncertainError:
+                    raise
+                except StorageError:
+                    if len(group) == 1:
+                        raise
+                    # Each by itself: one may be too large for what is left of the disk.
+                    for each in group:
+                        self._append_one(each)
             finally:
                 self._writer.release()
             if one.position is not None:
@@ -120,9 +129,8 @@ class PutQueue:
     def _pass_on(self, one: _Waiting, group: Sequence[_Waiting]) -> None:
         with self._guard:
             # Those that were not written are so by the next one.
-            self._waiting[:0] = [each for each in group if not each.is_done]
-            if one in self._waiting:
-                self._waiting.remove(one)
+            left = [each for each in group if not each.is_done] + self._waiting
+            self._waiting = [each for each in left if each is not one]
             one.leads = False
             self._choose()
         for each in group:
@@ -132,25 +140,13 @@ class PutQueue:
     def _choose(self) -> None:
         """Have the first of those that wait lead."""
         self._is_led = bool(self._waiting)
-        if self._waiting:
+        if self._is_led:
             first = self._waiting[0]
             first.leads = True
             if first.gate is not None:
                 first.gate.release()
 
     # While the writer's lock is held
-
-    def _write(self, group: Sequence[_Waiting]) -> None:
-        try:
-            self._append(group)
-        except UncertainError:
-            raise
-        except StorageError:
-            if len(group) == 1:
-                raise
-            # Each by itself: one of them may be too large for what is left of the disk.
-            for each in group:
-                self._append_one(each)
 
     def _append_one(self, one: _Waiting) -> None:
         try:
