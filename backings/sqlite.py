@@ -25,6 +25,7 @@ from .sqlite_links import (
     ERRORS,
     Link,
     Links,
+    is_busy,
     is_missing_table,
     is_overtaken,
     mapped,
@@ -42,6 +43,7 @@ from .sqlite_tables import (
     put,
     put_all,
     remove,
+    replace,
     table_size,
     texts,
     touched,
@@ -513,7 +515,34 @@ class SqliteStorage(TransactingStorage[Work]):
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
         name, kept = as_text(key), as_value(value)
         row = (name, kept, checksum(name, kept))
-        self._write_items(c_id, lambda link, table: put(link, table, row))
+        if self._current() is not None or not self._replace(str(c_id), row):
+            self._write_items(c_id, lambda link, table: put(link, table, row))
+
+    def _replace(self, name: str, row: Row) -> bool:
+        """Set the value of a key that is there, by one statement, which is a transaction itself.
+
+        False where nothing was done, as it is not there, or somebody else is writing.
+        """
+        table = self._tables.get(name)
+        if table is None:
+            return False
+        self._take_turn()
+        try:
+            link = self._links.take(write=True)
+            try:
+                is_there = replace(link, table, row)
+            except BaseException as error:
+                if isinstance(error, sqlite3.Error) and (is_busy(error) or is_missing_table(error)):
+                    self._links.give(link, write=True)
+                    return False
+                self._links.drop(link)
+                if isinstance(error, ERRORS):
+                    raise mapped(error, self.path) from error
+                raise
+            self._links.give(link, write=True)
+            return is_there
+        finally:
+            self._turn.release()
 
     def set_container_items(self, c_id: str, items: Items) -> None:
         rows = batch(items)

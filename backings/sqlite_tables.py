@@ -140,10 +140,15 @@ def _rows(keys: Iterable[str], values: Iterable[Any]) -> Iterable[Row]:
 
 
 def put(link: Link, table: Table, row: Row) -> None:
-    key, value, found = row
-    if not link.execute(table.update, (value, found, key)).rowcount:
+    if not replace(link, table, row):
         link.execute(table.insert, row)
         link.execute(_GROW, (1, table.id))
+
+
+def replace(link: Link, table: Table, row: Row) -> bool:
+    """Set the value of a key that is there, and say whether it was."""
+    key, value, found = row
+    return link.execute(table.update, (value, found, key)).rowcount == 1
 
 
 def put_all(link: Link, table: Table, rows: list[Row]) -> None:
