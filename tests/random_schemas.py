@@ -51,7 +51,8 @@ documents: st.SearchStrategy[JSON] = _documents()
 def schemas(draw: Draw) -> dict[str, Any]:
     """A whole schema document: a root, and definitions that the references lead to."""
     one, two = _composite(draw, 1, REFERENCES[:3]), _composite(draw, 1, [])
-    one["properties"] = {"a": _schema(draw, 0, REFERENCES[:2]), **one.get("properties", {})}
+    # Last: what stands there may lead back to ``one``, which may lead there.
+    one["properties"] = {**one.get("properties", {}), "a": _schema(draw, 0, REFERENCES[:2])}
     root = _composite(draw, 2, REFERENCES[:4])
     return {**root, "$defs": {"one": one, "two": {"$anchor": "two", **two}}}
 
