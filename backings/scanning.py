@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from itertools import chain
-from typing import Self, TypeVar, cast
+from typing import TypeVar, cast
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Scan(chain[T]):
@@ -14,10 +15,10 @@ class Scan(chain[T]):
 
     _chunks: Generator[Iterable[T]]
 
-    @classmethod
-    def of(cls, chunks: Generator[Iterable[T]]) -> Self:
+    @staticmethod
+    def of(chunks: Generator[Iterable[S]]) -> Scan[S]:
         """What comes of chunks of which the first is made now, so that errors come now."""
-        made = cast("Self", cls.from_iterable(chain((next(chunks, ()),), chunks)))
+        made = cast("Scan[S]", Scan.from_iterable(chain((next(chunks, ()),), chunks)))
         made._chunks = chunks
         return made
 
