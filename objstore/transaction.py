@@ -429,7 +429,7 @@ class Host(ABC):
             for view in views:
                 if attempt or not tx._single:  # a single change has looked just now
                     self.recheck(view.unit, tx)
-                _reconcile(view)
+                _reconcile(view, merges=not tx.serializable)
             if self._numbering is not None:
                 tx._numbers = self._numbering.fill(views, self._declares)
             _require_valid(views)
@@ -526,11 +526,12 @@ class Unattached(Host):
         return []
 
 
-def _reconcile(view: View) -> None:
+def _reconcile(view: View, *, merges: bool) -> None:
     """Take in what was committed to the unit since the transaction began.
 
     Changes to different places merge; raises ConflictError where both changed the same one, be it
-    to the same value: whoever counts up must not count once for two.
+    to the same value: whoever counts up must not count once for two. Without ``merges`` any change
+    is a conflict: a serializable transaction has read the unit as a whole.
     """
     unit, base = view.unit, view.base
     if unit.value is UNLOADED:
@@ -538,6 +539,9 @@ def _reconcile(view: View) -> None:
     now = cast("JSON | Missing", unit.value)
     if now is base or same(now, base):
         return
+    if not merges:
+        source = unit.host.source(unit)
+        raise _read_conflict(source, unit.pointer, base, ours=view.root, theirs=now)
     merged = merge(base, view.root, now, agree=False, schema_keys=unit.shape.merge_key_at)
     if not merged.conflicts:
         view.rebase(merged.value, now)

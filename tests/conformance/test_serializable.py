@@ -164,6 +164,25 @@ def test_a_change_between_the_look_and_the_commit_is_seen(
     assert store["/settings/theme"] == "dark"
 
 
+def test_a_file_that_was_changed_does_not_merge_whenever_others_change_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also right after all that was read was found to be as it was."""
+    store = pair.ours
+    require_unchanged = store._require_unchanged
+
+    def change_then(tx: Transaction) -> None:
+        require_unchanged(tx)
+        monkeypatch.undo()
+        pair.theirs["/people/ada/email"] = "theirs"
+
+    monkeypatch.setattr(store, "_require_unchanged", change_then)
+    with pytest.raises(objstore.ConflictError) as caught, store.transaction(serializable=True):
+        store["/people/ada/name"] = f"{store['/people/ada'].get('email')}"
+    assert caught.value.pointer == "/people/ada"
+    assert store["/people/ada"] == {**ADA, "email": "theirs"}
+
+
 def test_a_savepoint_is_no_more_serializable_than_what_is_around_it(pair: Pair) -> None:
     store = pair.ours
     with store.transaction(), pytest.raises(objstore.TransactionError, match="as serializable as"):
