@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
+from objstore._refusals import no_commit_yet
 from objstore.documents import Change, Commit, Loaded, Meta, Overlay
-from objstore.errors import CommitNotFoundError, CommitNumberError, HistoryGone
+from objstore.errors import CommitNumberError, HistoryGone
+from objstore.pointer import aboves
 from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing
 
@@ -118,8 +120,7 @@ class Contents:
         if number < 0:
             raise CommitNumberError(f"no commit has the number {number}")
         if number > self.head:
-            reason = f"commit {number} cannot be read: the newest one is {self.head}"
-            raise CommitNotFoundError(reason)
+            raise no_commit_yet(number, self.head)
         commits = self.commits
         index = bisect_left(commits, number, key=lambda commit: commit.number)
         if number and (index == len(commits) or commits[index].number != number):
@@ -140,7 +141,7 @@ class Contents:
     def _enter(self, unit: str, loaded: Loaded) -> None:
         self.units[unit] = loaded
         below = unit
-        for directory in above(unit):
+        for directory in aboves(unit):
             self.members.setdefault(directory, {})[below] = None
             below = directory
 
@@ -148,7 +149,7 @@ class Contents:
         """Remove a unit, and the directories that it leaves empty."""
         self.units.pop(unit, None)
         below = unit
-        for directory in above(unit):
+        for directory in aboves(unit):
             self.members.get(directory, {}).pop(below, None)
             if self.members.get(directory):
                 break
@@ -215,13 +216,6 @@ def _hear(hear: Callable[[Commit], None], commit: Commit) -> None:
         hear(commit)
     except Exception:  # noqa: BLE001 - the commit is made, and its maker must not be told otherwise
         _log.exception("a listener failed at commit %d", commit.number)
-
-
-def above(pointer: str) -> Iterator[str]:
-    """The directories that a pointer lies in, up to the root."""
-    while pointer:
-        pointer = pointer.rpartition("/")[0]
-        yield pointer
 
 
 def _number(version: Version) -> int:

@@ -10,10 +10,10 @@ from functools import partial
 from threading import Lock
 from typing import Any, Final, cast
 
+from objstore._refusals import no_commit_yet
 from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay, Waiting
 from objstore.errors import (
     BackingError,
-    CommitNotFoundError,
     CommitNumberError,
     ConflictError,
     HistoryGone,
@@ -242,7 +242,7 @@ class Engine:
             raise CommitNumberError(f"a commit's number is 0 or greater, not {number}")
         head = self.ledger.refresh()
         if number > head:
-            raise CommitNotFoundError(f"commit {number} is yet to come; the newest is {head}")
+            raise no_commit_yet(number, head)
         removed = self.ledger.log.removed()
         if number and includes(removed, number):
             if includes(self.ledger.log.lost(), number):

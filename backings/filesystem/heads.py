@@ -8,7 +8,6 @@ the log where its file is missing, torn or another store's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Overlay
@@ -111,7 +110,3 @@ def image_of(entry: Entry) -> JSON | Missing:
 def is_file(digest: str | None) -> bool:
     """Whether a digest is that of a file."""
     return digest is not None and digest != NO_FILE
-
-
-def overlays_of(heads: Heads, scope: str) -> Mapping[str, Overlay]:
-    return dict(heads.overlays.get(scope, {}))

@@ -87,8 +87,6 @@ class Ledger:
         """Whether the log was not in order when this handle first saw it."""
         self.stopped = False
         """Whether the machine may have stopped since the log was written to, and files be torn."""
-        self.other_scopes = 0
-        """Counts the changes to scopes that others made."""
 
     def refresh(self) -> int:
         """Take in what others appended; the newest commit's number. Waits for nobody."""
@@ -370,8 +368,6 @@ class Ledger:
         return heads
 
     def _note(self, said: Said | Glance, link: Link) -> None:
-        if said.scope is not None:
-            self.other_scopes += 1
         if said.scope is None:
             for entry in said.entries:
                 trace = Trace(link, entry.before, entry.after)

@@ -6,11 +6,12 @@ A plan changes nothing. It is made under the writer's lock.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from objstore.documents import Change
 from objstore.errors import ConflictError, LayoutError
+from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import is_json, parse, render
@@ -176,7 +177,7 @@ class Planner:
 
     def _check_folders(self, unit: str) -> None:
         """Raise LayoutError where a folder to be made for the unit is a file's key."""
-        for above in _above(unit):
+        for above in aboves(unit):
             found = self._tree.find(self._places.at(above))
             if found is not None and not found.is_folder:
                 reason = f"{self._files.relative(found.path)} is a file where a directory should be"
@@ -208,12 +209,7 @@ class Planner:
             if other != due.path:
                 one, two = self._files.relative(other), self._files.relative(due.path)
                 raise LayoutError(errno.EEXIST, f"{one} and {two} are one file", due.path)
-            for above in _above(step.change.unit):
+            for above in aboves(step.change.unit):
                 if above in made and due.new is not MISSING:
                     reason = f"{above} cannot be a file and the directory of {step.change.unit}"
                     raise LayoutError(errno.EEXIST, reason, due.path)
-
-
-def _above(unit: str) -> Iterator[str]:
-    while unit := unit.rpartition("/")[0]:
-        yield unit
