@@ -62,7 +62,8 @@ class _Lazily:
             return self._open(create=False)
         except StorageNotFoundError:
             if self._files.exists(self._path):
-                raise
+                # Another process may have made it just now.
+                return self._open(create=False)
         if not create:
             return None
         if self._readonly:

@@ -79,3 +79,25 @@ def test_threads_and_processes_that_write_first_make_one(tmp_path: Path) -> None
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
     assert len(containers["c"]) == 11
     containers.close()
+
+
+def test_whoever_comes_as_another_process_makes_them_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made between the look that finds nothing and the next one."""
+    from objstore.backings import store_containers
+
+    looked: list[bool] = []
+    require = store_containers.SqliteStorage.__init__
+
+    def late(self: object, path: str, create: bool, *rest: object, **options: object) -> None:
+        if not looked:
+            looked.append(True)
+            with open_containers(tmp_path, durability="os") as other:
+                other["c"]["k"] = 1
+            raise StorageNotFoundError(2, "there is no storage", path)
+        require(self, path, create, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store_containers.SqliteStorage, "__init__", late)
+    with open_containers(tmp_path, durability="os") as containers:
+        assert containers["c"]["k"] == 1

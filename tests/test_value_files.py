@@ -189,7 +189,7 @@ def test_6_the_engines_files_are_value_files(tmp_path: Path) -> None:
         [info] = storage.get_file_infos()
     with ValueFile.open(tmp_path / "s/values", info.file_id, 1 << 30) as vfile:
         stored = [vfile.read(value.offset) for value in vfile.values()]
-        data = [(value.data or b"")[4:] for value in stored if not value.deleted]
+        data = [(value.data or b"")[:-4] for value in stored if not value.deleted]
         assert b"text" in data
         assert b"bytes" in data
 
