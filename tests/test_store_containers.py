@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.backings.sqlite import SqliteStorage
 from objstore.backings.store_containers import open_containers
 from objstore.errors import ClosedError, ReadOnlyError, StorageNotFoundError
 from tests.faults.machine import start_child
@@ -85,10 +86,8 @@ def test_whoever_comes_as_another_process_makes_them_finds_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is made between the look that finds nothing and the next one."""
-    from objstore.backings import store_containers
-
     looked: list[bool] = []
-    require = store_containers.SqliteStorage.__init__
+    require = SqliteStorage.__init__
 
     def late(self: object, path: str, create: bool, *rest: object, **options: object) -> None:
         if not looked:
@@ -98,6 +97,6 @@ def test_whoever_comes_as_another_process_makes_them_finds_them(
             raise StorageNotFoundError(2, "there is no storage", path)
         require(self, path, create, *rest, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store_containers.SqliteStorage, "__init__", late)
+    monkeypatch.setattr(SqliteStorage, "__init__", late)
     with open_containers(tmp_path, durability="os") as containers:
         assert containers["c"]["k"] == 1
