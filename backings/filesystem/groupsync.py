@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Lock
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from .gathering import Gathering, Task
 
 
 class GroupSync:
@@ -14,17 +15,20 @@ class GroupSync:
     """
 
     def __init__(self) -> None:
-        self._turn: Final = Lock()
-        self._begun = 0
-        """How many turns have begun. Changed by who holds _turn, read by all."""
+        self._all: Final = Gathering[Task]()
 
     def join(self, sync: Callable[[], None]) -> None:
         """Return when a ``sync`` is over that began after this call, whether it went well or not.
 
         Whoever does it gets its errors; the others have to look.
         """
-        begun = self._begun
-        with self._turn:
-            if self._begun == begun:
-                self._begun += 1
+
+        def work(take: Callable[[], Sequence[Task]]) -> None:
+            group = take()
+            try:
                 sync()
+            finally:
+                for one in group:
+                    one.is_done = True
+
+        self._all.join(Task(), work)
