@@ -353,7 +353,9 @@ class Ledger:
         self._forget(done)
 
     def _read_heads(self) -> Heads:
-        """The heads as of the last record that was taken in."""
+        """The heads as of now: of what was before, compaction may have left nothing."""
+        if self.log.refresh() > self._taken:
+            self._learn()
         known = self.log.begins_after if self.stopped else self.log.head
         self._removed = self.log.removed()
         heads = self._file.read(self.log.store, known)

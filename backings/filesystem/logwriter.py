@@ -157,12 +157,13 @@ class Writer:
         view = self._views.get()
         if view is None or self._tenure == self._lock.tenure:
             return
-        if self._times_opened != self._lock.times_opened:
-            self._check_in_place(view)
-            self._times_opened = self._lock.times_opened
         if self._appender is not None:
             self._appender.forget_size()
         view.refresh_alone()
+        if self._times_opened != self._lock.times_opened:
+            # Now, as the file that was the newest before may have been compacted since.
+            self._check_in_place(view)
+            self._times_opened = self._lock.times_opened
         self._tenure = self._lock.tenure
 
     def _check_in_place(self, view: View) -> None:

@@ -29,6 +29,18 @@ def test_a_unit_that_compaction_left_nothing_of(maker: Maker, url: str) -> None:
     other.close()
 
 
+def test_who_has_only_read_before_others_compact_may_write(maker: Maker, url: str) -> None:
+    documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
+    put(documents, {"/a": [1]})
+    assert other.head() == 1
+    for n in (2, 3):
+        put(documents, {"/a": [n]})
+        documents.compact(NEWEST)
+    put(other, {"/a": [4]})
+    assert documents.read("/a") == [4]
+    other.close()
+
+
 def test_changes_that_compaction_left_nothing_of(maker: Maker, url: str) -> None:
     """/a was changed back by the time of the commit that stays, and /b deleted again."""
     documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
