@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Thread
+from time import sleep
 
 import pytest
 
 from objstore.backings.filesystem.gathering import Gathering, Task
+from objstore.errors import BusyError
 
 
 class Number(Task):
@@ -94,13 +96,42 @@ def test_one_thread_after_the_other_works_for_itself(work: Work) -> None:
     assert work.groups == [[0], [1], [2]]
 
 
+def test_whoever_waits_too_long_is_not_done_at_all(work: Work) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        [first] = begin(work, pool, 1)
+        with pytest.raises(BusyError, match="another thread was writing"):
+            work.gathering.join(Number(1), work, 0.01)
+        work.may_go_on.set()
+        first.result()
+    work.gathering.join(Number(2), work, 0.01)
+    assert work.groups == [[0], [2]]
+
+
+def test_whoever_waits_too_long_for_one_that_is_at_it_waits_on(work: Work) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        futures = begin(work, pool, 1)
+        futures.append(pool.submit(work.gathering.join, Number(1), work, 0.2))
+        futures.append(pool.submit(work.gathering.join, Number(2), work))
+        work.wait_for(2)
+        with work.gathering._guard:
+            group, work.gathering._waiting = work.gathering._waiting, []
+        sleep(0.5)
+        with work.gathering._guard:
+            work.gathering._waiting = group
+        work.may_go_on.set()
+        for future in futures:
+            assert future.result() is None
+    assert sorted(map(sorted, work.groups)) == [[0], [1, 2]]
+
+
 class Gate:
     """In place of a lock: is let go only to raise."""
 
     def __init__(self, let_go: Event) -> None:
         self.let_go = let_go
 
-    def acquire(self) -> None:
+    def acquire(self, timeout: float) -> None:
+        assert timeout == -1
         self.let_go.wait()
         raise KeyboardInterrupt
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from objstore.errors import BusyError
+
 
 class Task:
     """What a thread wants done."""
@@ -51,10 +53,12 @@ class Gathering(Generic[T]):
         self._waiting: list[T] = []
         self._is_led = False
 
-    def join(self, task: T, work: Work[T]) -> None:
+    def join(self, task: T, work: Work[T], limit: float | None = None) -> None:
         """Return when the task is done, by this thread's ``work`` or another's.
 
-        Raises what ``work`` raises in this one; the task may have been done then, or not.
+        Raises what ``work`` raises in this one; the task may have been done then, or not. Raises
+        BusyError where nobody has taken it up after ``limit`` seconds, None for as long as it
+        takes; then it was not done, nor will be.
         """
         with self._guard:
             self._waiting.append(task)
@@ -67,13 +71,15 @@ class Gathering(Generic[T]):
             if task.leads:
                 self._lead(task, work)
             else:
-                self._wait(task)
+                self._wait(task, limit)
 
-    def _wait(self, task: T) -> None:
+    def _wait(self, task: T, limit: float | None = None) -> None:
         """Return when it was done, or is to lead."""
         try:
-            if task.gate is not None:
-                task.gate.acquire()
+            gate = task.gate
+            if gate is not None and not gate.acquire(timeout=-1 if limit is None else limit):
+                self._give_up(task)
+                gate.acquire()  # somebody is at it
         except BaseException:
             with self._guard:
                 self._leave(task)
@@ -83,6 +89,14 @@ class Gathering(Generic[T]):
             # as all they do.
             if task.then is not None:
                 task.then.wake()
+
+    def _give_up(self, task: T) -> None:
+        """Raise BusyError, unless somebody has taken the task up."""
+        with self._guard:
+            if task not in self._waiting or task.leads:
+                return
+            self._leave(task)
+        raise BusyError("another thread was writing for longer than this one waits")
 
     def _lead(self, task: T, work: Work[T]) -> None:
         group: Sequence[T] = ()

@@ -83,7 +83,7 @@ class Crowd:
                 key,
                 lambda one=(c_id, key, value): self._storage.set_container_item(*one),  # type: ignore[misc]
             )
-        while len(self._storage._puts._waiting) < len(puts):
+        while len(self._storage._puts._gathering._waiting) < len(puts):
             time.sleep(0.001)
 
     def finish(self) -> None:
@@ -121,7 +121,7 @@ def test_all_that_wait_share_one_batch_and_one_sync(tmp_path: Path) -> None:
 def test_of_one_key_the_last_one_stays(tmp_path: Path) -> None:
     with crowded(tmp_path) as (storage, _, crowd):
         crowd.put(("c", "k", "1"), ("c", "k", "22"))
-        last = storage._puts._waiting[-1].put.values
+        last = storage._puts._gathering._waiting[-1].put.values
         crowd.finish()
         value = storage.get_container_item("c", "k")
         assert str(value).encode() in last
