@@ -68,8 +68,8 @@ class CommitLog:
         """Also in a forked child, as the parent's threads may have been amid anything."""
         self._lock = LogLock(self._files)
         self._views = Views(self._files, self._lock)
-        self._writer = Writer(self._files, self._lock, self._views, self._certainty)
         self._group = GroupSync()
+        self._writer = Writer(self._files, self._lock, self._views, self._certainty, self._group)
         self._all = LogFiles(self._files)
 
     @classmethod

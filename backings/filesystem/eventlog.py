@@ -199,7 +199,7 @@ class SegmentRecordKeeper(RecordKeeper):
             calls = take()
             for call in calls:
                 try:
-                    end = self._append(writer, call)
+                    end = self._append(writer, call, alone=len(calls) == 1)
                 except UncertainError as error:
                     call.error, call.is_done = error, True
                     raise
@@ -210,7 +210,7 @@ class SegmentRecordKeeper(RecordKeeper):
         for call in calls:
             call.is_durable = True
 
-    def _append(self, writer: Writer, call: _Call) -> Position:
+    def _append(self, writer: Writer, call: _Call, *, alone: bool) -> Position:
         """Append what is new of a call; where the log ends that has all of it."""
         tail = self._seen()
         batch = sealing.batch(call.drafts, tail.head, self._find, call.signer)
@@ -221,7 +221,7 @@ class SegmentRecordKeeper(RecordKeeper):
             if call.expect is not None:
                 sealing.check_expected(call.expect, tail.head, tail.uuid)
             payload = eventlines.join(batch.lines)
-            _, end = writer.append(payload)
+            _, end = writer.append(payload, alone=alone)
             self._note(tail, Tail(end, batch.head, eventlines.uuid_in(batch.lines[-1])), payload)
             if end.offset >= SEGMENT_SIZE:
                 writer.switch(_checkpoint(self._tail))

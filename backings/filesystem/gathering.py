@@ -52,6 +52,12 @@ class Gathering(Generic[T]):
         # Guarded by _guard.
         self._waiting: list[T] = []
         self._is_led = False
+        self._was_shared = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether more than one thread is likely to need the next turn, as of just now."""
+        return self._is_led or self._was_shared
 
     def join(self, task: T, work: Work[T], limit: float | None = None) -> None:
         """Return when the task is done, by this thread's ``work`` or another's.
@@ -112,7 +118,7 @@ class Gathering(Generic[T]):
         finally:
             with self._guard:
                 is_alone = len(group) <= 1 and not self._waiting
-                self._is_led = task.leads = not is_alone
+                self._is_led = task.leads = self._was_shared = not is_alone
             if not is_alone:
                 self._pass_on(task, group)
 

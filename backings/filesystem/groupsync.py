@@ -17,6 +17,11 @@ class GroupSync:
     def __init__(self) -> None:
         self._all: Final = Gathering[Task]()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether the next one is likely to be for more than one thread."""
+        return self._all.is_shared
+
     def join(self, sync: Callable[[], None]) -> None:
         """Return when a ``sync`` is over that began after this call, whether it went well or not.
 

@@ -75,8 +75,11 @@ class Appender:
     def __del__(self) -> None:
         self._files.close(self._opened)
 
-    def append(self, offset: int, frame: bytes) -> None:
+    def append(self, offset: int, frame: bytes, *, push: bool = False) -> None:
         """Write a frame at ``offset``, behind which there is nothing. After an error nothing is.
+
+        With ``push`` the disk begins with it at once: whoever does something else before they sync
+        then waits less.
 
         Space is zeroed ahead, so that most frames change no size of a file: to sync an overwrite is
         less than half the work of syncing growth. Zeros and frame are one write, and need no sync
@@ -87,6 +90,8 @@ class Appender:
             self._size = self._files.size(self._opened)
         if end <= self._size:
             self._write(offset, frame)
+            if push:
+                self._files.push(self._opened, offset, len(frame))
             return
         try:
             self._write(offset, frame, end + self._step)

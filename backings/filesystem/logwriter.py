@@ -11,6 +11,7 @@ from objstore.values import JSON
 
 from . import frames, jsonline, logappend, names
 from .frames import Kind
+from .groupsync import GroupSync
 from .io import Files, UncertainError
 from .logappend import Appender
 from .logfile import MARK, Start
@@ -43,11 +44,14 @@ class Certainty:
 class Writer:
     """Appends to the log. To be used within ``CommitLog.writing``, which holds the lock."""
 
-    def __init__(self, files: Files, lock: LogLock, views: Views, certainty: Certainty) -> None:
+    def __init__(
+        self, files: Files, lock: LogLock, views: Views, certainty: Certainty, group: GroupSync
+    ) -> None:
         self._files: Final = files
         self._lock: Final = lock
         self._views: Final = views
         self._certainty: Final = certainty
+        self._group: Final = group
         # The fields below are guarded by the writer's lock.
         self._is_holding = False
         self._tenure = 0
@@ -100,15 +104,17 @@ class Writer:
         """The generation whose file takes the next record; it is there when this returns."""
         return self._ready().file.generation
 
-    def append(self, payload: bytes) -> tuple[int, Position]:
+    def append(self, payload: bytes, *, alone: bool = True) -> tuple[int, Position]:
         """Append a record, a line of JSON; its number, and what ``CommitLog.sync`` needs.
 
         It is there when this returns, for all processes to see; what may still fail should come
-        before. Raises BackingError when nothing was appended, ValueError for what is not one line.
+        before. ``alone`` tells that no other thread waits for the sync to come: the disk begins
+        with it at once, while this one gets there. Raises BackingError when nothing was appended,
+        ValueError for what is not one line.
         """
         view = self._ready()
         with view.guard:
-            self._add(view, frames.RECORD, payload)
+            self._add(view, frames.RECORD, payload, push=alone and not self._group.is_shared)
             self._making = None
             return view.number, view.position
 
@@ -223,10 +229,10 @@ class Writer:
 
     # While the view's guard is held
 
-    def _add(self, view: View, kind: Kind, payload: bytes) -> None:
+    def _add(self, view: View, kind: Kind, payload: bytes, *, push: bool = False) -> None:
         number = view.number + (kind == frames.RECORD)
         frame = view.file.codec.encode(kind, number, view.synced, payload)
-        self._appender_of(view).append(view.end, frame)
+        self._appender_of(view).append(view.end, frame, push=push)
         view.move(kind, number, len(frame), payload)
 
     def _sync(self, view: View) -> None:

@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import stat
+from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
 from objstore.errors import BackingError, LayoutError
@@ -35,7 +36,6 @@ _COPY: Final = getattr(os, "copy_file_range", None)
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
 _ADVISE: Final = getattr(os, "posix_fadvise", None)
-_CANNOT_ADVISE: Final = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
 
 
 class UncertainError(BackingError):
@@ -217,17 +217,14 @@ class OpenFiles:
                 self._refused("make room in", opened.path, error)
 
     def push(self, opened: Opened, offset: int, size: int) -> None:
-        """Have the disk begin with bytes that were written, while more are; nothing is sure by it.
+        """Have the disk begin with bytes that were written; nothing is sure by it.
 
-        The kernel begins to write what it is told will not be needed, and keeps it meanwhile.
+        The kernel begins to write what it is told will not be needed, and keeps it meanwhile. It
+        is advice: what the kernel has to say of it, the sync tells that has to come.
         """
-        if _ADVISE is None or not self.sync:
-            return
-        try:
-            _ADVISE(opened.descriptor, offset, size, os.POSIX_FADV_DONTNEED)
-        except OSError as error:
-            if error.errno not in _CANNOT_ADVISE:
-                self._refused("write", opened.path, error)
+        if _ADVISE is not None and self.sync:
+            with suppress(OSError):
+                _ADVISE(opened.descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
     def truncate(self, opened: Opened, size: int) -> None:
         try:

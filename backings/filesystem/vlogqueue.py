@@ -91,6 +91,8 @@ class PutQueue:
             each.is_there = table is not None
             if table is not None and each.put.keys:
                 made.put(index, table, each.put)
-        position = self._writer.append(made) if made.operations else None
+        position = None
+        if made.operations:
+            position = self._writer.append(made, alone=len(group) == 1)
         for each in group:
             each.position, each.is_done = position, True

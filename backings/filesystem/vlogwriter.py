@@ -81,9 +81,10 @@ class Writer:
         if isinstance(error, UncertainError):
             self._certainty.lose(error)
 
-    def append(self, made: Additions) -> Position:
+    def append(self, made: Additions, *, alone: bool = True) -> Position:
         """Append a batch; it is there for all to see when this returns, and durable after ``sync``.
 
+        ``alone`` tells that no other thread waits for that: the disk begins with it at once.
         Raises BackingError when nothing was appended, CapacityExceeded for what no file holds.
         """
         said, values = made.said(), made.values()
@@ -94,7 +95,8 @@ class Writer:
                 self._make_room(size)
                 tail = view.tail
                 offset = tail.end + vlogbatch.FRAME_SIZE + len(said)
-                self._add(vlogbatch.BATCH, said, values)
+                push = alone and not self._group.is_shared
+                self._add(vlogbatch.BATCH, said, values, push=push)
             except UncertainError as error:
                 self._note(error)
                 raise
@@ -181,7 +183,9 @@ class Writer:
         if is_full and view.tail.last != vlogbatch.START:
             self._roll()
 
-    def _add(self, kind: Kind, said: bytes = b"", values: bytes = b"") -> None:
+    def _add(
+        self, kind: Kind, said: bytes = b"", values: bytes = b"", *, push: bool = False
+    ) -> None:
         """Write a batch behind the last one, and padding behind it."""
         view, tail = self._view, self._view.tail
         writable = self._writable()
@@ -202,6 +206,8 @@ class Writer:
                 raise
             # It may do without the space ahead.
             writable.put(tail.end, (frame, values), end, size, end + HEAD.size)
+        if push:
+            self._files.push(writable.opened, tail.end, end - tail.end)
         tail.follow(end, own, kind)
         tail.synced = synced
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from objstore.backings.filesystem.openio import Opened, UncertainError
+from objstore.backings.filesystem.vlogput import Additions
+from objstore.backings.filesystem.vlogview import Position
 from objstore.errors import (
     BackingError,
     BusyError,
@@ -182,11 +184,11 @@ def test_others_go_on_when_the_one_that_writes_is_interrupted(
     with crowded(tmp_path) as (storage, _, crowd):
         append, interrupted = storage._writer.append, list[bool]()
 
-        def interrupt(made: object) -> object:
+        def interrupt(made: Additions, *, alone: bool) -> Position:
             if not interrupted:
                 interrupted.append(True)
                 raise KeyboardInterrupt
-            return append(made)  # type: ignore[arg-type]
+            return append(made, alone=alone)
 
         crowd.put(("c", "a", "1"), ("c", "b", "2"), ("c", "d", "3"))
         monkeypatch.setattr(storage._writer, "append", interrupt)
