@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import compress, count, islice, repeat
 from operator import is_not
 from typing import Any, TypeAlias
 
 from ._dialect import Document
+from ._engine import Judge
 from ._plan import ArrayLayer, Graph, Node, ObjectLayer, Plan
 from .values import JSON, MISSING, Missing
 
@@ -53,9 +54,13 @@ def _object_holds(
         before, after = old.get(key, MISSING), new[key]
         for layer in plan.layers:
             todo += [(node, before, after) for node in layer.nodes(key)]
-    if reshaped and not all(judge(new) for judge in plan.shape):
+    if reshaped and not _all_hold(plan.shape, new):
         return False
-    return not (reshaped or keys) or all(judge(new) for judge in plan.whole)
+    return not (reshaped or keys) or _all_hold(plan.whole, new)
+
+
+def _all_hold(judges: Sequence[Judge], value: JSON) -> bool:
+    return not judges or all(judge(value) for judge in judges)
 
 
 def _changed_keys(old: dict[str, Any], new: dict[str, Any]) -> tuple[list[str], bool]:
@@ -70,9 +75,9 @@ def _changed_keys(old: dict[str, Any], new: dict[str, Any]) -> tuple[list[str], 
 def _array_holds(plan: Plan[ArrayLayer], old: list[Any], new: list[Any], todo: list[_Step]) -> bool:
     for layer in plan.layers:
         todo += _changed_elements(layer, old, new)
-    if len(old) != len(new) and not all(judge(new) for judge in plan.shape):
+    if len(old) != len(new) and not _all_hold(plan.shape, new):
         return False
-    return all(judge(new) for judge in plan.whole)
+    return _all_hold(plan.whole, new)
 
 
 def _changed_elements(layer: ArrayLayer, old: list[Any], new: list[Any]) -> Iterator[_Step]:

@@ -103,7 +103,8 @@ class _Properties:
 
     def nodes(self, key: str) -> Sequence[Node]:
         found = [self._named[key]] if key in self._named else []
-        found += [node for matches, node in self._patterns if matches(key)]
+        if self._patterns:
+            found += [node for matches, node in self._patterns if matches(key)]
         if not found and self._additional is not None:
             found.append(self._additional)
         return found

@@ -11,7 +11,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -90,10 +90,17 @@ class Transaction:
     def __enter__(self) -> Self:
         if self._state != "new":
             raise TransactionError("this transaction was used before; make a new one")
-        self._owner = _owner()
-        self._host._begin(self)
-        self._state = "running"
-        _active.set((*_active.get(), self))
+        if self._single:
+            self._host.lock.acquire()
+        try:
+            self._owner = _owner()
+            self._host._begin(self)
+            self._state = "running"
+            _active.set((*_active.get(), self))
+        except BaseException:
+            if self._single:
+                self._host.lock.release()
+            raise
         return self
 
     def __exit__(
@@ -102,14 +109,18 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._require_running()
-        _active.set(tuple(tx for tx in _active.get() if tx is not self))
         try:
-            if kind is None:
-                self.commit = self._host._commit(self)
+            self._require_running()
+            _active.set(tuple([tx for tx in _active.get() if tx is not self]))
+            try:
+                if kind is None:
+                    self.commit = self._host._commit(self)
+            finally:
+                self._state = "ended"
+                self._host._end(self)
         finally:
-            self._state = "ended"
-            self._host._end(self)
+            if self._single:
+                self._host.lock.release()
 
     def view(self, unit: Unit) -> View:
         """The view of a unit that this transaction is about to change."""
@@ -329,15 +340,10 @@ class Host(ABC):
                 return tx if tx._owner == _owner() else None
         return None
 
-    @contextmanager
-    def edit(self) -> Generator[Transaction]:
-        """The current transaction, or one for this change alone."""
+    def edit(self) -> AbstractContextManager[Transaction]:
+        """The current transaction, or one for this change alone, to which nothing comes between."""
         tx = self.current()
-        if tx is not None:
-            yield tx
-            return
-        with self.lock, Transaction(self, single=True) as tx:
-            yield tx
+        return Transaction(self, single=True) if tx is None else nullcontext(tx)
 
     def quiet(self, unit: Unit) -> bool:
         """Whether no running transaction has yet to look at the medium before it uses the unit."""

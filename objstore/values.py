@@ -58,7 +58,13 @@ def same(a: Any, b: Any) -> bool:
     if kind is not type(b):
         return False
     if kind is dict:
-        return len(a) == len(b) and all(k in b and same(v, b[k]) for k, v in a.items())
+        if len(a) != len(b):
+            return False
+        for key, value in a.items():
+            other = b.get(key, MISSING)
+            if value is not other and not same(value, other):
+                return False
+        return True
     if kind is list:
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b)

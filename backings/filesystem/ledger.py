@@ -251,17 +251,17 @@ class Ledger:
     # Writing, for who holds the writer's lock
 
     def enter(
-        self, writer: Writer, said: Said, revisions: Sequence[Revision]
+        self, writer: Writer, said: Said, revisions: Sequence[Revision], done: int | None
     ) -> tuple[int, Position]:
         """Append a record; its number, and what ``CommitLog.sync`` needs.
 
-        ``said`` is the record without its entries.
+        ``said`` is the record without its entries, and without what is ``done``.
         """
         with self._guard:
             generation = writer.begin()
             heads = self._loaded()
             entries = [entry_of(heads, said.scope, one, generation) for one in revisions]
-            said = said._replace(entries=entries)
+            said = said._replace(entries=entries, done=done)
             payload = record.encode(said, generation)
             number, position = writer.append(payload)
             link = Record(number, payload, position).link

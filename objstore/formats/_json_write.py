@@ -75,12 +75,13 @@ def _has_nonfinite(value: object, known: object) -> bool:
         return False
     if is_object(value):
         before = known if is_object(known) else {}
-        # Most parts are other scalars, and to call for each would take most of the time.
-        return any(
-            _has_nonfinite(part, before.get(key))
-            for key, part in value.items()
-            if type(part) in _SUSPECT
-        )
+        for key, part in value.items():
+            # Most parts are other scalars, and to call for each would take most of the time.
+            if type(part) in _SUSPECT:
+                was = before.get(key)
+                if part is not was and _has_nonfinite(part, was):
+                    return True
+        return False
     if is_array(value):
         # Elements move when others come and go, so an unchanged one is looked for anywhere.
         seen = set(map(id, known)) if is_array(known) else ()
