@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
-from .documents import Documents
+from ._news import News
+from .documents import Commit, Documents
+from .errors import HistoryGone, ObjstoreError
 from .transaction import Host
 from .values import JSON
 
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from .references import Dangling
 
 T = TypeVar("T")
+
+_logger: Final = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -55,6 +61,8 @@ class Beside(Host):
     def __init__(self) -> None:
         super().__init__()
         self._company: dict[str, Any] = {}  # guarded by lock for writing
+        self._follows = False  # whether commits are made events until the store is closed
+        self._following: Final = Lock()
 
     @abstractmethod
     def _require_open(self) -> None:
@@ -63,6 +71,10 @@ class Beside(Host):
     @abstractmethod
     def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
         """The pointer and contents of every file that can be read."""
+
+    @abstractmethod
+    def on_change(self, path: str, callback: Callable[[News], object]) -> Callable[[], None]:
+        """Have ``callback`` called with every change of ``path`` from now on."""
 
     @property
     def containers(self) -> Containers:
@@ -79,18 +91,38 @@ class Beside(Host):
         """The blobs."""
         return self._beside("depot", lambda company: company.open_depot())
 
-    def follow_commits(self) -> int:
+    def follow_commits(self, *, live: bool = False) -> int:
         """Append an event of type ``commit`` to ``events`` for each commit that has none yet.
 
         One subscription to ``events`` then hears of both. Returns how many were new; the commits
-        that compaction has removed are not among them. Safe to be called by several processes.
+        that compaction has removed are not among them. With ``live`` it goes on until the store is
+        closed, with each commit that ``on_change`` tells of, by the thread that tells; what fails
+        there is logged, and made up for with the next commit. Safe to be called by several threads
+        and processes: every commit is one event.
         """
+        if live:
+            with self._following:
+                is_first, self._follows = not self._follows, True
+            if is_first:
+                self.on_change("", self._go_on)
+        return self._make_events()
+
+    def _go_on(self, news: News) -> None:
+        if isinstance(news, Commit):
+            self._make_events()
+
+    def _make_events(self) -> int:
         source = self._require_company().identity()
         if source is None:
             return 0
-        followed = self.events.followed(source)
-        commits = (one for one in self._documents.commits() if one.number > followed)
-        return self.events.follow_commits(commits, source=source)
+        events = self.events
+        with self._following:
+            followed = events.followed(source)
+            try:
+                commits = self._documents.commits(followed)
+            except HistoryGone:
+                commits = (one for one in self._documents.commits() if one.number > followed)
+            return events.follow_commits(commits, source=source)
 
     def dangling(self) -> list[Dangling]:
         """The references to blobs that cannot be read, and the blobs that no document refers to.
@@ -118,6 +150,12 @@ class Beside(Host):
 
     def _close_company(self) -> None:
         """Close what was opened. Call without ``lock``: subscriptions may end with it."""
+        if self._follows:
+            self._follows = False
+            try:
+                self._make_events()  # what was committed last may not have been told yet
+            except ObjstoreError:
+                _logger.exception("the last commits of %s were not made events", self.url)
         if not self._company:
             return
         with self.lock:

@@ -54,8 +54,8 @@ _RECENT: Final = 32
 
 
 class Store(
-    Beside,
     Watching,
+    Beside,
     Checking,
     History,
     Scopes,

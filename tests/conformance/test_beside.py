@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import objstore
 from objstore import Store
 from tests.conformance.makers import MAKERS, Maker
+from tests.conformance.retentions import NEWEST
 
 Open = Callable[..., Store[Any]]
 
@@ -81,6 +83,42 @@ def test_one_subscription_hears_of_events_and_commits(open_store: Open) -> None:
             ("commit", ["/ada"]),
         ]
         assert store.events.verify().position == 4
+
+
+def test_one_subscription_goes_on_to_hear_of_both(open_store: Open) -> None:
+    with open_store() as store:
+        store["/ada"] = {"name": "Ada"}
+        assert store.follow_commits(live=True) == 1
+        assert store.follow_commits(live=True) == 0
+        told: dict[str, list[int]] = {"commit": [], "note": []}
+        with store.events.subscribe(timeout=10) as subscription:
+            for n in range(5):
+                store["/ada/n"] = n
+                store.events.append("note", {"number": n})
+            for event in islice(subscription, 11):
+                told[event.type].append(event.data["number"])
+        assert told == {"commit": [1, 2, 3, 4, 5, 6], "note": [0, 1, 2, 3, 4]}
+
+
+def test_commits_are_followed_where_the_past_was_removed(open_store: Open) -> None:
+    with open_store() as store:
+        for n in range(4):
+            store["/ada"] = {"n": n}
+        store.compact(NEWEST)
+        left = [commit.number for commit in store.log()]
+        assert store.follow_commits() == len(left) < 4
+        store["/ada"] = {"n": 4}
+        assert store.follow_commits() == 1
+        assert [event.data["number"] for event in store.events] == [*left, 5]
+
+
+def test_what_is_committed_last_is_followed_before_the_store_closes(open_store: Open) -> None:
+    with open_store() as store:
+        store.follow_commits(live=True)
+        for n in range(20):
+            store["/ada"] = {"n": n}
+    with open_store() as store:
+        assert [event.data["number"] for event in store.events] == list(range(1, 21))
 
 
 def test_a_readonly_store_writes_none_of_them(open_store: Open) -> None:
