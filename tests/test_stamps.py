@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from objstore.backings.filesystem import stamps
 from objstore.backings.filesystem.io import Files, Snapshot, signature
-from objstore.backings.filesystem.stamps import TICK_NS, settled
+from objstore.backings.filesystem.stamps import TICK_NS, learned, settled
 from objstore.documents import Change, Documents
 from objstore.errors import BackingError, ConflictError, LayoutError
 from objstore.values import MISSING
@@ -21,6 +22,14 @@ ADA = {"name": "Ada"}
 EVE = {"name": "Eve"}
 SECOND = 1_000_000_000
 FILE = 0o100644
+
+
+@pytest.fixture(autouse=True, params=["as it is", "coarse"])
+def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system's own, and one that ticks too slowly to tell every change."""
+    monkeypatch.setattr(stamps, "_tells", {})
+    if request.param == "coarse":
+        monkeypatch.setattr(Files, "tells_changes", lambda self, folder: None)
 
 
 @pytest.fixture
@@ -61,6 +70,54 @@ def test_a_signature_is_trusted_once_the_clock_has_moved_on(
 ) -> None:
     found = status(FILE, 3, changed)
     assert settled(found, now) == (signature(found) if trusted else None)
+
+
+def test_where_every_change_has_a_time_of_its_own_it_is_trusted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = status(FILE, 3, 5 * SECOND + 1)
+    for told in (False, True):
+        monkeypatch.setattr(stamps, "_tells", {found.st_dev: told})
+        assert settled(found, 5 * SECOND + 1) == (signature(found) if told else None)
+
+
+def test_that_is_tried_once_for_a_device(ada: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = ada.stat(), list[str]()
+
+    def tells(self: Files, folder: str) -> int | None:
+        asked.append(folder)
+        return found.st_dev if len(asked) == 2 else None  # the first was interrupted
+
+    monkeypatch.setattr(Files, "tells_changes", tells)
+    files = Files(str(ada.parent))
+    for _ in range(3):
+        assert learned(files, found, str(ada.parent))
+    assert len(asked) == 2
+    monkeypatch.setattr(stamps, "_tells", {})
+    monkeypatch.setattr(Files, "tells_changes", lambda self, folder: None)
+    assert not learned(files, found, str(ada.parent))
+
+
+def test_what_a_system_says_of_its_times_is_true(ada: Path) -> None:
+    device = Files(str(ada.parent)).tells_changes(str(ada.parent))
+    seen = set[Any]()
+    for n in range(1000):
+        edit_in_place(ada, {"name": f"{n:03}"[-3:]})
+        seen.add(signature(ada.stat()))
+    assert device is None or (device, len(seen)) == (ada.stat().st_dev, 1000)
+
+
+def test_a_file_that_was_just_written_is_not_read_where_it_cannot_have_changed(ada: Path) -> None:
+    files = Counting(ada.parent)
+    store = documents(files)
+    loaded = store.load("/ada")
+    stamp = commit(store, loaded.value, EVE, loaded.stamp)
+    files.clear()
+    assert store.look("/ada", stamp) is stamp
+    tells = stamps._tells[ada.stat().st_dev]
+    assert files.opened == ([] if tells else ["ada.json"])
+    commit(store, EVE, ADA, stamp)
+    assert files.opened.count("ada.json") == (0 if tells else 2)
 
 
 # Edits that look like none

@@ -58,7 +58,7 @@ class Committer:
         self._ledger: Final = ledger
         self._lazy: Final = lazy
         self.pending: Final = Pending(files, places)
-        self._planner: Final = Planner(files, places, tree, self.pending.units, lazy=lazy)
+        self._planner: Final = Planner(files, places, tree, self.pending, lazy=lazy)
         self.settling: Final = Settling(files, places, tree, ledger)
         self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)
         self.teller: Final = Teller(self._commits)

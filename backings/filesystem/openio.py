@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import stat
+import time
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
@@ -34,6 +35,12 @@ _MAY_NOT_WRITE: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 # What macOS has not, nor two file systems between each other.
 _COPY: Final = getattr(os, "copy_file_range", None)
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL))
+
+# A file without a name, on Linux.
+_NAMELESS: Final[int | None] = getattr(os, "O_TMPFILE", None)
+_CHANGES: Final = 4
+_TICK_NS: Final = 1_000_000
+"""The least between two ticks of a coarse clock: no kernel has more than 1000 a second."""
 
 _ADVISE: Final = getattr(os, "posix_fadvise", None)
 
@@ -225,6 +232,33 @@ class OpenFiles:
         if _ADVISE is not None and self.sync:
             with suppress(OSError):
                 _ADVISE(opened.descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+
+    def tells_changes(self, folder: str) -> int | None:
+        """The device of a folder where every change gives a file other times; None elsewhere.
+
+        Linux from 6.13 on gives a file whose times were asked for a time of its own at the next
+        change, on most of its file systems (its documentation, filesystems/multigrain-ts). It is
+        tried, on a file without a name: changes that all fall between two ticks have two different
+        times at most where those come of a coarse clock.
+        """
+        if _NAMELESS is None:
+            return None
+        try:
+            descriptor = os.open(folder, _NAMELESS | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        except OSError:  # not to be had here, or the disk is full: nothing is known then
+            return None
+        try:
+            begun, found = time.monotonic_ns(), list[os.stat_result]()
+            for n in range(_CHANGES):
+                os.pwrite(descriptor, b"\0", n)
+                found.append(os.fstat(descriptor))
+            is_quick = time.monotonic_ns() - begun < _TICK_NS
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        differ = len({one.st_ctime_ns for one in found}) == _CHANGES
+        return found[0].st_dev if is_quick and differ else None
 
     def truncate(self, opened: Opened, size: int) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -19,7 +20,8 @@ from .contents import render
 from .io import Files, Signature, signature
 from .logview import Position
 from .places import Place, Places
-from .stamps import Stamp
+from .recent import Recent
+from .stamps import Stamp, learned
 from .tree import Content
 
 
@@ -106,6 +108,7 @@ class Pending:
     def __init__(self, files: Files, places: Places) -> None:
         self._files: Final = files
         self._places: Final = places
+        self.recent: Final = Recent(files)
         self.units: Final[dict[str, Due]] = {}
         """By unit. Read without a lock: one entry at a time, and they are replaced whole."""
         self.dirty: Final[dict[str, None]] = {}
@@ -180,22 +183,35 @@ class Pending:
 
         Raises EditedError and BackingError; then it is as before.
         """
-        unit = due.place.pointer
+        unit, written = due.place.pointer, None
         if due.new is MISSING:
             self._remove(due)
         elif not due.is_same:
-            self._replace(due) if due.content is not None else self._make(due)
-        self.note(due.stamp, due.path)
+            written = self._make(due) if due.content is None else self._replace(due)
+        found = self.note(due.stamp, due.path)
+        if written is not None and found is not None:
+            self._note_written(due, found, written)
         self.touch(due.target)
         if self.units.get(unit) is due:
             del self.units[unit]
         if due.new is MISSING and due.content is not None:
             self._remove_empty_folders(unit)
 
-    def note(self, stamp: Stamp, path: str) -> None:
+    def note(self, stamp: Stamp, path: str) -> os.stat_result | None:
         """A file is what a stamp says. It is young: only its bytes tell it for now."""
         found = self._files.lstat(path)
         stamp.likely = None if found is None else signature(found)
+        return found
+
+    def _note_written(self, due: Due, found: os.stat_result, written: Signature) -> None:
+        """A file was written: if nobody has edited it since, nor can without a trace, what is in it
+        is known for as long as it looks so."""
+        if signature(found)[:3] != written[:3] or due.data is None:
+            return
+        if learned(self._files, found, os.path.dirname(due.path)):
+            due.stamp.signature = due.stamp.likely
+            now = time.time_ns()
+            self.recent.keep(Content(due.path, due.target, due.data, found, now))
 
     def touch(self, path: str) -> None:
         """A file was changed, and must be synced some time, with the folders on the way to it.
@@ -232,26 +248,29 @@ class Pending:
     def _is_ready(self, due: Due) -> bool:
         return due.ready is not None and due.ready == self._temporary(due)
 
-    def _make(self, due: Due) -> None:
+    def _make(self, due: Due) -> Signature | None:
+        """Make a file that is not there; what it looked like under its temporary name."""
         if not self._is_ready(due):
             made: list[str] = []
             self._write(due, made)
             self.dirty.update((os.path.dirname(folder), None) for folder in made)
         if not self._files.place(due.temporary, due.target):
             raise EditedError
+        return due.ready
 
-    def _replace(self, due: Due) -> None:
+    def _replace(self, due: Due) -> Signature | None:
+        """Put a file in the place of the one that is there; returns as above."""
         # What has been written already must not be once more: a checkpoint may rest on it.
         self._require_unedited(due.target, due.content)
         if not self._is_ready(due):
             self._write(due, [])
         target, temporary = due.target, due.temporary
-        due.ready = None
+        written, due.ready = due.ready, None
         try:
             if not self._files.exchange(temporary, target):
                 self._require_unedited(target, due.content)
                 self._files.rename(temporary, target)
-                return
+                return written
         except BackingError as error:
             if error.errno == errno.ENOENT:
                 raise EditedError from error
@@ -262,6 +281,7 @@ class Pending:
             self._files.exchange(temporary, target)
             raise
         self._files.unlink(temporary)
+        return written
 
     def _remove(self, due: Due) -> None:
         content = due.content

@@ -16,7 +16,7 @@ from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import is_json, parse, render
 from .io import Files, signature
-from .pending import Due
+from .pending import Due, Pending
 from .places import Place, Places
 from .record import NO_FILE
 from .stamps import Stamp, digest
@@ -40,12 +40,13 @@ class Planner:
     """Makes the plans of one store."""
 
     def __init__(
-        self, files: Files, places: Places, tree: Tree, pending: Mapping[str, Due], *, lazy: bool
+        self, files: Files, places: Places, tree: Tree, pending: Pending, *, lazy: bool
     ) -> None:
         self._files: Final = files
         self._places: Final = places
         self._tree: Final = tree
-        self._pending: Final = pending
+        self._pending: Final[Mapping[str, Due]] = pending.units
+        self._recent: Final = pending.recent
         self._lazy: Final = lazy
 
     def plan(self, changes: Sequence[Change]) -> list[Step]:
@@ -86,7 +87,7 @@ class Planner:
         # beside ada.json, is asked before this handle changes it for the first time, and later for
         # a listing to find.
         if stamp is not None and place.has_file(stamp.path):
-            content = self._tree.content_at(stamp.path)
+            content = self._content_at(stamp.path)
         else:
             content = self._tree.content(place)
         if not self._is_as_read(change, content):
@@ -103,6 +104,13 @@ class Planner:
             return Step(change, made, NO_FILE, 0, lambda: None)
         before = stamp.digest = stamp.digest or digest(content.data)
         return Step(change, made, before, stamp.number, lambda: content.data)
+
+    def _content_at(self, path: str) -> Content | None:
+        content = self._recent.find(path)
+        if content is None:
+            return self._tree.content_at(path)
+        self._tree.check_inside(path.rpartition("/")[0])
+        return content
 
     def _step_from(self, change: Change, due: Due) -> Step:
         """The step from a commit whose file is yet to be written."""

@@ -3,7 +3,8 @@
 A file's signature (``io.Signature``) tells versions apart at the cost of one stat, but only as fast
 as the file system's clock ticks: two edits within one tick that keep the size look the same, which
 git knows as the racy index problem. Hence a signature is trusted only once the clock has moved on;
-until then the digest of the bytes decides.
+until then the digest of the bytes decides. Where every change has a time of its own, which is
+``learned`` when the first file is written, it is trusted at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from binascii import b2a_base64
 from hashlib import sha256
 from typing import Final
 
-from .io import Signature, signature
+from .io import Files, Signature, signature
 
 TICK_NS: Final = 20_000_000
 """How long a file counts as young: the kernel's coarse clock ticks every 1 to 10 ms, doubled."""
@@ -22,6 +23,11 @@ _COARSE_TICK_NS: Final = 2_000_000_000
 """The same where times have no fraction of a second (HFS+, ext3, FAT with its two seconds)."""
 
 _SECOND_NS: Final = 1_000_000_000
+
+_TRIES: Final = 3
+
+_tells: Final[dict[int, bool]] = {}
+"""By device, whether every change of a file changes its signature. Missing ones are as False."""
 
 
 class Stamp:
@@ -71,5 +77,16 @@ def settled(found: os.stat_result, now: int) -> Signature | None:
 
     ctime rather than mtime, as no program can set it: ``touch -r`` and ``rsync -t`` rewind mtime.
     """
+    if _tells.get(found.st_dev, False):
+        return signature(found)
     tick = TICK_NS if found.st_ctime_ns % _SECOND_NS else _COARSE_TICK_NS
     return signature(found) if found.st_ctime_ns < now - tick else None
+
+
+def learned(files: Files, found: os.stat_result, folder: str) -> bool:
+    """Whether every change of a file changes its signature; tried in ``folder`` the first time."""
+    known = _tells.get(found.st_dev)
+    if known is None:
+        tried = (files.tells_changes(folder) for _ in range(_TRIES))
+        known = _tells[found.st_dev] = found.st_dev in tried
+    return known
