@@ -273,6 +273,13 @@ class Committer:
             if not isinstance(error, BackingError):
                 raise
 
+    def flush(self) -> None:
+        """Write all files that are behind, whoever committed. Raises as ``apply``."""
+        with self._ledger.log.writing() as writer:
+            if writer.head:
+                self._has_written = True  # hence, closed, it leaves all in order
+                self._apply_all(writer)
+
     def apply(self) -> None:
         """Write all files that are due. Raises BackingError where that fails, with the rest done.
 

@@ -253,10 +253,14 @@ class FilesystemDocuments(Documents):
         return check(self._reading)
 
     def flush(self) -> None:
-        """Write the files that are due. Raises BackingError where that fails."""
+        """Write the files that are due, and those that others have left behind.
+
+        Raises BackingError where that fails. Does nothing with ``readonly=True``.
+        """
         self._require_open()
-        if self._made is not None:
-            self._made.committer.apply()
+        engine = None if self._readonly else self._found()
+        if engine is not None:
+            engine.committer.flush()
 
     def close(self) -> None:
         """Write the files that are due, so that nothing is left for others to settle."""

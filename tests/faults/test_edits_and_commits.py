@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from objstore.backings.filesystem import committer
 from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
@@ -136,3 +138,28 @@ def test_an_edit_that_was_entered_has_the_stamp_of_its_file(tmp_path: Path) -> N
     assert gone is not None
     assert gone.changes[0].stamp is None
     documents.close()
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_flush_writes_what_others_have_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_removed: bool
+) -> None:
+    """Else a file that is removed by hand behind it would be taken for one yet to be made."""
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    gone = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)  # as killed: not closed
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    gone.commit([Change("/a", MISSING, [1])], base=0)
+    path = tmp_path / "a.json"
+    assert not path.exists()
+    assert other.load("/a").value == [1]
+    other.flush()
+    assert json.loads(path.read_text()) == [1]
+    if is_removed:
+        path.unlink()
+        assert other.look("/a") is None
+    other.close()
+    assert path.exists() is not is_removed
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, readonly=True)
+    other.flush()
+    assert other.read("/a") == (MISSING if is_removed else [1])
+    other.close()
