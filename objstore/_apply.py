@@ -131,6 +131,7 @@ class _Draft:
         return node
 
     def add(self, place: list[str], value: Any) -> None:
+        """Put a value where nothing is, or instead of what is there; in an array, before it."""
         if not place:
             self.root = value
             return

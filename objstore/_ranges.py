@@ -77,6 +77,7 @@ class Ranges:
         return self._ends[-1] if self._ends else 0
 
     def add(self, start: int, end: int) -> None:
+        """Add a range, made one with those that it meets."""
         if start >= end:
             return
         first = bisect_left(self._ends, start)

@@ -27,6 +27,7 @@ class Scrub:
         self._unknown: list[Identifier] = []
 
     def run(self) -> Scrubbed:
+        """Look at every blob; what is wrong with one does not keep from the next."""
         if self._progress is not None:
             self._total = sum(self._size(one) for one in self._depot.identifiers())
         for identifier in self._depot.identifiers():

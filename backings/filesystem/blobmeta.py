@@ -33,6 +33,7 @@ class BlobMeta(NamedTuple):
     final: Found | None = None
 
     def encode(self) -> bytes:
+        """The file's text, with its checksum."""
         said: dict[str, Any] = {
             "format": FORMAT,
             "size": self.size,

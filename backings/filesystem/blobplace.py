@@ -33,6 +33,7 @@ class BlobPlace(NamedTuple):
 
     @classmethod
     def of(cls, parent: str, identifier: Identifier) -> BlobPlace:
+        """Where a blob's files are. Raises TypeError for what is no identifier."""
         check_identifier(identifier)
         uuid, version = str(identifier.uuid), identifier.version
         folders = names.blob_folders(parent, uuid)

@@ -85,6 +85,7 @@ class Run(NamedTuple):
             at += 1
 
     def encode(self, store: UUID) -> bytes:
+        """The file of a run, for the log of that store."""
         numbers = (self.keys, self.places, self.near, self.near_places)
         body = b"".join(array("Q", some).tobytes() for some in numbers)
         head = _HEADER.pack(

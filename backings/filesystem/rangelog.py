@@ -68,6 +68,7 @@ class _Reading:
         """What the blob was last cut to."""
 
     def take(self, line: bytes, end: int) -> None:
+        """Take in the next line, which ends there; one that is not whole says nothing."""
         said = _parse(line)
         if "at" in said:
             self._open.append(_Line(end, Range(said["at"], said["size"]), said["boot"]))

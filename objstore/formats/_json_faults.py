@@ -52,6 +52,7 @@ class _Walk:
         self.open: list[set[str] | None] = []
 
     def document(self) -> None:
+        """Go over all of the text; raises _FaultError at the first place that is wrong."""
         self._space()
         if self.at == len(self.text):
             raise _FaultError(self.at, "the file is empty")

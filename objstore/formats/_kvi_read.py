@@ -74,6 +74,7 @@ class _Reader:
         self.open = [Node(-1, None, 0, -1)]
 
     def read(self) -> Node:
+        """The root, with all that is below it. Raises FormatError with line and column."""
         root = self.open[0]
         root.value = {}
         entries = self._entries()

@@ -126,6 +126,7 @@ class _Composer:
         }
 
     def document(self) -> Document:
+        """The first document of the tokens, with the places of its nodes and comments."""
         slot = 0
         while self._next_is(yaml.StreamStartToken, yaml.DirectiveToken, yaml.DocumentEndToken):
             self._take()
