@@ -44,7 +44,7 @@ class _Encoder:
         self._path = list(path)
 
     def encode(self, value: Any, shape: Shape) -> JSON:
-        """What is stored of a value; what does not fit the shape is noted in ``failures``."""
+        """What is stored of a value; what JSON cannot hold is noted in ``failures``."""
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is str:
             return self._text(value)
