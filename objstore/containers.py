@@ -32,7 +32,7 @@ from .errors import (
     StorageError,
     ValidationError,
 )
-from .storage import Lists, Scans, Storage, Value
+from .storage import Checks, Lists, Scans, Storage, Value
 from .values import JSON, MAX_DEPTH, show
 
 if TYPE_CHECKING:
@@ -362,6 +362,18 @@ class Containers(Mapping[str, Container]):
             return
         with storage.transaction(write):
             yield self
+
+    def check(self) -> list[CorruptionError]:
+        """Everything that is wrong with what is stored; reads all of it.
+
+        Raises StorageError where the storage cannot tell.
+        """
+        storage = self._opener(False)
+        if storage is None:
+            return []
+        if not isinstance(storage, Checks):
+            raise StorageError(f"{type(storage).__name__} does not tell what is wrong with it")
+        return storage.check()
 
     def close(self) -> None:
         """Release the storage. Closing again does nothing."""

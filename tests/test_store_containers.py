@@ -31,6 +31,17 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
             containers["seen"]["b"] = 1
 
 
+def test_a_flipped_bit_is_found_by_check(tmp_path: Path) -> None:
+    with open_containers(tmp_path) as containers:
+        containers["seen"]["ada"] = "somebody"
+        assert containers.check() == []
+    path = tmp_path / ".objstore/containers.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"somebody", b"somebodx"))
+    with open_containers(tmp_path, readonly=True) as containers:
+        [wrong] = containers.check()
+        assert "ada" in str(wrong)
+
+
 def test_readonly_makes_nothing(tmp_path: Path) -> None:
     with open_containers(tmp_path, readonly=True) as containers:
         assert list(containers) == []

@@ -236,6 +236,7 @@ def test_containers_by_name(storage: Storage) -> None:
     assert "b" not in containers
     assert dict(containers["b"]) == {}
     assert "b" not in containers
+    assert containers.check() == []
     del containers["a"]
     assert list(containers) == []
     with pytest.raises(ContainerNotFoundError):
@@ -262,6 +263,7 @@ def test_a_storage_that_is_made_by_the_first_write() -> None:
     one = containers["a"]
     assert list(containers) == list(one) == list(one.prefix("x")) == []
     assert "a" not in containers
+    assert containers.check() == []
     assert len(one) == 0
     assert "x" not in one
     one.clear()
