@@ -557,3 +557,24 @@ def test_no_key_leads_out_of_its_folder(folder: Path, token: str) -> None:
     assert names(folder) == ["people"]
     assert store.load(f"/people/{token}").value == ADA
     assert store.load(f"/people/sub/{token}/{token}").value == BOB
+
+
+# What was written is known
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+def test_a_file_that_was_written_needs_no_image_to_be_changed_again(
+    folder: Path, apply: str
+) -> None:
+    text = "word " * 5000
+    store = opened(folder, apply=apply)
+    for number in range(6):
+        put(store, "/ada", {"text": text, "number": number})
+        store.flush()
+        settle(folder / "ada.json")
+        stamp = store.load("/ada").stamp
+        assert store.look("/ada", stamp) is stamp
+    store.close()
+    log = (folder / ".objstore/log/00000001-a.log").read_bytes()
+    # What it was made with, and the first image.
+    assert log.count(text.encode()) == 2

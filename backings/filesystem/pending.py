@@ -21,7 +21,7 @@ from .io import Files, Signature, signature
 from .logview import Position
 from .places import Place, Places
 from .recent import Recent
-from .stamps import Stamp, learned
+from .stamps import Stamp, digest, learned
 from .tree import Content
 
 
@@ -238,6 +238,7 @@ class Pending:
         if due.content is None:
             self._files.make_folders(os.path.dirname(target), made)
         data = due.render(self._files.relative(due.path))
+        due.stamp.digest = due.stamp.digest or digest(data)
         self._files.write(due.temporary, data, target, like, sync=False)
         due.ready = self._temporary(due)
 
