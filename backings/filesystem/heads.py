@@ -34,9 +34,10 @@ class Head(NamedTuple):
     file: str | None
     """The file's path within the store, as far as the log says."""
     weight: int
-    """The bytes of the patches since the last image."""
+    """The bytes of the patches since the last image, with the one that it stands with; or since the
+    file was made."""
     size: int
-    """The bytes of that image; the weight never exceeds it."""
+    """The bytes of that image, or of the patch that made the file; the weight never exceeds it."""
     marks: tuple[tuple[int, Link], ...]
     """The changes that jumps to come lead to, oldest first; the last one is this change."""
 
@@ -53,8 +54,11 @@ def _after(head: Head | None, entry: Entry, link: Link) -> Head:
     marks = () if head is None else tuple([mark for mark in head.marks if mark[0] <= kept])
     file = entry.file or (None if head is None else head.file)
     size, before = (0, 0) if head is None else (head.size, head.weight)
-    if entry.is_base or entry.is_lone or head is None:
-        size, before = (len(entry.image) if entry.image is not None else weight), 0
+    if entry.image is not None:
+        size, before = len(entry.image), 0
+    elif entry.is_base or entry.is_lone or head is None:
+        # The patch has all there is, as an image would.
+        size, before, weight = weight, 0, 0
     marks = (*marks, (entry.nth, link))
     return Head(link, entry.nth, entry.after, file, before + weight, size, marks)
 
