@@ -85,6 +85,9 @@ class Ledger:
         self._strange: Final[dict[str, list[Trace]]] = {}
         self._was_left = False
         """Whether the log was not in order when this handle first saw it."""
+        self._last: tuple[Key, int, JSON | Missing] | None = None
+        """What was asked for last, or entered: a unit, a commit, and the contents after it. Written
+        and read as a whole, without a lock."""
         self.stopped = False
         """Whether the machine may have stopped since the log was written to, and files be torn."""
 
@@ -204,9 +207,15 @@ class Ledger:
 
     def newest(self, key: Key) -> JSON | Missing:
         """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
-        return self._told(
-            key, lambda link: self.past.after(key, self.past.change(key, link)), _NOTHING
-        )
+        return self._told(key, lambda link: self._after(key, link), _NOTHING)
+
+    def _after(self, key: Key, link: Link) -> JSON | Missing:
+        known = self._last
+        if known is not None and known[0] == key and known[1] == link.number:
+            return known[2]
+        value = self.past.after(key, self.past.change(key, link))
+        self._last = key, link.number, value
+        return value
 
     def _told(self, key: Key, tell: Callable[[Link], T], nothing: T) -> T:
         """What is told from a unit's newest change on; ``nothing`` if that says nothing any more.
@@ -268,8 +277,9 @@ class Ledger:
             heads.take(said, link)
             self._taken, self._end = number, position
             if said.scope is None:
-                for entry in entries:
-                    self._changed[entry.unit] = number
+                for unit, _, new, _ in (one.change for one in revisions):
+                    self._changed[unit] = number
+                    self._last = unit, number, new
             return number, position
 
     def save(self) -> None:
