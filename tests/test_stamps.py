@@ -29,7 +29,11 @@ def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """The file system's own, and one that ticks too slowly to tell every change."""
     monkeypatch.setattr(stamps, "_tells", {})
     if request.param == "coarse":
-        monkeypatch.setattr(Files, "tells_changes", lambda self, folder: None)
+        monkeypatch.setattr(Files, "tells_changes", tells_nothing)
+
+
+def tells_nothing(self: Files, folder: str) -> None:
+    """In place of ``Files.tells_changes``."""
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ def test_that_is_tried_once_for_a_device(ada: Path, monkeypatch: pytest.MonkeyPa
         assert learned(files, found, str(ada.parent))
     assert len(asked) == 2
     monkeypatch.setattr(stamps, "_tells", {})
-    monkeypatch.setattr(Files, "tells_changes", lambda self, folder: None)
+    monkeypatch.setattr(Files, "tells_changes", tells_nothing)
     assert not learned(files, found, str(ada.parent))
 
 
