@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from ._news import News
@@ -62,7 +62,7 @@ class Beside(Host):
         super().__init__()
         self._company: dict[str, Any] = {}  # guarded by lock for writing
         self._follows = False  # whether commits are made events until the store is closed
-        self._following: Final = Lock()
+        self._following: Final = RLock()  # a consumer of events may follow commits itself
 
     @abstractmethod
     def _require_open(self) -> None:
@@ -100,12 +100,14 @@ class Beside(Host):
         there is logged, and made up for with the next commit. Safe to be called by several threads
         and processes: every commit is one event.
         """
+        count = self._make_events()
         if live:
             with self._following:
                 is_first, self._follows = not self._follows, True
             if is_first:
                 self.on_change("", self._go_on)
-        return self._make_events()
+                count += self._make_events()  # those in between
+        return count
 
     def _go_on(self, news: News) -> None:
         if isinstance(news, Commit):

@@ -100,6 +100,27 @@ def test_one_subscription_goes_on_to_hear_of_both(open_store: Open) -> None:
         assert told == {"commit": [1, 2, 3, 4, 5, 6], "note": [0, 1, 2, 3, 4]}
 
 
+def test_a_consumer_of_events_may_follow_commits_itself(open_store: Open) -> None:
+    with open_store() as store:
+
+        class Again:
+            def consume(self, event: Any) -> None:
+                store.follow_commits()
+
+        store.events.register(Again(), "commit")
+        for n in range(3):
+            store["/ada"] = {"n": n}
+        store.follow_commits()
+        assert [event.data["number"] for event in store.events] == [1, 2, 3]
+
+
+def test_a_readonly_store_follows_nothing(open_store: Open) -> None:
+    with open_store() as store:
+        store["/ada"] = {"name": "Ada"}
+    with open_store(readonly=True) as store, pytest.raises(objstore.ReadOnlyError):
+        store.follow_commits(live=True)
+
+
 def test_commits_are_followed_where_the_past_was_removed(open_store: Open) -> None:
     with open_store() as store:
         for n in range(4):
