@@ -34,6 +34,7 @@ else:
 
 _ABSENT: Final = object()
 _NOTHING: Final[dict[str, Any]] = {}
+_READ_ONCE: Final[dict[str, Any]] = {}
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(FileField,))
@@ -110,7 +111,8 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         return value
 
     def _mirror(self, key: str, value: Any, contents: Container) -> None:
-        """Put a value where attribute access finds it, if everybody may see it.
+        """Put a value where attribute access finds it, if everybody may see it, from the second one
+        on that is read.
 
         Keys that are attributes of the class stay out: there the class comes first.
         """
@@ -118,6 +120,10 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         with unit.host.lock:
             if unit.may_mirror() and self._committed() is contents and not hasattr(type(self), key):
                 if self._mirrored is _NOTHING:
+                    # Many an Object is read once and dropped, and to hold its values would not pay.
+                    object.__setattr__(self, "_mirrored", _READ_ONCE)
+                    return
+                if self._mirrored is _READ_ONCE:
                     object.__setattr__(self, "_mirrored", {})
                     self._note_mirror()
                 self._mirrored[key] = value
@@ -127,7 +133,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
 
     def _forget(self) -> None:
         mirrored = self._mirrored
-        object.__setattr__(self, "_mirrored", _NOTHING)
+        object.__setattr__(self, "_mirrored", _READ_ONCE)
         for key in mirrored:
             object.__delattr__(self, key)
 

@@ -19,7 +19,9 @@ def unescape(token: str) -> str:
 
 def join(base: str, *tokens: str | int) -> str:
     """``base`` with tokens added below it."""
-    return base + "".join("/" + escape(str(token)) for token in tokens)
+    for token in tokens:
+        base = f"{base}/{escape(str(token))}"
+    return base
 
 
 def split(pointer: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -14,6 +15,7 @@ from ._autoids import META, Numbering, Numbers
 from ._checking import UNREADABLE, Checking
 from ._encode import encode
 from ._past import refusal
+from ._references import References
 from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View
 from .beside import Beside
@@ -89,10 +91,8 @@ class Store(
         self._at: Final = at  # the commit whose state this is, if it is not the present one
         self._scope = scope  # the scope that this is, if it is one
         # Guarded by lock.
-        self._by_path: weakref.WeakValueDictionary[str, Unit] = weakref.WeakValueDictionary()
-        self._directories: weakref.WeakValueDictionary[str, Directory[Any]] = (
-            weakref.WeakValueDictionary()
-        )
+        self._by_path: References[str, Unit] = References()
+        self._directories: References[str, Directory[Any]] = References()
         self._recent: deque[Part] = deque(maxlen=_RECENT)
         self._root_type = cast("type[Directory[Any]]", root)
         # None once the store is closed: they hold each other, and would wait for the collector.
@@ -497,7 +497,7 @@ class Store(
         return tuple(self._documents.keys(path))
 
     def _units(self) -> list[Unit]:
-        return list(self._by_path.values())
+        return self._by_path.values()
 
     def _head(self) -> int:
         return self._documents.head()
@@ -529,9 +529,10 @@ def _may_share(tx: Transaction) -> bool:
     """Whether a commit may wait for the disk with those of others.
 
     What rests on more than the units that it changes has to be alone: only those are kept from
-    being used meanwhile.
+    being used meanwhile. And where there is but one thread, letting go of the store helps nobody.
     """
-    return not tx.serializable and tx._numbers is None and tx.id is None
+    is_apart = tx.serializable or tx._numbers is not None or tx.id is not None
+    return not is_apart and threading.active_count() > 1
 
 
 def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:

@@ -398,7 +398,7 @@ class Host(ABC):
         Lets go of ``lock`` meanwhile, however often this thread holds it: nothing that was found
         out about the unit under it before may be relied on.
         """
-        while any(one in self._saving for one in (self._saving if units is None else units)):
+        while self._saving and (units is None or any(one in self._saving for one in units)):
             self._saved = self._saved or threading.Condition(self.lock)
             self._saved.wait()
 

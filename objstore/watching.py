@@ -23,6 +23,7 @@ from typing import (
 
 from ._feed import Feed
 from ._news import Invalid, Mended, News, invalid
+from ._references import References
 from ._telling import Teller
 from ._units import UNLOADED, Unit, View
 from .documents import Change, Commit, Documents, Loaded
@@ -58,7 +59,7 @@ class Watching(Host):
     url: str
     readonly: bool
     _documents: Documents
-    _by_path: weakref.WeakValueDictionary[str, Unit]
+    _by_path: References[str, Unit]
 
     @abstractmethod
     def _root_class(self) -> type[Object]:

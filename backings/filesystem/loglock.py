@@ -49,6 +49,11 @@ class LogLock:
     def __del__(self) -> None:
         self._close()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether another thread of this process waits for it, as of just now."""
+        return self._waiting > 0
+
     def acquire(self, limit: float | None = None) -> None:
         """Wait for the lock, and hold it; its file and folder are made if they are missing.
 

@@ -54,6 +54,8 @@ class Writer:
         self._group: Final = group
         # The fields below are guarded by the writer's lock.
         self._is_holding = False
+        self._met_others = False
+        """Whether others had appended something when this handle last took the lock."""
         self._tenure = 0
         """The lock's, when this handle had seen all there was."""
         self._times_opened = 0
@@ -71,6 +73,14 @@ class Writer:
         """The number of the last record; 0 where there is none."""
         view = self._views.get()
         return 0 if view is None else view.number
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody has come in between since this handle last held the lock, nor waits now.
+
+        Others may all the same be about to.
+        """
+        return not (self._met_others or self._lock.is_awaited or self._group.is_shared)
 
     def __enter__(self) -> Writer:
         self._certainty.require()
@@ -165,7 +175,9 @@ class Writer:
             return
         if self._appender is not None:
             self._appender.forget_size()
+        known = view.number
         view.refresh_alone()
+        self._met_others = view.number != known
         if self._times_opened != self._lock.times_opened:
             # Now, as the file that was the newest before may have been compacted since.
             self._check_in_place(view)

@@ -1,0 +1,126 @@
+"""How often a commit takes the log's lock, and what is left to be done later."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore.backings.filesystem.io import Files, Opened
+
+from .news import PATIENCE
+
+
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How often the file that writers lock was locked since the last call."""
+    taken = list[str]()
+    lock_opened = Files.lock_opened
+
+    def count(self: Files, opened: Opened, **how: Any) -> bool:
+        taken.append(opened.path)
+        return lock_opened(self, opened, **how)
+
+    def since() -> int:
+        number = len(taken)
+        taken.clear()
+        return number
+
+    monkeypatch.setattr(Files, "lock_opened", count)
+    return since
+
+
+def test_who_is_alone_keeps_the_lock_for_the_files(
+    tmp_path: Path, locks: Callable[[], int]
+) -> None:
+    with objstore.open(tmp_path) as store:
+        store["counter"] = {"n": 0}
+        locks()
+        for number in range(1, 6):
+            store["counter"]["n"] = number
+            assert locks() == 1
+            assert f'"n": {number}' in (tmp_path / "counter.json").read_text()
+
+
+def test_who_meets_others_does_not(tmp_path: Path, locks: Callable[[], int]) -> None:
+    with objstore.open(tmp_path) as store, objstore.open(tmp_path) as other:
+        store["counter"] = {"n": 0}
+        store["counter"]["n"] = 1
+        other["elsewhere"] = {"n": 0}
+        locks()
+        store["counter"]["n"] = 2
+        assert locks() == 2, "the other waits for the disk at the same time, or will"
+        store["counter"]["n"] = 3
+        assert locks() == 1, "it has not been there since"
+
+
+def test_other_threads_go_on_while_one_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, goes_on = threading.Event(), threading.Event()
+    sync_data = Files.sync_data
+
+    def wait(self: Files, opened: Opened, **how: Any) -> None:
+        waits.set()
+        assert goes_on.wait(10)
+        sync_data(self, opened, **how)
+
+    with objstore.open(tmp_path) as store:
+        store["first"], store["second"] = {"n": 0}, {"n": 0}
+        first, second = store["first"], store["second"]
+        monkeypatch.setattr(Files, "sync_data", wait)
+        thread = threading.Thread(target=lambda: first.__setitem__("n", 1))
+        thread.start()
+        assert waits.wait(10)
+        with store.transaction():  # takes what a commit holds, and would wait for it
+            assert second["n"] == 0
+        goes_on.set()
+        thread.join()
+        assert first["n"] == 1
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def _timers() -> list[threading.Timer]:
+    return [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+
+
+def test_flush_leaves_nothing_to_be_done_later(tmp_path: Path) -> None:
+    file = tmp_path / "counter.json"
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["counter"] = {"n": 0}
+        assert len(_timers()) == 1
+        store.flush()
+        assert '"n": 0' in file.read_text()
+        until(lambda: not _timers())
+        store["counter"]["n"] = 1
+        until(lambda: '"n": 1' in file.read_text())
+
+
+def test_what_flush_cannot_write_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "counter.json"
+
+    def refuse(self: Files, path: str, target: str) -> bool:
+        raise objstore.BackingError(5, "not now", target)
+
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["counter"] = {"n": 0}
+        store.flush()
+        store["counter"]["n"] = 1
+        with monkeypatch.context() as patch:
+            patch.setattr(Files, "exchange", refuse)
+            with pytest.raises(objstore.BackingError, match="not now"):
+                store.flush()
+        until(lambda: '"n": 1' in file.read_text())
