@@ -22,7 +22,7 @@ _APPEND: Final = "append and fsync"
 _ONE_RECORD: Final = "ZODB, one record"
 _SPLIT: Final = "ZODB, split by hand"
 _LAZY: Final = "in the log; the file follows within a second, and is not counted"
-_SAMPLE: Final = 0.05
+_SAMPLE: Final = 0.2
 _KEY: Final = key(0)
 
 
