@@ -86,7 +86,7 @@ class Committer:
         Where nobody seems to wait behind this one, the lock is kept to the end: to take it a second
         time, for the files, costs more than a tenth of a commit.
         """
-        is_whole = False
+        entered: Commit | None = None
         try:
             with self._ledger.log.writing() as writer:
                 self._catch_up(writer, [*(change.unit for change in changes), *checked])
@@ -94,16 +94,17 @@ class Committer:
                 steps = self._planner.plan(changes)
                 self._enter_edits(writer, self._edits(steps))
                 number, position = self._enter(writer, steps, said)
-                commit = _commit_of(number, said, steps)
+                commit = entered = _commit_of(number, said, steps)
                 self.teller.keep(commit)
-                if waiting is None and writer.is_alone:
+                is_alone = waiting is None and writer.is_alone
+                if is_alone:
                     self._confirm(steps, position)
                     self._apply_due(writer)
-                    is_whole = True
         except BaseException:
-            self._apply_due()
+            if entered is None:
+                self._apply_due()
             raise
-        if not is_whole:
+        if not is_alone:
             with nullcontext() if waiting is None else waiting(number):
                 self._confirm(steps, position)
                 self._apply_due()
