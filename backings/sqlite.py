@@ -7,11 +7,13 @@ the containers' own names, and keys and values, are only ever bound to statement
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
+
+import apsw
 
 from objstore.errors import CorruptionError, TransactionError
 from objstore.storage import Items, Progress, Value, as_text, as_value
@@ -143,7 +145,7 @@ class SqliteStorage(TransactingStorage[Work]):
     def _roll_back(self, transaction: Work) -> None:
         try:
             transaction.link.execute("ROLLBACK")
-        except sqlite3.Error:
+        except apsw.Error:
             # SQLite has rolled back already; closing does it in any case.
             transaction.end(whole=False)
         else:
@@ -256,7 +258,7 @@ class SqliteStorage(TransactingStorage[Work]):
         if table is not None:
             try:
                 return use(table)
-            except sqlite3.OperationalError as error:
+            except apsw.SQLError as error:
                 if not is_missing_table(error):
                     raise
                 self._tables.pop(name, None)
@@ -291,7 +293,7 @@ class SqliteStorage(TransactingStorage[Work]):
     def clear(self) -> None:
         def step(link: Link) -> None:
             for (number,) in link.execute("SELECT id FROM containers").fetchall():
-                sqlite_files.drop_table(link, number)
+                sqlite_files.drop_table(link, cast(int, number))
 
         self._write_tables(step)
 
@@ -336,9 +338,10 @@ class SqliteStorage(TransactingStorage[Work]):
 
     def get_containers(self) -> Iterator[str]:
         with self._reading() as link:
-            rows = link.execute("SELECT name, sum FROM containers ORDER BY name").fetchall()
-        for name, found in rows:
-            if checksum(name, "") != found:
+            found = link.execute("SELECT name, sum FROM containers ORDER BY name").fetchall()
+        rows = cast("list[tuple[str, int]]", found)
+        for name, expected in rows:
+            if checksum(name, "") != expected:
                 raise CorruptionError(f"the name of a container, now {show(name)}", file=self.path)
         return iter([name for name, _ in rows])
 
@@ -430,7 +433,7 @@ class SqliteStorage(TransactingStorage[Work]):
         )
         size = None if low or upto else table_size(link, table)
         count, fetched = 0, FIRST_ROWS
-        while rows := cursor.fetchmany(fetched):
+        while rows := list(islice(cursor, fetched)):
             count, fetched = count + len(rows), min(2 * fetched, ROWS)
             yield self._verified(c_id, rows)
         if size is not None and count != size:
@@ -532,7 +535,7 @@ class SqliteStorage(TransactingStorage[Work]):
             try:
                 is_there = replace(link, table, row)
             except BaseException as error:
-                if isinstance(error, sqlite3.Error) and (is_busy(error) or is_missing_table(error)):
+                if isinstance(error, Exception) and (is_busy(error) or is_missing_table(error)):
                     self._links.give(link, write=True)
                     return False
                 self._links.drop(link)

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 from objstore.errors import CorruptionError
 from objstore.storage import Progress
@@ -88,8 +88,7 @@ def require(file: str, path: str) -> None:
 
 def require_own(link: Link, path: str) -> None:
     """Raise StorageNotFoundError where the database is another program's, or of another version."""
-    (application,) = link.execute("PRAGMA application_id").fetchone()
-    (version,) = link.execute("PRAGMA user_version").fetchone()
+    application, version = link.pragma("application_id"), link.pragma("user_version")
     if application != _APPLICATION:
         raise storages.no_storage(path, "there is a file, and it is no storage")
     if version != _VERSION:
@@ -100,7 +99,8 @@ def require_own(link: Link, path: str) -> None:
 def add_table(link: Link, name: str, checksum: Checksum) -> None:
     """Make the table of a new container."""
     insert = "INSERT INTO containers (name, count, sum) VALUES (?, 0, ?)"
-    number = link.execute(insert, (name, checksum(name, ""))).lastrowid
+    link.execute(insert, (name, checksum(name, "")))
+    number = link.last_insert_rowid()
     link.execute(
         f"CREATE TABLE c{number:d} "
         "(key TEXT PRIMARY KEY NOT NULL, value NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID"
@@ -114,17 +114,17 @@ def drop_table(link: Link, number: int) -> None:
 
 def copy(link: Link, file: str, path: str, progress: Progress | None) -> None:
     """Copy the state that ``link`` is reading to a new file."""
-    (size,) = link.execute("PRAGMA page_size").fetchone()
-
-    def report(_: int, remaining: int, total: int) -> None:
-        if progress is not None:
-            progress((total - remaining) * size, total * size)
-
+    size = link.pragma("page_size")
     with _placed(file, path) as temporary:
         target = connect(temporary)
         try:
             target.execute("PRAGMA synchronous = FULL")
-            link.backup(target, pages=_PAGES, progress=report, sleep=0)
+            with target.backup("main", link, "main") as copying:
+                while not copying.done:
+                    copying.step(_PAGES)
+                    total = copying.page_count
+                    if progress is not None:
+                        progress((total - copying.remaining) * size, total * size)
             target.execute("PRAGMA journal_mode = WAL")
         finally:
             target.close()
@@ -146,7 +146,8 @@ def _reasons(link: Link, checksum: Checksum) -> Iterator[str]:
         if told != "ok":
             yield told
     find = "SELECT id, name, count, sum FROM containers ORDER BY id"
-    for number, name, count, found in link.execute(find).fetchall():
+    rows = cast("list[tuple[int, str, int, int]]", link.execute(find).fetchall())
+    for number, name, count, found in rows:
         if checksum(name, "") != found:
             yield f"the name of a container, now {show(name)}, is not what was written"
         yield from _reasons_of_table(link, number, name, count, checksum)

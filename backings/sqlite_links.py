@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,8 @@ from threading import Lock
 from typing import Final
 from urllib.parse import quote
 from weakref import WeakSet
+
+import apsw
 
 from objstore.errors import BackingError, CorruptionError, FormatError, StorageError
 
@@ -37,29 +38,37 @@ _WAL_KEPT: Final = 4 * 2**20
 
 _STATEMENTS: Final = 512
 
+_FLAGS: Final = apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE
+
 _ERRNO: Final = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+    apsw.SQLITE_FULL: errno.ENOSPC,
+    apsw.SQLITE_READONLY: errno.EROFS,
+    apsw.SQLITE_CANTOPEN: errno.EACCES,
+    apsw.SQLITE_PERM: errno.EACCES,
+    apsw.SQLITE_NOMEM: errno.ENOMEM,
 }
-_UNLIKE_WRITTEN: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_UNKNOWN: Final = sqlite3.SQLITE_IOERR_FSYNC
+_UNLIKE_WRITTEN: Final = (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB)
+_BUSY: Final = (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED)
+_UNKNOWN: Final = apsw.SQLITE_IOERR_FSYNC
 
 
-ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What a call of SQLite's may raise: the second where damage is in what its message quotes."""
+ERRORS: Final = (apsw.Error, UnicodeDecodeError)
+"""What a call of SQLite's may raise: the second where damage is in a text that it gives."""
+
+_CLOSED: Final = (apsw.ConnectionClosedError, apsw.CursorClosedError)
 
 
-class Link(sqlite3.Connection):
+class Link(apsw.Connection):
     """A connection, used by whoever took it and nobody else."""
 
 
 def primary(error: Exception) -> int:
-    """SQLite's code for an error without its refinement; 0 where Python itself raised it."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    """SQLite's code for an error without its refinement; 0 where it is not one of SQLite's."""
+    return getattr(error, "result", 0)
+
+
+def _refined(error: Exception) -> int:
+    return getattr(error, "extendedresult", 0)
 
 
 def is_busy(error: Exception) -> bool:
@@ -68,36 +77,39 @@ def is_busy(error: Exception) -> bool:
 
 def is_overtaken(error: Exception) -> bool:
     """Whether a reader may not write as somebody else has written since it read."""
-    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT
+    return _refined(error) == apsw.SQLITE_BUSY_SNAPSHOT
 
 
-def is_missing_table(error: sqlite3.Error) -> bool:
-    return primary(error) == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
+def is_missing_table(error: Exception) -> bool:
+    return isinstance(error, apsw.SQLError) and str(error).startswith("no such table")
 
 
 def mapped(error: Exception, path: str, wait: float = _READ_WAIT) -> StorageError | FormatError:
     """What a caller is told instead of SQLite's error."""
     code = primary(error)
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if not code and "closed database" in str(error):
+    if isinstance(error, _CLOSED):
         return storages.closed(path)
     if code in _BUSY:
         return storages.busy(path, wait)
-    if (
-        isinstance(error, UnicodeDecodeError)
-        or code in _UNLIKE_WRITTEN
-        or "decode to UTF-8" in str(error)
-    ):
+    if isinstance(error, UnicodeDecodeError) or code in _UNLIKE_WRITTEN:
         return CorruptionError(str(error), file=path)
-    if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
+    if code == apsw.SQLITE_TOOBIG:
         return FormatError("the value is larger than SQLite stores", source=path)
-    if code == sqlite3.SQLITE_IOERR or code in _ERRNO:
+    name = _name(error)
+    if code == apsw.SQLITE_IOERR or code in _ERRNO:
         number = _ERRNO.get(code, errno.EIO)
         reason = f"{path}: {error} ({name})"
-        if getattr(error, "sqlite_errorcode", 0) == _UNKNOWN:
+        if _refined(error) == _UNKNOWN:
             reason += "; whether the commit is stored shows when the storage is next opened"
         return BackingError(number, reason, path)
     return StorageError(f"{path}: {error} ({name})")
+
+
+def _name(error: Exception) -> str:
+    """What SQLite's documentation calls an error."""
+    refined = apsw.mapping_extended_result_codes.get(_refined(error))
+    plain = apsw.mapping_result_codes.get(primary(error), type(error).__name__)
+    return str(refined or plain)
 
 
 class Links:
@@ -196,7 +208,7 @@ class Links:
             link.execute(f"PRAGMA synchronous = {self._synchronous}")
             link.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
             if write:
-                link.execute("PRAGMA busy_timeout = 0")
+                link.set_busy_timeout(0)
         except BaseException:
             link.close()
             raise
@@ -247,19 +259,13 @@ _foreign: Final[set[tuple[int, int]]] = set()
 
 
 def connect(path: str, *, readonly: bool = False) -> Link:
-    """A connection to the database at ``path``, which is there. Raises sqlite3.Error."""
+    """A connection to the database at ``path``, which is there. Raises apsw.Error."""
     mode = "ro" if readonly else "rw"
     if _is_at_rest(path):
         mode = "ro&immutable=1"
-    return sqlite3.connect(
-        f"file:{quote(path)}?mode={mode}",
-        uri=True,
-        timeout=_READ_WAIT,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=_STATEMENTS,
-        factory=Link,
-    )
+    link = Link(f"file:{quote(path)}?mode={mode}", flags=_FLAGS, statementcachesize=_STATEMENTS)
+    link.set_busy_timeout(round(1000 * _READ_WAIT))
+    return link
 
 
 def _is_at_rest(path: str) -> bool:

@@ -91,7 +91,7 @@ def begin_reading(link: Link) -> None:
 def table_size(link: Link, table: Table) -> int:
     """How many items a container should have."""
     row = link.execute("SELECT count FROM containers WHERE id = ?", (table.id,)).fetchone()
-    return cast("int", row[0])
+    return cast("tuple[int]", row)[0]
 
 
 def touched(link: Link, table: Table) -> Table:
@@ -114,7 +114,8 @@ def fetch(
     """The next rows of a scan."""
     upto = high is not None
     statement = table.scan(upto=upto, reverse=reverse, after=after) + f" LIMIT {ROWS:d}"
-    return link.execute(statement, (low, high) if upto else (low,)).fetchall()
+    found = link.execute(statement, (low, high) if upto else (low,)).fetchall()
+    return cast("list[Row]", found)
 
 
 def batch(items: Items) -> list[Row]:
@@ -148,7 +149,8 @@ def put(link: Link, table: Table, row: Row) -> None:
 def replace(link: Link, table: Table, row: Row) -> bool:
     """Set the value of a key that is there, and say whether it was."""
     key, value, found = row
-    return link.execute(table.update, (value, found, key)).rowcount == 1
+    link.execute(table.update, (value, found, key))
+    return link.changes() == 1
 
 
 def put_all(link: Link, table: Table, rows: list[Row]) -> None:
@@ -156,7 +158,7 @@ def put_all(link: Link, table: Table, rows: list[Row]) -> None:
     if not rows:
         touched(link, table)
         return
-    new = link.executemany(table.insert, rows).rowcount
+    new = _changes(link, table.insert, rows)
     if new != len(rows):
         link.executemany(table.update, [(value, found, key) for key, value, found in rows])
     if new:
@@ -167,7 +169,14 @@ def remove(link: Link, table: Table, keys: list[str]) -> int:
     if not keys:
         touched(link, table)
         return 0
-    gone = link.executemany(table.delete, zip(keys, strict=True)).rowcount
+    gone = _changes(link, table.delete, zip(keys, strict=True))
     if gone:
         link.execute(_GROW, (-gone, table.id))
     return gone
+
+
+def _changes(link: Link, statement: str, rows: Iterable[tuple[Value | int, ...]]) -> int:
+    """Do a statement for each of the rows; how many rows of the table that has changed."""
+    before = link.total_changes()
+    link.executemany(statement, rows)
+    return link.total_changes() - before

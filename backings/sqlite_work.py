@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Final, TypeVar
+
+import apsw
 
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
 
@@ -59,7 +60,7 @@ def begin_writing(links: Links, wait: float, path: str) -> Link:
         link = links.take(write=True)
         try:
             link.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error:
+        except apsw.Error:
             # Not kept while this thread waits, so that the process can fork meanwhile.
             links.give(link, write=True)
             raise

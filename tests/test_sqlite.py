@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,9 @@ def test_durability(tmp_path: Path, durability: str, setting: int) -> None:
     with SqliteStorage(tmp_path / "s", create=True, durability=durability) as storage:
         for write in (False, True):
             link = storage._links.take(write=write)
-            assert link.execute("PRAGMA synchronous").fetchone() == (setting,)
-            assert link.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            ask: Any = link
+            assert ask.pragma("synchronous") == setting
+            assert ask.pragma("journal_mode") == "wal"
             storage._links.give(link, write=write)
 
 

@@ -370,10 +370,10 @@ def test_a_scan_of_texts_tells_of_every_byte_of_an_item(
         storage.add_container("c")
         storage.set_container_items("c", items)
     [file] = [one for one in files_of(path) if value.encode() in one.read_bytes()]
-    whole = file.read_bytes()
-    start = whole.index(value.encode())
-    for offset in range(start, start + len(value), 5):
-        file.write_bytes(whole[:offset] + bytes((whole[offset] ^ 1,)) + whole[offset + 1 :])
+    whole, stored = file.read_bytes(), value.encode()
+    for at in range(0, len(stored), 5):
+        damaged = stored[:at] + bytes((stored[at] ^ 1,)) + stored[at + 1 :]
+        file.write_bytes(whole.replace(stored, damaged))  # SQLite may leave another where none is
         with maker.make(str(path), readonly=True) as storage:
             assert isinstance(storage, Scans)
             for whatever in (storage.get_container_items("c"), storage.scan("c", reverse=True)):
