@@ -227,7 +227,7 @@ def _reading(*, writes: bool) -> Callable[[Scene], Measure]:
             for _, key in zip(range(_GETS), keys, strict=False):
                 opened.get_container_item("c", key)
 
-        sample = timed(work, per=_GETS)
+        sample = timed(work, per=_GETS, at_least=0.25)
 
         def measure() -> float:
             with _writer(path):
