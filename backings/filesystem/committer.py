@@ -57,7 +57,7 @@ class Committer:
         self._tree: Final = tree
         self._ledger: Final = ledger
         self._lazy: Final = lazy
-        self.pending: Final = Pending(files, places)
+        self.pending: Final = Pending(files, places, ledger.has_had)
         self._planner: Final = Planner(files, places, tree, self.pending, lazy=lazy)
         self.settling: Final = Settling(files, places, tree, ledger)
         self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)

@@ -26,6 +26,9 @@ _NOTHING: Final[JSON | Missing] = MISSING
 
 _LINE: Final = 4096
 
+_NEWEST: Final = 1000
+"""How many changes of a unit are looked through for a file that was found."""
+
 _OFTEN: Final = 1000
 """After how many records the heads are written down once more."""
 
@@ -216,6 +219,20 @@ class Ledger:
         value = self.past.after(key, self.past.change(key, link))
         self._last = key, link.number, value
         return value
+
+    def has_had(self, unit: str, digest: str) -> bool:
+        """Whether a file of the unit with this digest is in the log: one of its newest changes
+        found or left it so."""
+        head = self.head(unit)
+        link = None if head is None else head.link
+        for _ in range(_NEWEST):
+            if link is None:
+                break
+            entry = self.past.change(unit, link).entry
+            if digest in (entry.before, entry.after):
+                return True
+            link = entry.last
+        return False
 
     def _told(self, key: Key, tell: Callable[[Link], T], nothing: T) -> T:
         """What is told from a unit's newest change on; ``nothing`` if that says nothing any more.

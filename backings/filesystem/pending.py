@@ -9,20 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from objstore.errors import BackingError, KeyNameError, LayoutError
 from objstore.values import JSON, MISSING, Missing
 
-from . import names
+from . import lostfound, names
 from .contents import render
 from .io import Files, Signature, signature
 from .logview import Position
 from .places import Place, Places
 from .recent import Recent
 from .stamps import Stamp, digest, learned
-from .tree import Content
+from .tree import MAX_FILE_SIZE, Content
 
 
 class Due:
@@ -105,8 +105,10 @@ class EditedError(Exception):
 class Pending:
     """The files that are due. All of it is for who holds the writer's lock, but for ``get``."""
 
-    def __init__(self, files: Files, places: Places) -> None:
+    def __init__(self, files: Files, places: Places, has_had: Callable[[str, str], bool]) -> None:
         self._files: Final = files
+        self._has_had: Final = has_had
+        """Whether the log has a unit's file of a digest."""
         self._places: Final = places
         self.recent: Final = Recent(files)
         self.units: Final[dict[str, Due]] = {}
@@ -134,8 +136,9 @@ class Pending:
             if due.new is MISSING or due.data is None or due.is_same:
                 continue
             earlier = self.units.get(due.place.pointer)
-            if earlier is not None:
+            if earlier is not None and earlier.ready is not None:
                 earlier.ready = None
+                self._files.unlink(earlier.temporary)
             self._check_apart(due.target, folded.setdefault(due.target.casefold(), due.target))
             self._write(due, made)
 
@@ -174,6 +177,7 @@ class Pending:
 
     def drop(self, due: Due) -> None:
         """A unit's file is what it is due to be already. Raises BackingError."""
+        self._rescue(due, due.temporary)
         self._files.unlink(due.temporary)
         self.touch(due.target)
         del self.units[due.place.pointer]
@@ -239,8 +243,22 @@ class Pending:
             self._files.make_folders(os.path.dirname(target), made)
         data = due.render(self._files.relative(due.path))
         due.stamp.digest = due.stamp.digest or digest(data)
+        if self._files.exists(due.temporary):
+            self._rescue(due, due.temporary)
         self._files.write(due.temporary, data, target, like, sync=False)
         due.ready = self._temporary(due)
+
+    def _rescue(self, due: Due, path: str) -> None:
+        """Keep what a process has left under a temporary name, unless the log has it.
+
+        One that died amid a swap may have taken out an edit that somebody made at that moment.
+        """
+        found = self._files.read(path, MAX_FILE_SIZE)
+        if found is None or not found.data:
+            return
+        known = None if due.content is None else due.content.data
+        if found.data != known and not self._has_had(due.place.pointer, digest(found.data)):
+            lostfound.keep(self._files, due.target, found.data)
 
     def _temporary(self, due: Due) -> Signature | None:
         found = self._files.lstat(due.temporary)
@@ -293,6 +311,7 @@ class Pending:
             self._files.unlink(due.path)
             return
         temporary = names.temporary_path(due.path)
+        self._rescue(due, temporary)
         self._files.unlink(temporary)
         try:
             self._files.rename(due.path, temporary)

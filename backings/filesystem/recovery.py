@@ -19,7 +19,7 @@ from objstore.errors import (
 )
 from objstore.values import JSON, MISSING, Missing, same
 
-from . import names
+from . import lostfound
 from .io import Files
 from .ledger import Ledger, Revision
 from .pending import Due, Pending
@@ -194,7 +194,7 @@ class Recovery:
         """Have a unit's file made what the log says."""
         content, place = verdict.content, self._places.at(unit)
         if verdict.state is State.TORN and content is not None and content.data:
-            self._keep(content.path, content.data)
+            lostfound.keep(self._files, content.path, content.data)
         head, new = self._ledger.head(unit), self._ledger.newest(unit)
         data = None if new is MISSING else self._ledger.text(unit)
         path = place.files[0]
@@ -208,12 +208,3 @@ class Recovery:
         due.is_durable, due.since = True, since
         self._pending.units[unit] = self._left[unit] = due
         self._pending.is_others = True
-
-    def _keep(self, path: str, data: bytes) -> None:
-        """Put bytes that are not to be thrown away into lost+found."""
-        folder = names.lost_and_found(self._files.root)
-        self._files.make_folders(folder, [])
-        kept = names.lost(self._files.root, self._files.relative(path), data)
-        self._files.write(names.temporary_path(kept), data, kept)
-        self._files.rename(names.temporary_path(kept), kept)
-        self._files.sync_folder(folder)

@@ -112,7 +112,7 @@ class LogValues:
         check, offset, end = 0, batch.values, batch.end
         while offset < end:
             upto = min(offset + _CHUNK, end)
-            # Mapped memory, as far as it goes, saves a reader beside a writer a system call a batch.
+            # Mapped memory, as far as it goes, saves a reader beside a writer a call a batch.
             data = (
                 self.map[offset:upto] if upto <= len(self.map) else self.read(offset, upto - offset)
             )

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from objstore.backings.filesystem import committer
+from objstore.backings.filesystem import committer, names
 from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
@@ -18,7 +18,7 @@ from objstore.backings.filesystem.record import decode
 from objstore.documents import Change, Commit, Loaded
 from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
-from objstore.values import MISSING
+from objstore.values import JSON, MISSING, Missing
 
 
 class Amid(Files):
@@ -170,3 +170,69 @@ def test_flush_writes_what_others_have_left_behind(
     other.flush()
     assert other.read("/a") == (MISSING if is_removed else [1])
     other.close()
+
+
+def _lost_and_found(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in (folder / ".objstore" / "lost+found").glob("*")]
+
+
+def _commit(documents: FilesystemDocuments, value: JSON | Missing) -> None:
+    loaded = documents.load("/a")
+    documents.commit([Change("/a", loaded.value, value, loaded.stamp)], base=documents.head())
+
+
+@pytest.mark.parametrize("value", [[3], MISSING], ids=["set", "deleted"])
+def test_an_edit_that_a_killed_process_has_taken_out_is_kept(
+    tmp_path: Path, value: JSON | Missing
+) -> None:
+    """It died between the swap and the look at what had come out of it."""
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    _commit(documents, [1])
+    _commit(documents, [2])
+    taken = Path(names.temporary_path(str(tmp_path / "a.json")))
+    taken.write_text('["by hand"]')
+    _commit(documents, value)
+    assert _lost_and_found(tmp_path) == [b'["by hand"]']
+    assert not taken.exists()
+    assert documents.load("/a").value == value
+    documents.close()
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_an_edit_that_another_process_has_taken_out_is_kept_where_nothing_is_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    path = tmp_path / name
+    path.write_text("[0]")
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _commit(lazy, [1])
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    other.flush()  # and dies before it has looked at what came out
+    assert "1" in path.read_text()
+    taken = Path(names.temporary_path(str(path)))
+    taken.write_text("[by hand]")
+    lazy.flush()
+    _commit(lazy, [2])
+    lazy.flush()
+    assert _lost_and_found(tmp_path) == [b"[by hand]"]
+    assert not taken.exists()
+    lazy.close()
+    other.close()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_the_log_has_is_not_kept(tmp_path: Path, lazy: bool) -> None:
+    """Neither an earlier state of the file, nor one that was ready and superseded, nor nothing."""
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=lazy)
+    path = tmp_path / "a.yaml"
+    path.write_text("n: 0\n")
+    for number in range(5):
+        _commit(documents, {"n": number + 1})
+    documents.flush()
+    for text in ("n: 2\n", ""):
+        Path(names.temporary_path(str(path))).write_text(text)
+        _commit(documents, {"n": text})
+    documents.flush()
+    assert _lost_and_found(tmp_path) == []
+    documents.close()
