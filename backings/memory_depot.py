@@ -116,7 +116,7 @@ class MemoryDepot(Depot):
             return found if found is not None and found.state is state else None
 
     def _export(self, source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> None:
-        from .filesystem.export import export
+        from .filesystem.blobs.export import export
 
         export(source, path, tell)
 

@@ -159,7 +159,7 @@ class StorageDepot(Depot):
         return _StorageReader(self, identifier, record.length)
 
     def _export(self, source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> None:
-        from .filesystem.export import export
+        from .filesystem.blobs.export import export
 
         export(source, path, tell)
 

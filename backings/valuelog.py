@@ -17,8 +17,11 @@ from objstore.storage import Items, Progress, Value, as_pairs, as_text, as_value
 from . import storages
 from .checks import check_options
 from .checksums import SOUND, SUM, crc32c
-from .filesystem import (
-    names,
+from .filesystem import names
+from .filesystem.io import Files
+from .filesystem.log.loglock import LogLock
+from .filesystem.log.logwriter import Certainty
+from .filesystem.values import (
     vlogbackup,
     vlogchanges,
     vlogcheck,
@@ -28,17 +31,14 @@ from .filesystem import (
     vlogput,
     vlogscan,
 )
-from .filesystem.io import Files
-from .filesystem.loglock import LogLock
-from .filesystem.logwriter import Certainty
-from .filesystem.valuefile import HEAD, ValueFileInfo
-from .filesystem.vlogbatch import OFFSET_MASK, OFFSET_SHIFT, SIZE_MASK, SLOT_SHIFT
-from .filesystem.vlogchanges import Change, Changed, Changes
-from .filesystem.vlogindex import Moment
-from .filesystem.vlogput import Put
-from .filesystem.vlogqueue import PutQueue
-from .filesystem.vlogview import SOMETHING, View
-from .filesystem.vlogwriter import Writer
+from .filesystem.values.valuefile import HEAD, ValueFileInfo
+from .filesystem.values.vlogbatch import OFFSET_MASK, OFFSET_SHIFT, SIZE_MASK, SLOT_SHIFT
+from .filesystem.values.vlogchanges import Change, Changed, Changes
+from .filesystem.values.vlogindex import Moment
+from .filesystem.values.vlogput import Put
+from .filesystem.values.vlogqueue import PutQueue
+from .filesystem.values.vlogview import SOMETHING, View
+from .filesystem.values.vlogwriter import Writer
 from .transacting import Threads, TransactingStorage
 
 CAPACITY: Final = 1 << 27

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import objstore
-from objstore.backings.filesystem.commitlog import CommitLog
+from objstore.backings.filesystem.history.record import decode, patch_text
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.record import decode, patch_text
+from objstore.backings.filesystem.log.commitlog import CommitLog
 
 from . import plain
 from .data import key, record, records

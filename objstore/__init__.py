@@ -78,7 +78,7 @@ from .values import MISSING
 
 if TYPE_CHECKING:
     from .backings.filesystem.repairing import repair
-    from .backings.filesystem.valuefile import Value, ValueFile, ValueFileInfo
+    from .backings.filesystem.values.valuefile import Value, ValueFile, ValueFileInfo
     from .backings.lmdb import LmdbStorage
     from .backings.memory_depot import MemoryDepot
     from .backings.memory_storage import MemoryStorage
@@ -185,9 +185,9 @@ _LATER: Final = {
     "SqliteStorage": ".backings.sqlite",
     "StorageDepot": ".backings.storage_depot",
     "repair": ".backings.filesystem.repairing",
-    "Value": ".backings.filesystem.valuefile",
-    "ValueFile": ".backings.filesystem.valuefile",
-    "ValueFileInfo": ".backings.filesystem.valuefile",
+    "Value": ".backings.filesystem.values.valuefile",
+    "ValueFile": ".backings.filesystem.values.valuefile",
+    "ValueFileInfo": ".backings.filesystem.values.valuefile",
     "ValueLogStorage": ".backings.valuelog",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.backings.filesystem.bursts import (
+from objstore.backings.filesystem.watching.bursts import (
     FEW,
     GONE,
     LONGEST,

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from objstore.backings.filesystem import logappend, names
-from objstore.backings.filesystem.commitlog import CommitLog, Position
+from objstore.backings.filesystem import names
 from objstore.backings.filesystem.io import Files, Opened
-from objstore.backings.filesystem.manifest import Manifest
+from objstore.backings.filesystem.log import logappend
+from objstore.backings.filesystem.log.commitlog import CommitLog, Position
+from objstore.backings.filesystem.log.manifest import Manifest
 from objstore.errors import (
     BackingError,
     ClosedError,

@@ -31,9 +31,9 @@ from objstore import (
     schemas,
 )
 from objstore.backings import filesystem
-from objstore.backings.filesystem import blobmeta, rangelog
-from objstore.backings.filesystem.blobmeta import BlobMeta, Found
-from objstore.backings.filesystem.depot import open_depot
+from objstore.backings.filesystem.blobs import blobmeta, rangelog
+from objstore.backings.filesystem.blobs.blobmeta import BlobMeta, Found
+from objstore.backings.filesystem.blobs.depot import open_depot
 from objstore.depot import Range
 from objstore.references import Dangling, find_dangling, find_references
 from tests.realdata import ROOT

@@ -12,7 +12,7 @@ from weakref import ref
 
 import pytest
 
-from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.io import Files
 from objstore.errors import BackingError, ConflictError, DuplicateEventError
 from objstore.events import Event, EventLog

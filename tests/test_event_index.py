@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from objstore.backings.filesystem import eventindex, eventlog
-from objstore.backings.filesystem.eventindex import key_of
-from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.events import eventindex, eventlog
+from objstore.backings.filesystem.events.eventindex import key_of
+from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.logview import Position
+from objstore.backings.filesystem.log.logview import Position
 from objstore.errors import BackingError, ReadOnlyError
 from objstore.events import Event, EventLog
 from tests.faults.crash_states import Quick

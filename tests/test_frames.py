@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 
 from objstore import schemas
-from objstore.backings.filesystem import jsonline, manifest
-from objstore.backings.filesystem.frames import (
+from objstore.backings.filesystem.log import jsonline, manifest
+from objstore.backings.filesystem.log.frames import (
     CLOSED,
     END,
     HEADER_SIZE,
@@ -26,7 +26,7 @@ from objstore.backings.filesystem.frames import (
     Header,
     crc32c,
 )
-from objstore.backings.filesystem.logfile import Start
+from objstore.backings.filesystem.log.logfile import Start
 from objstore.errors import CorruptionError, FormatError
 
 from .realdata import ROOT

@@ -9,7 +9,7 @@ from time import sleep
 
 import pytest
 
-from objstore.backings.filesystem.gathering import Gathering, Task
+from objstore.backings.filesystem.log.gathering import Gathering, Task
 from objstore.errors import BusyError
 
 

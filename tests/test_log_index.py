@@ -12,8 +12,8 @@ import pytest
 
 import objstore
 from objstore import CorruptionError, KeyNotFoundError, Store
-from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log.commitlog import CommitLog
 
 Spoil = Callable[[Path], object]
 

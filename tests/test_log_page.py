@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import objstore
-from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log.commitlog import CommitLog
 
 from .realdata import ROOT
 

@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from objstore.backings.filesystem.commitlog import CommitLog, Position
 from objstore.backings.filesystem.io import Opened
+from objstore.backings.filesystem.log.commitlog import CommitLog, Position
 
 from .faults.crash_states import Quick, Recording
 from .faults.logs import append, payload, payloads

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 import objstore.backings.filesystem
 
 
@@ -23,7 +25,7 @@ def test_only_the_seam_touches_files() -> None:
     }
     pure_paths = {"basename", "dirname", "join", "samestat", "split", "splitext"}
     package = Path(objstore.backings.filesystem.__file__).parent
-    for module in (*package.glob("*.py"), package.parent / "checks.py"):
+    for module in (*package.rglob("*.py"), package.parent / "checks.py"):
         if module.name in seam:
             continue
         for node in ast.walk(ast.parse(module.read_text())):
@@ -34,3 +36,25 @@ def test_only_the_seam_touches_files() -> None:
                 assert node.value.id not in ("shutil", "fcntl", "tempfile"), module
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os.path":
                 assert node.attr in pure_paths, (module, node.attr)
+
+
+LAYERS: dict[str, set[str]] = {
+    "log": set(),
+    "history": {"log"},
+    "values": {"log"},
+    "events": {"log"},
+    "blobs": {"log"},
+    "watching": set(),
+}
+"""Of each part, which other ones it rests on. All may use the modules beside them."""
+
+
+@pytest.mark.parametrize("part", LAYERS)
+def test_parts_rest_on_those_below(part: str) -> None:
+    folder = Path(objstore.backings.filesystem.__file__).parent
+    assert {path.parent.name for path in folder.glob("*/__init__.py")} == LAYERS.keys()
+    for module in (folder / part).glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
+                name = node.module.partition(".")[0]
+                assert name not in LAYERS or name in LAYERS[part], (module, node.module)

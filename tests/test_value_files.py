@@ -25,8 +25,9 @@ from objstore import (
     ValueFileInfo,
     ValueLogStorage,
 )
-from objstore.backings.filesystem import names, valuefile
-from objstore.backings.filesystem.valuefile import value_size_bits
+from objstore.backings.filesystem import names
+from objstore.backings.filesystem.values import valuefile
+from objstore.backings.filesystem.values.valuefile import value_size_bits
 from tests.formats.pages import examples
 
 ID = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")

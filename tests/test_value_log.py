@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given, settings
 
 from objstore import schemas
-from objstore.backings.filesystem import names, vlogbatch, vlogcompact, vloglist
+from objstore.backings.filesystem import names
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.vlogbatch import (
+from objstore.backings.filesystem.values import vlogbatch, vlogcompact, vloglist
+from objstore.backings.filesystem.values.vlogbatch import (
     ADD,
     BATCH,
     DELETE,
@@ -31,9 +32,9 @@ from objstore.backings.filesystem.vlogbatch import (
     Codec,
     Operation,
 )
-from objstore.backings.filesystem.vlogfile import LogValues
-from objstore.backings.filesystem.vlogindex import Index
-from objstore.backings.filesystem.vlogview import View
+from objstore.backings.filesystem.values.vlogfile import LogValues
+from objstore.backings.filesystem.values.vlogindex import Index
+from objstore.backings.filesystem.values.vlogview import View
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import (
     BackingError,
@@ -400,7 +401,7 @@ def test_a_batch_longer_than_the_capacity_has_a_file_of_its_own(tmp_path: Path) 
 
 
 def test_a_batch_that_no_file_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from objstore.backings.filesystem import vlogwriter
+    from objstore.backings.filesystem.values import vlogwriter
 
     with new(tmp_path) as storage:
         monkeypatch.setattr(vlogwriter, "OFFSET_BITS", 12)

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from objstore.backings.filesystem import vlogbatch, vlogcompact, vloghint, vlogindex
+from objstore.backings.filesystem.values import vlogbatch, vlogcompact, vloghint, vlogindex
 from objstore.errors import ContainerNotFoundError, DuplicateContainerError
 from objstore.storage import Value
 from tests.faults.crash_states import Quick

@@ -26,14 +26,14 @@ from objstore.errors import (
 from objstore.values import same
 
 from . import names
-from .heads import Head, Heads, Key
-from .headsfile import HeadsFile
+from .history.heads import Head, Heads, Key
+from .history.headsfile import HeadsFile
+from .history.ledger import Ledger
+from .history.logcheck import LogCheck, failure, failure_of
+from .history.pins import Pins
 from .io import Files
-from .ledger import Ledger
-from .logcheck import LogCheck, failure, failure_of
-from .logfile import LogFile, generations
-from .logfiles import includes
-from .pins import Pins
+from .log.logfile import LogFile, generations
+from .log.logfiles import includes
 from .reading import Reading
 from .settling import Settling, State
 

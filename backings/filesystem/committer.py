@@ -24,14 +24,14 @@ from objstore.errors import (
 from objstore.patch import merge
 from objstore.values import JSON, MISSING, Missing, same
 
-from .commitlog import Position, Writer
 from .contents import parse, render
+from .history.ledger import Ledger, Revision
+from .history.record import NO_FILE, Said
 from .io import Files, UncertainError
-from .ledger import Ledger, Revision
+from .log.commitlog import Position, Writer
 from .pending import Due, EditedError, Pending
 from .places import Places
 from .plan import Planner, Step
-from .record import NO_FILE, Said
 from .recovery import Edit, Recovery
 from .settling import Settling
 from .stamps import Stamp, digest

@@ -42,12 +42,12 @@ from objstore.watchable import Hear
 from ..checks import check_options, check_request
 from . import names
 from .engine import Engine
+from .history.record import Said
 from .io import Files
 from .meeting import FileMeetings
 from .reading import Reading
-from .record import Said
 from .stamps import Stamp
-from .watch import Watch
+from .watching.watch import Watch
 
 if TYPE_CHECKING:
     from objstore.containers import Containers
@@ -231,13 +231,13 @@ class FilesystemDocuments(Documents):
         return open_containers(self._files.root, readonly=self._readonly, durability=durability)
 
     def open_events(self) -> EventLog:
-        from .eventlog import open_events
+        from .events.eventlog import open_events
 
         files = self._files
         return open_events(files.root, readonly=self._readonly, sync=files.sync, umask=files.umask)
 
     def open_depot(self) -> Depot:
-        from .depot import open_depot
+        from .blobs.depot import open_depot
 
         files = self._files
         durability = "full" if files.sync else "os"

@@ -27,17 +27,17 @@ from objstore.pointer import join, split
 from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing, same, show
 
-from . import jsonline
 from .committer import Committer
-from .compacting import Compaction
-from .heads import SCOPED_FILE
+from .history.compacting import Compaction
+from .history.heads import SCOPED_FILE
+from .history.ledger import Ledger, Revision, Trace
+from .history.pins import Pins
+from .history.record import NO_FILE, Said
 from .io import signature
-from .ledger import Ledger, Revision, Trace
-from .logfiles import includes
-from .pins import Pins
+from .log import jsonline
+from .log.logfiles import includes
 from .plan import Planner
 from .reading import Reading
-from .record import NO_FILE, Said
 from .settling import State
 from .stamps import Stamp
 

@@ -19,7 +19,7 @@ from objstore.meetings import Meetings, Note
 
 from . import git, names
 from .io import Files
-from .jsonline import dump, load_object
+from .log.jsonline import dump, load_object
 
 _SOON: Final = 0.0005
 _LATE: Final = 0.01

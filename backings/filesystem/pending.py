@@ -18,7 +18,7 @@ from objstore.values import JSON, MISSING, Missing
 from . import lostfound, names
 from .contents import render
 from .io import Files, Signature, signature
-from .logview import Position
+from .log.logview import Position
 from .places import Place, Places
 from .recent import Recent
 from .stamps import Stamp, digest, learned

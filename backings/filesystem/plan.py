@@ -15,10 +15,10 @@ from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import is_json, parse, render
+from .history.record import NO_FILE
 from .io import Files, signature
 from .pending import Due, Pending
 from .places import Place, Places
-from .record import NO_FILE
 from .stamps import Stamp, digest
 from .tree import Content, Tree
 

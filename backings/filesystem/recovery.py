@@ -20,11 +20,11 @@ from objstore.errors import (
 from objstore.values import JSON, MISSING, Missing, same
 
 from . import lostfound
+from .history.ledger import Ledger, Revision
+from .history.record import NO_FILE
 from .io import Files
-from .ledger import Ledger, Revision
 from .pending import Due, Pending
 from .places import Places
-from .record import NO_FILE
 from .settling import Settling, State, Verdict
 from .stamps import Stamp, digest
 

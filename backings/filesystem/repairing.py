@@ -24,23 +24,24 @@ from objstore.errors import (
 )
 from objstore.layout import ANYTHING, Folder
 
-from . import logappend, names
+from . import names
 from .checking import check, leftovers
-from .compacting import ranges
 from .documents import path_of
 from .engine import Engine
-from .headsfile import HeadsFile
+from .history.compacting import ranges
+from .history.headsfile import HeadsFile
+from .history.ledger import Ledger
+from .history.logcheck import LogCheck
+from .history.logrebuild import Rebuilding, Rest
+from .history.pins import encode as encode_pins
+from .history.pins import parse as parse_pins
 from .io import Files
 from .knownlayout import known_layout
-from .ledger import Ledger
-from .logcheck import LogCheck
-from .logfile import LogFile, Start, generations
-from .loglock import LogLock
-from .logrebuild import Rebuilding, Rest
-from .logview import read_manifest
-from .manifest import Manifest
-from .pins import encode as encode_pins
-from .pins import parse as parse_pins
+from .log import logappend
+from .log.logfile import LogFile, Start, generations
+from .log.loglock import LogLock
+from .log.logview import read_manifest
+from .log.manifest import Manifest
 from .reading import Reading
 from .tree import MAX_FILE_SIZE
 

@@ -14,11 +14,11 @@ from objstore.errors import FormatError, LayoutError
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import parse
+from .history.ledger import Ledger, Trace
+from .history.past import Found
+from .history.record import NO_FILE
 from .io import Files
-from .ledger import Ledger, Trace
-from .past import Found
 from .places import Places
-from .record import NO_FILE
 from .stamps import Stamp, digest
 from .tree import Content, Tree, stamp_of
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
-from objstore.backings.filesystem.records import RecordKeeper as TreeRecordKeeper
+from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.events.records import RecordKeeper as TreeRecordKeeper
 from objstore.backings.memory_storage import MemoryStorage
 from objstore.backings.records import MemoryRecordKeeper
 from objstore.backings.sqlite import SqliteStorage

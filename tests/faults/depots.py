@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem import Depot, rangelog
+from objstore.backings.filesystem import Depot
+from objstore.backings.filesystem.blobs import rangelog
 from objstore.backings.filesystem.io import Files
 from objstore.depot import Identifier, ObjectStateT
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem import logappend, names
-from objstore.backings.filesystem.commitlog import CommitLog
+from objstore.backings.filesystem import names
+from objstore.backings.filesystem.log import logappend
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from tests.faults.crash_states import Quick
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from objstore.backings.filesystem import names
-from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.errors import CorruptionError
 from tests.faults.crash_states import CrashState, Mortal, Quick, Recording
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped

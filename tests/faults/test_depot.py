@@ -18,8 +18,10 @@ from uuid import UUID
 import pytest
 
 from objstore import BackingError, CorruptionError, ObjstoreError, StorageError
-from objstore.backings.filesystem import Depot, blobwriter, manifest
+from objstore.backings.filesystem import Depot
+from objstore.backings.filesystem.blobs import blobwriter
 from objstore.backings.filesystem.io import UncertainError
+from objstore.backings.filesystem.log import manifest
 from objstore.depot import Identifier, ObjectStateT
 from tests.faults.crash_states import Deadly, Quick
 from tests.faults.depots import check_against, complete, depot_on, left, reboot

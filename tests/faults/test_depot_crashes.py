@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from objstore.backings.filesystem import Depot, blobwriter
+from objstore.backings.filesystem import Depot
+from objstore.backings.filesystem.blobs import blobwriter
 from objstore.depot import Identifier, ObjectStateT, Range
 from tests.faults.crash_states import Quick, Recording
 from tests.faults.depots import check_against, complete, depot_on, left, reboot

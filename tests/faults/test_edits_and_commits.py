@@ -11,10 +11,10 @@ from threading import Thread
 import pytest
 
 from objstore.backings.filesystem import committer, names
-from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.history.record import decode
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.record import decode
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.documents import Change, Commit, Loaded
 from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING

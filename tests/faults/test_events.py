@@ -17,9 +17,9 @@ from uuid import UUID
 
 import pytest
 
-from objstore.backings.filesystem.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.events.records import RecordKeeper as TreeRecordKeeper
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.records import RecordKeeper as TreeRecordKeeper
 from objstore.errors import BackingError, CorruptionError, VerificationError
 from objstore.events import Event, EventLog, RecordKeeper
 from tests.faults.crash_states import CrashState, Deadly, Mortal, Quick, Recording

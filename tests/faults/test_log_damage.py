@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from objstore.backings.filesystem.commitlog import CommitLog
-from objstore.backings.filesystem.frames import CLOSED, Codec
-from objstore.backings.filesystem.logfile import Start
+from objstore.backings.filesystem.log.commitlog import CommitLog
+from objstore.backings.filesystem.log.frames import CLOSED, Codec
+from objstore.backings.filesystem.log.logfile import Start
 from objstore.errors import CorruptionError
 from tests.faults.crash_states import Quick
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped

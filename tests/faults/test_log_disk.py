@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.errors import BackingError
 from tests.faults.logs import append, payload, payloads
 from tests.faults.machine import mounted

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem.commitlog import CommitLog
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from tests.faults.crash_states import Quick
 from tests.faults.logs import append, payload, payloads, small_steps
 from tests.faults.machine import in_child, killed_amid

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem.commitlog import CommitLog, Position
 from objstore.backings.filesystem.io import Files, Opened
+from objstore.backings.filesystem.log.commitlog import CommitLog, Position
 from objstore.errors import BackingError
 from tests.faults.crash_states import Quick, Recording
 from tests.faults.logs import append, log_file, payload, payloads, small_steps, stopped

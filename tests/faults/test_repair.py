@@ -16,12 +16,13 @@ import pytest
 
 import objstore
 from objstore import Directory, HistoryGone, List, Retention, Store, schemas
-from objstore.backings.filesystem import names, pins, record
-from objstore.backings.filesystem.commitlog import CommitLog
-from objstore.backings.filesystem.frames import Codec, crc32c
+from objstore.backings.filesystem import names
+from objstore.backings.filesystem.history import pins, record
 from objstore.backings.filesystem.io import Files
-from objstore.backings.filesystem.logfile import LogFile
-from objstore.backings.filesystem.loglock import LogLock
+from objstore.backings.filesystem.log.commitlog import CommitLog
+from objstore.backings.filesystem.log.frames import Codec, crc32c
+from objstore.backings.filesystem.log.logfile import LogFile
+from objstore.backings.filesystem.log.loglock import LogLock
 from objstore.errors import BackingError, BusyError, Failure, KeyNotFoundError, StoreNotFoundError
 
 UNITS = ("/u0", "/u1", "/u2", "/y", "/t", "/folder/z")

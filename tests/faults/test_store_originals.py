@@ -15,9 +15,9 @@ import pytest
 
 import objstore
 from objstore.backings.filesystem import committer, names
-from objstore.backings.filesystem.commitlog import CommitLog
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.documents import Change
 from objstore.errors import (
     CommitNotFoundError,

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from objstore.backings.filesystem import names, vlogcompact
+from objstore.backings.filesystem import names
+from objstore.backings.filesystem.values import vlogcompact
 from objstore.errors import StorageNotFoundError
 from tests.faults.crash_states import CrashState, Quick, Recording
 from tests.faults.value_logs import Contents, OverFiles, contents, small_steps, value_files

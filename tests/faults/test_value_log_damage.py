@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem import names, vlogbatch, vloghint
-from objstore.backings.filesystem.valuefile import HEAD
-from objstore.backings.filesystem.vlogbatch import FRAME_SIZE
+from objstore.backings.filesystem import names
+from objstore.backings.filesystem.values import vlogbatch, vloghint
+from objstore.backings.filesystem.values.valuefile import HEAD
+from objstore.backings.filesystem.values.vlogbatch import FRAME_SIZE
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import CorruptionError, FormatError, StorageError
 from tests.faults.crash_states import Quick

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from objstore.backings.filesystem.openio import Opened, UncertainError
-from objstore.backings.filesystem.vlogput import Additions
-from objstore.backings.filesystem.vlogview import Position
+from objstore.backings.filesystem.values.vlogput import Additions
+from objstore.backings.filesystem.values.vlogview import Position
 from objstore.errors import (
     BackingError,
     BusyError,
@@ -143,7 +143,7 @@ def test_an_error_is_for_whom_it_is_about(tmp_path: Path) -> None:
 
 
 def test_no_group_is_longer_than_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from objstore.backings.filesystem import vlogwriter
+    from objstore.backings.filesystem.values import vlogwriter
 
     with crowded(tmp_path) as (storage, _, crowd):
         monkeypatch.setattr(vlogwriter, "OFFSET_BITS", 11)

@@ -17,9 +17,9 @@ import pytest
 
 import objstore
 from objstore import BackingError, Commit, Invalid
-from objstore.backings.filesystem import eyes
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files, Snapshot
+from objstore.backings.filesystem.watching import eyes
 from objstore.documents import Loaded
 from objstore.errors import ObjstoreError
 from tests.faults.machine import in_child, need_tool
@@ -275,7 +275,7 @@ def test_a_folder_that_may_not_be_watched_any_more_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Folders that come later may be too many; the rest is followed."""
-    from objstore.backings.filesystem.inotify import Inotify
+    from objstore.backings.filesystem.watching.inotify import Inotify
 
     original = Inotify.add
 

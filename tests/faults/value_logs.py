@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from objstore.backings.filesystem import names, vloglist, vlogwriter
+from objstore.backings.filesystem import names
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.values import vloglist, vlogwriter
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.storage import Value
 

@@ -1,0 +1,1 @@
+"""Blobs in files. Names and steps: docs/formats/depot.md."""

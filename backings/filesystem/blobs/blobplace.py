@@ -1,0 +1,83 @@
+"""Where a blob's files are, and the locks on them. Names and steps: docs/formats/depot.md."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from objstore._depot_checks import check_identifier
+from objstore._identifiers import Identifier, ObjectStateT
+
+from .. import names
+from ..io import Files, Opened
+from . import blobmeta
+from .blobmeta import BlobMeta
+
+_MAX_META: Final = 1 << 30
+
+
+class BlobPlace(NamedTuple):
+    """The paths of one blob."""
+
+    identifier: Identifier
+    folders: tuple[str, ...]
+    """From the depot's own to the one that its files are in."""
+    final: str
+    writable: str
+    meta: str
+    ranges: str
+
+    @property
+    def folder(self) -> str:
+        return self.folders[-1]
+
+    @classmethod
+    def of(cls, parent: str, identifier: Identifier) -> BlobPlace:
+        """Where a blob's files are. Raises TypeError for what is no identifier."""
+        check_identifier(identifier)
+        uuid, version = str(identifier.uuid), identifier.version
+        folders = names.blob_folders(parent, uuid)
+        paths = [
+            names.blob(folders[-1], uuid, version, ending)
+            for ending in ("", ".wr", ".json", ".ranges")
+        ]
+        return cls(identifier, tuple(folders), *paths)
+
+    def state(self, files: Files) -> ObjectStateT:
+        # In this order: between the two looks a blob may be finalized.
+        if files.lstat(self.writable) is not None:
+            return ObjectStateT.WRITABLE
+        if files.lstat(self.final) is not None:
+            return ObjectStateT.READABLE
+        return ObjectStateT.NONEXISTENT
+
+    def read_meta(self, files: Files) -> BlobMeta | None:
+        """None where somebody else put the blob there. Raises CorruptionError."""
+        found = files.read(self.meta, _MAX_META)
+        return None if found is None else blobmeta.parse(found.data, files.relative(self.meta))
+
+    def write_meta(self, files: Files, meta: BlobMeta) -> None:
+        """Replace the metadata; the folder is for the caller to sync, and its lock to hold."""
+        files.write(names.temporary_path(self.meta), meta.encode(), self.meta)
+        files.rename(names.temporary_path(self.meta), self.meta)
+
+    @contextmanager
+    def named(self, files: Files) -> Generator[bool]:
+        """The lock on the names in the folder; False where there is no folder."""
+        lock = files.lock(self.folder)
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                files.unlock(lock)
+
+
+@contextmanager
+def locked(files: Files, opened: Opened, *, shared: bool = False) -> Generator[bool]:
+    """The lock on a writable blob; False where its name is gone, or another file's."""
+    is_there = files.lock_opened(opened, shared=shared)
+    try:
+        yield is_there
+    finally:
+        files.unlock_opened(opened)

@@ -1,0 +1,407 @@
+"""The event log in segments: a RecordKeeper on the commit log's files. See docs/formats/events.md.
+
+One call of ``extend`` is one record, so that it is there as a whole or not at all, and one sync.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from threading import RLock
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+from weakref import WeakSet
+
+from objstore import eventlines, sealing
+from objstore.errors import BackingError, CorruptionError, ReadOnlyError
+from objstore.event import Event
+from objstore.eventlog import EventLog
+from objstore.keeper import Place, RecordKeeper, Stored, missing
+from objstore.sealing import EMPTY, Batch, Drafts, Head, Signer
+
+from .. import names
+from ..io import Files, UncertainError
+from ..log import frames
+from ..log.commitlog import CommitLog, Writer
+from ..log.gathering import Gathering, Task
+from ..log.logfile import LogFile
+from ..log.logview import Position, View
+from . import eventread
+from .eventindex import EventIndex, Proof, Run
+from .eventread import Chunk
+
+SEGMENT_SIZE: Final = 1 << 30
+"""How long a file gets before the next one is begun, in bytes."""
+
+_NEAR: Final = 1 << 20
+
+_MARKS: Final = 64
+
+
+class Tail(NamedTuple):
+    """How far a record keeper has seen."""
+
+    end: Position
+    """Of the log."""
+    head: Head
+    text: bytes
+    """The last event's UUID; empty where there is none."""
+
+    @property
+    def uuid(self) -> UUID | None:
+        return UUID(self.text.decode()) if self.text else None
+
+
+_NOTHING: Final = Tail(Position(0, 0), EMPTY, b"")
+
+
+def open_events(
+    root: str,
+    *,
+    readonly: bool = False,
+    sync: bool = True,
+    umask: int | None = None,
+    signer: Signer | None = None,
+) -> EventLog:
+    """The event log of the folder ``root``; nothing is written before the first event."""
+    files = Files(names.events(Files(root).root), sync=sync, umask=umask)
+    return EventLog(SegmentRecordKeeper(files, readonly=readonly), signer=signer)
+
+
+class _Call(Task):
+    """A call of ``extend``."""
+
+    __slots__ = ("batch", "drafts", "end", "error", "expect", "is_durable", "signer")
+
+    def __init__(self, drafts: Drafts, expect: UUID | int | None, signer: Signer | None) -> None:
+        super().__init__()
+        self.drafts: Final = drafts
+        self.expect: Final = expect
+        self.signer: Final = signer
+        self.batch: Batch | None = None
+        self.end: Position | None = None
+        """Of what was appended, or was there already."""
+        self.is_durable = False
+        self.error: Exception | None = None
+
+
+class SegmentRecordKeeper(RecordKeeper):
+    """The event log in a folder of its own, ``files.root``.
+
+    Threads that append at the same time share one sync. With ``Files(sync=False)`` events are left
+    to the operating system.
+    """
+
+    def __init__(self, files: Files, *, readonly: bool = False) -> None:
+        self._files: Final = files
+        self._readonly: Final = readonly
+        self._log: Final = CommitLog.open(files)
+        self._is_secure = False
+        self._set_up()
+        _keepers.add(self)
+
+    def _set_up(self) -> None:
+        """Also in a forked child, as the parent's threads may have been amid anything."""
+        self._gathering = Gathering[_Call]()
+        self._guard = RLock()
+        # Guarded by _guard. Who needs the log's lock as well takes that first.
+        self._tail = _NOTHING
+        self._marks: dict[int, Position] = {}
+        """By how many events there were: the end of the log then. Who follows it goes on there."""
+        self._index: EventIndex | None = None
+        self._segments: dict[int, LogFile] = {}
+        self._last: tuple[Position, bytes] | None = None
+        """The batch that was read last, as the next one asked for is mostly in it."""
+
+    def extend(
+        self,
+        added: Sequence[Event],
+        *,
+        expect: UUID | int | None = None,
+        signer: Signer | None = None,
+    ) -> Sequence[Event]:
+        """Append events as one record, durably; threads that do so share writes and syncs."""
+        if self._readonly:
+            raise ReadOnlyError("this event log was opened with readonly=True")
+        call = _Call(sealing.drafts(added), expect, signer)
+        self._gathering.join(call, self._write)
+        if call.error is not None:
+            raise call.error
+        if call.batch is None or call.end is None:
+            reason = "the thread that was writing it was interrupted: it may be there, or not"
+            raise BackingError(errno.EINTR, reason, self._files.root)
+        if not call.is_durable:
+            self._log.sync(call.end)
+        self._secure()
+        index = self._index
+        if index is not None and index.is_full:
+            with self._guard:
+                self._roll(index)
+        return Stored(call.batch.stored, call.batch.lines)
+
+    def read(self, uuid_: UUID) -> Event:
+        """The event with that UUID: its place is in the index."""
+        found = self._find(uuid_)
+        if found is None:
+            raise missing(uuid_)
+        return found
+
+    def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """The UUID of the event behind that one, or of the first; None for the tail."""
+        after = self.locate(uuid_)
+        return next((_uuid(some[0]) for some in self.lines(after)), None)
+
+    def tail(self) -> UUID | None:
+        """The UUID of the last event that any process has appended; None for none."""
+        return self._refresh().uuid
+
+    def head(self) -> Head:
+        """How many events any process has appended, and the last one's hash."""
+        return self._refresh().head
+
+    def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The events behind a place, up to the tail as it is now, many at a time."""
+        tail = self._refresh()
+        position = self.locate(after)
+        if position >= tail.head.position:
+            return iter(())
+        return self._batches(position, tail)
+
+    def locate(self, place: Place) -> int:
+        """The position of a place; that of a UUID is in its line."""
+        if not isinstance(place, UUID):
+            return place or 0
+        line = self._find_line(place)
+        if line is None:
+            raise missing(place)
+        return eventlines.position_in(line)
+
+    def close(self) -> None:
+        """Mark the end of the log, so that who opens it next need not look for it."""
+        self._log.close()
+
+    def _secure(self) -> None:
+        """Have the names of the folders above on the disk, whoever made them: once for a handle.
+
+        The log sees to its own folder's.
+        """
+        if not self._is_secure:
+            engine = os.path.dirname(self._files.root)
+            self._files.sync_folder(os.path.dirname(engine))
+            self._files.sync_folder(os.path.dirname(os.path.dirname(engine)))
+            self._is_secure = True
+
+    # Appending
+
+    def _write(self, take: Callable[[], Sequence[_Call]]) -> None:
+        """Append what threads wait for, each call's for itself, with one sync."""
+        end = _NOTHING.end
+        with self._log.writing() as writer:
+            calls = take()
+            for call in calls:
+                try:
+                    end = self._append(writer, call, alone=len(calls) == 1)
+                except UncertainError as error:
+                    call.error, call.is_done = error, True
+                    raise
+                except Exception as error:  # noqa: BLE001 - it is raised by who called
+                    call.error, call.is_done = error, True
+        # Those that were there already as well, as who added them may have died before its sync.
+        self._log.sync(end)
+        for call in calls:
+            call.is_durable = True
+
+    def _append(self, writer: Writer, call: _Call, *, alone: bool) -> Position:
+        """Append what is new of a call; where the log ends that has all of it."""
+        tail = self._seen()
+        batch = sealing.batch(call.drafts, tail.head, self._find, call.signer)
+        # From here on it may be there, and must not be appended again, whatever comes.
+        call.batch, call.is_done = batch, True
+        end = tail.end
+        if batch.lines:
+            if call.expect is not None:
+                sealing.check_expected(call.expect, tail.head, tail.uuid)
+            payload = eventlines.join(batch.lines)
+            _, end = writer.append(payload, alone=alone)
+            self._note(tail, Tail(end, batch.head, eventlines.uuid_in(batch.lines[-1])), payload)
+            if end.offset >= SEGMENT_SIZE:
+                writer.switch(_checkpoint(self._tail))
+        call.end = end
+        return end
+
+    # The end of the log
+
+    def _view(self) -> View | None:
+        return self._log._view()
+
+    def _refresh(self) -> Tail:
+        self._log.refresh()
+        return self._seen()
+
+    def _seen(self) -> Tail:
+        """The end of what the log's view has come to."""
+        with self._guard:
+            view = self._view()
+            if view is None:
+                return _NOTHING
+            with view.guard:
+                number, end = view.number, view.position
+            if end != self._tail.end:
+                self._move(self._read_tail(number, end))
+            return self._tail
+
+    def _move(self, tail: Tail) -> None:
+        self._tail = tail
+        self._marks[tail.head.position] = tail.end
+        if len(self._marks) > _MARKS:
+            del self._marks[next(iter(self._marks))]
+
+    def _read_tail(self, number: int, end: Position) -> Tail:
+        known = self._tail
+        if known.end.generation == end.generation and 0 <= end.offset - known.end.offset < _NEAR:
+            payload = b""
+            for _, records in self._chunks(known.end, end):
+                payload = records[-1].payload
+        else:
+            payload = self._log.read(number).payload if number else b""
+        if not payload:
+            return known._replace(end=end)
+        line = eventlines.split(payload)[-1]
+        hash = eventlines.hash_in(line, eventlines.text_end(line)).decode()
+        return Tail(end, Head(eventlines.position_in(line), hash), eventlines.uuid_in(line))
+
+    def _note(self, before: Tail, after: Tail, payload: bytes) -> None:
+        """Go over what was just appended."""
+        with self._guard:
+            self._move(after)
+            index = self._index
+            if index is not None and index.count == before.head.position:
+                generation, end = after.end
+                start = end - frames.HEADER_SIZE - len(payload) - 1
+                # What is made of it now is never written before this is on the disk.
+                index.add(Position(generation, start), after.end, payload)
+
+    # Reading
+
+    def _find(self, uuid: UUID) -> Event | None:
+        line = self._find_line(uuid)
+        return None if line is None else eventlines.decode(line)
+
+    def _find_line(self, uuid: UUID) -> bytes | None:
+        text = eventlines.text_of(uuid)
+        with self._guard:
+            index = self._indexed()
+            for start in () if index is None else index.find(text):
+                line = eventlines.find(self._payload(start), text)
+                if line is not None:
+                    return line
+        return None
+
+    def _payload(self, start: Position) -> bytes:
+        if self._last is None or self._last[0] != start:
+            file = self._segment(start.generation)
+            self._last = start, eventread.payload_at(file, start.offset)
+        return self._last[1]
+
+    def _batches(self, after: int, tail: Tail) -> Iterator[bytes]:
+        """Those behind ``after``, which there are."""
+        with self._guard:
+            place, start = self._start(after)
+        for _, records in self._chunks(start, tail.end):
+            if place > after:
+                yield from eventlines.portions([record.payload for record in records])
+                continue
+            for record in records:
+                some = eventlines.split(record.payload)
+                if place + len(some) > after + 1:
+                    yield from eventlines.portions(some[max(after + 1 - place, 0) :])
+                place += len(some)
+
+    def _start(self, after: int) -> tuple[int, Position]:
+        """An event not behind the one after ``after``, and where a record begins with it."""
+        if after == 0:
+            return 1, self._begin()
+        mark = self._marks.get(after)
+        if mark is not None:
+            return after + 1, mark
+        index = self._indexed()
+        return (1, self._begin()) if index is None else index.before(after + 1)
+
+    def _chunks(self, start: Position, end: Position) -> Iterator[Chunk]:
+        return eventread.read(self._segment, start, end)
+
+    def _segment(self, generation: int) -> LogFile:
+        with self._guard:
+            if generation not in self._segments:
+                file = LogFile.open(self._files, generation)
+                if file is None:
+                    path = self._files.relative(names.log(self._files.root, generation))
+                    raise CorruptionError("this file of the event log is missing", file=path)
+                self._segments[generation] = file
+            return self._segments[generation]
+
+    def _begin(self) -> Position:
+        return Position(1, self._segment(1).begin)
+
+    # The index
+
+    def _indexed(self) -> EventIndex | None:
+        """The index with all that was seen; None while there is no log."""
+        tail = self._seen()
+        if tail.end == _NOTHING.end:
+            return None
+        index = self._index
+        if index is None:
+            index = self._index = self._load()
+        for generation, records in self._chunks(index.end, tail.end):
+            for record in records:
+                start, end = Position(generation, record.start), Position(generation, record.end)
+                index.add(start, end, record.payload)
+                self._roll(index)
+        self._roll(index)
+        return index
+
+    def _roll(self, index: EventIndex) -> None:
+        if index.is_full:
+            self._log.sync(index.end)
+            index.roll()
+
+    def _load(self) -> EventIndex:
+        begin = self._begin()
+        store = self._segment(1).store
+        index = EventIndex(self._files, store, begin, keep=not self._readonly)
+        index.take(self._sound(index.runs_on_disk()))
+        return index
+
+    def _sound(self, runs: list[Run]) -> list[Run]:
+        """The runs that are of this log: the last frame of one has a hash of all before."""
+        while runs and not self._is_sound(runs[-1]):
+            runs.pop()
+        return runs
+
+    def _is_sound(self, run: Run) -> bool:
+        generation, offset = run.proof.start
+        if run.end > self._tail.end:
+            return False
+        frame = next(self._segment(generation).frames(offset), None)
+        return frame is not None and Proof.of(run.proof.start, frame.payload) == run.proof
+
+
+_keepers: Final[WeakSet[SegmentRecordKeeper]] = WeakSet()
+
+
+def _set_up_all() -> None:
+    for keeper in list(_keepers):
+        keeper._set_up()
+
+
+os.register_at_fork(after_in_child=_set_up_all)
+
+
+def _uuid(line: bytes) -> UUID:
+    return UUID(eventlines.uuid_in(line).decode())
+
+
+def _checkpoint(tail: Tail) -> dict[str, Any]:
+    return {"events": tail.head.position, "hash": tail.head.hash}

@@ -1,0 +1,336 @@
+"""Seed 000's record keeper: events as a linked list of files. See docs/formats/record-keeper.md.
+
+Nobody locks anything: an event is in the log from the moment that the link to it is made, and a
+link can be made once. Whoever comes second sees it, and tries again behind it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from secrets import token_hex
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from objstore import eventlines, keeper, sealing
+from objstore.errors import BackingError, ClosedError, CorruptionError, EventNotFoundError
+from objstore.event import Event
+from objstore.keeper import Place
+from objstore.sealing import EMPTY, Head, Signer
+
+from .. import names
+from ..io import Files, UncertainError
+from ..log.logwriter import Certainty
+
+_MAX_EVENT: Final = 1 << 30
+
+_HINT: Final = 16
+"""Every so many events the link ``tail`` is brought up to date."""
+
+_NAMED: Final = "0"
+"""The token of what has its own name."""
+
+
+class Link(NamedTuple):
+    """Where a link leads."""
+
+    uuid: UUID
+    token: str
+    """In the name of the event's file, until somebody has given it its own."""
+
+
+class RecordKeeper(keeper.RecordKeeper):
+    """Events in ``parent_directory``/rk, a file each; nothing is made before the first.
+
+    ``extend`` adds one event after another. Others' may come in between, and a crash may leave the
+    first of them. Source: seed 000.
+    """
+
+    def __init__(
+        self,
+        parent_directory: str | os.PathLike[str] | Files,
+        *,
+        sync: bool = True,
+        umask: int | None = None,
+    ) -> None:
+        files = parent_directory
+        if not isinstance(files, Files):
+            files = Files(os.fspath(files), sync=sync, umask=umask)
+        self._files: Final = files
+        self._root: Final = names.records(self._files.root)
+        self._certainty: Final = Certainty()
+        # No lock guards these: whatever thread comes last, each is right, and at worst behind.
+        self._near: tuple[UUID, int] | None = None
+        """An event near the tail that has its own name, and its position."""
+        self._hinted = 0
+        self._durable: Final[set[str]] = set()
+        """Folders whose names are known to be on the disk."""
+        self._is_closed = False
+
+    def extend(
+        self,
+        added: Sequence[Event],
+        *,
+        expect: UUID | int | None = None,
+        signer: Signer | None = None,
+    ) -> Sequence[Event]:
+        """Add one event after another; a crash may leave the first of them."""
+        stored: list[Event] = []
+        for event in added:
+            self._certainty.require()
+            try:
+                one, is_new = self._add(event, expect, signer)
+            except UncertainError as error:
+                self._certainty.lose(error)
+                raise
+            stored.append(one)
+            if is_new:
+                expect = None
+        return stored
+
+    def read(self, uuid_: UUID) -> Event:
+        """The event in the file that is called by its UUID."""
+        return self._decode(self._line(uuid_), uuid_)
+
+    def exists(self, uuid_: UUID) -> bool:
+        """Whether there is a file of that UUID to which a link leads."""
+        self._require_open()
+        # In this order, as it may be given its own name in between.
+        return self._is_named(uuid_) or self._unfinished(uuid_) is not None or self._is_named(uuid_)
+
+    def next(self, uuid_: UUID | None = None) -> UUID | None:
+        """Where the link behind an event leads, or the first one; None for the tail."""
+        link = self._link(uuid_)
+        if link is None and uuid_ is not None and not self.exists(uuid_):
+            raise keeper.missing(uuid_)
+        return None if link is None else link.uuid
+
+    def tail(self) -> UUID | None:
+        """The last event, found by walking from one near it; None for none."""
+        uuid = self._begin()
+        while (link := self._link(uuid)) is not None:
+            uuid = link.uuid
+        return uuid
+
+    def batches(self, after: Place = None) -> Iterator[bytes]:
+        """The events behind a place, one at a time; a position is found by walking there."""
+        place, skip = self.next(after if isinstance(after, UUID) else None), 0
+        if isinstance(after, int):
+            near, skip = self._near, after
+            if near is not None and near[1] <= after:
+                place, skip = self.next(near[0]), after - near[1]
+        return self._walk(place, skip)
+
+    def _walk(self, place: UUID | None, skip: int) -> Iterator[bytes]:
+        while place is not None:
+            if skip > 0:
+                skip -= 1
+            else:
+                line = self._linked(place)
+                yield line
+                self._come_to(place, eventlines.position_in(line))
+            place = self.next(place)
+
+    def close(self) -> None:
+        """Leave word of where the tail is about, which saves others a longer walk."""
+        if not self._is_closed:
+            self._hint()
+            self._is_closed = True
+
+    # Adding
+
+    def _add(
+        self, event: Event, expect: UUID | int | None, signer: Signer | None
+    ) -> tuple[Event, bool]:
+        """The event as it is stored, and whether it is new."""
+        uuid, some = event.uuid, sealing.drafts([event])
+        while True:
+            last, head = self._finish()
+            if self._is_named(uuid):
+                found = self.read(uuid)
+                sealing.check_same(event, found)
+                return found, False
+            sealing.check_expected(expect, head, last)
+            batch = sealing.batch(some, head, _none, signer)
+            link = Link(uuid, token_hex(4))
+            self._write(link, batch.lines[0])
+            if self._put_link(last, link):
+                break
+        self._name(last, link)
+        self._near = uuid, batch.head.position
+        if batch.head.position >= self._hinted + _HINT:
+            self._hint()
+        return eventlines.decode_appended(batch.lines[0]), True
+
+    def _finish(self) -> tuple[UUID | None, Head]:
+        """Do what others have left undone; the last event, and the head.
+
+        Afterwards every event has its own name, but for those added meanwhile.
+        """
+        uuid = self._begin()
+        while (link := self._link(uuid)) is not None:
+            if not self._is_named(link.uuid):
+                self._name(uuid, link)
+            uuid = link.uuid
+        known = None if uuid is None else self._decode(self._linked(uuid), uuid).integrity
+        return uuid, EMPTY if known is None else Head(known.position, known.hash)
+
+    def _write(self, link: Link, line: bytes) -> None:
+        """Make the event's file, under the name that it has until the link to it is there."""
+        folder = names.record_folder(self._root, link.uuid)
+        self._make_folder(folder)
+        path = self._attempt(link)
+        try:
+            self._files.write(path, line + b"\n", path)
+            self._files.sync_folder(folder)
+        except BaseException:
+            self._files.unlink(path)
+            raise
+
+    def _make_folder(self, folder: str) -> None:
+        """Make it and those above, with their names on the disk."""
+        if folder in self._durable:
+            return
+        made: list[str] = []
+        self._files.make_folders(folder, made)
+        # Not only those just made: who made the others may not have come to it.
+        made.append(self._files.root)
+        while folder != self._files.root:
+            made.append(folder)
+            folder = os.path.dirname(folder)
+        for one in made:
+            if one not in self._durable:
+                self._files.sync_folder(os.path.dirname(one))
+                self._durable.add(one)
+
+    def _put_link(self, last: UUID | None, link: Link) -> bool:
+        """Add the event to the log; False where another one is behind ``last`` already."""
+        path = names.record_next(self._root, last)
+        try:
+            self._files.make_link(path, names.record_target(*link))
+        except BackingError as error:
+            self._files.unlink(self._attempt(link))
+            if error.errno == errno.EEXIST:
+                return False
+            raise
+        return True
+
+    def _name(self, last: UUID | None, link: Link) -> None:
+        """Give an event its own name, once the link to it is on the disk.
+
+        So what has its own name is in the log, and stays there.
+        """
+        self._files.sync_folder(os.path.dirname(names.record_next(self._root, last)))
+        self._rename(link)
+
+    def _rename(self, link: Link) -> None:
+        try:
+            self._files.rename(self._attempt(link), names.record(self._root, link.uuid))
+        except BackingError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            if not self._is_named(link.uuid):
+                raise self._leads_nowhere(link.uuid) from error
+            # Somebody else has done it.
+
+    def _come_to(self, uuid: UUID, position: int) -> None:
+        if (self._near is None or self._near[1] < position) and self._is_named(uuid):
+            self._near = uuid, position
+
+    def _hint(self) -> None:
+        """Bring the link ``tail`` up to date, which only saves others from a longer walk."""
+        if self._near is None or self._near[1] <= self._hinted:
+            return
+        uuid, self._hinted = self._near
+        path = names.record_tail(self._root)
+        temporary = names.temporary_path(path)
+        try:
+            self._files.make_link(temporary, names.record_target(uuid, _NAMED))
+            self._files.rename(temporary, path)
+        except BackingError as error:
+            # Another process may be at it, or have died there. The events are safe without.
+            if error.errno == errno.EEXIST:
+                self._files.unlink(temporary)
+
+    # Reading
+
+    def _begin(self) -> UUID | None:
+        """An event near the tail; None for the place before the first."""
+        if self._near is not None:
+            return self._near[0]
+        hint = self._target(names.record_tail(self._root))
+        if hint is None or not self._is_named(hint.uuid):
+            return None
+        return hint.uuid
+
+    def _link(self, uuid: UUID | None) -> Link | None:
+        """Where the link behind an event leads; None where there is none so far."""
+        self._require_open()
+        return self._target(names.record_next(self._root, uuid))
+
+    def _target(self, path: str) -> Link | None:
+        try:
+            target = self._files.read_link(path)
+        except BackingError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+        found = names.record_targeted(target)
+        if found is None:
+            file = self._files.relative(path)
+            raise CorruptionError("expected a link to an event", file=file)
+        return Link(*found)
+
+    def _line(self, uuid: UUID) -> bytes:
+        self._require_open()
+        path = names.record(self._root, uuid)
+        found = self._files.read(path, _MAX_EVENT)
+        if found is None:
+            link = self._unfinished(uuid)
+            if link is not None:
+                found = self._files.read(self._attempt(link), _MAX_EVENT)
+            # It may have got its own name in between.
+            found = found or self._files.read(path, _MAX_EVENT)
+        if found is None:
+            raise keeper.missing(uuid)
+        return found.data.removesuffix(b"\n")
+
+    def _linked(self, uuid: UUID) -> bytes:
+        """The line of an event to which a link leads."""
+        try:
+            return self._line(uuid)
+        except EventNotFoundError as error:
+            raise self._leads_nowhere(uuid) from error
+
+    def _leads_nowhere(self, uuid: UUID) -> CorruptionError:
+        file = self._files.relative(names.record(self._root, uuid))
+        return CorruptionError("a link leads here, and nothing is there", file=file)
+
+    def _unfinished(self, uuid: UUID) -> Link | None:
+        """The link to that event, if it is the last one and may not have its own name yet."""
+        at, last = self._begin(), None
+        while (link := self._link(at)) is not None:
+            at, last = link.uuid, link
+        return last if last is not None and last.uuid == uuid else None
+
+    def _decode(self, line: bytes, uuid: UUID) -> Event:
+        file = self._files.relative(names.record(self._root, uuid))
+        event = eventlines.decode(line, file)
+        if event.uuid != uuid:
+            raise CorruptionError(f"this is the event {event.uuid}", file=file)
+        return event
+
+    def _is_named(self, uuid: UUID) -> bool:
+        return self._files.exists(names.record(self._root, uuid))
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("this record keeper was closed")
+
+    def _attempt(self, link: Link) -> str:
+        return names.record_attempt(self._root, *link)
+
+
+def _none(uuid: UUID) -> None:
+    """What ``sealing.batch`` finds where nothing was found before."""

@@ -1,0 +1,156 @@
+"""Compaction: the ended files of the log become one, with the commits that stay.
+
+Grammar and steps: docs/formats/commit-log.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from objstore.documents import Change
+from objstore.retention import Retention
+from objstore.values import same
+
+from ...compaction import staying
+from .. import names
+from ..io import Files
+from ..log import frames, jsonline, logappend
+from ..log.frames import Codec
+from ..log.logfile import LogFile, Start
+from ..log.logview import Link
+from . import record
+from .heads import Heads, key_of
+from .ledger import Ledger, Revision, entry_of
+from .pins import Pins
+from .record import Entry, Said
+
+
+class _Gathered(NamedTuple):
+    """What became of a unit since the last commit that stays."""
+
+    change: Change
+    first: Entry
+    last: Entry
+
+
+class Compaction:
+    """Compacts the log of one store. One at a time; reads and writes go on meanwhile."""
+
+    def __init__(self, files: Files, ledger: Ledger, pins: Pins) -> None:
+        self._files: Final = files
+        self._ledger: Final = ledger
+        self._pins: Final = pins
+
+    def run(self, retention: Retention) -> list[int]:
+        """Remove the commits of ended files that do not stay; their numbers.
+
+        1. write the file that is to take the place of the newest ended one, and sync it
+        2. remove the heads that were written down, as they have changes that go
+        3. rename it there, and sync the folder: from here on the older files do not count
+        4. remove those
+        """
+        log = self._ledger.log
+        files = log.files()[:-1]
+        saids = {one.number: self._ledger.past.read(one) for one in log.records_of(files)}
+        stay = self._stay(saids, retention)
+        gone = [number for number in saids if number not in stay]
+        if gone:
+            removed = ranges([*numbers(files[0].start.removed or []), *gone])
+            target = names.log(self._files.root, files[-1].generation)
+            frames_made = self._frames(files[-1], saids, stay, removed)
+            logappend.write_all(self._files, target, frames_made)
+            self._ledger.drop_written()
+            logappend.put_new(self._files, target)
+            self._files.sync_folder(names.logs(self._files.root), sure=True)
+            for file in files[:-1]:
+                self._files.unlink(names.log(self._files.root, file.generation))
+            self._ledger.renew()
+        return gone
+
+    def _stay(self, saids: dict[int, Said], retention: Retention) -> set[int]:
+        if not saids:
+            return set()
+        known = [(number, said.time, said.scope) for number, said in saids.items()]
+        pins, scopes = self._pins.read(), self._ledger.overlays()
+        stay = staying(known, retention, datetime.now(UTC), pins, scopes)
+        return stay | {known[-1][0]}  # which the next file says it follows
+
+    def _frames(
+        self, file: LogFile, saids: dict[int, Said], stay: set[int], removed: list[list[int]]
+    ) -> Iterator[bytes]:
+        """The file's frames: the start, the records that stay, the end."""
+        codec = Codec(file.store, file.generation)
+        lost = self._ledger.log.lost()
+        start = Start(file.store, file.generation, 0, file.start.checkpoint, removed, lost).encode()
+        yield start
+        offset, heads, number = len(start), Heads(), 0
+        for number, bare, revisions in self._squashed(saids, stay):
+            entries = [entry_of(heads, bare.scope, one, file.generation) for one in revisions]
+            said = bare._replace(entries=entries)
+            frame = codec.encode(frames.RECORD, number, 0, record.encode(said, file.generation))
+            heads.take(said, Link(number, file.generation, offset))
+            yield frame
+            offset += len(frame)
+        yield codec.encode(frames.END, number, 0, jsonline.dump({"checkpoint": None}))
+
+    def _squashed(
+        self, saids: dict[int, Said], stay: set[int]
+    ) -> Iterator[tuple[int, Said, list[Revision]]]:
+        """The records that stay, each with the changes of those that go before it in its scope."""
+        gathered: dict[str | None, dict[str, _Gathered]] = {}
+        drops: list[str] = []
+        for commit in self._ledger.past.commits(0, "", upto=max(saids)):
+            said = saids[commit.number]
+            drops += said.drops
+            units = gathered.setdefault(said.scope, {})
+            for change, entry in zip(commit.changes, said.entries, strict=True):
+                units[change.unit] = _gather(units.get(change.unit), change, entry)
+            if commit.number in stay:
+                revisions = [self._revision(said.scope, one) for one in units.values()]
+                # In a scope what was changed back holds too, whatever the base was meanwhile.
+                in_scope = said.scope is not None
+                kept = [one for one in revisions if in_scope or not same(*one.change[1:3])]
+                yield commit.number, said._replace(drops=drops, done=None), kept
+                del gathered[said.scope]
+                drops = []
+            elif said.deletes and said.scope is not None:
+                drops.append(said.scope)
+                del gathered[said.scope]
+
+    def _revision(self, scope: str | None, one: _Gathered) -> Revision:
+        key = key_of(scope, one.change.unit)
+
+        def text() -> bytes | None:
+            return self._ledger.past.text_before(one.first, key)
+
+        file = one.last.file or one.first.file or self._ledger.file_of(key)
+        digests = (one.first.before, one.last.after)
+        made = Revision(one.change, *digests, file, text, one.last.base)
+        return made._replace(lost=one.first.lost)
+
+
+def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:
+    if there is None:
+        return _Gathered(change, entry, entry)
+    if entry.base is None:
+        entry = entry._replace(base=there.last.base)
+    return _Gathered(change._replace(old=there.change.old), there.first, entry)
+
+
+def numbers(ranges: Iterable[Iterable[int]]) -> Iterator[int]:
+    """The inverse of ``ranges``."""
+    for first, last in ranges:
+        yield from range(first, last + 1)
+
+
+def ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """Numbers as pairs of the first and the last of a run."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found

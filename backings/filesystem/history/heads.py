@@ -1,0 +1,117 @@
+"""Heads: the newest change of every unit that the log has.
+
+A unit's changes are a chain, newest first. Each one points to the change before, and to the one
+whose ordinal is its own with the lowest bit cleared; so any change is found in a few dozen steps,
+however many there are, and no index of the log is needed but this one. Disposable: made again from
+the log where its file is missing, torn or another store's.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+from objstore.documents import Overlay
+from objstore.patch import apply
+from objstore.values import JSON, MISSING, Missing
+
+from ..contents import parse
+from ..log.logview import Link
+from .record import NO_FILE, Entry, Said, patch_text
+
+Key: TypeAlias = "str | tuple[str, str]"
+"""A unit, or a scope and a unit in it."""
+
+SCOPED_FILE: Final = "scope.json"
+"""What the image of a unit in a scope is called: its contents, as JSON."""
+
+
+class Head(NamedTuple):
+    """The newest change of a unit."""
+
+    link: Link
+    nth: int
+    after: str | None
+    """The digest that it left; NO_FILE for a deletion, None where it is not known yet."""
+    file: str | None
+    """The file's path within the store, as far as the log says."""
+    weight: int
+    """The bytes of the patches since the last image, with the one that it stands with; or since the
+    file was made."""
+    size: int
+    """The bytes of that image, or of the patch that made the file; the weight never exceeds it."""
+    marks: tuple[tuple[int, Link], ...]
+    """The changes that jumps to come lead to, oldest first; the last one is this change."""
+
+    def jump(self) -> Link | None:
+        """Where the jump of the next change leads."""
+        target = (self.nth + 1) & self.nth
+        return next((link for nth, link in reversed(self.marks) if nth == target), None)
+
+
+def _after(head: Head | None, entry: Entry, link: Link) -> Head:
+    """The head once ``entry`` is the newest change."""
+    weight = len(patch_text(entry))
+    kept = entry.nth & (entry.nth - 1)
+    marks = () if head is None else tuple([mark for mark in head.marks if mark[0] <= kept])
+    file = entry.file or (None if head is None else head.file)
+    size, before = (0, 0) if head is None else (head.size, head.weight)
+    if entry.image is not None:
+        size, before = len(entry.image), 0
+    elif entry.is_base or entry.is_lone or head is None:
+        # The patch has all there is, as an image would.
+        size, before, weight = weight, 0, 0
+    marks = (*marks, (entry.nth, link))
+    return Head(link, entry.nth, entry.after, file, before + weight, size, marks)
+
+
+class Heads:
+    """The heads of a store, as of a commit; and what its scopes hold."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        """The last record that was taken in."""
+        self.units: Final[dict[Key, Head]] = {}
+        self.overlays: Final[dict[str, dict[str, Overlay]]] = {}
+
+    def take(self, said: Said, link: Link) -> None:
+        """Take in the next record."""
+        for scope in said.drops:
+            self._drop(scope)
+        for entry in said.entries:
+            key = key_of(said.scope, entry.unit)
+            self.units[key] = _after(self.units.get(key), entry, link)
+            if said.scope is not None:
+                self._lay(said.scope, entry, link)
+        if said.deletes and said.scope is not None:
+            self._drop(said.scope)
+        self.number = link.number
+
+    def _lay(self, scope: str, entry: Entry, link: Link) -> None:
+        units = self.overlays.setdefault(scope, {})
+        there = units.get(entry.unit)
+        is_told = entry.is_base or entry.is_lone
+        before = image_of(entry) if there is None or is_told else there.value
+        base = before if there is None else there.base
+        if entry.base is not None:
+            base = entry.base[0] if entry.base else MISSING
+        units[entry.unit] = Overlay(base, apply(before, entry.patch), link.number)
+
+    def _drop(self, scope: str) -> None:
+        for unit in self.overlays.pop(scope, {}):
+            self.units.pop((scope, unit), None)
+
+
+def key_of(scope: str | None, unit: str) -> Key:
+    return unit if scope is None else (scope, unit)
+
+
+def image_of(entry: Entry) -> JSON | Missing:
+    """What was before an entry that tells it by itself."""
+    if entry.image is None:
+        return MISSING
+    return parse(entry.image, entry.file or SCOPED_FILE)
+
+
+def is_file(digest: str | None) -> bool:
+    """Whether a digest is that of a file."""
+    return digest is not None and digest != NO_FILE

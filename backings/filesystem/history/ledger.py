@@ -1,0 +1,461 @@
+"""The ledger: what the commit log says about units, and how commits are entered in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import RLock
+from typing import Final, NamedTuple, TypeVar
+
+from objstore.documents import Change, Overlay
+from objstore.errors import CorruptionError
+from objstore.patch import diff
+from objstore.values import JSON, MISSING, Missing
+
+from .. import names
+from ..io import Files
+from ..log import jsonline
+from ..log.commitlog import CommitLog, Position, Record, Writer
+from ..log.logfiles import Ranges
+from ..log.logview import Link
+from . import record
+from .heads import SCOPED_FILE, Head, Heads, Key, key_of
+from .headsfile import HeadsFile
+from .past import Past
+from .record import NO_FILE, Entry, Glance, Said
+
+T = TypeVar("T")
+
+_NOTHING: Final[JSON | Missing] = MISSING
+
+_LINE: Final = 4096
+
+_NEWEST: Final = 1000
+"""How many changes of a unit are looked through for a file that was found."""
+
+_OFTEN: Final = 1000
+"""After how many records the heads are written down once more."""
+
+
+class Revision(NamedTuple):
+    """A unit's change to be entered, with what is known of its file."""
+
+    change: Change
+    before: str | None
+    """The digests, as in ``Entry``."""
+    after: str | None
+    file: str
+    text: Callable[[], bytes | None]
+    """The file before, should an image be needed; None where it is not known."""
+    base: tuple[JSON] | tuple[()] | None = None
+    """As in ``Entry``."""
+    is_anew: bool = False
+    """Whether what was before is another than the commit before left."""
+    lost: int | None = None
+    """As in ``Entry``."""
+
+
+class Trace(NamedTuple):
+    """A change that may not be in the unit's file yet."""
+
+    link: Link
+    before: str | None
+    after: str | None
+
+    @property
+    def number(self) -> int:
+        """The commit's."""
+        return self.link.number
+
+
+class Ledger:
+    """The log of one store. Safe between threads."""
+
+    def __init__(self, files: Files) -> None:
+        self._files: Final = files
+        self.log: Final = CommitLog(files)
+        self.past: Final = Past(self.log)
+        self._file: Final = HeadsFile(files)
+        self._guard: Final = RLock()
+        # The fields below are guarded by _guard; who needs the writer's lock too takes that first.
+        self._is_open = False
+        self._taken = 0
+        """The last record that was taken in."""
+        self._end: Position | None = None
+        """Where it ends, if that is known."""
+        self._heads: Heads | None = None
+        self._removed: Ranges = []
+        """What compaction had removed by when the heads were made."""
+        self._saved = 0
+        """The record that the heads were last written down after."""
+        self._changed: Final[dict[str, int]] = {}
+        self._strange: Final[dict[str, list[Trace]]] = {}
+        self._was_left = False
+        """Whether the log was not in order when this handle first saw it."""
+        self._last: tuple[Key, int, JSON | Missing] | None = None
+        """What was asked for last, or entered: a unit, a commit, and the contents after it. Written
+        and read as a whole, without a lock."""
+        self.stopped = False
+        """Whether the machine may have stopped since the log was written to, and files be torn."""
+
+    def refresh(self) -> int:
+        """Take in what others appended; the newest commit's number. Waits for nobody."""
+        with self._guard:
+            self._open()
+            number = self.log.refresh()
+            if number > self._taken:
+                self._learn()
+            return number
+
+    def catch_up(self, head: int) -> None:
+        """The same for who holds the writer's lock, and knows the newest commit's number."""
+        if head > self._taken or not self._is_open:
+            self.refresh()
+
+    @property
+    def taken(self) -> int:
+        """The newest commit that was taken in."""
+        return self._taken
+
+    def changed_units(self) -> list[str]:
+        """The units whose newest changes may not have been synced in their files.
+
+        Those are the ones in the newest file of the log: whoever ended another has synced the
+        rest. Where this handle found the log left in order, what came before is synced too.
+        """
+        with self._guard:
+            units, newest = self._loaded().units, self.log.generation
+            among = [*units] if self._was_left else [*self._changed]
+            heads = ((unit, units.get(unit)) for unit in among if isinstance(unit, str))
+            return [unit for unit, head in heads if head and head.link.generation == newest]
+
+    def written(self, unit: str, number: int, digest: str | None) -> None:
+        """A unit's file has what commit ``number`` made of it, and that digest."""
+        with self._guard:
+            units = self._loaded().units
+            head = units.get(unit)
+            if head is not None and head.link.number == number and head.after is None:
+                units[unit] = head._replace(after=digest)
+
+    def changed(self, unit: str) -> int:
+        """The newest commit of the unit among those since this handle first looked; 0 for none."""
+        return self._changed.get(unit, 0)
+
+    # Changes that may not be in their files: other processes', and those before an unclean end
+
+    def strange(self, unit: str) -> Sequence[Trace]:
+        """The unit's changes, oldest first, that may not be in its file."""
+        if not self._is_open:
+            with self._guard:
+                self._open()
+        return self._strange.get(unit, ())
+
+    def strangers(self) -> list[str]:
+        """The units that have such changes."""
+        with self._guard:
+            self._open()
+            return list(self._strange)
+
+    def done(self, due: int | None) -> int | None:
+        """What a record to be made says is done, if ``due`` is the first commit that is not."""
+        with self._guard:
+            first = [traces[0].number for traces in self._strange.values()]
+        if due is not None:
+            first.append(due)
+        return min(first) - 1 if first else None
+
+    def doubt(self, unit: str, since: int) -> None:
+        """Any change of the unit from commit ``since`` on may be missing in its file."""
+        with self._guard:
+            traces: list[Trace] = []
+            head = self._loaded().units.get(unit)
+            link = None if head is None else head.link
+            while link is not None and link.number >= since:
+                entry = self.past.change(unit, link).entry
+                traces.append(Trace(link, entry.before, entry.after))
+                link = entry.last
+            self._strange[unit] = traces[::-1]
+
+    def found(self, unit: str, digest: str) -> None:
+        """The unit's file has this digest: the changes up to the one that left it so are in it."""
+        with self._guard:
+            traces = self._strange.get(unit, [])
+            at = max((n for n, one in enumerate(traces) if one.after == digest), default=None)
+            if at is not None:
+                self._keep(unit, traces[at + 1 :])
+
+    def settle(self, unit: str) -> None:
+        """The unit's file is what the log says, or will be made so by this handle."""
+        with self._guard:
+            self._strange.pop(unit, None)
+
+    # Heads
+
+    def head(self, key: Key) -> Head | None:
+        """The newest change of a unit."""
+        with self._guard:
+            return self._loaded().units.get(key)
+
+    def units(self) -> list[str]:
+        """All units of the base that the log knows, deleted ones too."""
+        with self._guard:
+            return [key for key in self._loaded().units if isinstance(key, str)]
+
+    def overlays(self) -> Mapping[str, Mapping[str, Overlay]]:
+        """What the scopes hold."""
+        with self._guard:
+            loaded = self._loaded()
+            return {scope: dict(units) for scope, units in loaded.overlays.items()}
+
+    def file_of(self, key: Key) -> str:
+        """The file of a unit, as far as the log says."""
+        head = self.head(key)
+        return SCOPED_FILE if head is None or head.file is None else head.file
+
+    def newest(self, key: Key) -> JSON | Missing:
+        """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
+        return self._told(key, lambda link: self._after(key, link), _NOTHING)
+
+    def _after(self, key: Key, link: Link) -> JSON | Missing:
+        known = self._last
+        if known is not None and known[0] == key and known[1] == link.number:
+            return known[2]
+        value = self.past.after(key, self.past.change(key, link))
+        self._last = key, link.number, value
+        return value
+
+    def has_had(self, unit: str, digest: str) -> bool:
+        """Whether a file of the unit with this digest is in the log: one of its newest changes
+        found or left it so."""
+        head = self.head(unit)
+        link = None if head is None else head.link
+        for _ in range(_NEWEST):
+            if link is None:
+                break
+            entry = self.past.change(unit, link).entry
+            if digest in (entry.before, entry.after):
+                return True
+            link = entry.last
+        return False
+
+    def _told(self, key: Key, tell: Callable[[Link], T], nothing: T) -> T:
+        """What is told from a unit's newest change on; ``nothing`` if that says nothing any more.
+
+        Raises KeyError for an unknown unit.
+        """
+        with self._guard:
+            link = self._newest(key)
+        try:
+            return tell(link)
+        except CorruptionError:
+            with self._guard:
+                if self._removed == self.log.removed():
+                    raise
+                # Another process has compacted the log, and changes are elsewhere, or no more.
+                self.past.forget()
+                self._heads = None
+                head = self._loaded().units.get(key)
+            return nothing if head is None else tell(head.link)
+
+    def _newest(self, key: Key) -> Link:
+        # A program that only reads never needs the heads, which take long to read after a crash.
+        traces = self._strange.get(key) if self._heads is None and isinstance(key, str) else None
+        return traces[-1].link if traces else self._loaded().units[key].link
+
+    def text(self, key: Key) -> bytes | None:
+        """The bytes of its file as of that commit."""
+        return self._told(key, lambda link: self.past.text(key, self.past.change(key, link)), None)
+
+    def value(self, key: Key, at: int) -> JSON | Missing:
+        """Its contents after commit ``at``. Raises HistoryGone where they are not known."""
+        return self._told(key, lambda link: self.past.value(key, link, at), _NOTHING)
+
+    def was_there(self, unit: str, at: int) -> bool:
+        """Whether a unit had contents after commit ``at``. Raises KeyError for an unknown unit."""
+        with self._guard:
+            head = self._loaded().units[unit]
+        if head.link.number <= at:
+            return head.after != NO_FILE
+        return self.value(unit, at) is not MISSING
+
+    # Writing, for who holds the writer's lock
+
+    def enter(
+        self, writer: Writer, said: Said, revisions: Sequence[Revision], done: int | None
+    ) -> tuple[int, Position]:
+        """Append a record; its number, and what ``CommitLog.sync`` needs.
+
+        ``said`` is the record without its entries, and without what is ``done``.
+        """
+        with self._guard:
+            generation = writer.begin()
+            heads = self._loaded()
+            entries = [entry_of(heads, said.scope, one, generation) for one in revisions]
+            said = said._replace(entries=entries, done=done)
+            payload = record.encode(said, generation)
+            number, position = writer.append(payload)
+            link = Record(number, payload, position).link
+            heads.take(said, link)
+            self._taken, self._end = number, position
+            if said.scope is None:
+                for unit, _, new, _ in (one.change for one in revisions):
+                    self._changed[unit] = number
+                    self._last = unit, number, new
+            return number, position
+
+    def save(self) -> None:
+        """Write down the heads if that will spare the next handle much reading."""
+        with self._guard:
+            if self._heads is not None and self._taken - self._saved >= _OFTEN:
+                self.snapshot()
+
+    def snapshot(self) -> None:
+        """Write down the heads, unless they have changes that a compaction has removed since."""
+        with self._guard:
+            if self._removed != self.log.removed():
+                return
+            self._file.write(self.log.store, self._loaded())
+            self._saved = self._taken
+
+    def drop_written(self) -> None:
+        """Remove the heads that were written down, for good."""
+        self._file.remove()
+        self._files.sync_folder(names.engine(self._files.root), sure=True)
+
+    def renew(self) -> None:
+        """Records are elsewhere, or part of others: make the heads anew."""
+        with self._guard:
+            self.past.forget()
+            self._heads = self._end = None
+            self._learn()
+            self._removed = self.log.removed()
+            self._heads = self._brought(Heads())
+            self.snapshot()
+
+    # Reading on
+
+    def _open(self) -> None:
+        """See the log for the first time: how far it goes, and whether it was left in order."""
+        if self._is_open or not self._files.exists(names.engine(self._files.root)):
+            return
+        number = self._taken = self.log.refresh()
+        if number and not self.log.was_closed:
+            self._was_left = True
+            self.stopped = not self.is_same_run()
+            # Only what was synced with the last checkpoint is sure to have outlived the machine.
+            newest = self.past.read(self.log.read(number))
+            done = 0 if self.stopped else _done(newest, number)
+            self._taken = max(self.log.begins_after, done)
+            self._learn()
+        self._is_open = True
+
+    def is_same_run(self) -> bool:
+        """Whether the machine has been running since the store was last written to."""
+        run = self._files.run()
+        found = self._files.read(names.boot(self._files.root), _LINE)
+        return found is not None and run is not None and found.data == run
+
+    def note_run(self) -> None:
+        """Write down that all is in order as of this run of the machine."""
+        run = self._files.run()
+        if self.stopped:
+            # It may have heads of records that the machine has lost, and others have their numbers.
+            self._file.remove()
+        if run is not None and not self.is_same_run():
+            path = names.boot(self._files.root)
+            self._files.write(names.temporary_path(path), run, path, sync=False)
+            self._files.rename(names.temporary_path(path), path)
+        self.stopped = False
+
+    def _learn(self) -> None:
+        """Take in records that this handle did not make."""
+        heads, done = self._heads, 0
+        for one in self.log.records(self._taken, self._end):
+            link = one.link
+            if heads is None:
+                said: Said | Glance = self.past.glance(one)
+            else:
+                said = whole = self.past.read(one)
+                if one.number > heads.number:
+                    heads.take(whole, link)
+            self._note(said, link)
+            self._taken, self._end = one.number, one.position
+            done = max(done, _done(said, one.number))
+        self._forget(done)
+
+    def _read_heads(self) -> Heads:
+        """The heads as of now: of what was before, compaction may have left nothing."""
+        if self.log.refresh() > self._taken:
+            self._learn()
+        known = self.log.begins_after if self.stopped else self.log.head
+        self._removed = self.log.removed()
+        heads = self._file.read(self.log.store, known)
+        self._saved = heads.number
+        return self._brought(heads)
+
+    def _brought(self, heads: Heads) -> Heads:
+        for one in self.log.records(heads.number):
+            if one.number > self._taken:
+                break
+            heads.take(self.past.read(one), one.link)
+        return heads
+
+    def _note(self, said: Said | Glance, link: Link) -> None:
+        if said.scope is None:
+            for entry in said.entries:
+                trace = Trace(link, entry.before, entry.after)
+                self._strange.setdefault(entry.unit, []).append(trace)
+                self._changed[entry.unit] = link.number
+
+    def _forget(self, done: int) -> None:
+        """Take up to commit ``done`` for applied, as whoever made a later one says."""
+        if self.stopped:
+            return
+        for unit, traces in list(self._strange.items()):
+            if traces[0].link.number <= done:
+                self._keep(unit, [one for one in traces if one.link.number > done])
+
+    def _keep(self, unit: str, traces: list[Trace]) -> None:
+        if traces:
+            self._strange[unit] = traces
+        else:
+            del self._strange[unit]
+
+    def _loaded(self) -> Heads:
+        """The heads, complete."""
+        self._open()
+        if self._heads is None:
+            self._heads = self._read_heads()
+        return self._heads
+
+
+def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) -> Entry:
+    """How a change is entered in the file of a generation, given the heads before it."""
+    change = one.change
+    head = heads.units.get(key_of(scope, change.unit))
+    patch = diff(change.old, change.new)
+    text = jsonline.dump(patch)
+    image, file = None, None
+    needed = one.is_anew or _needs_image(head, one.before, len(text), generation)
+    if one.before != NO_FILE and needed:
+        image = one.text()
+    if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
+        file = one.file
+    nth, last, jump = 1, None, None
+    if head is not None:
+        nth, last, jump = head.nth + 1, head.link, head.jump()
+    digests = (one.before, one.after)
+    given = (one.base, one.lost)
+    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, *given, text)
+
+
+def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:
+    """Whether the changes in this file do not tell what was before, or no more at a low price."""
+    if head is None or head.link.generation != generation:
+        return True
+    if before is not None and head.after != before:
+        return True  # somebody has edited it, perhaps in a way that changes no value
+    return head.weight + weight > head.size
+
+
+def _done(said: Said | Glance, number: int) -> int:
+    return number - 1 if said.done is None else said.done

@@ -1,0 +1,243 @@
+"""The past: what a unit was after a commit, read back from the commit log."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+from typing import Final, NamedTuple
+
+from objstore._touched import touches
+from objstore.documents import Change, Commit
+from objstore.errors import CorruptionError, HistoryGone
+from objstore.patch import PatchError, apply
+from objstore.values import JSON, MISSING, Missing
+
+from ..contents import render
+from ..log.commitlog import CommitLog, Record
+from ..log.logview import Link
+from .heads import SCOPED_FILE, Key, image_of, key_of
+from .record import Entry, Glance, Said, decode, glance
+
+_RUNNING: Final = 1024
+"""How many units' contents an iteration over commits keeps at hand."""
+
+_KEPT: Final = 256
+"""How many records stay parsed: as many as a few walks through a unit's past take."""
+
+
+class Found(NamedTuple):
+    """A unit's change in the log."""
+
+    link: Link
+    entry: Entry
+
+
+class Past:
+    """Reads the changes of units. Safe between threads."""
+
+    def __init__(self, log: CommitLog) -> None:
+        self._log: Final = log
+        self._guard: Final = Lock()
+        self._kept: Final[OrderedDict[int, tuple[Link, Said]]] = OrderedDict()  # guarded by _guard
+
+    def forget(self) -> None:
+        """The log was compacted: records are others, and elsewhere."""
+        with self._guard:
+            self._kept.clear()
+
+    def record(self, link: Link) -> tuple[Link, Said]:
+        """The record at a link; where that was removed, the next one, which has its changes.
+
+        Raises CorruptionError where it cannot be read.
+        """
+        with self._guard:
+            kept = self._kept.get(link.number)
+            if kept is not None:
+                self._kept.move_to_end(link.number)
+                return kept
+        found = self._log.find(link.number, link.generation, link.offset)
+        said = self.read(found)
+        with self._guard:
+            self._kept[link.number] = found.link, said
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return found.link, said
+
+    def read(self, one: Record) -> Said:
+        """What a record says. Raises CorruptionError where it says nothing that it should."""
+        try:
+            return decode(one.payload, one.position.generation)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._strange(one, error) from error
+
+    def glance(self, one: Record) -> Glance:
+        """A part of it. Raises the same."""
+        try:
+            return glance(one.payload)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._strange(one, error) from error
+
+    def _strange(self, one: Record, error: Exception) -> CorruptionError:
+        reason = f"record {one.number} is not what a record should be: {error!r}"
+        file = self._log.name(one.position.generation)
+        return CorruptionError(reason, file=file, offset=one.link.offset)
+
+    def change(self, key: Key, link: Link) -> Found:
+        """The unit's change in the record at a link; where that was removed, what has become of it.
+
+        Raises CorruptionError where no record has it that should.
+        """
+        found = self.find(key, link)
+        if found is None:
+            where, _ = self.record(link)
+            reason = f"record {where.number} should have a change of {key}"
+            file = self._log.name(where.generation)
+            raise CorruptionError(reason, file=file, offset=where.offset)
+        return found
+
+    def find(self, key: Key, link: Link) -> Found | None:
+        """The same; None where nothing is left of it, nor of any change before."""
+        scope, unit = (None, key) if isinstance(key, str) else key
+        where, said = self.record(link)
+        # Compaction has made the change part of the next commit of the same scope,
+        while said.scope != scope and where.number < self._log.head:
+            where, said = self.record(Link(where.number + 1, 0, 0))
+        found = _entry_in(where, said, scope, unit)
+        if found is None and where.number != link.number:
+            # or of none, where another change had taken it back by then.
+            found = self._last_before(link.number, scope, unit)
+        return found
+
+    def _last_before(self, number: int, scope: str | None, unit: str) -> Found | None:
+        """The unit's newest change before a number. Reads all that is there, hence seldom asked."""
+        last: Found | None = None
+        for one in self._log.records():
+            if one.number >= number:
+                break
+            last = _entry_in(one.link, self.read(one), scope, unit) or last
+        return last
+
+    def newest(self, key: Key, link: Link, at: int) -> Found | None:
+        """The newest change that is not after commit ``at``, from the one at a link on back; None
+        where all are."""
+        found: Found | None = self.change(key, link)
+        while found is not None and found.link.number > at:
+            lost, jump, last = found.entry.lost, found.entry.jump, found.entry.last
+            if lost is not None and at >= lost:
+                raise HistoryGone(f"what {found.entry.unit} was after commit {at} is lost")
+            if jump is not None and jump.number > at:
+                found = self.find(key, jump)
+            else:
+                found = None if last is None else self.find(key, last)
+        return found
+
+    def value(self, key: Key, link: Link, at: int) -> JSON | Missing:
+        """The unit's contents after commit ``at``, which is not after the change at a link.
+
+        Raises HistoryGone where they are not known.
+        """
+        found = self.newest(key, link, at)
+        if found is None:
+            return self.before(self._first(key, link).entry, key)
+        return self.after(key, found)
+
+    def after(self, key: Key, found: Found) -> JSON | Missing:
+        """The contents that a change left."""
+        first, *others = self._since_base(key, found)
+        value = image_of(first.entry)
+        for one in (first, *others):
+            value = self._applied(value, one)
+        return value
+
+    def before(self, entry: Entry, key: Key) -> JSON | Missing:
+        """The contents before a change. Raises HistoryGone where they are not known."""
+        if entry.is_base:
+            return image_of(entry)
+        if entry.is_lone or entry.last is None:
+            raise HistoryGone(f"what {entry.unit} was before a commit of it is not known")
+        return self.after(key, self.change(key, entry.last))
+
+    def text_before(self, entry: Entry, key: Key) -> bytes | None:
+        """The bytes of the file before a change; None for none."""
+        if entry.is_base or entry.is_lone or entry.last is None:
+            return entry.image
+        return self.text(key, self.change(key, entry.last))
+
+    def commits(self, after: int, path: str, *, upto: int | None = None) -> Iterator[Commit]:
+        """The commits behind ``after`` that touched ``path``, oldest first."""
+        running: OrderedDict[Key, JSON | Missing] = OrderedDict()
+        for one in self._log.records(after):
+            if upto is not None and one.number > upto:
+                return
+            said = self.read(one)
+            commit = self._commit(one.number, said, running)
+            if touches(commit, path):
+                yield commit
+
+    def commit(self, link: Link) -> Commit:
+        """The commit of one record."""
+        return self._commit(link.number, self.record(link)[1], OrderedDict())
+
+    def _commit(self, number: int, said: Said, running: OrderedDict[Key, JSON | Missing]) -> Commit:
+        changes: list[Change] = []
+        for entry in said.entries:
+            key = key_of(said.scope, entry.unit)
+            old = running.pop(key, None)
+            # In a scope, what was before is what was seen there, with the base as it was.
+            in_scope = said.scope is not None
+            if old is None or entry.is_lone or (in_scope and entry.is_base):
+                # What an edit found before it was first committed nobody knows.
+                old = MISSING if entry.is_lone else self.before(entry, key)
+            running[key] = new = self._applied(old, Found(Link(number, 0, 0), entry))
+            if len(running) > _RUNNING:
+                running.popitem(last=False)
+            changes.append(Change(entry.unit, old, new))
+        times = (number, said.time, said.meta, said.scope)
+        return Commit(*times, tuple(changes), said.external, said.tx)
+
+    def text(self, key: Key, found: Found) -> bytes | None:
+        """The bytes of the file that a change left; None for none.
+
+        They are made as the commit made them, by the same edits of the same image.
+        """
+        chain = self._since_base(key, found)
+        file, data = chain[0].entry.file or SCOPED_FILE, chain[0].entry.image
+        value = image_of(chain[0].entry)
+        for one in chain:
+            file = one.entry.file or file
+            new = self._applied(value, one)
+            data = None if new is MISSING else render(data, value, new, file)
+            value = new
+        return data
+
+    def _since_base(self, key: Key, found: Found) -> list[Found]:
+        """The changes that lead to one, from the last that tells what was before it."""
+        chain = [found]
+        while not (chain[-1].entry.is_base or chain[-1].entry.is_lone):
+            if (last := chain[-1].entry.last) is not None:
+                chain.append(self.change(key, last))
+        return chain[::-1]
+
+    def _first(self, key: Key, link: Link) -> Found:
+        found = self.change(key, link)
+        while (back := found.entry.jump or found.entry.last) is not None:
+            earlier = self.find(key, back)
+            if earlier is None:
+                break
+            found = earlier
+        return found
+
+    def _applied(self, value: JSON | Missing, one: Found) -> JSON | Missing:
+        try:
+            return apply(value, one.entry.patch)
+        except PatchError as error:
+            reason = f"the patch of {one.entry.unit} does not fit: {error}"
+            file = self._log.name(one.link.generation)
+            raise CorruptionError(reason, file=file, offset=one.link.offset) from error
+
+
+def _entry_in(link: Link, said: Said, scope: str | None, unit: str) -> Found | None:
+    if said.scope != scope:
+        return None
+    return next((Found(link, entry) for entry in said.entries if entry.unit == unit), None)

@@ -1,0 +1,286 @@
+"""What the holder of the writer's lock does to the commit log."""
+
+from __future__ import annotations
+
+import errno
+from types import TracebackType
+from typing import Final
+
+from objstore.errors import BackingError, TransactionError
+from objstore.values import JSON
+
+from .. import names
+from ..io import Files, UncertainError
+from . import frames, jsonline, logappend
+from .frames import Kind
+from .groupsync import GroupSync
+from .logappend import Appender
+from .logfile import MARK, Start
+from .loglock import LogLock
+from .logmake import Making
+from .logview import Position, Tail, View, Views, read_manifest
+
+
+class Certainty:
+    """Whether a handle may write: never again after an error that leaves the disk unknown."""
+
+    def __init__(self) -> None:
+        self._lost: UncertainError | None = None  # set once
+
+    @property
+    def holds(self) -> bool:
+        return self._lost is None
+
+    def require(self) -> None:
+        """Raises BackingError."""
+        first = self._lost
+        if first is not None:
+            reason = f"nothing more is written through this handle, since: {first.strerror}"
+            raise BackingError(first.errno, reason, first.filename) from first
+
+    def lose(self, error: UncertainError) -> None:
+        self._lost = self._lost or error
+
+
+class Writer:
+    """Appends to the log. To be used within ``CommitLog.writing``, which holds the lock."""
+
+    def __init__(
+        self, files: Files, lock: LogLock, views: Views, certainty: Certainty, group: GroupSync
+    ) -> None:
+        self._files: Final = files
+        self._lock: Final = lock
+        self._views: Final = views
+        self._certainty: Final = certainty
+        self._group: Final = group
+        # The fields below are guarded by the writer's lock.
+        self._is_holding = False
+        self._met_others = False
+        """Whether others had appended something when this handle last took the lock."""
+        self._tenure = 0
+        """The lock's, when this handle had seen all there was."""
+        self._times_opened = 0
+        """The lock's, when the log was last seen to be the one at its path."""
+        self._making: Making | None = None
+        """Of a log that this block has made, and put nothing into so far."""
+        self._appender: Appender | None = None
+        self._is_whole = False
+        """Whether the manifest is there, and with it all that belongs to a log."""
+        self._named = 0
+        """The generation whose file's name this handle has synced."""
+
+    @property
+    def head(self) -> int:
+        """The number of the last record; 0 where there is none."""
+        view = self._views.get()
+        return 0 if view is None else view.number
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody has come in between since this handle last held the lock, nor waits now.
+
+        Others may all the same be about to.
+        """
+        return not (self._met_others or self._lock.is_awaited or self._group.is_shared)
+
+    def __enter__(self) -> Writer:
+        self._certainty.require()
+        self._lock.acquire()
+        self._is_holding = True
+        try:
+            self._look()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        try:
+            if isinstance(error, UncertainError):
+                self._certainty.lose(error)
+            self._unmake(error)
+        finally:
+            self._is_holding = False
+            self._lock.release()
+
+    def begin(self) -> int:
+        """The generation whose file takes the next record; it is there when this returns."""
+        return self._ready().file.generation
+
+    def append(self, payload: bytes, *, alone: bool = True) -> tuple[int, Position]:
+        """Append a record, a line of JSON; its number, and what ``CommitLog.sync`` needs.
+
+        It is there when this returns, for all processes to see; what may still fail should come
+        before. ``alone`` tells that no other thread waits for the sync to come: the disk begins
+        with it at once, while this one gets there. Raises BackingError when nothing was appended,
+        ValueError for what is not one line.
+        """
+        view = self._ready()
+        with view.guard:
+            self._add(view, frames.RECORD, payload, push=alone and not self._group.is_shared)
+            self._making = None
+            return view.number, view.position
+
+    def switch(self, checkpoint: JSON = None) -> None:
+        """End the file that takes records and begin another, whose first frame has ``checkpoint``.
+
+        All before is on the disk when this returns, under any durability.
+        """
+        view = self._ready()
+        with view.guard:
+            self._sync(view)
+            self._write_next(view, checkpoint)
+            self._add(view, frames.END, jsonline.dump({"checkpoint": checkpoint}))
+            self._making = None
+            self._begin_next(view)
+
+    def finish(self) -> None:
+        """Leave the mark of a clean close behind the last frame, and the file no longer than it.
+
+        Under durability "os" there is no telling what is on the disk, hence no mark.
+        """
+        view = self._ready()
+        with view.guard:
+            if self._files.sync and view.last != frames.CLOSED:
+                self._sync(view)
+                self._add(view, frames.CLOSED, MARK)
+                self._sync(view)
+            self._appender_of(view).release(view.end)
+        self._appender = None
+
+    def close(self, *, in_order: bool) -> None:
+        """``finish`` if all is in order; otherwise give up no more than the space set aside."""
+        if self._appender is None or not self._certainty.holds:
+            return
+        with self:
+            if in_order:
+                self.finish()
+            else:
+                view = self._ready()
+                with view.guard:
+                    self._appender_of(view).release(view.end)
+        self._appender = None
+
+    def _look(self) -> None:
+        """See all that is there, which who kept the lock for this thread has."""
+        view = self._views.get()
+        if view is None or self._tenure == self._lock.tenure:
+            return
+        if self._appender is not None:
+            self._appender.forget_size()
+        known = view.number
+        view.refresh_alone()
+        self._met_others = view.number != known
+        if self._times_opened != self._lock.times_opened:
+            # Now, as the file that was the newest before may have been compacted since.
+            self._check_in_place(view)
+            self._times_opened = self._lock.times_opened
+        self._tenure = self._lock.tenure
+
+    def _check_in_place(self, view: View) -> None:
+        if not view.file.is_in_place():
+            reason = "the commit log was removed or replaced while it was in use"
+            error = BackingError(errno.ENOENT, reason, names.logs(self._files.root))
+            self._lock.unmake(error)
+            raise error
+
+    def _unmake(self, error: BaseException | None) -> None:
+        if self._making is not None:
+            self._making.undo(error)
+            self._making = None
+            self._views.forget()
+        if self._views.get() is None:
+            self._lock.unmake(error)
+
+    def _ready(self) -> View:
+        """The view of a log to which a frame can be added right away."""
+        if not self._is_holding:
+            raise TransactionError("the log is written to within CommitLog.writing only")
+        view = self._views.get() or self._make()
+        if not self._is_whole:
+            self._finish_making(view)
+        if view.last == frames.END or view.tail is not Tail.CLEAN:
+            self._mend(view)
+        return view
+
+    def _make(self) -> View:
+        self._making = Making(self._files, self._lock)
+        self._making.run()
+        self._is_whole, self._named = True, 1
+        view = self._views.get()
+        if view is None:
+            reason = "the commit log was removed while it was being made"
+            raise BackingError(errno.ENOENT, reason, names.logs(self._files.root))
+        view.refresh_alone()
+        return view
+
+    def _finish_making(self, view: View) -> None:
+        """Do what a process that died in the making has left undone."""
+        if read_manifest(self._files) is None:
+            Making(self._files, self._lock).finish(view.file.store)
+            self._named = view.file.generation
+        self._is_whole = True
+
+    def _mend(self, view: View) -> None:
+        """Do what a process that died in a switch, or in an append, has left undone."""
+        with view.guard:
+            if view.last == frames.END:
+                checkpoint = jsonline.load_object(view.seal)["checkpoint"]
+                self._write_next(view, checkpoint)
+                self._begin_next(view)
+            if view.tail is Tail.TORN:
+                self._appender_of(view).cut(view.end)
+                view.tail = Tail.CLEAN
+
+    # While the view's guard is held
+
+    def _add(self, view: View, kind: Kind, payload: bytes, *, push: bool = False) -> None:
+        number = view.number + (kind == frames.RECORD)
+        frame = view.file.codec.encode(kind, number, view.synced, payload)
+        self._appender_of(view).append(view.end, frame, push=push)
+        view.move(kind, number, len(frame), payload)
+
+    def _sync(self, view: View) -> None:
+        if view.synced < view.end:
+            view.file.sync(sure=True)
+            view.synced = view.end
+
+    def _write_next(self, view: View, checkpoint: JSON) -> None:
+        start = Start(view.file.store, view.file.generation + 1, view.number, checkpoint)
+        logappend.write_new(self._files, self._path_of_next(view), start.encode())
+
+    def _begin_next(self, view: View) -> None:
+        """Go on to the file that was written, from one that has ended, and is sure to have."""
+        ended, end = self._appender_of(view), view.end
+        view.file.sync(sure=True)
+        logappend.put_new(self._files, self._path_of_next(view))
+        self._files.sync_folder(names.logs(self._files.root), sure=True)
+        self._named = view.file.generation + 1
+        view.follow()
+        view.tail = Tail.CLEAN
+        ended.release(end)
+
+    def _path_of_next(self, view: View) -> str:
+        return names.log(self._files.root, view.file.generation + 1)
+
+    def _appender_of(self, view: View) -> Appender:
+        if self._appender is None or self._appender.generation != view.file.generation:
+            self._appender = Appender.open(self._files, view.file.generation)
+            if self._files.sync:
+                self._take_over(view, self._appender)
+        return self._appender
+
+    def _take_over(self, view: View, appender: Appender) -> None:
+        """Make sure that what others may have left undone is done by this handle's next sync."""
+        if view.synced <= view.file.begin and self._named != appender.generation:
+            # Nobody has synced a record in it: who made it may have died before its name was.
+            self._files.sync_folder(names.logs(self._files.root))
+        appender.rewrite(view.synced, view.end)

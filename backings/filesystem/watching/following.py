@@ -1,0 +1,103 @@
+"""Following: which files and folders a store has, so that what came and what went can be told.
+
+Events name what happened in a folder that is known. Of a folder that comes or goes with all that is
+in it there is one event, or none; and where events were lost, only a look at everything helps.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from ..addresses import Addresses
+from ..io import Entry, Files
+
+_SLACK_NS: Final = 5_000_000_000
+"""How far the clock of a file system may be behind the machine's, as on FAT or over a network."""
+
+
+class Sight(NamedTuple):
+    """What was seen below a folder: paths of files."""
+
+    changed: set[str]
+    """Those that may have changed; also those that are gone."""
+    there: set[str]
+
+
+class Following:
+    """The names in the folders of a store. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        files: Files,
+        addresses: Addresses,
+        watch: Callable[[str], bool],
+        forget: Callable[[str], None],
+    ) -> None:
+        self._files: Final = files
+        self._addresses: Final = addresses
+        self._watch: Final = watch
+        self._forget: Final = forget
+        self._names: Final[dict[str, set[str]]] = {}
+
+    def is_known(self, folder: str) -> bool:
+        """Whether a folder was there when it was last looked at."""
+        return folder in self._names
+
+    def note(self, path: str) -> None:
+        """Keep in mind whether a file is there."""
+        folder, name = os.path.split(path)
+        names = self._names.setdefault(folder, set())
+        if self._files.exists(path):
+            names.add(name)
+        else:
+            names.discard(name)
+
+    def look_again(self, folder: str) -> Sight:
+        """What is below a folder, all of which may have changed, as all that was before."""
+        before, now = self._update(folder)
+        return Sight(before | now, now)
+
+    def look_for_changes(self, since: int) -> Sight:
+        """What is there, and of it what came, went or changed since a time (``time.time_ns``).
+
+        By ctime, which no program can set. Files that were moved along with a folder are told
+        since their folder's name is another.
+        """
+        before, now = self._update(self._files.root)
+        start = since - _SLACK_NS
+        changed = {path for path in before & now if self._changed(path, start)}
+        return Sight((before ^ now) | changed, now)
+
+    def _changed(self, path: str, since: int) -> bool:
+        found = self._files.lstat(path)
+        return found is None or found.st_ctime_ns >= since
+
+    def _update(self, top: str) -> tuple[set[str], set[str]]:
+        """Look at everything below a folder: the files that were known, and those there now."""
+        before = {f for f in self._names if f == top or f.startswith(top + "/")}
+        known = {path for folder in before for path in self._paths(folder)}
+        there = set(self._walk(top))
+        for folder in before - there:
+            del self._names[folder]
+            self._forget(folder)
+        return known, {path for folder in there for path in self._paths(folder)}
+
+    def _walk(self, top: str) -> Iterator[str]:
+        """Every folder there is; what happens in it is told from before it is listed."""
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            if self._addresses.folder(folder) is None or not self._watch(folder):
+                continue
+            entries = self._files.entries(folder)
+            waiting += [f"{folder}/{entry.name}" for entry in entries if entry.is_folder]
+            self._names[folder] = {e.name for e in entries if self._is_unit(folder, e)}
+            yield folder
+
+    def _is_unit(self, folder: str, entry: Entry) -> bool:
+        return entry.is_file and self._addresses.unit(f"{folder}/{entry.name}") is not None
+
+    def _paths(self, folder: str) -> Iterator[str]:
+        return (f"{folder}/{name}" for name in self._names[folder])
