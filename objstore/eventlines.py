@@ -29,8 +29,9 @@ _PORTION: Final = 1 << 14
 """Bytes that are decoded together: what comes of them stays in the processor's cache."""
 
 _SEAL: Final = b',"integrity":{"hash":"%b","position":%d'
-SEALED: Final = b"%b" + _SEAL + b"%b}}"
-"""A line, of what is before ``integrity``, the hash, the position, and what else binds it."""
+LINE: Final = b"%b\t%b\t%b" + _SEAL + b"%b}}"
+"""A line, of what is before the data, the data, what is behind it, the hash, the position, and what
+else binds it."""
 PLAIN_SEAL: Final = _SEAL + b"}},"
 """The end of most lines, and the comma behind it."""
 

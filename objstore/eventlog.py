@@ -73,7 +73,7 @@ class EventLog:
         In seed 000's tree they are added one after another. Raises as ``append`` does.
         """
         given, now, versions = list(added), events.now(), self._types.versions
-        if all(map(_is_pair, given)):
+        if _are_pairs(given):
             made = events.new_ones(cast("list[tuple[str, JSON]]", given), versions, now)
         else:
             made = [self._as_event(one, now) for one in given]
@@ -312,6 +312,10 @@ class EventLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _are_pairs(some: list[Any]) -> bool:
+    return set(map(type, some)) <= {tuple} and set(map(len, some)) <= {2}
 
 
 def _is_pair(one: object) -> bool:

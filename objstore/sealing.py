@@ -14,6 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
 from math import isfinite
+from operator import ne
 from typing import Any, Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
@@ -86,13 +87,20 @@ class Batch(NamedTuple):
 
 
 class Drafts(NamedTuple):
-    """Events as they will be stored, but for what binds them to their places."""
+    """Events as they will be stored, but for what binds them to their places.
+
+    In columns: what is done to all of them is done in C as far as that goes.
+    """
 
     events: Sequence[Event]
-    begun: list[bytes]
-    """Of each its line, as far as that goes."""
-    texts: list[bytes]
-    """What is hashed of each."""
+    before: Sequence[bytes]
+    """Of each its text up to the data,"""
+    data: Sequence[bytes]
+    """the data as the line has it,"""
+    after: Sequence[bytes]
+    """and what is behind it, but for the brace that closes the text."""
+    hashed: Sequence[bytes]
+    """The data as the text has it that is hashed; mostly the same."""
     more: Sequence[bytes]
     """What the line says where that is another text than its own."""
 
@@ -102,18 +110,20 @@ def drafts(given: Sequence[Event]) -> Drafts:
 
     Raises FormatError for data that JSON, or RFC 8785, cannot hold.
     """
-    dumped = list(map(_dump, given))
-    begun: list[bytes] = []
-    texts: list[bytes] = []
-    for event, data in zip(given, dumped, strict=True):
-        before, after = _around(event)
-        begun.append(b"%b\t%b\t%b" % (before, data, after))
-        texts.append(b"%b%b%b}" % (before, data, after))
-    more: Sequence[bytes] = [b""] * len(texts)
+    dumped = _dump(given)
+    before: list[bytes] = []
+    after: list[bytes] = []
+    for event in given:
+        first, last = _around(event._said)
+        before.append(first)
+        after.append(last)
+    hashed, more = dumped, [b""] * len(dumped)
     # Mostly one look is enough.
     if not is_canonical(b",".join(dumped)):
-        more = [_recanonize(texts, at, data, given[at]) for at, data in enumerate(dumped)]
-    return Drafts(given, begun, texts, more)
+        hashed = [_recanonized(data, event) for data, event in zip(dumped, given, strict=True)]
+        differs = map(ne, dumped, hashed)
+        more = [_NOT_CANONICAL if one else b"" for one in differs]
+    return Drafts(given, before, dumped, after, hashed, more)
 
 
 def batch(
@@ -129,16 +139,16 @@ def batch(
     stored: list[Event | None] = []
     lines: list[bytes] = []
     added: dict[UUID, Event] = {}
-    digest, position = bytes.fromhex(head.hash), head.position
-    for event, begun, text, more in zip(*some, strict=True):
+    digest, position, joined = bytes.fromhex(head.hash), head.position, b"".join
+    for event, before, data, after, hashed, more in zip(*some, strict=True):
         found = None if isinstance(event, events.New) else _find(event, added, find)
         stored.append(found)
         if found is None:
             position += 1
-            made = sha256(digest + text)
-            digest = made.digest()
+            made = sha256(joined((digest, before, hashed, after, b"}")))
+            digest, hash = made.digest(), made.hexdigest().encode()
             also = more if signer is None else more + _signature(signer, digest)
-            lines.append(eventlines.SEALED % (begun, made.hexdigest().encode(), position, also))
+            lines.append(eventlines.LINE % (before, data, after, hash, position, also))
     return Batch(stored, lines, Head(position, digest.hex()))
 
 
@@ -178,43 +188,41 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
 # Canonical text
 
 
-def _around(event: Event) -> tuple[bytes, bytes]:
+def _around(said: dict[str, Any]) -> tuple[bytes, bytes]:
     """What is before the data in an event's text, and what is behind it."""
-    said = event._said
     before = _BEFORE
     if "author" in said:
         before = b'{"author":%b,"data":' % orjson.dumps(said["author"])
-    after = f',"time":"{said["time"]}","type":{_quoted(said["type"])},"uuid":"{said["uuid"]}"'
+    time, type, uuid = said["time"].encode(), _quoted(said["type"]), said["uuid"].encode()
+    after = b',"time":"%b","type":%b,"uuid":"%b"' % (time, type, uuid)
     if "version" in said:
-        after += f',"version":{said["version"]}'
-    return before, after.encode()
+        after += b',"version":%d' % said["version"]
+    return before, after
 
 
 @lru_cache(maxsize=256)
-def _quoted(type: str) -> str:
+def _quoted(type: str) -> bytes:
     """As JSON has it: types are few."""
-    return orjson.dumps(type).decode()
+    return orjson.dumps(type)
 
 
-def _recanonize(texts: list[bytes], at: int, data: bytes, event: Event) -> bytes:
-    """Have the canonical form in a text whose data may be in another; what the line says then."""
-    if is_canonical(data):
-        return b""
-    before, after = _around(event)
-    canonical = _canonical(data, event)
-    texts[at] = b"%b%b%b}" % (before, canonical, after)
-    return b"" if canonical == data else _NOT_CANONICAL
+def _recanonized(data: bytes, event: Event) -> bytes:
+    """Data that may be in another form than the canonical one, in that."""
+    return data if is_canonical(data) else _canonical(data, event)
 
 
-def _dump(event: Event) -> bytes:
-    """The data as it is stored: compact, keys sorted, in UTF-8."""
-    data = event.data
-    try:
-        dumped = orjson.dumps(data, option=_SORTED)
-    except TypeError as error:
-        raise _unfit(event, str(error)) from error
-    if b"null" in dumped and (pointer := _find_nan(data, "")) is not None:
-        raise _unfit(event, "expected JSON, found a number that is none (NaN or infinity)", pointer)
+def _dump(given: Sequence[Event]) -> list[bytes]:
+    """Of each event the data as it is stored: compact, keys sorted, in UTF-8."""
+    dumped: list[bytes] = []
+    for event in given:
+        try:
+            data = orjson.dumps(event.data, option=_SORTED)
+        except TypeError as error:
+            raise _unfit(event, str(error)) from error
+        if b"null" in data and (pointer := _find_nan(event.data, "")) is not None:
+            expected = "expected JSON, found a number that is none (NaN or infinity)"
+            raise _unfit(event, expected, pointer)
+        dumped.append(data)
     return dumped
 
 
@@ -297,15 +305,14 @@ class Chain:
 
     def _follow(self, before: list[bytes], dumped: list[bytes], after: list[bytes]) -> bool:
         """Go over events whose seals are all as long as each other, if they are good."""
-        position, digest = self.head.position, bytes.fromhex(self.head.hash)
+        position = self.head.position
         end = -len(eventlines.PLAIN_SEAL % (self.head.hash.encode(), position + 1))
         joined = b"".join
-        digests: list[bytes] = []
+        digest, digests = bytes.fromhex(self.head.hash), list[bytes]()
         for first, data, last in zip(before, dumped, after, strict=True):
             digest = sha256(joined((digest, first, data, last[:end], b"}"))).digest()
             digests.append(digest)
-        seals = _plain_seals(digests, position + 1)
-        if seals != joined([last[end:] for last in after]):
+        if _plain_seals(digests, position + 1) != joined([last[end:] for last in after]):
             return False
         self.head = Head(position + len(digests), digest.hex())
         return True
@@ -326,7 +333,8 @@ class Chain:
 
     def _recanonical(self, event: Event, position: int) -> bytes:
         try:
-            return drafts([event]).texts[0]
+            _, [before], _, [after], [data], _ = drafts([event])
+            return b"%b%b%b}" % (before, data, after)
         except FormatError as error:
             raise VerificationError(
                 str(error), position=position, uuid=events.uuid_of(event)
