@@ -243,7 +243,7 @@ def forged(log: EventLog, change: Callable[[list[bytes]], list[bytes]]) -> Event
     return EventLog(keeper)
 
 
-def test_forged_reordered_replayed_and_dropped_events_are_named(log: EventLog) -> None:
+def test_line_4_forged_reordered_replayed_and_dropped_events_are_named(log: EventLog) -> None:
     kept = log.extend(("paid", {"euros": n}) for n in range(6))
     head = log.head()
     changed: list[tuple[Callable[[list[bytes]], list[bytes]], int, UUID | None]] = [

@@ -80,7 +80,7 @@ def at_once(work: Sequence[Callable[[], object]]) -> None:
 # Seed 000
 
 
-def test_head_next_and_tail_walk_the_events_in_the_order_added(keeper: RecordKeeper) -> None:
+def test_line_1_head_next_and_tail_walk_the_events_in_the_order_added(keeper: RecordKeeper) -> None:
     added = fill(keeper, 30)
     assert walk(keeper) == [event.uuid for event in added]
     assert keeper.tail() == added[-1].uuid
@@ -88,7 +88,7 @@ def test_head_next_and_tail_walk_the_events_in_the_order_added(keeper: RecordKee
     assert all(keeper.exists(event.uuid) for event in added)
 
 
-def test_empty_gives_none(keeper: RecordKeeper) -> None:
+def test_line_1_empty_gives_none(keeper: RecordKeeper) -> None:
     assert keeper.next() is None
     assert keeper.tail() is None
     assert not keeper.exists(uuid4())
@@ -96,14 +96,14 @@ def test_empty_gives_none(keeper: RecordKeeper) -> None:
     assert list(keeper.lines()) == []
 
 
-def test_the_next_of_the_tail_is_none(keeper: RecordKeeper) -> None:
+def test_line_1_the_next_of_the_tail_is_none(keeper: RecordKeeper) -> None:
     [event] = fill(keeper, 1)
     assert keeper.next() == keeper.tail() == event.uuid
     assert keeper.next(event.uuid) is None
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_unknown_uuids_are_value_errors(keeper: RecordKeeper, count: int) -> None:
+def test_line_1_unknown_uuids_are_value_errors(keeper: RecordKeeper, count: int) -> None:
     fill(keeper, count)
     unknown = uuid4()
     with pytest.raises(ValueError, match=f"there is no event {unknown}"):

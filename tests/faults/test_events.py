@@ -152,7 +152,7 @@ class Workload:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_whatever_a_crash_leaves_nothing_reported_is_lost(
+def test_line_3_whatever_a_crash_leaves_nothing_reported_is_lost(
     maker: Maker, tmp_path: Path, states: Path, seed: int
 ) -> None:
     workload = Workload(maker, Recording(place(tmp_path / "store", maker)), seed)
@@ -251,7 +251,7 @@ def kill_writers(maker: Maker, folder: Path, rounds: int) -> None:
             assert order == sorted(order)
 
 
-def test_killed_writers_lose_nothing_that_was_reported(maker: Maker, tmp_path: Path) -> None:
+def test_line_3_killed_writers_lose_nothing_that_was_reported(maker: Maker, tmp_path: Path) -> None:
     kill_writers(maker, tmp_path, rounds=8)
 
 
