@@ -81,7 +81,7 @@ def is_overtaken(error: Exception) -> bool:
 
 
 def is_missing_table(error: Exception) -> bool:
-    return isinstance(error, apsw.SQLError) and str(error).startswith("no such table")
+    return isinstance(error, apsw.SQLError) and "no such table: " in str(error)
 
 
 def mapped(error: Exception, path: str, wait: float = _READ_WAIT) -> StorageError | FormatError:
