@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cache
+from types import ModuleType
 from typing import Final, NamedTuple
 
 from .openio import FOLDER, READ, OpenFiles
@@ -199,29 +201,27 @@ class Files(OpenFiles):
         ext4 write the new file out at once, for five times the cost. Raises BackingError, with
         ENOENT where one of them is gone.
         """
-        from .exchange import CANNOT, exchange  # ctypes takes 5 ms to import
-
+        renames = _renames()
         try:
             self.reached("exchange", target)
-            exchange(path, target)
+            renames.exchange(path, target)
             return True
         except OSError as error:
-            if error.errno in CANNOT:
+            if error.errno in renames.CANNOT:
                 return False
             self._refused("replace", target, error)
 
     def place(self, path: str, target: str) -> bool:
         """Rename a file to a name that nothing has; False where something has it."""
-        from .exchange import CANNOT, place
-
+        renames = _renames()
         try:
             self.reached("place", target)
             try:
-                place(path, target)
+                renames.place(path, target)
             except FileExistsError:
                 return False
             except OSError as error:
-                if error.errno not in CANNOT:
+                if error.errno not in renames.CANNOT:
                     raise
                 return self._link_to(path, target)
             return True
@@ -325,6 +325,14 @@ class Files(OpenFiles):
         itself."""
         self.reached("sync everything", path)
         os.sync()
+
+
+@cache
+def _renames() -> ModuleType:
+    """What renames in ways that Python does not: loaded when it is needed, as ctypes takes 5 ms."""
+    from . import exchange
+
+    return exchange
 
 
 def boot_id() -> bytes | None:

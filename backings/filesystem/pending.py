@@ -212,7 +212,7 @@ class Pending:
         is known for as long as it looks so."""
         if signature(found)[:3] != written[:3] or due.data is None:
             return
-        if learned(self._files, found, os.path.dirname(due.path)):
+        if learned(self._files, found, due.path.rpartition("/")[0]):
             due.stamp.signature = due.stamp.likely
             now = time.time_ns()
             self.recent.keep(Content(due.path, due.target, due.data, found, now))
