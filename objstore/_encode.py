@@ -62,7 +62,7 @@ class _Encoder:
 
     def _other(self, value: Any, shape: Shape) -> JSON:
         if hasattr(value, "_snapshot") and hasattr(value, "_info"):
-            return self.encode(value._snapshot(), shape)  # an Object: its contents
+            return self.encode(value._assigned(), shape)  # an Object: its contents
         for codec in shape.codecs:
             if type(value) in codec.types:
                 return codec.encode(value)
@@ -71,7 +71,8 @@ class _Encoder:
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
             return self._array(cast("Sequence[Any]", value), shape)
         if hasattr(value, "model_dump"):
-            return self.encode(cast(Any, value).model_dump(mode="json"), shape)
+            # By alias, as its schema has them.
+            return self.encode(cast(Any, value).model_dump(mode="json", by_alias=True), shape)
         if isinstance(value, Enum):
             return self._refuse("a JSON value", f"{type(value).__name__}.{value.name}")
         for plain in (str, int, float):

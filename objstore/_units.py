@@ -135,6 +135,12 @@ class View:
         self._owned.clear()
         self._origins.clear()
 
+    def leave(self) -> None:
+        """Have the Object of the root keep what it has here, as that is about to be replaced."""
+        held = None if self.unit.object is None else self.unit.object()
+        if held is not None:
+            held._keep(self.root)
+
     def refill(self, root: JSON | Missing) -> None:
         """The same with other values in it; whatever moved has stayed where it is."""
         self.root = root

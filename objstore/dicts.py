@@ -147,6 +147,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
             encoded = self._encode(value, shape or ANY, view, key)
             container, view = self._own(tx)
             view.drop_below(self, key)
+            self._leave(key, container.get(key))
             container[key] = encoded
 
     def _remove(self, key: str) -> None:
@@ -156,6 +157,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
                 raise self._missing(key, self._where(view))
             container, view = self._own(tx)
             view.drop_below(self, key)
+            self._leave(key, container[key])
             del container[key]
 
     def _has(self, key: str) -> bool:

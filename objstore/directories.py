@@ -89,7 +89,7 @@ class Directory(Keyed, MutableMapping[str, T]):
     def _write(self, key: str, value: Any) -> None:
         shape = self._require_shape(key)
         path = join(self._path, key)
-        if isinstance(value, Part) and value is self._host.held(path):
+        if isinstance(value, Part) and value._before is None and value is self._host.held(path):
             return  # as after `root.tags += ["x"]`
         with self._edit() as tx:
             folder = self._host.folder_at(path, shape)
@@ -104,7 +104,9 @@ class Directory(Keyed, MutableMapping[str, T]):
             if isinstance(member, Directory):
                 member.clear()
             else:
-                tx.view(member._unit).replace(MISSING)
+                view = tx.view(member._unit)
+                view.leave()
+                view.replace(MISSING)
 
     def _replace(self, value: Any) -> None:
         """Make the members exactly those of a mapping."""

@@ -153,6 +153,9 @@ class List(Part, MutableSequence[T]):
                 return
             encoded = self._element_contents(value, position, view)
             view.drop_below(self, token)
+            if self._kid(token) is not None:  # whose element is gone
+                self._leave(token, contents[position])
+                view.origin(self, len(contents))[position] = next(fresh_tokens)
             self._owned(tx)[position] = encoded
 
     def _set_slice(self, index: slice, values: list[Any]) -> None:
@@ -165,6 +168,7 @@ class List(Part, MutableSequence[T]):
                 for number, value in enumerate(values)
             ]
             origin = view.origin(self, len(contents))
+            self._leave_all(origin[index], contents[index])
             self._owned(tx)[index] = encoded
             origin[index] = [next(fresh_tokens) for _ in encoded]
 
@@ -173,6 +177,8 @@ class List(Part, MutableSequence[T]):
             contents, view = self._draft(tx)
             chosen = index if isinstance(index, slice) else self._position(index, len(contents))
             origin = view.origin(self, len(contents))
+            some = chosen if isinstance(chosen, slice) else slice(chosen, chosen + 1)
+            self._leave_all(origin[some], contents[some])
             del self._owned(tx)[chosen]
             del origin[chosen]
 
@@ -265,6 +271,11 @@ class List(Part, MutableSequence[T]):
         if not self._fits(located):
             raise self._gone(view)
         return cast("list[Any]", located), view
+
+    def _leave_all(self, tokens: list[int], elements: list[Any]) -> None:
+        if self._kids:
+            for token, contents in zip(tokens, elements, strict=True):
+                self._leave(token, contents)
 
     def _owned(self, tx: Transaction) -> list[Any]:
         return cast("list[Any]", self._own(tx)[0])

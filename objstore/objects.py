@@ -104,6 +104,10 @@ class Object:
     def _snapshot(self) -> JSON:
         """The contents as this thread or task sees them; not to be changed."""
 
+    def _assigned(self) -> JSON:
+        """The contents that a place gets to which this Object is assigned; not to be changed."""
+        return self._snapshot()
+
     def GET(self, key: Any) -> Any:
         """The value of a key or element, like ``obj[key]``."""
         return cast(Any, self)[key]
@@ -153,6 +157,7 @@ class Part(Object):
     _key: str | int | None = None
     _kids: _Kids | None = None
     _cache: tuple[object, Container | None] = (None, None)
+    _before: Container | None = None
 
     @classmethod
     def _make(cls, unit: Unit, parent: Part | None = None, key: str | int | None = None) -> Self:
@@ -238,7 +243,9 @@ class Part(Object):
         unit = self._unit
         with unit.host.lock:
             kid = self._kid(token)
-            if kid is None or type(kid) is not cls:
+            if kid is not None and type(kid) is cls:
+                kid._got()
+            else:
                 kid = cls._make(unit, self, token)
                 self._note_kid(token, kid)
                 root, container = self._cache
@@ -262,6 +269,27 @@ class Part(Object):
             for dead in [one for one, reference in kids.items() if reference() is None]:
                 del kids[dead]
         kids[token] = weakref.ref(kid)
+
+    # What stood in an Object's place when that was given other contents as a whole, for as long as
+    # nobody has got the Object anew or changed something by it: assigned elsewhere it is that, as
+    # a dict or list would be, so that two places can be swapped.
+
+    def _leave(self, token: str | int, contents: object) -> None:
+        """An element is about to be replaced or removed."""
+        kid = self._kid(token)
+        if kid is not None:
+            kid._keep(contents)
+
+    def _keep(self, contents: object) -> None:
+        if self._fits(contents):
+            _set(self, "_before", contents)
+
+    def _got(self) -> None:
+        if self._before is not None:
+            _set(self, "_before", None)
+
+    def _assigned(self) -> JSON:
+        return self._snapshot() if self._before is None else self._before
 
     def _rename_kids(self, rename: Callable[[int], int]) -> None:
         """Tell the Objects of elements that the elements have new tokens."""
@@ -298,11 +326,13 @@ class Part(Object):
     def _own(self, tx: Transaction) -> tuple[Any, View]:
         """The draft of this Object's container, to be changed in place, and its view."""
         view = tx.view(self._unit)
-        return view.own(self), view
+        owned = view.own(self)
+        self._got()
+        return owned, view
 
     def _is_own_child(self, key: str | int, value: object) -> bool:
         """Whether a value is what already stands there, as after ``obj.tags += ["x"]``."""
-        return isinstance(value, Part) and self._kid(key) is value
+        return isinstance(value, Part) and value._before is None and self._kid(key) is value
 
     def __repr__(self) -> str:
         unit = self._unit

@@ -32,7 +32,7 @@ from .errors import (
 from .history import History
 from .joint import Joint
 from .lists import List
-from .objects import Object, Part
+from .objects import Object, Part, unattached_copy
 from .paths import address
 from .pointer import build, join, split, unescape
 from .scopes import Scopes
@@ -214,6 +214,30 @@ class Store(
     __setitem__ = PUT
     __delitem__ = DELETE
 
+    def pop(self, path: str, default: Any = MISSING) -> Any:
+        """Delete what is at a pathname and return it, unattached; a directory as a plain dict.
+
+        Raises KeyNotFoundError, unless there is a default.
+        """
+        with self.edit():
+            try:
+                found = self.GET(path)
+            except (KeyNotFoundError, IndexError):
+                if default is MISSING:
+                    raise
+                return default
+            value = found.contents if isinstance(found, Directory) else unattached_copy(found)
+            self.DELETE(path)
+            return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Delete the first file; return its pathname and contents."""
+        with self.edit():
+            path = next(iter(self), None)
+            if path is None:
+                raise KeyNotFoundError(f"the store {self.url} is empty")
+            return path, self.pop(path)
+
     def __contains__(self, path: object) -> bool:
         return isinstance(path, str) and self.HEAD(path)
 
@@ -322,6 +346,7 @@ class Store(
             return None
         held = None if unit.object is None else unit.object()
         if held is not None and (value is UNLOADED or value is MISSING or held._fits(value)):
+            held._got()
             return held
         cls = unit.shape.only_class
         if cls is None or self._at is not None:  # the contents tell: a Dict or a List
@@ -393,7 +418,9 @@ class Store(
                 expected = "an object or array, as a file holds one"
                 failure = Failure(self.source(unit), "", expected, show(encoded), "type")
                 raise ValidationError([failure])
-            tx.view(unit).replace(encoded)
+            view = tx.view(unit)
+            view.leave()
+            view.replace(encoded)
 
     def keys_of(self, path: str) -> list[str]:
         """The keys of a directory's members that exist, as this thread or task sees them."""

@@ -216,6 +216,19 @@ class Garage(pydantic.BaseModel):
     all: Annotated[dict[str, Car], pydantic.Field(json_schema_extra={"backing": "directory"})] = {}
 
 
+class Labelled(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    label: int = pydantic.Field(default=1, alias="theLabel")
+
+
+def test_pydantic_aliases_are_the_keys() -> None:
+    with objstore.open("memory://", Directory[Labelled]) as store:
+        store.root["a"] = Labelled(theLabel=5)
+        contents = store.root["a"].contents
+    assert contents == {"theLabel": 5}
+    assert Labelled.model_validate(contents).label == 5
+
+
 def test_pydantic_models_are_schemas(tmp_path: Path) -> None:
     class Cars(Directory):
         cars: Directory[Car]
