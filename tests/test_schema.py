@@ -224,7 +224,7 @@ class Labelled(pydantic.BaseModel):
 def test_pydantic_aliases_are_the_keys() -> None:
     with objstore.open("memory://", Directory[Labelled]) as store:
         store.root["a"] = Labelled(theLabel=5)
-        contents = store.root["a"].contents
+        contents = store["a"].contents
     assert contents == {"theLabel": 5}
     assert Labelled.model_validate(contents).label == 5
 
