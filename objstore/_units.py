@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from ._align import align
 from .errors import DetachedError, Failure, ValidationError
 from .pointer import build
-from .values import JSON, MISSING, Missing, is_array, is_object
+from .values import JSON, MISSING, Missing, is_array, is_object, same
 
 if TYPE_CHECKING:
     from ._merge import Lineage
@@ -56,6 +58,7 @@ class Unit:
         "host",
         "mirrored",
         "object",
+        "past",
         "pointer",
         "shape",
         "since",
@@ -85,6 +88,9 @@ class Unit:
         """Objects that hold values of committed contents where attribute access finds them."""
         self.object: weakref.ref[Part] | None = None
         """The Object of the root, while anyone holds it."""
+        self.past: Container | None = None
+        """The contents in which Objects know their elements, while ``value`` are others that they
+        have not followed to."""
 
     def root(self) -> JSON | Missing:
         """The committed contents, or the default in their place; loaded if they were not.
@@ -240,12 +246,11 @@ class View:
         before, self.root, self.base = View(self.unit, theirs), merged, theirs
         self._owned = {}
         for part, ours, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
-            name = self.unit.shape.merge_key_at(build(path_of(part, self)))
             tokens = _tokens(
                 _elements(self.locate(part)),
                 _elements(before.locate(part)),
                 zip(_elements(ours), origin, strict=False),
-                name,
+                _name(part, self),
             )
             self._origins[id(part)] = (part, tokens)
 
@@ -254,6 +259,18 @@ class View:
 
         ``lineage`` tells which containers were copied to be changed, and of what.
         """
+        self._go_on(root, lambda _, now, before: _inherited(now, before, lineage))
+
+    def follow(self, root: JSON | Missing) -> None:
+        """Take contents that nobody knows how they were made; elements are followed by what they
+        are."""
+        self._go_on(root, lambda part, now, before: followed(now, before, _name(part, self)))
+
+    def _go_on(
+        self,
+        root: JSON | Missing,
+        inherited: Callable[[Part, list[Any], list[Any]], Iterable[int | None]],
+    ) -> None:
         held = None if self.unit.object is None else self.unit.object()
         lists = [
             (part, _elements(self.locate(part)), self.origin(part, _length(self.locate(part))))
@@ -262,7 +279,7 @@ class View:
         self.root = root
         self._owned = {}
         for part, before, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
-            indices = _inherited(_elements(self.locate(part)), before, lineage)
+            indices = inherited(part, _elements(self.locate(part)), before)
             tokens = [next(fresh_tokens) if index is None else origin[index] for index in indices]
             self._origins[id(part)] = (part, tokens)
 
@@ -297,6 +314,77 @@ class _Renaming:
             # Gone from committed contents; still there for a transaction that began earlier.
             found = self._positions[token] = next(fresh_tokens)
         return found
+
+
+def follow(unit: Unit, before: JSON | Missing, views: list[View]) -> None:
+    """Have Objects follow their elements to the unit's contents, which others have made.
+
+    ``before`` are those that they are known in. ``views`` are what running transactions have of the
+    unit: they go on seeing every element where it was. Call with ``host.lock`` held.
+    """
+    held = None if unit.object is None else unit.object()
+    lists = [] if held is None else [part for part in _lists_below(held) if part._kids]
+    olds = [_elements(part._locate_committed(before)) for part in lists]
+    lengths = [[_length(view.locate(part)) for part in lists] for view in views]
+    numbered = sorted(enumerate(lists), key=lambda entry: _depth(entry[1]))
+    for number, part in numbered:
+        now = _elements(part._locate_committed(unit.value))
+        partners = followed(now, olds[number], _name(part, None))
+        positions = {index: at for at, index in enumerate(partners) if index is not None}
+        if positions == dict(enumerate(range(len(olds[number])))):
+            continue
+        renamed = _Renaming(positions)
+        for view, sizes in zip(views, lengths, strict=True):
+            origin = view.origin(part, sizes[number])
+            origin[:] = map(renamed, origin)
+        part._rename_kids(renamed)
+
+
+def followed(now: list[Any], before: list[Any], name: str | None) -> list[int | None]:
+    """For each element the index that it had before, as far as what it is tells; None for none.
+
+    The key tells, where the list has one; otherwise what is the same, wherever it is, and of the
+    rest what is most alike. Only containers count.
+    """
+    found: list[int | None] = [None] * len(now)
+
+    def tell(element: Any) -> str:
+        return repr(element if name is None else _key(element, name))
+
+    # Mostly all but a few are where they were, from either end.
+    start = _as_before(now, before)
+    stop = _as_before(now[start:][::-1], before[start:][::-1])
+    moved, end = len(now) - len(before), len(before) - stop
+    found[:start] = range(start)
+    found[end + moved :] = range(end, len(before))
+    there: dict[str, deque[int]] = {}
+    for index, element in enumerate(before[start:end], start):
+        if _is_container(element):
+            there.setdefault(tell(element), deque()).append(index)
+    for at, element in enumerate(now[start : end + moved], start):
+        alike = there.get(tell(element)) if _is_container(element) else None
+        if alike:
+            found[at] = alike.popleft()
+    if name is None:
+        olds = sorted(index for some in there.values() for index in some)
+        news = [at for at, index in enumerate(found) if index is None and _is_container(now[at])]
+        rest = align([before[index] for index in olds], [now[at] for at in news])
+        for at, partner in zip(news, rest, strict=True):
+            found[at] = None if partner is None else olds[partner]
+    return found
+
+
+def _as_before(now: list[Any], before: list[Any]) -> int:
+    """How many elements at the beginning are the same."""
+    pairs = zip(now, before, strict=False)
+    return next(
+        (at for at, pair in enumerate(pairs) if not same(*pair)), min(len(now), len(before))
+    )
+
+
+def _name(part: Part, view: View | None) -> str | None:
+    """The key that tells a list's elements apart; None where it has none."""
+    return part._unit.shape.merge_key_at(build(path_of(part, view)))
 
 
 def _lists_below(part: Part) -> Iterator[Part]:

@@ -249,7 +249,7 @@ class History(Host):
                     ours=first.ours,
                     theirs=first.theirs,
                 )
-            tx.view(unit).replace(merged.value)
+            tx.view(unit).follow(merged.value)
 
     def _leaves(self, pointer: str, at: int) -> tuple[str, dict[str, Tree]]:
         """The leaves at a pointer, by unit; and what commits have to touch to have set them."""

@@ -453,6 +453,7 @@ class Store(
             failures = self.located(unit.shape.validator.failures(value, ""), unit)
         unit.value, unit.stamp, unit.failures = value, stamp, failures
         unit.since = self._newest()
+        self._follow_elements(unit)
 
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         self._require_open()

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from ._pause import pause
-from ._units import UNLOADED, Unit, View
+from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
 from .errors import ConflictError, Failure, ReadOnlyError, TransactionError, ValidationError
 from .patch import merge
@@ -495,11 +495,25 @@ class Host(ABC):
                 if unit in tx._views:
                     others.append(tx._views[unit])
         unit.clear_mirrors()
+        before = unit.value
         if view is not None:
             view.publish_moves(others)
+        elif unit.object is not None and unit.past is None and isinstance(before, dict | list):
+            unit.past = before
         unit.value = value
         unit.stamp = stamp
         unit.failures = []
+        if view is None:
+            self._follow_elements(unit)
+
+    def _follow_elements(self, unit: Unit) -> None:
+        """Have Objects follow their elements, as soon as there is something to follow them to."""
+        past = unit.past
+        if past is None or unit.failures or not isinstance(unit.value, dict | list):
+            return
+        unit.past = None
+        if not same(past, unit.value):
+            follow(unit, past, [tx._views[unit] for tx in self._running if unit in tx._views])
 
 
 class Unattached(Host):
