@@ -101,7 +101,7 @@ class Files(OpenFiles):
 
     def may_write(self, path: str) -> bool:
         """Whether this process has the permission to change what is at ``path``."""
-        return os.access(path, os.W_OK)
+        return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
     def read_link(self, path: str) -> str:
         try:

@@ -133,6 +133,8 @@ class Pending:
         """
         folded: dict[str, str] = {}
         for due in dues:
+            if due.new is MISSING:
+                self._require_removable(due)
             if due.new is MISSING or due.data is None or due.is_same:
                 continue
             earlier = self.units.get(due.place.pointer)
@@ -226,6 +228,13 @@ class Pending:
         while path.startswith(self._files.below):
             path = path.rpartition("/")[0]
             self.dirty[path] = None
+
+    def _require_removable(self, due: Due) -> None:
+        """Raise BackingError where the file that is to go cannot."""
+        folder = due.path.rpartition("/")[0]
+        if due.content is not None and not self._files.may_write(folder):
+            reason = f"cannot remove {self._files.relative(due.path)}: its folder is read-only"
+            raise BackingError(errno.EACCES, reason, due.path)
 
     def _check_apart(self, path: str, other: str) -> None:
         """Raise KeyNameError where the disk takes two paths that differ in case for one."""

@@ -198,3 +198,23 @@ def test_a_folder_that_may_not_be_entered(foreign: Path) -> None:
         for use in (lambda: store.load("/ada"), lambda: store.look("/ada"), lambda: store.keys("")):
             with pytest.raises(BackingError, match="Permission denied"):
                 use()
+
+
+def test_a_folder_from_which_nothing_may_be_removed(foreign: Path) -> None:
+    (foreign / "people").mkdir(mode=0o755)
+    (foreign / "people" / "bob.json").write_text(json.dumps(SMALL))
+    (foreign / "people").chmod(0o555)
+    foreign.chmod(0o777)
+    with without_privileges():
+        store = opened(foreign)
+        for new in (MISSING, LARGE):
+            with pytest.raises(BackingError) as caught:
+                store.commit([change(store, "/people/bob", new)], base=0)
+            assert caught.value.errno == errno.EACCES
+            assert "people/bob.json" in str(caught.value)
+        assert store.head() == 0
+        assert store.load("/people/bob").value == SMALL
+        store.commit([change(store, "/ada", MISSING)], base=0)
+        store.close()
+    assert names(foreign) == ["people", "secret.json"]
+    (foreign / "people").chmod(0o755)
