@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from math import copysign
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
@@ -48,7 +49,7 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two JSON values are the same: unlike ``==``, 1 is not 1.0 and not True.
+    """Whether two JSON values are the same: unlike ``==``, 1 is not 1.0 and not True, nor 0.0 -0.0.
 
     Order of keys counts for nothing, as in JSON.
     """
@@ -67,6 +68,8 @@ def same(a: Any, b: Any) -> bool:
         return True
     if kind is list:
         return len(a) == len(b) and all(map(same, a, b))
+    if kind is float and a == 0:
+        return bool(b == 0 and copysign(1, a) == copysign(1, b))
     return bool(a == b)
 
 

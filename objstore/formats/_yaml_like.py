@@ -11,6 +11,7 @@ from ._yaml_scalars import (
     BOOL,
     MERGE,
     STR,
+    TIMESTAMP,
     BlockText,
     Quotes,
     folded,
@@ -59,6 +60,8 @@ def leaf_like(style: Style, text: str, node: Node, value: JSON) -> Rendered:
     if isinstance(value, bool) and (word := _boolean_like(node, value)):
         return Rendered(word)
     if isinstance(value, str):
+        if _is_timestamp_like(node, value):
+            return Rendered(value)
         if node.style in ("|", ">") and (block := _block_like(text, node, value)):
             return style.block_text(node.style, block, node.indent, _column_of(text, node))
         quotes = _as_quotes(node.style)
@@ -126,6 +129,12 @@ def _quotes_in(parent: Node) -> Quotes | None:
     """The quotes that keys, or else items, of a collection have, as far as the first one tells."""
     first = parent.entries[0]
     return _as_quotes((first.key or first.node).style)
+
+
+def _is_timestamp_like(node: Node, value: str) -> bool:
+    """Whether a date stands for a date, as it is to those readers that have dates."""
+    is_plain = node.kind == "scalar" and not node.style
+    return is_plain and plain_tag(node.text) == plain_tag(value) == TIMESTAMP
 
 
 def _boolean_like(node: Node, value: bool) -> str | None:

@@ -532,3 +532,23 @@ def test_refuses_to_write_what_is_no_json_value() -> None:
     with pytest.raises(FormatError) as caught:
         edit(b"a: 1", {"a": 1}, {"a": [float("nan")]}, "f.yaml")
     assert caught.value.pointer == "/a/0"
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        ("due: 2026-03-01 # soon\n", "2026-04-01", "due: 2026-04-01 # soon\n"),
+        ("due: 2026-03-01T10:00:00Z\n", "2026-04-01", "due: 2026-04-01\n"),
+        ("due: '2026-03-01'\n", "2026-04-01", "due: '2026-04-01'\n"),
+        ("due: soon\n", "2026-04-01", 'due: "2026-04-01"\n'),
+        ("due: 2026-03-01\n", "soon", "due: soon\n"),
+        ("due: 2026-03-01\n", "2026-04-01: no", 'due: "2026-04-01: no"\n'),
+    ],
+)
+def test_a_date_stands_for_a_date(text: str, new: str, expected: str) -> None:
+    """Other readers of the file have dates where we have text."""
+    old = parse(text.encode(), "a.yaml")
+    changed: JSON = {"due": new}
+    result = edit(text.encode(), old, changed, "a.yaml")
+    assert result.decode() == expected
+    assert parse(result, "a.yaml") == changed
