@@ -595,13 +595,13 @@ def _below(found: Any, token: str, *, make: bool = False) -> Any:
             if folder is None:
                 raise
             return folder
-    if isinstance(found, Object):
-        return cast(Any, found)[_step(found, token)]
-    raise KeyNotFoundError(f"{token!r} leads into {show(found)}, which has no keys")
+    return cast(Any, found)[_step(found, token)]
 
 
 def _step(parent: Any, token: str) -> str | int:
     """The key that a token is for its parent: an index for a List (RFC 6901, section 4)."""
+    if not isinstance(parent, Object):
+        raise KeyNotFoundError(f"{token!r} leads into {show(parent)}, which has no keys")
     if not isinstance(parent, List):
         return token
     if token.isdecimal() and (token == "0" or not token.startswith("0")):
