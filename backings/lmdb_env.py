@@ -24,6 +24,7 @@ from objstore.errors import BackingError, BusyError, CorruptionError, StorageErr
 from . import storages
 from .filesystem import names
 from .filesystem.io import Files, Opened
+from .inherited import keep_for_ever
 
 _LARGEST: Final = 2**40
 """Bytes of address space that a map is given at first, if the machine has them to give: they cost
@@ -279,7 +280,7 @@ class Environment:
             self._lock = None
         if not self._is_quiet:
             self._foreign = True
-            _inherited.append((self._env, self.held))
+            keep_for_ever(self._env)
         elif self._env is not None:
             self._env.close()
         self._env = None
@@ -308,8 +309,6 @@ def open_environment(
 # Guarded by _shared_lock, which is held during a fork.
 _shared: Final[dict[tuple[int, int], Environment]] = {}
 _shared_lock: Final = RLock()
-_inherited: Final[list[object]] = []
-"""What the parent was using when this process was forked: never closed here."""
 
 
 def shared(folder: str, durability: str, map_size: int | None) -> Environment:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import lmdb
 
 from objstore.errors import TransactionError
 
 from . import storages
+from .inherited import keep_for_ever
 from .lmdb_env import Environment, Txn, enter, leave, mapped
 from .lmdb_records import Raw
 
@@ -47,6 +49,7 @@ class Work:
         enter(environment)
         if lasts:
             environment.held.add(self._mark)
+            _lasting.add(self)
 
     @property
     def txn(self) -> Txn:
@@ -133,6 +136,8 @@ class Work:
         if self.ended:
             return
         self.ended = True
+        if self._process != os.getpid():
+            return  # it is the parent's, and goes on there
         try:
             if self._txn is not None:
                 self._txn.abort()
@@ -145,9 +150,22 @@ class Work:
             leave(self._environment)
 
     def __del__(self) -> None:
-        # The thread ended in the middle of it. In a forked child it is the parent's.
-        if not self.ended and self._process == os.getpid():
+        # The thread ended in the middle of it.
+        if not self.ended:
             self.end()
+
+
+_lasting: Final[WeakSet[Work]] = WeakSet()
+
+
+def _keep_the_parents() -> None:
+    """To free a transaction would end it for the parent, whose it is."""
+    for work in list(_lasting):
+        if work._txn is not None:
+            keep_for_ever(work._txn)
+
+
+os.register_at_fork(after_in_child=_keep_the_parents)
 
 
 def begin(environment: Environment, wait: float, *, write: bool = False) -> Txn:

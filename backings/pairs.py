@@ -35,7 +35,7 @@ class Pairs:
         except (TypeError, LookupError):
             is_plain = False
         if not is_plain:
-            coerced = {as_text(key): value for key, value in dict(given).items()}
+            coerced = {as_text(key): value for key, value in given}
             self._take(sorted(coerced.items(), key=_key))
         elif any(map(eq, self.keys, islice(self.keys, 1, None))):
             self._take(list(dict(self._pairs).items()))

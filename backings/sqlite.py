@@ -134,9 +134,11 @@ class SqliteStorage(TransactingStorage[Work]):
         transaction = self._taken()
         try:
             transaction.link.execute("COMMIT")
-        except ERRORS as error:
+        except BaseException as error:  # an interrupt comes when SQLite has ended, either way
             transaction.end(whole=False)
-            raise mapped(error, self.path) from error
+            if isinstance(error, ERRORS):
+                raise mapped(error, self.path) from error
+            raise
         transaction.end()
 
     def rollback(self) -> None:
@@ -205,11 +207,14 @@ class SqliteStorage(TransactingStorage[Work]):
         if transaction is None:
             return self._write_alone(step)
         self._reserve(transaction)
+        before = transaction.link.total_changes()
         try:
             return step(transaction.link)
         except ERRORS as error:
-            self.rollback()
-            raise mapped(error, self.path) from error
+            found = mapped(error, self.path)
+            if not storages.goes_on(found) or transaction.link.total_changes() != before:
+                self.rollback()
+            raise found from error
 
     def _write_alone(self, step: Callable[[Link], T]) -> T:
         self._take_turn()
@@ -476,7 +481,11 @@ class SqliteStorage(TransactingStorage[Work]):
         transaction = self._running()
         with self._reading() as link:
             rows = self._on_table(link, c_id, lambda t: fetch(link, t, low, high, reverse, False))
-        return Scan.of(self._more(c_id, transaction, rows, (low, high, reverse)))
+            size = None
+            if not low and high is None:
+                size = self._on_table(link, c_id, lambda t: table_size(link, t))
+            changes = link.total_changes()
+        return Scan.of(self._more(c_id, transaction, rows, (low, high, reverse), (size, changes)))
 
     def _more(
         self,
@@ -484,12 +493,16 @@ class SqliteStorage(TransactingStorage[Work]):
         transaction: Work,
         rows: list[Row],
         bounds: tuple[str, str | None, bool],
+        expected: tuple[int | None, int],
     ) -> Generator[Iterable[tuple[str, Value]]]:
         low, high, reverse = bounds
+        size, changes = expected
+        count = 0
         while rows:
+            count += len(rows)
             yield self._verified(c_id, rows)
             if len(rows) < ROWS:
-                return
+                break
             if transaction.ended:
                 raise TransactionError("the transaction of this iteration has ended")
             if reverse:
@@ -497,6 +510,10 @@ class SqliteStorage(TransactingStorage[Work]):
             else:
                 low = rows[-1][0]
             rows = self._next_rows(c_id, transaction.link, (low, high, reverse))
+        # What the transaction has changed meanwhile it may have come past, or not.
+        is_whole = size is not None and not transaction.ended
+        if is_whole and transaction.link.total_changes() == changes and count != size:
+            raise storages.miscounted(str(c_id), count, size or 0, self.path)
 
     def _next_rows(
         self, c_id: object, link: Link, bounds: tuple[str, str | None, bool]

@@ -24,6 +24,7 @@ from objstore.errors import BackingError, CorruptionError, FormatError, StorageE
 
 from . import storages
 from .filesystem.io import Files
+from .inherited import keep_for_ever
 
 _SYNCHRONOUS: Final = {"full": "FULL", "os": "NORMAL"}
 
@@ -37,6 +38,9 @@ _WAL_KEPT: Final = 4 * 2**20
 """Bytes that the log keeps of its file once everything in it is in the database."""
 
 _STATEMENTS: Final = 512
+
+_IDLE: Final = 16
+"""How many connections are kept that nobody uses: two descriptors each."""
 
 _FLAGS: Final = apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE
 
@@ -144,7 +148,13 @@ class Links:
 
     def give(self, link: Link, *, write: bool = False) -> None:
         """Take back a connection that is in no transaction."""
-        self._idle[write].append(link)
+        idle = self._idle[write]
+        if link not in self._all:
+            return  # a parent's, or one that was closed meanwhile
+        if len(idle) < _IDLE:
+            idle.append(link)
+        else:
+            self._close(link)
         if self._keeps_none:
             self._close_idle()
 
@@ -158,6 +168,8 @@ class Links:
     def finish(self, link: Link) -> None:
         """Take back a connection that was reading one state."""
         self.release(link)
+        if link not in self._all:
+            return  # as in ``give``
         try:
             link.execute("ROLLBACK")
         except ERRORS:
@@ -175,7 +187,8 @@ class Links:
     def drop(self, link: Link) -> None:
         """Close a taken connection that something is wrong with, or that nobody will give back."""
         self.release(link)
-        self._close(link)
+        if link in self._all:
+            self._close(link)
 
     def _close_idle(self) -> None:
         for idle in self._idle:
@@ -238,7 +251,8 @@ class Links:
     def after_fork_in_child(self) -> None:
         """Have no connection, and refuse the file where the parent was using one."""
         if self._through_fork:
-            _inherited.extend(self._through_fork)
+            for link in self._through_fork:
+                keep_for_ever(link)
             found = Files(os.path.dirname(self.path)).stat(self.path)
             if found is not None:
                 _foreign.add((found.st_dev, found.st_ino))
@@ -251,10 +265,8 @@ class Links:
         self._in_child()
 
 
-# All databases of this process; the connections that its parent was using when it was forked; and
-# the files that these are to.
+# All databases of this process; and the files that its parent was using when it was forked.
 _databases: Final[WeakSet[Links]] = WeakSet()
-_inherited: Final[list[Link]] = []
 _foreign: Final[set[tuple[int, int]]] = set()
 
 

@@ -64,6 +64,9 @@ def begin_writing(links: Links, wait: float, path: str) -> Link:
             # Not kept while this thread waits, so that the process can fork meanwhile.
             links.give(link, write=True)
             raise
+        except BaseException:
+            links.drop(link)
+            raise
         return link
 
     return patiently(begin, wait, path)

@@ -16,7 +16,6 @@ from objstore.errors import (
     FormatError,
     KeyNotFoundError,
     ReadOnlyError,
-    StorageError,
     StorageNotFoundError,
     TransactionError,
 )
@@ -107,7 +106,7 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def goes_on(error: StorageError) -> bool:
+def goes_on(error: Exception) -> bool:
     """Whether a transaction goes on after this error: it was told before anything was written."""
     return isinstance(
         error, ContainerNotFoundError | DuplicateContainerError | ReadOnlyError | FormatError

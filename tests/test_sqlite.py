@@ -6,10 +6,17 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from objstore import SqliteStorage
-from objstore.errors import CorruptionError, DuplicateStorageError, StorageNotFoundError
+from objstore.backings.sqlite_links import Link
+from objstore.errors import (
+    CorruptionError,
+    DuplicateStorageError,
+    FormatError,
+    StorageNotFoundError,
+)
 from tests.conformance.storages import dump
 
 
@@ -116,3 +123,68 @@ def test_missing_items_are_noticed(tmp_path: Path) -> None:
         assert [error.reason for error in storage.check()] == [
             'container "c" has 1 items, and its count is 2'
         ]
+
+
+def test_a_value_that_is_too_large_leaves_the_transaction(tmp_path: Path) -> None:
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container("c")
+        with storage.transaction():
+            storage.set_container_item("c", "a", "1")
+            work: Any = storage._current()
+            work.link.limit(apsw.SQLITE_LIMIT_LENGTH, 1000)
+            with pytest.raises(FormatError, match="larger than SQLite stores"):
+                storage.set_container_item("c", "b", "x" * 2000)
+            assert storage.in_transaction
+        assert dict(storage.get_container_items("c")) == {"a": "1"}
+
+
+def test_an_interrupt_amid_a_commit_lets_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Link, statement: str, *arguments: Any) -> Any:
+        found = apsw.Connection.execute(self, statement, *arguments)
+        if statement == "COMMIT":
+            raise KeyboardInterrupt
+        return found
+
+    with SqliteStorage(tmp_path / "s", create=True, wait=0.2) as storage:
+        storage.add_container("c")
+        with monkeypatch.context() as patch:
+            patch.setattr(Link, "execute", interrupted)
+            storage.begin()
+            storage.set_container_item("c", "a", "1")
+            with pytest.raises(KeyboardInterrupt) as held:
+                storage.commit()
+        storage.set_container_item("c", "b", "2")
+        assert held.traceback
+        assert dict(storage.get_container_items("c")) == {"a": "1", "b": "2"}
+
+
+def test_connections_that_nobody_needs_are_closed(tmp_path: Path) -> None:
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", {str(n): "x" for n in range(100)})
+        many = [storage.get_container_items("c") for _ in range(100)]
+        for one in many:
+            next(one)
+        del one, many
+        assert len(storage._links._all) <= 2 * 16
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_scan_in_a_transaction_misses_no_damage(tmp_path: Path, begins: bool) -> None:
+    path = tmp_path / "s"
+    with SqliteStorage(path, create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_items("c", {f"{n:05}": "v" * 50 for n in range(2000)})
+    data = bytearray(path.read_bytes())
+    leaves = [at for at in range(0, len(data), 4096) if data[at] == 10 and data[at + 4] > 20]
+    data[leaves[9] + 4] ^= 4  # of the number of cells in it
+    path.write_bytes(data)
+    with SqliteStorage(path) as storage:
+        if begins:
+            storage.begin()
+        with pytest.raises(CorruptionError):
+            dict(storage.get_container_items("c"))
+        if begins:
+            storage.rollback()

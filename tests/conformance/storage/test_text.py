@@ -128,3 +128,15 @@ def test_scans_of_many_long_keys(storage: Storage, reverse: bool) -> None:
     assert found == (expected[::-1] if reverse else expected)
     found = list(storage.scan("c", start=keys[700], stop=keys[2200], reverse=reverse))
     assert found == (expected[700:2200][::-1] if reverse else expected[700:2200])
+
+
+def test_2_keys_that_are_equal_and_not_alike_are_items_of_their_own(storage: Storage) -> None:
+    storage.add_container("c")
+    storage.set_container_items("c", [(1, "a"), (True, "b"), (1.0, "c"), ([2], "d"), ("x", "e")])
+    assert dict(storage.get_container_items("c")) == {
+        "1": "a",
+        "True": "b",
+        "1.0": "c",
+        "[2]": "d",
+        "x": "e",
+    }
