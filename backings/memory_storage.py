@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -108,8 +109,10 @@ class _Transaction:
                 box.pins -= 1
 
     def __del__(self) -> None:
-        # The thread ended in the middle of its transaction.
-        self.end(commit=False)
+        # The thread ended in the middle of its transaction. When the interpreter ends, locks may
+        # be held by threads that never go on.
+        if not sys.is_finalizing():
+            self.end(commit=False)
 
 
 def _pinned(boxes: _Boxes) -> list[_Box]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -282,3 +283,21 @@ def test_a_value_file_against_a_list(
         assert [vfile.read(value.offset) for value in vfile.values()] == known
         assert vfile.get_file_info().deleted == sum(value.deleted for value in known)
     vfile.close()
+
+
+def test_a_value_of_another_file_is_not_deleted(tmp_path: Path) -> None:
+    with ValueFile.create(tmp_path, 1000) as one, ValueFile.create(tmp_path, 1000) as other:
+        one.write(b"a")
+        value = other.write(b"b")
+        with pytest.raises(ValueError, match=f"of the file {UUID(int=other.id)}, not of this one"):
+            one.delete(value)
+        assert [value.deleted for value in one.values()] == [False]
+
+
+def test_the_bytes_of_a_buffer_count_and_not_its_items(tmp_path: Path) -> None:
+    items: Any = memoryview(array("i", range(5)))
+    with ValueFile.create(tmp_path, 1000) as vfile:
+        written = vfile.write(items)
+        vfile.write(b"next")
+        assert vfile.read(written.offset).data == items.tobytes()
+        assert len(list(vfile.values())) == 2

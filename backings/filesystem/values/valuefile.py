@@ -129,21 +129,27 @@ class ValueFile:
         self._require_open()
         if value.data is None:
             raise ValueError("a value is written with its data, and this one has None")
-        entry = HEAD.size + len(value.data)
-        if len(value.data) > MAX_VALUE or self.size + entry > self.max_size:
+        data = bytes(value.data)
+        entry = HEAD.size + len(data)
+        if len(data) > MAX_VALUE or self.size + entry > self.max_size:
             raise CapacityExceeded(
-                f"a value of {len(value.data)} bytes does not fit: the file has {self.size} of"
+                f"a value of {len(data)} bytes does not fit: the file has {self.size} of"
                 f" {self.max_size} bytes, and a value may have {MAX_VALUE}"
             )
-        self._append(HEAD.pack(len(value.data), value.deleted) + value.data)
-        written = Value(self.size, value.deleted, value.data, self.id)
+        self._append(HEAD.pack(len(data), value.deleted) + data)
+        written = Value(self.size, value.deleted, data, self.id)
         self.size += entry
         self._entries += 1
         self._deleted += value.deleted
         return written
 
     def delete(self, value: Value) -> Value:
-        """Mark a value as deleted, in its place; deleting it again changes nothing."""
+        """Mark a value as deleted, in its place; deleting it again changes nothing.
+
+        Raises ValueError for a value of another file.
+        """
+        if value.file_id != self.id:
+            raise ValueError(f"the value is of the file {UUID(int=value.file_id)}, not of this one")
         _, deleted = self._head(value.offset)
         if not deleted:
             self._files.write_at(self.handler, value.offset + HEAD.size - 1, b"\x01")
