@@ -19,7 +19,9 @@ from .errors import (
     ValidationError,
 )
 from .pointer import join
+from .schema import required_of
 from .transaction import Host
+from .values import MISSING, show
 
 if TYPE_CHECKING:
     from .directories import Directory
@@ -90,6 +92,10 @@ class Checking(Host):
             keys = keys or list(type(directory)._info.keys)
             listing = [self._failure(directory._path, _DIRECTORY, error)]
         found = twice + [one for key in keys for one in self._failures_at(directory, key)]
+        for key in required_of(type(directory)):
+            if key not in keys and not (listing or key in directory):
+                source = self._documents.source(join(directory._path, key))
+                found.append(Failure(source, "", f"key {show(key)}", show(MISSING), "required"))
         return found or listing  # a listing that fails for one of its members says no more
 
     def _survey(self, path: str) -> tuple[list[str], list[Failure]]:

@@ -16,13 +16,14 @@ from weakref import WeakKeyDictionary
 from . import _codecs
 from ._annotations import make_class, shape_of
 from ._codecs import Codec
+from ._members import check_members
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
-from ._vocabulary import check_vocabulary
+from ._vocabulary import check_keyword, check_vocabulary
 from .errors import SchemaError
 from .objects import Object
 from .pointer import join, split
 from .validation import Validator
-from .values import JSON, MISSING
+from .values import JSON, MISSING, show
 
 __all__ = ["file", "from_json", "from_pydantic", "load", "to_json"]
 
@@ -32,8 +33,10 @@ def file(name: str, *, default: Any = MISSING) -> Any:
 
     For a file its name, whose ending chooses the format. For a Directory its folder's name; with
     ``"people/*.yaml"`` also the ending of new files in it. ``default`` is what the member reads as
-    as long as its file is missing; it is not written until something in it is set.
+    as long as its file is missing; it is not written until something in it is set. Raises
+    SchemaError for a name that leads elsewhere than into the Directory's own folder.
     """
+    check_keyword("file", name, "objstore.file")
     return FileField(name, default)
 
 
@@ -71,6 +74,7 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
     shape = document.shape(document.at(""))
     if not shape.classes:
         return document.class_at("", "dict")
+    check_members(shape.classes[0])
     return shape.classes[0]
 
 
@@ -102,6 +106,7 @@ def root_class(schema: object) -> type[Object]:
             model = cast(Any, schema).model_json_schema()
             cls = from_json(model, name=schema.__name__, kind="directory")
         if cls is not None and cls._kind == "directory":
+            check_members(cls)
             return cast("type[Object]", cls)
     elif isinstance(schema, Mapping):
         return from_json(dict(cast("Mapping[str, Any]", schema)), kind="directory")
@@ -294,6 +299,8 @@ def info_of_given(cls: type[Object]) -> Info:
         prefix = [document.shape(n) for n in _members(nodes, "prefixItems")]
         items = next((document.shape(n) for n in _nodes(nodes, "items")), None)
         return Info(own, prefix=prefix, items=items)
+    if cls._kind == "directory":
+        _check_directory(nodes)
     keys: dict[str, Shape] = {}
     for key, member in _named(nodes, "properties"):
         keys.setdefault(key, document.shape(member))
@@ -301,6 +308,38 @@ def info_of_given(cls: type[Object]) -> Info:
         Pattern(re.compile(key), document.shape(n)) for key, n in _named(nodes, "patternProperties")
     ]
     return Info(own, keys=keys, patterns=patterns, rest=_rest(document, nodes))
+
+
+def required_of(cls: type[Object]) -> list[str]:
+    """The members that the given schema of a Directory class wants to be there in the end."""
+    nodes = [] if cls._given_schema is None else list(_applying(_given(cls)))
+    return list(dict.fromkeys(key for n in _dicts(nodes) for key in n.schema.get("required", ())))
+
+
+# Keywords that judge an object as a whole. A directory is never held against them: its members are
+# files, which are read and written each by itself.
+_OF_WHOLE_OBJECTS = (
+    *("anyOf", "const", "dependentRequired", "dependentSchemas", "enum", "if", "maxProperties"),
+    *("minProperties", "not", "oneOf", "propertyNames"),
+)
+
+
+def _check_directory(nodes: list[Node]) -> None:
+    for document, pointer, schema in _dicts(nodes):
+        for keyword in _OF_WHOLE_OBJECTS:
+            if keyword in schema:
+                raise SchemaError(
+                    f"{document.name} at {join(pointer, keyword)}: a directory has no "
+                    f"{keyword!r}, as its members are files and folders that are read and "
+                    "written each by itself; which keys there may be is said by properties, "
+                    "patternProperties and additionalProperties"
+                )
+        types = schema.get("type", "object")
+        if types != "object" and "object" not in types:
+            raise SchemaError(
+                f'{document.name} at {join(pointer, "type")}: expected "object", as a directory '
+                f"is one, found {show(types)}"
+            )
 
 
 def _rest(document: _Document, nodes: list[Node]) -> Shape | None:

@@ -18,6 +18,7 @@ import yaml
 import objstore
 from objstore import Dict, Directory, List, Store, schemas
 from objstore._vocabulary import _CHECKS, check_vocabulary
+from objstore.formats import ENDINGS
 from tests.folders import users
 
 from .conformance.library import ADA, Library, Person
@@ -258,6 +259,21 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
 # --- bad schemas ----------------------------------------------------------------------------------
 
 
+WHOLE: dict[str, Any] = {
+    "propertyNames": {"pattern": "^[a-z]+$"},
+    "maxProperties": 3,
+    "minProperties": 3,
+    "dependentRequired": {"a": ["b"]},
+    "dependentSchemas": {"a": {}},
+    "anyOf": [{}],
+    "oneOf": [{}],
+    "not": {"required": ["a"]},
+    "if": {},
+    "enum": [{}],
+    "const": {},
+}
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
@@ -266,6 +282,83 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
             '/properties/a/backing: expected "directory"',
         ),
         ({"properties": {"a": {"file": 5}}}, "/properties/a/file"),
+        *(
+            (
+                {"properties": {"a": {"type": "object", "file": file}}},
+                f'/properties/a/file: expected the name of a file or folder, "*.yaml" or '
+                f'"team/*.yaml", found "{file}"',
+            )
+            for file in ("../a.json", "a/b.json", "/a.json", "..", ".", "a/*", "../*.json")
+        ),
+        *(
+            (
+                {"properties": {"a": {"type": "object", "file": file}}},
+                f'the file of Schema.a: expected {expected}, found "{file}"',
+            )
+            for file, expected in (
+                ("a.txt", f"an ending that a format is known for ({', '.join(ENDINGS)})"),
+                ("a", f"an ending that a format is known for ({', '.join(ENDINGS)})"),
+                ("*.txt", f"an ending that a format is known for ({', '.join(ENDINGS)})"),
+                ("a/*.yaml", "the name of a file in the directory's own folder"),
+            )
+        ),
+        (
+            {"properties": {"a": {"backing": "directory", "file": "*.yaml"}}},
+            'the file of Schema.a: expected the name of a folder, or one with "/*" and an ending',
+        ),
+        (
+            {"properties": {"a": {"backing": "directory", "file": "b/*.txt"}}},
+            "the file of Schema.a: expected an ending that a format is known for",
+        ),
+        (
+            {"properties": {key: {"type": "object", "file": "c.json"} for key in "ab"}},
+            'Schema: a and b would both be in "c.json"',
+        ),
+        (
+            {
+                "properties": {
+                    "a": {"type": "object", "file": "b.json"},
+                    "b": {"type": "object", "file": "*.json"},
+                }
+            },
+            'Schema: a and b would both be in "b.json"',
+        ),
+        (
+            {
+                "properties": {
+                    "a": {"backing": "directory", "file": "b"},
+                    "b": {"backing": "directory"},
+                }
+            },
+            'Schema: a and b would both be in "b"',
+        ),
+        (
+            {"additionalProperties": {"type": "object", "file": "a.json"}},
+            'the file of Schema, members by any key: expected "*" and an ending, found "a.json"',
+        ),
+        (
+            {
+                "properties": {
+                    "a": {
+                        "backing": "directory",
+                        "additionalProperties": {"type": "object", "file": "a.txt"},
+                    }
+                }
+            },
+            "the file of a, members by any key: expected an ending that a format is known for",
+        ),
+        *(
+            (
+                {"properties": {"a": {"allOf": [{"backing": "directory", keyword: value}]}}},
+                f"/properties/a/allOf/0/{keyword}: a directory has no '{keyword}', as its members",
+            )
+            for keyword, value in WHOLE.items()
+        ),
+        ({"propertyNames": {"maxLength": 3}}, "Schema at /propertyNames: a directory has no"),
+        (
+            {"properties": {"a": {"backing": "directory", "type": "array"}}},
+            'Schema at /properties/a/type: expected "object", as a directory is one, found "array"',
+        ),
         ({"properties": {"a": {"type": "objekt"}}}, "objekt"),
         ({"properties": {"a": {"$ref": "https://example.org/s.json"}}}, "example.org"),
         ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "none"),
@@ -274,7 +367,42 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
 )
 def test_bad_schemas_are_named(schema: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(objstore.SchemaError, match=re.escape(words)):
-        objstore.open(tmp_path, schema).PUT("a", {})
+        objstore.open(tmp_path, schema)
+
+
+def test_a_bad_file_of_a_class_is_named(tmp_path: Path) -> None:
+    with pytest.raises(objstore.SchemaError, match=r'objstore\.file: expected .*, found "\.\./x"'):
+        objstore.file("../x")
+
+    class Deep(Directory):
+        ok: Dict = objstore.file("fine.yaml")
+        bad: Dict = objstore.file("bad.txt")
+
+    class Twice(Directory):
+        one: Dict = objstore.file("one.yaml")
+        two: Dict = objstore.file("one.yaml")
+        deep: Directory[Deep]
+
+    for words in ("Twice: one and two would both be in", r"Deep\.bad: expected an ending"):
+        for _ in range(2):
+            with pytest.raises(objstore.SchemaError, match=words):
+                objstore.open(tmp_path, Twice if "Twice" in words else Directory[Deep])
+
+
+def test_a_directory_has_what_its_schema_requires_in_the_end() -> None:
+    schema: dict[str, Any] = {
+        "required": ["a", "b", "c", "d"],
+        "properties": {
+            "a": {"type": "object"},
+            "b": {"default": {}},
+            "d": {"backing": "directory"},
+        },
+    }
+    with objstore.open("memory://", schema) as store:
+        store["c"] = {}
+        assert [str(one) for one in store.check()] == ['/a: expected key "a", found nothing']
+        store["a"] = {}
+        assert store.check() == []
 
 
 @pytest.mark.parametrize("schema", [5, "no-such-file.json", Dict, List[int], int, ["a"]])
@@ -298,6 +426,7 @@ def test_the_vocabulary_is_the_one_that_is_checked() -> None:
     for keyword, (_, fits) in _CHECKS.items():
         judge: Any = jsonschema.Draft202012Validator(vocabulary["properties"][keyword])
         values: list[Any] = ["directory", "file", "x", "", 1, True, None, [], {}]
+        values += ["..", "a/b", "a/*.yaml", "*.yaml", "../*.yaml", "a/*.b/c", ".x", "...", "a\0"]
         for value in values:
             assert fits(value) == judge.is_valid(value), (keyword, value)
 
