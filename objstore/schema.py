@@ -17,6 +17,7 @@ from . import _codecs
 from ._annotations import make_class, shape_of
 from ._codecs import Codec
 from ._members import check_members
+from ._rebasing import is_plain, quoted, rebased
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
 from ._vocabulary import check_keyword, check_vocabulary
 from .errors import SchemaError
@@ -135,14 +136,14 @@ class _Document:
     """A JSON Schema document and the classes of its places."""
 
     def __init__(self, root: dict[str, Any], name: str) -> None:
-        self.root = root
+        self.root = rebased(root)
         self.name = name
         self._classes: dict[tuple[str, Kind], type[Object]] = {}
 
     def relocated(self, name: str) -> JSON:
         """The document as it reads below ``$defs`` of another."""
-        moved = relocated(self.root, f"/$defs/{_quoted(name)}")
-        return {key: value for key, value in moved.items() if key != "$schema"}
+        moved = relocated(self.root, f"/$defs/{quoted(name)}")
+        return {key: value for key, value in moved.items() if key not in ("$schema", "$id")}
 
     def at(self, pointer: str) -> Node:
         """The subschema at a JSON Pointer. Raises SchemaError where there is none."""
@@ -202,7 +203,7 @@ def _applying(node: Node, seen: tuple[str, ...] = ()) -> Iterator[Node]:
     yield node
     if isinstance(node.schema, dict):
         ref = node.schema.get("$ref")
-        if isinstance(ref, str) and ref.startswith("#") and (len(ref) == 1 or ref[1] == "/"):
+        if isinstance(ref, str) and is_plain(ref):
             yield from _applying(node.document.at(_unquoted(ref[1:])), (*seen, node.pointer))
         for index, _ in enumerate(node.schema.get("allOf", ())):
             part = node.document.at(join(node.pointer, "allOf", index))
@@ -391,16 +392,9 @@ def embed(node: Node, definitions: Definitions) -> JSON:
     if root is not None and root._given_schema is not None:
         top = _given(root)
         if top.document is document and top.pointer == "":
-            return {"$ref": f"#{_quoted(node.pointer)}"} if node.pointer else document.root
+            return {"$ref": f"#{quoted(node.pointer)}"} if node.pointer else document.root
     name = definitions.document(document, document.name, document.relocated)
-    return {"$ref": f"#/$defs/{_quoted(name + node.pointer)}"}
-
-
-def _quoted(pointer: str) -> str:
-    """A pointer as a URI fragment (RFC 6901, section 6)."""
-    from urllib.parse import quote
-
-    return quote(pointer, safe="/~!$&'()*+,;=:@")
+    return {"$ref": f"#/$defs/{quoted(name + node.pointer)}"}
 
 
 def relocated(schema: Any, prefix: str) -> Any:
@@ -412,7 +406,7 @@ def relocated(schema: Any, prefix: str) -> Any:
     moved: dict[str, Any] = {}
     value: Any
     for key, value in cast("dict[str, Any]", schema).items():
-        if key == "$ref" and isinstance(value, str) and value.startswith("#"):
+        if key == "$ref" and isinstance(value, str) and is_plain(value):
             moved[key] = f"#{prefix}{value[1:]}"
         elif key in ("const", "enum", "default", "examples"):
             moved[key] = value

@@ -14,14 +14,21 @@ import jsonschema
 import pydantic
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import objstore
 from objstore import Dict, Directory, List, Store, schemas
+from objstore._rebasing import rebased
 from objstore._vocabulary import _CHECKS, check_vocabulary
 from objstore.formats import ENDINGS
+from objstore.validation import Validator
+from objstore.values import JSON
 from tests.folders import users
 
 from .conformance.library import ADA, Library, Person
+from .random_schemas import fitting
+from .random_schemas import schemas as random_schemas
 
 
 def test_a_class_is_a_json_schema() -> None:
@@ -254,6 +261,81 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
         assert root.all["x"].engine.power == 7
         assert (tmp_path / "all" / "x.json").exists()
         assert (tmp_path / "best.json").exists()
+
+
+# --- references -----------------------------------------------------------------------------------
+
+
+TEXT = {"type": "string"}
+NAMED = {"type": "object", "properties": {"x": {"$ref": "#/$defs/s"}}, "$defs": {"s": TEXT}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": {"$ref": "#A"}}, "$defs": {"q": {"$anchor": "A", **TEXT}}},
+        {"$ref": "#/$defs/q", "$defs": {"q": {"$id": "https://example.org/q", **NAMED}}},
+        {
+            "$ref": "https://example.org/q",
+            "$defs": {"q": {"$id": "https://example.org/q", **NAMED}},
+        },
+        {
+            "$id": "https://example.org/whole.json",
+            "properties": {"x": {"$ref": "part.json#A"}},
+            "$defs": {"q": {"$id": "part.json", "$defs": {"s": {"$anchor": "A", **TEXT}}}},
+        },
+        {
+            "$id": "https://example.org/a.json",
+            "allOf": [{"$ref": "a.json#/$defs/q"}],
+            "$defs": {"q": NAMED, "s": TEXT},
+        },
+        {"$id": "urn:example:a", **NAMED},
+        {
+            "allOf": [{"$ref": "#/$defs/a~1b%20c"}],
+            "$defs": {
+                "a/b c": {
+                    "$id": "urn:example:b",
+                    "properties": {"x": {"$ref": "#/$defs/s"}},
+                    "$defs": {"s": TEXT},
+                },
+                "s": {"type": "integer"},
+            },
+        },
+    ],
+)
+def test_references_lead_where_the_standard_says(schema: dict[str, Any]) -> None:
+    cls: Any = objstore.schema.from_json(schema)
+    part: Any = Directory[cls]
+    assert cls(x="a").x == "a"
+    again: Any = objstore.schema.from_json(cls.__schema__)
+    for made in (cls, again):
+        with pytest.raises(objstore.ValidationError, match=r"at /x: expected a string, found 1"):
+            made(x=1)
+    with objstore.open("memory://", part) as store:
+        store["a"] = {"x": "a"}
+        with pytest.raises(objstore.ValidationError, match=r"at /x: expected a string, found 1"):
+            store["a"] = {"x": 1}
+
+
+@given(st.data())
+def test_a_document_with_other_references_says_the_same(data: st.DataObject) -> None:
+    schema = data.draw(random_schemas())
+    parts: JSON = {key: {"$id": key, **schema} for key in ("urn:example:a", "b.json")}
+    whole: dict[str, Any] = {
+        "$id": "https://example.org/c.json",
+        "allOf": [{"$ref": "urn:example:a"}, {"$ref": "b.json#"}],
+        "$defs": parts,
+    }
+    value = fitting(cast(Any, data.draw), schema, schema)
+    moved = rebased(whole)
+    assert not [key for key in moved["$defs"] if "$id" in moved["$defs"][key]]
+    assert bool(Validator(moved).failures(value, "")) is bool(Validator(whole).failures(value, ""))
+
+
+@pytest.mark.parametrize("reference", ["#none", "#/$defs/none", "other.json", "urn:example:none"])
+def test_references_that_lead_nowhere_are_named(reference: str) -> None:
+    with pytest.raises(objstore.SchemaError, match=re.escape(reference.lstrip("#"))):
+        objstore.schema.from_json({"properties": {"x": {"$ref": reference}}})
 
 
 # --- bad schemas ----------------------------------------------------------------------------------
