@@ -20,7 +20,7 @@ from ._members import check_members
 from ._rebasing import is_plain, quoted, rebased
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
 from ._vocabulary import check_keyword, check_vocabulary
-from .errors import SchemaError
+from .errors import BackingError, LayoutError, SchemaError, SchemaNotFoundError
 from .objects import Object
 from .pointer import join, split
 from .validation import Validator
@@ -45,18 +45,33 @@ def load(path: str) -> type[Object]:
     """The class that a JSON Schema file describes (JSON or YAML).
 
     A Directory class if the schema's ``backing`` is ``"directory"``, otherwise a Dict or a List.
-    Raises SchemaError for a file that is no schema, FormatError for one that does not parse.
+    Raises SchemaError for a file that is no schema, FormatError for one that does not parse,
+    SchemaNotFoundError where nothing is, LayoutError for a folder.
     """
     import os.path
 
     from .formats import by_ending, ending_of
 
     name = os.fspath(path)
-    with open(name, "rb") as stream:
-        data = stream.read()
+    data = _read(name)
     schema = by_ending(ending_of(name) or ".json").parse(data, os.path.basename(name))
     stem = os.path.basename(name).split(".")[0]
     return from_json(schema, name=stem)
+
+
+def _read(name: str) -> bytes:
+    try:
+        with open(name, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError as error:
+        raise SchemaNotFoundError(error.errno, "there is no schema", name) from error
+    except IsADirectoryError as error:
+        reason = "a schema is a file, and this is a directory"
+        raise LayoutError(error.errno, reason, name) from error
+    except OSError as error:
+        raise BackingError(
+            error.errno, f"cannot read the schema: {error.strerror}", name
+        ) from error
 
 
 def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -> type[Object]:

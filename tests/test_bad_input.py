@@ -184,6 +184,16 @@ def test_the_store_itself_is_a_file(folder: Path) -> None:
         objstore.open(folder / "x.json")
 
 
+def test_a_path_may_be_bytes_and_nothing_else(folder: Path) -> None:
+    (folder / "people" / "ada.json").write_text('{"name": "Ada", "born": 1}')
+    path: Any = bytes(folder)
+    with objstore.open(path) as store:
+        assert list(store) == ["/people/ada"]
+    for path in (5, None, ["data"]):
+        with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike object"):
+            objstore.open(path)
+
+
 def test_nothing_to_open(folder: Path) -> None:
     with pytest.raises(FileNotFoundError):
         objstore.open(folder / "none", create=False)

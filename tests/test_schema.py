@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -498,6 +499,23 @@ def test_a_schema_file_that_does_not_parse(tmp_path: Path) -> None:
     path.write_text('{"type": }')
     with pytest.raises(objstore.FormatError, match=r"broken.json, line 1, column 10"):
         objstore.schema.load(str(path))
+
+
+def test_a_schema_file_that_is_none(tmp_path: Path) -> None:
+    missing = tmp_path / "none.schema.json"
+    for use in (
+        lambda: objstore.open(tmp_path, missing),
+        lambda: objstore.schema.load(str(missing)),
+    ):
+        with pytest.raises(objstore.SchemaNotFoundError, match=r"none\.schema\.json") as caught:
+            use()
+        assert isinstance(caught.value, FileNotFoundError)
+        assert caught.value.filename == str(missing)
+    with pytest.raises(objstore.LayoutError, match="this is a directory") as folder:
+        objstore.open(tmp_path, tmp_path)
+    assert folder.value.errno == errno.EISDIR
+    with pytest.raises(objstore.BackingError, match="cannot read the schema"):
+        objstore.schema.load(str(tmp_path / ("x" * 300)))
 
 
 def test_the_vocabulary_is_the_one_that_is_checked() -> None:
