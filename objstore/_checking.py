@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from .checkable import Checkable
 from .documents import Documents
 from .errors import (
+    BackingError,
     CorruptionError,
     Failure,
     FormatError,
@@ -17,13 +19,23 @@ from .errors import (
     ValidationError,
 )
 from .pointer import join
+from .schema import required_of
 from .transaction import Host
+from .values import MISSING, show
 
 if TYPE_CHECKING:
     from .directories import Directory
 
 UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, OutsideError)
 """What is wrong with a file that cannot be read, or a directory that cannot be listed."""
+
+_AMISS: Final = (*UNREADABLE, BackingError)
+"""The same, with what the medium refuses."""
+
+_FILE: Final = "a file that can be read"
+_DIRECTORY: Final = "a directory that can be listed"
+_EITHER: Final = "a file or directory that can be read"
+_EXPECTED: Final = {"file": _FILE, "directory": _DIRECTORY, "any": _EITHER}
 
 
 class Checking(Host):
@@ -55,46 +67,65 @@ class Checking(Host):
     def check(self) -> list[Failure]:
         """Load every file and list every failure: of schema, of format, of layout.
 
-        And all that is damaged of what the backing keeps beside them, where it can tell.
+        And all that is damaged of what the backing keeps beside them, where it can tell. Nothing
+        that lies in the store makes this raise.
         """
         self._require_open()
         found = self._documents.check() if isinstance(self._documents, Checkable) else []
         try:
             below = self._failures_below(self._root)
-        except CorruptionError:
-            if not found:
-                raise
-            return found
+        except CorruptionError as error:
+            damage = Failure(
+                error.file, "", "what was written there", error.reason, offset=error.offset
+            )
+            return found or [damage]
         # The backing tells as well of files that it cannot read, and knows less of them.
         unread = {one.source for one in below if not one.pointer}
         return [one for one in found if one.source not in unread] + below
 
     def _failures_below(self, directory: Directory[Any]) -> list[Failure]:
-        found: list[Failure] = []
+        keys, twice = self._survey(directory._path)
         listing: list[Failure] = []
         try:
             keys = self.keys_of(directory._path)
-        except UNREADABLE as error:
-            place = directory._path.lstrip("/") or "."
-            listing = [Failure(place, "", "a directory that can be listed", str(error))]
-            keys = list(type(directory)._info.keys)
-        for key in keys:
-            folder = directory._subdirectory(key)
-            if folder is not None and self.is_directory(folder._path):
-                found += self._failures_below(folder)
-            else:
-                found += self._failures_of_file(directory, key)
+        except _AMISS as error:
+            keys = keys or list(type(directory)._info.keys)
+            listing = [self._failure(directory._path, _DIRECTORY, error)]
+        found = twice + [one for key in keys for one in self._failures_at(directory, key)]
+        for key in required_of(type(directory)):
+            if key not in keys and not (listing or key in directory):
+                source = self._documents.source(join(directory._path, key))
+                found.append(Failure(source, "", f"key {show(key)}", show(MISSING), "required"))
         return found or listing  # a listing that fails for one of its members says no more
 
-    def _failures_of_file(self, directory: Directory[Any], key: str) -> list[Failure]:
+    def _survey(self, path: str) -> tuple[list[str], list[Failure]]:
+        if isinstance(self._documents, Checkable):
+            with suppress(*_AMISS):  # told by who lists the keys
+                return self._documents.survey(path)
+        return [], []
+
+    def _failures_at(self, directory: Directory[Any], key: str) -> list[Failure]:
+        pointer = join(directory._path, key)
+        expected = _FILE
         try:
-            self._require_whole(join(directory._path, key))
+            shape = directory._require_shape(key)
+            folder = directory._subdirectory(key)
+            if folder is not None:
+                expected = _EXPECTED[shape.member.kind]
+                if self.is_directory(pointer):
+                    return self._failures_below(folder)
+                expected = _FILE
+            self._require_whole(pointer)
             if key in directory:
                 directory._read(key)._snapshot()
         except ValidationError as error:
             return list(error.failures)
-        except UNREADABLE as error:
-            source = self._documents.source(join(directory._path, key))
-            found = str(error).removeprefix(source).lstrip(",: ")
-            return [Failure(source, "", "a file that can be read", found)]
+        except _AMISS as error:
+            return [self._failure(pointer, expected, error)]
         return []
+
+    def _failure(self, pointer: str, expected: str, error: Exception) -> Failure:
+        source = self._documents.source(pointer) or "."
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        found = text.removeprefix(source).lstrip(",: ").removeprefix("is ")
+        return Failure(source, "", expected, found)

@@ -83,11 +83,12 @@ def open(
     ``watch`` follows edits made outside, until the store is closed: what fits the schema becomes a
     commit, which Objects and ``Store.on_change`` hear of.
 
-    Raises SchemaError, StoreNotFoundError, LayoutError where the path is a file, ValueError for
-    options that do not exist or go together, BackingError where the system cannot watch so much.
+    Raises SchemaError, SchemaNotFoundError, StoreNotFoundError, LayoutError where the path is a
+    file, or that of the schema a folder, ValueError for options that do not exist or go together,
+    BackingError where the system cannot watch so much.
     """
     root = root_class(schema)
-    text = os.fspath(url)
+    text = os.fsdecode(url)
     documents = _maker(text)(
         text,
         layout=ClassFolder(root),

@@ -6,6 +6,7 @@ silently become a file. So ours are looked at when a schema arrives.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
@@ -13,9 +14,15 @@ from .errors import SchemaError
 from .pointer import join
 from .values import show
 
+# One name; or of a folder, and behind it what the names of files in it end with.
+_FILE: Final = re.compile(r"(?!\.{1,2}(/|$))[^/\x00]+(/\*\.[^/\x00]+)?")
+
 _CHECKS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "backing": ('"directory" or "file"', lambda value: value in ("directory", "file")),
-    "file": ("a file's name", lambda value: isinstance(value, str) and value != ""),
+    "file": (
+        'the name of a file or folder, "*.yaml" or "team/*.yaml"',
+        lambda value: isinstance(value, str) and _FILE.fullmatch(value) is not None,
+    ),
     "mergeKey": ("a key", lambda value: isinstance(value, str)),
     "autoid": ("true or false", lambda value: isinstance(value, bool)),
 }
@@ -28,12 +35,15 @@ _DATA: Final = frozenset({"const", "enum", "default", "examples"})
 def check_vocabulary(schema: object, source: str) -> None:
     """Raise SchemaError where a keyword of ours has a value that means nothing."""
     for pointer, found in _subschemas(schema, ""):
-        for keyword, (expected, fits) in _CHECKS.items():
-            if keyword in found and not fits(found[keyword]):
-                raise SchemaError(
-                    f"{source} at {join(pointer, keyword)}: expected {expected}, "
-                    f"found {show(found[keyword])}"
-                )
+        for keyword in filter(found.__contains__, _CHECKS):
+            check_keyword(keyword, found[keyword], f"{source} at {join(pointer, keyword)}")
+
+
+def check_keyword(keyword: str, value: object, where: str) -> None:
+    """Raise SchemaError where this is no value for a keyword of ours."""
+    expected, fits = _CHECKS[keyword]
+    if not fits(value):
+        raise SchemaError(f"{where}: expected {expected}, found {show(value)}")
 
 
 def _subschemas(schema: object, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:

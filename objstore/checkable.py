@@ -19,3 +19,10 @@ class Checkable(Protocol):
         Edits that somebody made to the files are no failures.
         """
         ...
+
+    def survey(self, path: str) -> tuple[list[str], list[Failure]]:
+        """A directory's keys, and which of them more than one file is there for.
+
+        ``keys`` raises LayoutError for the first of those. Raises what it does for the rest.
+        """
+        ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -11,7 +11,7 @@ from .errors import Failure, KeyNotFoundError, ValidationError
 from .keyed import Keyed, require_str
 from .objects import Object, Part, iterate_merged, unattached_copy
 from .pointer import join
-from .values import JSON, MISSING
+from .values import JSON, MISSING, show
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -87,7 +87,7 @@ class Directory(Keyed, MutableMapping[str, T]):
         return self._host.member(path, shape)
 
     def _write(self, key: str, value: Any) -> None:
-        shape = self._require_shape(key)
+        shape = self._require_shape(key, value)
         path = join(self._path, key)
         if isinstance(value, Part) and value._before is None and value is self._host.held(path):
             return  # as after `root.tags += ["x"]`
@@ -113,12 +113,34 @@ class Directory(Keyed, MutableMapping[str, T]):
         if isinstance(value, Directory) and value is self:
             return
         if not isinstance(value, Mapping):
-            raise ValidationError([Failure(self._where(), "", "an object", type(value).__name__)])
+            source = self._host.source_of(self._path)
+            expected = "an object, as a directory is one"
+            raise ValidationError([Failure(source, "", expected, show(value), "type")])
         members = cast("Mapping[str, Any]", value)
         for key in [key for key in self._stored_keys() if key not in members]:
             self._remove(key)
+        refused: dict[str, ValidationError] = {}
         for key, member in members.items():
-            self._put(key, member)
+            try:
+                self._put(key, member)
+            except ValidationError as error:
+                refused[key] = error
+        if refused:
+            told = [self._failures(key, refused.get(key)) for key in members]
+            raise ValidationError([failure for failures in told for failure in failures])
+
+    def _failures(self, key: str, refused: ValidationError | None) -> Sequence[Failure]:
+        """What is wrong with a member that was just set, beside another that was refused."""
+        if refused is not None:
+            return refused.failures
+        path = join(self._path, key)
+        with self._edit() as tx:
+            views = [
+                view
+                for unit, view in tx._views.items()
+                if unit.pointer == path or unit.pointer.startswith(path + "/")
+            ]
+            return [failure for view in views for failure in self._host.failures_of(view)]
 
     def _has(self, key: str) -> bool:
         shape = self._member_shape(key)
@@ -145,7 +167,7 @@ class Directory(Keyed, MutableMapping[str, T]):
         require_str(key)
         return type(self)._info.shape_for(cast(str, key))
 
-    def _require_shape(self, key: str) -> Shape:
+    def _require_shape(self, key: str, value: Any = MISSING) -> Shape:
         shape = self._member_shape(key)
         if shape is None:
             known = ", ".join(type(self)._info.keys) or "none"
@@ -153,7 +175,7 @@ class Directory(Keyed, MutableMapping[str, T]):
                 self._where(),
                 "",
                 f"no member {key!r} (known: {known})",
-                "it",
+                show(value),
                 "additionalProperties",
             )
             raise ValidationError([failure])

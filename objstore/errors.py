@@ -12,6 +12,7 @@
     ├── LayoutError (OSError)                 a file where a directory should be, or the reverse
     ├── OutsideError (PermissionError)        a symbolic link that leads out of the store
     ├── StoreNotFoundError (FileNotFoundError)    nothing to open, and create=False
+    ├── SchemaNotFoundError (FileNotFoundError)   no schema at the path that was given
     ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
     ├── CommitNumberError (ValueError)        a number that no commit can have
     ├── CommitNotFoundError (KeyError)        a commit that is yet to come
@@ -81,6 +82,7 @@ __all__ = [
     "PathError",
     "ReadOnlyError",
     "SchemaError",
+    "SchemaNotFoundError",
     "ScopeNotFoundError",
     "SlowConsumerError",
     "StorageError",
@@ -262,6 +264,10 @@ class ReadOnlyError(StorageError, PermissionError):
 
 class StoreNotFoundError(ObjstoreError, FileNotFoundError):
     """Nothing is there to be opened, and ``create=False``."""
+
+
+class SchemaNotFoundError(ObjstoreError, FileNotFoundError):
+    """No schema is at the path that was given."""
 
 
 class UnknownSchemeError(ObjstoreError, ValueError):

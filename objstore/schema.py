@@ -16,13 +16,15 @@ from weakref import WeakKeyDictionary
 from . import _codecs
 from ._annotations import make_class, shape_of
 from ._codecs import Codec
+from ._members import check_members
+from ._rebasing import is_plain, quoted, rebased
 from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
-from ._vocabulary import check_vocabulary
-from .errors import SchemaError
+from ._vocabulary import check_keyword, check_vocabulary
+from .errors import BackingError, LayoutError, SchemaError, SchemaNotFoundError
 from .objects import Object
 from .pointer import join, split
 from .validation import Validator
-from .values import JSON, MISSING
+from .values import JSON, MISSING, show
 
 __all__ = ["file", "from_json", "from_pydantic", "load", "to_json"]
 
@@ -32,8 +34,10 @@ def file(name: str, *, default: Any = MISSING) -> Any:
 
     For a file its name, whose ending chooses the format. For a Directory its folder's name; with
     ``"people/*.yaml"`` also the ending of new files in it. ``default`` is what the member reads as
-    as long as its file is missing; it is not written until something in it is set.
+    as long as its file is missing; it is not written until something in it is set. Raises
+    SchemaError for a name that leads elsewhere than into the Directory's own folder.
     """
+    check_keyword("file", name, "objstore.file")
     return FileField(name, default)
 
 
@@ -41,18 +45,33 @@ def load(path: str) -> type[Object]:
     """The class that a JSON Schema file describes (JSON or YAML).
 
     A Directory class if the schema's ``backing`` is ``"directory"``, otherwise a Dict or a List.
-    Raises SchemaError for a file that is no schema, FormatError for one that does not parse.
+    Raises SchemaError for a file that is no schema, FormatError for one that does not parse,
+    SchemaNotFoundError where nothing is, LayoutError for a folder.
     """
     import os.path
 
     from .formats import by_ending, ending_of
 
     name = os.fspath(path)
-    with open(name, "rb") as stream:
-        data = stream.read()
+    data = _read(name)
     schema = by_ending(ending_of(name) or ".json").parse(data, os.path.basename(name))
     stem = os.path.basename(name).split(".")[0]
     return from_json(schema, name=stem)
+
+
+def _read(name: str) -> bytes:
+    try:
+        with open(name, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError as error:
+        raise SchemaNotFoundError(error.errno, "there is no schema", name) from error
+    except IsADirectoryError as error:
+        reason = "a schema is a file, and this is a directory"
+        raise LayoutError(error.errno, reason, name) from error
+    except OSError as error:
+        raise BackingError(
+            error.errno, f"cannot read the schema: {error.strerror}", name
+        ) from error
 
 
 def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -> type[Object]:
@@ -71,6 +90,7 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
     shape = document.shape(document.at(""))
     if not shape.classes:
         return document.class_at("", "dict")
+    check_members(shape.classes[0])
     return shape.classes[0]
 
 
@@ -102,6 +122,7 @@ def root_class(schema: object) -> type[Object]:
             model = cast(Any, schema).model_json_schema()
             cls = from_json(model, name=schema.__name__, kind="directory")
         if cls is not None and cls._kind == "directory":
+            check_members(cls)
             return cast("type[Object]", cls)
     elif isinstance(schema, Mapping):
         return from_json(dict(cast("Mapping[str, Any]", schema)), kind="directory")
@@ -130,14 +151,14 @@ class _Document:
     """A JSON Schema document and the classes of its places."""
 
     def __init__(self, root: dict[str, Any], name: str) -> None:
-        self.root = root
+        self.root = rebased(root)
         self.name = name
         self._classes: dict[tuple[str, Kind], type[Object]] = {}
 
     def relocated(self, name: str) -> JSON:
         """The document as it reads below ``$defs`` of another."""
-        moved = relocated(self.root, f"/$defs/{_quoted(name)}")
-        return {key: value for key, value in moved.items() if key != "$schema"}
+        moved = relocated(self.root, f"/$defs/{quoted(name)}")
+        return {key: value for key, value in moved.items() if key not in ("$schema", "$id")}
 
     def at(self, pointer: str) -> Node:
         """The subschema at a JSON Pointer. Raises SchemaError where there is none."""
@@ -197,7 +218,7 @@ def _applying(node: Node, seen: tuple[str, ...] = ()) -> Iterator[Node]:
     yield node
     if isinstance(node.schema, dict):
         ref = node.schema.get("$ref")
-        if isinstance(ref, str) and ref.startswith("#") and (len(ref) == 1 or ref[1] == "/"):
+        if isinstance(ref, str) and is_plain(ref):
             yield from _applying(node.document.at(_unquoted(ref[1:])), (*seen, node.pointer))
         for index, _ in enumerate(node.schema.get("allOf", ())):
             part = node.document.at(join(node.pointer, "allOf", index))
@@ -294,6 +315,8 @@ def info_of_given(cls: type[Object]) -> Info:
         prefix = [document.shape(n) for n in _members(nodes, "prefixItems")]
         items = next((document.shape(n) for n in _nodes(nodes, "items")), None)
         return Info(own, prefix=prefix, items=items)
+    if cls._kind == "directory":
+        _check_directory(nodes)
     keys: dict[str, Shape] = {}
     for key, member in _named(nodes, "properties"):
         keys.setdefault(key, document.shape(member))
@@ -301,6 +324,38 @@ def info_of_given(cls: type[Object]) -> Info:
         Pattern(re.compile(key), document.shape(n)) for key, n in _named(nodes, "patternProperties")
     ]
     return Info(own, keys=keys, patterns=patterns, rest=_rest(document, nodes))
+
+
+def required_of(cls: type[Object]) -> list[str]:
+    """The members that the given schema of a Directory class wants to be there in the end."""
+    nodes = [] if cls._given_schema is None else list(_applying(_given(cls)))
+    return list(dict.fromkeys(key for n in _dicts(nodes) for key in n.schema.get("required", ())))
+
+
+# Keywords that judge an object as a whole. A directory is never held against them: its members are
+# files, which are read and written each by itself.
+_OF_WHOLE_OBJECTS = (
+    *("anyOf", "const", "dependentRequired", "dependentSchemas", "enum", "if", "maxProperties"),
+    *("minProperties", "not", "oneOf", "propertyNames"),
+)
+
+
+def _check_directory(nodes: list[Node]) -> None:
+    for document, pointer, schema in _dicts(nodes):
+        for keyword in _OF_WHOLE_OBJECTS:
+            if keyword in schema:
+                raise SchemaError(
+                    f"{document.name} at {join(pointer, keyword)}: a directory has no "
+                    f"{keyword!r}, as its members are files and folders that are read and "
+                    "written each by itself; which keys there may be is said by properties, "
+                    "patternProperties and additionalProperties"
+                )
+        types = schema.get("type", "object")
+        if types != "object" and "object" not in types:
+            raise SchemaError(
+                f'{document.name} at {join(pointer, "type")}: expected "object", as a directory '
+                f"is one, found {show(types)}"
+            )
 
 
 def _rest(document: _Document, nodes: list[Node]) -> Shape | None:
@@ -352,16 +407,9 @@ def embed(node: Node, definitions: Definitions) -> JSON:
     if root is not None and root._given_schema is not None:
         top = _given(root)
         if top.document is document and top.pointer == "":
-            return {"$ref": f"#{_quoted(node.pointer)}"} if node.pointer else document.root
+            return {"$ref": f"#{quoted(node.pointer)}"} if node.pointer else document.root
     name = definitions.document(document, document.name, document.relocated)
-    return {"$ref": f"#/$defs/{_quoted(name + node.pointer)}"}
-
-
-def _quoted(pointer: str) -> str:
-    """A pointer as a URI fragment (RFC 6901, section 6)."""
-    from urllib.parse import quote
-
-    return quote(pointer, safe="/~!$&'()*+,;=:@")
+    return {"$ref": f"#/$defs/{quoted(name + node.pointer)}"}
 
 
 def relocated(schema: Any, prefix: str) -> Any:
@@ -373,7 +421,7 @@ def relocated(schema: Any, prefix: str) -> Any:
     moved: dict[str, Any] = {}
     value: Any
     for key, value in cast("dict[str, Any]", schema).items():
-        if key == "$ref" and isinstance(value, str) and value.startswith("#"):
+        if key == "$ref" and isinstance(value, str) and is_plain(value):
             moved[key] = f"#{prefix}{value[1:]}"
         elif key in ("const", "enum", "default", "examples"):
             moved[key] = value

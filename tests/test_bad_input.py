@@ -14,6 +14,7 @@ from objstore import Directory, Store
 from tests.folders import users
 
 from .conformance.library import ADA, Library
+from .faults.machine import without_privileges
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_two_files_for_one_key(store: Store[Library], folder: Path) -> None:
     for use in (lambda: list(store.root.people), lambda: ada.PUT("name", "x")):
         with pytest.raises(objstore.LayoutError, match=r"ada\.json.*ada\.yaml"):
             use()
-    assert [f.source for f in store.check()] == ["people"]
+    assert [f.source for f in store.check()] == ["people/ada.yaml"]
     assert ada.name == "Ada"
 
 
@@ -181,6 +182,16 @@ def test_the_store_itself_is_a_file(folder: Path) -> None:
     (folder / "x.json").write_text("{}")
     with pytest.raises(objstore.LayoutError):
         objstore.open(folder / "x.json")
+
+
+def test_a_path_may_be_bytes_and_nothing_else(folder: Path) -> None:
+    (folder / "people" / "ada.json").write_text('{"name": "Ada", "born": 1}')
+    path: Any = bytes(folder)
+    with objstore.open(path) as store:
+        assert list(store) == ["/people/ada"]
+    for path in (5, None, ["data"]):
+        with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike object"):
+            objstore.open(path)
 
 
 def test_nothing_to_open(folder: Path) -> None:
@@ -219,6 +230,103 @@ def test_scalars_are_no_files(free: Store[Any]) -> None:
         with pytest.raises(objstore.ValidationError, match="an object or array"):
             free["a"] = value
     assert list(free) == []
+
+
+# --- what a check makes of it ---------------------------------------------------------------------
+
+
+def failures(folder: Path, schema: Any = None) -> list[str]:
+    with objstore.open(folder, schema) as store:
+        return [str(failure) for failure in store.check()]
+
+
+BROKEN = (
+    "z.json: expected a file that can be read, "
+    "found line 1, column 2: expected a key in double quotes, found the end of the file"
+)
+
+
+@pytest.fixture
+def broken(folder: Path) -> Path:
+    """A folder with a file that does not parse, which a check is to come to whatever is beside."""
+    (folder / "z.json").write_text("{")
+    return folder
+
+
+class Both(Directory):
+    people: Directory[Any]
+    z: objstore.Dict
+
+
+@pytest.mark.parametrize("schema", [None, Both])
+def test_a_check_goes_on_after_a_link_out(broken: Path, schema: Any, tmp_path: Path) -> None:
+    (broken / "people").rmdir()
+    (broken / "people").symlink_to(tmp_path)
+    kind = "directory that can be listed" if schema else "file or directory that can be read"
+    told = f"people: expected a {kind}, found a link that leads out of the store"
+    assert failures(broken, schema) == [told, BROKEN]
+
+
+def test_a_check_goes_on_after_a_file_in_a_directorys_place(broken: Path) -> None:
+    (broken / "people").rmdir()
+    (broken / "people").write_text("I am a file")
+    told = (
+        "people: expected a directory that can be listed, found a file where a directory should be"
+    )
+    assert failures(broken, Both) == [told, BROKEN]
+
+
+def test_a_check_goes_on_after_links_that_lead_in_a_circle(broken: Path) -> None:
+    (broken / "a.json").symlink_to("a.json")
+    (broken / "people" / "all").symlink_to("..")
+    (broken / "people" / "same").symlink_to(".")
+    assert failures(broken) == [
+        "a.json: expected a file or directory that can be read, "
+        "found cannot look at a.json: Too many levels of symbolic links",
+        "people/all: expected a file or directory that can be read, "
+        "found a link to a folder that it lies in",
+        "people/same: expected a file or directory that can be read, "
+        "found a link to a folder that it lies in",
+        BROKEN,
+    ]
+
+
+@pytest.mark.parametrize("schema", [None, Both])
+def test_a_check_goes_on_after_what_may_not_be_read(broken: Path, schema: Any) -> None:
+    (broken / "y.json").write_text("{}")
+    with objstore.open(broken) as store:
+        store["people/bob"] = {}
+        store.check()  # imports what it takes, which others may not
+    for above in [broken, *broken.parents][:4]:
+        above.chmod(above.stat().st_mode | 0o555)
+    (broken / "y.json").chmod(0)
+    (broken / "people").chmod(0)
+    try:
+        with without_privileges():
+            told = failures(broken, schema)
+    finally:
+        (broken / "people").chmod(0o755)
+    unread = "y.json: expected a file that can be read, found cannot read y.json: Permission denied"
+    assert told == [
+        "people: expected a directory that can be listed, "
+        "found cannot list people: Permission denied",
+        *([] if schema else [unread]),
+        BROKEN,
+    ]
+
+
+@pytest.mark.parametrize("schema", [None, Both])
+def test_a_check_goes_on_after_two_files_for_one_key(broken: Path, schema: Any) -> None:
+    for name in ("people/ada.json", "people/ada.yaml", "z.yaml"):
+        (broken / name).write_text("{}")
+    (broken / "people" / "eve.json").write_text("{")
+    assert failures(broken, schema) == [
+        'z.yaml: expected one file for the key "z", found z.json and z.yaml are the same key',
+        'people/ada.yaml: expected one file for the key "ada", '
+        "found people/ada.json and people/ada.yaml are the same key",
+        BROKEN.replace("z.json", "people/eve.json"),
+        BROKEN,
+    ]
 
 
 def test_options_that_do_not_exist(folder: Path) -> None:

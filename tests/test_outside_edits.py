@@ -201,7 +201,7 @@ def test_check_lists_everything_that_is_wrong(store: Store[Library], folder: Pat
     ]
     assert "ada" in store.root.people
     (people / "bob.yaml").write_text("name: Bob\nborn: 1\n")
-    assert any("bob.yaml" in failure.found for failure in store.check())
+    assert any(failure.source == "people/bob.yaml" for failure in store.check())
 
 
 def test_a_held_object_that_was_never_loaded(store: Store[Library], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -14,13 +15,21 @@ import jsonschema
 import pydantic
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import objstore
 from objstore import Dict, Directory, List, Store, schemas
+from objstore._rebasing import rebased
 from objstore._vocabulary import _CHECKS, check_vocabulary
+from objstore.formats import ENDINGS
+from objstore.validation import Validator
+from objstore.values import JSON
 from tests.folders import users
 
 from .conformance.library import ADA, Library, Person
+from .random_schemas import fitting
+from .random_schemas import schemas as random_schemas
 
 
 def test_a_class_is_a_json_schema() -> None:
@@ -255,7 +264,97 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
         assert (tmp_path / "best.json").exists()
 
 
+# --- references -----------------------------------------------------------------------------------
+
+
+TEXT = {"type": "string"}
+NAMED = {"type": "object", "properties": {"x": {"$ref": "#/$defs/s"}}, "$defs": {"s": TEXT}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": {"$ref": "#A"}}, "$defs": {"q": {"$anchor": "A", **TEXT}}},
+        {"$ref": "#/$defs/q", "$defs": {"q": {"$id": "https://example.org/q", **NAMED}}},
+        {
+            "$ref": "https://example.org/q",
+            "$defs": {"q": {"$id": "https://example.org/q", **NAMED}},
+        },
+        {
+            "$id": "https://example.org/whole.json",
+            "properties": {"x": {"$ref": "part.json#A"}},
+            "$defs": {"q": {"$id": "part.json", "$defs": {"s": {"$anchor": "A", **TEXT}}}},
+        },
+        {
+            "$id": "https://example.org/a.json",
+            "allOf": [{"$ref": "a.json#/$defs/q"}],
+            "$defs": {"q": NAMED, "s": TEXT},
+        },
+        {"$id": "urn:example:a", **NAMED},
+        {
+            "allOf": [{"$ref": "#/$defs/a~1b%20c"}],
+            "$defs": {
+                "a/b c": {
+                    "$id": "urn:example:b",
+                    "properties": {"x": {"$ref": "#/$defs/s"}},
+                    "$defs": {"s": TEXT},
+                },
+                "s": {"type": "integer"},
+            },
+        },
+    ],
+)
+def test_references_lead_where_the_standard_says(schema: dict[str, Any]) -> None:
+    cls: Any = objstore.schema.from_json(schema)
+    part: Any = Directory[cls]
+    assert cls(x="a").x == "a"
+    again: Any = objstore.schema.from_json(cls.__schema__)
+    for made in (cls, again):
+        with pytest.raises(objstore.ValidationError, match=r"at /x: expected a string, found 1"):
+            made(x=1)
+    with objstore.open("memory://", part) as store:
+        store["a"] = {"x": "a"}
+        with pytest.raises(objstore.ValidationError, match=r"at /x: expected a string, found 1"):
+            store["a"] = {"x": 1}
+
+
+@given(st.data())
+def test_a_document_with_other_references_says_the_same(data: st.DataObject) -> None:
+    schema = data.draw(random_schemas())
+    parts: JSON = {key: {"$id": key, **schema} for key in ("urn:example:a", "b.json")}
+    whole: dict[str, Any] = {
+        "$id": "https://example.org/c.json",
+        "allOf": [{"$ref": "urn:example:a"}, {"$ref": "b.json#"}],
+        "$defs": parts,
+    }
+    value = fitting(cast(Any, data.draw), schema, schema)
+    moved = rebased(whole)
+    assert not [key for key in moved["$defs"] if "$id" in moved["$defs"][key]]
+    assert bool(Validator(moved).failures(value, "")) is bool(Validator(whole).failures(value, ""))
+
+
+@pytest.mark.parametrize("reference", ["#none", "#/$defs/none", "other.json", "urn:example:none"])
+def test_references_that_lead_nowhere_are_named(reference: str) -> None:
+    with pytest.raises(objstore.SchemaError, match=re.escape(reference.lstrip("#"))):
+        objstore.schema.from_json({"properties": {"x": {"$ref": reference}}})
+
+
 # --- bad schemas ----------------------------------------------------------------------------------
+
+
+WHOLE: dict[str, Any] = {
+    "propertyNames": {"pattern": "^[a-z]+$"},
+    "maxProperties": 3,
+    "minProperties": 3,
+    "dependentRequired": {"a": ["b"]},
+    "dependentSchemas": {"a": {}},
+    "anyOf": [{}],
+    "oneOf": [{}],
+    "not": {"required": ["a"]},
+    "if": {},
+    "enum": [{}],
+    "const": {},
+}
 
 
 @pytest.mark.parametrize(
@@ -266,6 +365,83 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
             '/properties/a/backing: expected "directory"',
         ),
         ({"properties": {"a": {"file": 5}}}, "/properties/a/file"),
+        *(
+            (
+                {"properties": {"a": {"type": "object", "file": file}}},
+                f'/properties/a/file: expected the name of a file or folder, "*.yaml" or '
+                f'"team/*.yaml", found "{file}"',
+            )
+            for file in ("../a.json", "a/b.json", "/a.json", "..", ".", "a/*", "../*.json")
+        ),
+        *(
+            (
+                {"properties": {"a": {"type": "object", "file": file}}},
+                f'the file of Schema.a: expected {expected}, found "{file}"',
+            )
+            for file, expected in (
+                ("a.txt", f"an ending that a format is known for ({', '.join(ENDINGS)})"),
+                ("a", f"an ending that a format is known for ({', '.join(ENDINGS)})"),
+                ("*.txt", f"an ending that a format is known for ({', '.join(ENDINGS)})"),
+                ("a/*.yaml", "the name of a file in the directory's own folder"),
+            )
+        ),
+        (
+            {"properties": {"a": {"backing": "directory", "file": "*.yaml"}}},
+            'the file of Schema.a: expected the name of a folder, or one with "/*" and an ending',
+        ),
+        (
+            {"properties": {"a": {"backing": "directory", "file": "b/*.txt"}}},
+            "the file of Schema.a: expected an ending that a format is known for",
+        ),
+        (
+            {"properties": {key: {"type": "object", "file": "c.json"} for key in "ab"}},
+            'Schema: a and b would both be in "c.json"',
+        ),
+        (
+            {
+                "properties": {
+                    "a": {"type": "object", "file": "b.json"},
+                    "b": {"type": "object", "file": "*.json"},
+                }
+            },
+            'Schema: a and b would both be in "b.json"',
+        ),
+        (
+            {
+                "properties": {
+                    "a": {"backing": "directory", "file": "b"},
+                    "b": {"backing": "directory"},
+                }
+            },
+            'Schema: a and b would both be in "b"',
+        ),
+        (
+            {"additionalProperties": {"type": "object", "file": "a.json"}},
+            'the file of Schema, members by any key: expected "*" and an ending, found "a.json"',
+        ),
+        (
+            {
+                "properties": {
+                    "a": {
+                        "backing": "directory",
+                        "additionalProperties": {"type": "object", "file": "a.txt"},
+                    }
+                }
+            },
+            "the file of a, members by any key: expected an ending that a format is known for",
+        ),
+        *(
+            (
+                {"properties": {"a": {"allOf": [{"backing": "directory", keyword: value}]}}},
+                f"/properties/a/allOf/0/{keyword}: a directory has no '{keyword}', as its members",
+            )
+            for keyword, value in WHOLE.items()
+        ),
+        ({"propertyNames": {"maxLength": 3}}, "Schema at /propertyNames: a directory has no"),
+        (
+            {"properties": {"a": {"backing": "directory", "type": "array"}}},
+            'Schema at /properties/a/type: expected "object", as a directory is one, found "array"',
+        ),
         ({"properties": {"a": {"type": "objekt"}}}, "objekt"),
         ({"properties": {"a": {"$ref": "https://example.org/s.json"}}}, "example.org"),
         ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "none"),
@@ -274,7 +450,42 @@ def test_a_pydantic_model_as_the_whole_store(tmp_path: Path) -> None:
 )
 def test_bad_schemas_are_named(schema: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(objstore.SchemaError, match=re.escape(words)):
-        objstore.open(tmp_path, schema).PUT("a", {})
+        objstore.open(tmp_path, schema)
+
+
+def test_a_bad_file_of_a_class_is_named(tmp_path: Path) -> None:
+    with pytest.raises(objstore.SchemaError, match=r'objstore\.file: expected .*, found "\.\./x"'):
+        objstore.file("../x")
+
+    class Deep(Directory):
+        ok: Dict = objstore.file("fine.yaml")
+        bad: Dict = objstore.file("bad.txt")
+
+    class Twice(Directory):
+        one: Dict = objstore.file("one.yaml")
+        two: Dict = objstore.file("one.yaml")
+        deep: Directory[Deep]
+
+    for words in ("Twice: one and two would both be in", r"Deep\.bad: expected an ending"):
+        for _ in range(2):
+            with pytest.raises(objstore.SchemaError, match=words):
+                objstore.open(tmp_path, Twice if "Twice" in words else Directory[Deep])
+
+
+def test_a_directory_has_what_its_schema_requires_in_the_end() -> None:
+    schema: dict[str, Any] = {
+        "required": ["a", "b", "c", "d"],
+        "properties": {
+            "a": {"type": "object"},
+            "b": {"default": {}},
+            "d": {"backing": "directory"},
+        },
+    }
+    with objstore.open("memory://", schema) as store:
+        store["c"] = {}
+        assert [str(one) for one in store.check()] == ['/a: expected key "a", found nothing']
+        store["a"] = {}
+        assert store.check() == []
 
 
 @pytest.mark.parametrize("schema", [5, "no-such-file.json", Dict, List[int], int, ["a"]])
@@ -290,6 +501,23 @@ def test_a_schema_file_that_does_not_parse(tmp_path: Path) -> None:
         objstore.schema.load(str(path))
 
 
+def test_a_schema_file_that_is_none(tmp_path: Path) -> None:
+    missing = tmp_path / "none.schema.json"
+    for use in (
+        lambda: objstore.open(tmp_path, missing),
+        lambda: objstore.schema.load(str(missing)),
+    ):
+        with pytest.raises(objstore.SchemaNotFoundError, match=r"none\.schema\.json") as caught:
+            use()
+        assert isinstance(caught.value, FileNotFoundError)
+        assert caught.value.filename == str(missing)
+    with pytest.raises(objstore.LayoutError, match="this is a directory") as folder:
+        objstore.open(tmp_path, tmp_path)
+    assert folder.value.errno == errno.EISDIR
+    with pytest.raises(objstore.BackingError, match="cannot read the schema"):
+        objstore.schema.load(str(tmp_path / ("x" * 300)))
+
+
 def test_the_vocabulary_is_the_one_that_is_checked() -> None:
     vocabulary = schemas.load("vocabulary")
     assert set(vocabulary["properties"]) == set(_CHECKS)
@@ -298,6 +526,7 @@ def test_the_vocabulary_is_the_one_that_is_checked() -> None:
     for keyword, (_, fits) in _CHECKS.items():
         judge: Any = jsonschema.Draft202012Validator(vocabulary["properties"][keyword])
         values: list[Any] = ["directory", "file", "x", "", 1, True, None, [], {}]
+        values += ["..", "a/b", "a/*.yaml", "*.yaml", "../*.yaml", "a/*.b/c", ".x", "...", "a\0"]
         for value in values:
             assert fits(value) == judge.is_valid(value), (keyword, value)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from objstore.documents import Overlay
@@ -31,7 +32,7 @@ from .history.headsfile import HeadsFile
 from .history.ledger import Ledger
 from .history.logcheck import LogCheck, failure, failure_of
 from .history.pins import Pins
-from .io import Files
+from .io import Entry, Files
 from .log.logfile import LogFile, generations
 from .log.logfiles import includes
 from .reading import Reading
@@ -57,8 +58,12 @@ def check(reading: Reading) -> list[Failure]:
     files = reading.files
     if not files.exists(names.engine(files.root)):
         return []
-    found = _Check(files).run()
-    return found + _lasting(lambda: list(_undone(reading)))
+    try:
+        found = _Check(files).run()
+        return found + _lasting(lambda: list(_undone(reading)))
+    except BackingError as error:  # the engine's own files are not this process's to read
+        name = files.relative(str(error.filename))
+        return [failure(name, "a file that can be read", str(error.strerror))]
 
 
 def _lasting(look: Callable[[], list[Failure]]) -> list[Failure]:
@@ -240,19 +245,22 @@ def leftovers(files: Files) -> Iterator[str]:
     """The temporary files in the store, whoever's they are; but for what keeps its own."""
     engine = names.engine(files.root)
     for folder in (engine, names.logs(files.root), names.lost_and_found(files.root)):
-        yield from _temporaries(files, folder)
+        yield from _temporaries(folder, files.entries(folder))
     waiting = [files.root]
     while waiting:
         folder = waiting.pop()
-        yield from _temporaries(files, folder)
-        for entry in files.entries(folder):
+        entries: list[Entry] = []
+        with suppress(BackingError):  # told by who lists its keys, if it has any
+            entries = files.entries(folder)
+        yield from _temporaries(folder, entries)
+        for entry in entries:
             path = f"{folder.rstrip('/')}/{entry.name}"
             if entry.is_folder and path != engine and _is_folder(files, path):
                 waiting.append(path)
 
 
-def _temporaries(files: Files, folder: str) -> Iterator[str]:
-    for entry in files.entries(folder):
+def _temporaries(folder: str, entries: list[Entry]) -> Iterator[str]:
+    for entry in entries:
         if names.is_temporary(entry.name) and not entry.is_folder:
             yield f"{folder.rstrip('/')}/{entry.name}"
 

@@ -252,6 +252,16 @@ class FilesystemDocuments(Documents):
 
         return check(self._reading)
 
+    def survey(self, path: str) -> tuple[list[str], list[Failure]]:
+        """As ``objstore.checkable`` says."""
+        self._require_open()
+        keys, twice = self._reading.survey(path)
+        found = dict.fromkeys(keys)
+        engine = self._found()
+        if engine is not None:
+            engine.correct_keys(path, found)
+        return sorted(found), twice
+
     def flush(self) -> None:
         """Write the files that are due, and those that others have left behind.
 

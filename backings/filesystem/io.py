@@ -29,7 +29,10 @@ _HARDLY_ANY: Final = 1 << 16
 
 
 class Entry(NamedTuple):
-    """One name in a folder; links are followed to tell what it is."""
+    """One name in a folder; links are followed to tell what it is.
+
+    A link that cannot be followed is given as a file, so that its use can say why.
+    """
 
     name: str
     is_file: bool
@@ -139,7 +142,7 @@ class Files(OpenFiles):
         """What a folder holds, in no order; empty where no folder is."""
         try:
             with os.scandir(folder) as found:
-                return [Entry(entry.name, entry.is_file(), entry.is_dir()) for entry in found]
+                return [_entry(one) for one in found]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -342,6 +345,13 @@ def boot_id() -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+
+
+def _entry(found: os.DirEntry[str]) -> Entry:
+    try:
+        return Entry(found.name, found.is_file(), found.is_dir())
+    except OSError:  # it leads in a circle, or to where this process may not look
+        return Entry(found.name, is_file=True, is_folder=False)
 
 
 def _read(descriptor: int, limit: int) -> Snapshot:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import Final
 
-from objstore.errors import KeyNameError, LayoutError
+from objstore.errors import BackingError, Failure, KeyNameError, LayoutError, OutsideError
 from objstore.formats import ENDINGS
 from objstore.layout import Folder, Member
 from objstore.pointer import join
+from objstore.values import show
 
 from . import names
 from .io import Entry, Files
@@ -32,20 +34,51 @@ class Listing:
 
         Raises LayoutError where a file lies in its place, or where two files make one key.
         """
-        try:
-            place = self._places.at(pointer)
-        except KeyNameError:
-            return []
-        found = self._tree.find(place)
+        found = self._folder(pointer)
         if found is None:
             return []
-        if not found.is_folder:
+        layout, declared = self._places.at(pointer).layout, self._places.declared(pointer)
+        if layout.open_ended:
+            return sorted(self._listed(found, layout, declared))
+        return sorted(key for key in declared.members if self._exists(join(pointer, key)))
+
+    def survey(self, pointer: str) -> tuple[list[str], list[Failure]]:
+        """As ``Checkable`` says; where the layout names all keys, those, be they there or not."""
+        found = self._folder(pointer)
+        if found is None:
+            return [], []
+        layout, declared = self._places.at(pointer).layout, self._places.declared(pointer)
+        keys = set(declared.members)
+        if layout.open_ended:
+            self._tree.check_inside(found)
+            listed = (key_of(entry, layout, declared) for entry in self._files.entries(found))
+            keys = {key for key in listed if key is not None}
+        return sorted(keys), [one for key in sorted(keys) for one in self._beside(pointer, key)]
+
+    def _beside(self, pointer: str, key: str) -> Iterator[Failure]:
+        """What is wrong with other files that are there for a key than the one that is read."""
+        place = self._places.at(join(pointer, key))
+        try:
+            found = self._tree.find(place)
+        except (LayoutError, OutsideError, BackingError):
+            return  # told by who reads it
+        try:
+            if found is not None:
+                self._tree.check_alone(found.path, place)
+        except (LayoutError, OutsideError, BackingError) as error:
+            source = self._files.relative(str(error.filename))
+            yield Failure(source, "", f"one file for the key {show(key)}", str(error.strerror))
+
+    def _folder(self, pointer: str) -> str | None:
+        """The path of a directory; None where there is none."""
+        try:
+            found = self._tree.find(self._places.at(pointer))
+        except KeyNameError:
+            return None
+        if found is not None and not found.is_folder:
             reason = f"{self._files.relative(found.path)} is a file where a directory should be"
             raise LayoutError(errno.ENOTDIR, reason, found.path)
-        declared = self._places.declared(pointer)
-        if place.layout.open_ended:
-            return sorted(self._listed(found.path, place.layout, declared))
-        return sorted(key for key in declared.members if self._exists(join(pointer, key)))
+        return None if found is None else found.path
 
     def _exists(self, pointer: str) -> bool:
         return self._tree.find(self._places.at(pointer)) is not None

@@ -7,6 +7,7 @@ from typing import Final
 from objstore.documents import DIRECTORY, Directory, Loaded
 from objstore.errors import (
     BackingError,
+    Failure,
     KeyNameError,
     KeyNotFoundError,
     LayoutError,
@@ -51,16 +52,17 @@ class Reading:
         """The keys of a directory's members, as its files are."""
         return self._listing.keys(path)
 
+    def survey(self, path: str) -> tuple[list[str], list[Failure]]:
+        """As ``Checkable`` says, as its files are."""
+        return self._listing.survey(path)
+
     def source(self, unit: str) -> str:
         """The file's path within the store; for a missing unit, the one that a new file gets."""
         try:
             place = self.places.at(unit)
         except (KeyNameError, KeyNotFoundError):
             return unit
-        found = self._found(place)
-        if found is not None:
-            return self.files.relative(found.path)
-        return self.files.relative((*place.files, place.folder or "")[0])
+        return self.files.relative(self._path(place) or (*place.files, place.folder or "")[0])
 
     def _just_seen(self, unit: str) -> Content | None:
         """The file that the last look found, if it was for this unit: none other needs to be
@@ -120,9 +122,10 @@ class Reading:
         known.signature = fresh.signature
         return known
 
-    def _found(self, place: Place) -> Found | None:
+    def _path(self, place: Place) -> str | None:
         try:
-            return self.tree.find(place)
-        except (LayoutError, OutsideError, BackingError):
+            found = self.tree.find(place)
+        except (LayoutError, OutsideError, BackingError) as error:
             # The caller is about to say so itself, and asks what to call the file.
-            return None
+            return error.filename if error.filename in place.paths() else None
+        return None if found is None else found.path

@@ -164,9 +164,22 @@ class Tree:
         if found is None or not self.spelling.holds(path, found):
             return None
         if stat.S_ISLNK(found.st_mode):
-            return self._files.stat(self._resolve(path))
+            return self._linked(path)
         if stat.S_ISDIR(found.st_mode) and path.rpartition("/")[0] in self._checked:
             self._checked.add(path)
+        return found
+
+    def _linked(self, path: str) -> os.stat_result | None:
+        real = self._resolve(path)
+        found = self._files.stat(real)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            folder = path
+            while len(folder) > len(self._files.root):
+                folder = folder.rpartition("/")[0]
+                if (self._files.real(folder) + "/").startswith(real + "/"):
+                    # A store that held itself would never come to an end.
+                    reason = f"{self._files.relative(path)} is a link to a folder that it lies in"
+                    raise LayoutError(errno.ELOOP, reason, path)
         return found
 
     def _resolve(self, path: str) -> str:

@@ -6,6 +6,7 @@ The numbers in the names are those of the conformance list.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import objstore
 from objstore import Dict, Directory, List, Store
+from objstore.values import show
 
 from .aftermaths import ALL, name_of
 from .library import ADA, BOB, Library, Person, fill
@@ -275,6 +277,54 @@ def test_09_all_failures_of_a_transaction_come_at_once(store: Store[Library]) ->
     assert found == {("ada", "/born"), ("bob", "/name"), ("eve", "")}
     assert set(store.root.people) == {"ada", "bob"}
     assert store.root.people["ada"] == ADA
+
+
+def test_09_all_failures_of_an_assignment_come_at_once(store: Store[Library]) -> None:
+    people: Any = {
+        "ada": {"name": 1, "born": "x"},
+        "new": ADA,
+        "bob": 5,
+        "eve": {"born": set[str]()},
+    }
+    with pytest.raises(objstore.ValidationError) as caught:
+        store.root.people = people
+    told = [
+        (f.source.split("/")[-1].split(".")[0], f.pointer, f.found) for f in caught.value.failures
+    ]
+    assert told == [
+        ("ada", "/name", "1"),
+        ("ada", "/born", '"x"'),
+        ("bob", "", "5"),
+        ("eve", "/born", "a set"),
+    ]
+    assert set(store.root.people) == {"ada", "bob"}
+    assert store.root.people["ada"] == ADA
+    for wrong in (5, "text", [1]):
+        words = f"expected an object, as a directory is one, found {show(wrong)}"
+        with pytest.raises(objstore.ValidationError, match=re.escape(words)):
+            store.PUT("people", wrong)
+
+
+def test_09_failures_at_all_depths_come_at_once() -> None:
+    class Team(Directory):
+        people: Directory[Person]
+        settings: Person
+
+    with objstore.open("memory://", Directory[Team]) as store:
+        with pytest.raises(objstore.ValidationError) as caught:
+            store["a"] = {
+                "people": {"ada": 5, "bob": {**BOB, "born": "x"}},
+                "other": {},
+                "settings": {},
+            }
+        assert [str(failure) for failure in caught.value.failures] == [
+            "/a/people/ada: expected an object or array, as a file holds one, found 5",
+            '/a/people/bob at /born: expected an integer, found "x"',
+            "a/: expected no member 'other' (known: people, settings), found {}",
+            '/a/settings: expected key "name", found nothing',
+            '/a/settings: expected key "born", found nothing',
+        ]
+        assert list(store) == []
 
 
 def test_09_a_member_that_the_directory_does_not_know(store: Store[Library]) -> None:

@@ -241,5 +241,20 @@ def test_a_link_is_deleted_while_its_target_is_changed(folder: Path) -> None:
 def test_a_link_to_itself_is_an_error(folder: Path) -> None:
     (folder / "ada.json").symlink_to("ada.json")
     store = opened(folder)
+    assert store.keys("") == ["ada"]
     with pytest.raises(BackingError, match="Too many levels of symbolic links"):
         store.load("/ada")
+
+
+def test_a_link_to_a_folder_that_it_lies_in_is_an_error(folder: Path) -> None:
+    (folder / "a").mkdir()
+    (folder / "b").mkdir()
+    (folder / "a/to_b").symlink_to("../b")
+    (folder / "b/to_a").symlink_to("../a")
+    (folder / "x").symlink_to("a")
+    store = opened(folder)
+    assert store.look("/x/to_b") is DIRECTORY
+    assert store.keys("/x/to_b") == ["to_a"]
+    for path in ("/x/to_b/to_a", "/a/to_b/to_a", "/b/to_a/to_b"):
+        with pytest.raises(LayoutError, match="is a link to a folder that it lies in"):
+            store.look(path)
