@@ -234,10 +234,9 @@ def _generic(hint: Any, origin: Any) -> Shape:
         return _literal(arguments)
     if origin in (Union, types.UnionType):
         return _union([shape_of(argument) for argument in arguments])
-    if origin in _LISTS:
-        return _of_object(specialise(BASES["list"], arguments))
-    if origin in _DICTS:
-        return _of_object(specialise(BASES["dict"], arguments))
+    if origin in _LISTS or origin in _DICTS:
+        base = BASES["list" if origin in _LISTS else "dict"]
+        return _of_object(specialise(base, arguments) if arguments else base)  # typing.List is bare
     if isinstance(origin, type) and hasattr(origin, "_kind"):
         return _of_object(specialise(cast("type[Object]", origin), arguments))
     raise SchemaError(f"{hint!r} is no type that JSON can hold")
@@ -368,6 +367,24 @@ def specialise(cls: type[Object], arguments: Sequence[Any]) -> type[Object]:
         body = {"_arguments": tuple(arguments), "_named": False, "__module__": cls.__module__}
         made = _specialised.setdefault(key, make_class(name, cls, body))
     return made
+
+
+class Alias(types.GenericAlias):
+    """``List[Entry]`` as it is written: an annotation, a base of classes, and good for calling."""
+
+    def __call__(self, *args: Any, **keys: Any) -> Any:
+        cls = cast(Any, self.__origin__)
+        if not self.__parameters__:  # a type variable says nothing yet
+            cls = specialise(cls, self.__args__)
+        return cls(*args, **keys)
+
+    def __getitem__(self, arguments: Any) -> Alias:
+        return Alias(cast(Any, self.__origin__), super().__getitem__(arguments).__args__)
+
+
+def written(cls: type[Object]) -> Any:
+    """A class as programs write it; what ``specialise`` made cannot be found by its name."""
+    return cls if cls._named else Alias(cls.__bases__[0], vars(cls)["_arguments"])
 
 
 def make_class(name: str, base: type[Object], body: dict[str, Any]) -> type[Object]:

@@ -85,6 +85,10 @@ class Object:
             return info_of_given(cls)
         return _annotations.class_info(cls)
 
+    def __class_getitem__(cls, arguments: Any) -> _annotations.Alias:
+        # Called, the mixins' own would forget what it was given.
+        return _annotations.Alias(cls, arguments)
+
     @classmethod
     def _schema_of(cls, definitions: Definitions) -> JSON:
         if cls._given_schema is not None:
@@ -139,11 +143,11 @@ class Object:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, deep copies and pickles are unattached Objects with the same contents.
-        return _unattached, (type(self), self.contents)
+        return _unattached, (_annotations.written(type(self)), self.contents)
 
 
-def _unattached(cls: type[Object], contents: Any) -> Object:
-    return cast(Any, cls)(contents)  # type: ignore[no-any-return]
+def _unattached(cls: Any, contents: Any) -> Object:
+    return cls(contents)  # type: ignore[no-any-return]
 
 
 class Part(Object):
