@@ -59,6 +59,17 @@ def class_info(cls: type[Object]) -> Info:
     )
 
 
+def check_defaults(cls: type[Object], info: Info) -> None:
+    """Raise SchemaError where a default does not fit: it would be read, and could not be set."""
+    defaults = dict(info.defaults)
+    if defaults:
+        # What stands nowhere below is about keys that are required and have no default.
+        failures = info.shape.validator.failures(defaults, cls.__qualname__)
+        wrong = [str(failure) for failure in failures if failure.pointer]
+        if wrong:
+            raise SchemaError(f"the default of {'; the default of '.join(wrong)}")
+
+
 def class_schema(cls: type[Object], definitions: Definitions) -> JSON:
     """The schema of an annotated class; classes that it mentions go to the definitions."""
     info = cls._info

@@ -36,6 +36,12 @@ class _ClassInfo:
     def __get__(self, instance: object, cls: type[Object]) -> Info:
         info = cls._make_info()
         type.__setattr__(cls, "_info", info)
+        if cls._given_schema is None:  # in JSON Schema a default is a remark that binds nobody
+            try:
+                _annotations.check_defaults(cls, info)  # by the schema, which asks for the info
+            except SchemaError:
+                type.__setattr__(cls, "_info", self)
+                raise
         return info
 
 
@@ -77,6 +83,10 @@ class Object:
         if not cls.__module__.startswith("objstore."):
             _take_declarations(cls)
 
+    def __class_getitem__(cls, arguments: Any) -> _annotations.Alias:
+        # Called, the mixins' own would forget what it was given.
+        return _annotations.Alias(cls, arguments)
+
     @classmethod
     def _make_info(cls) -> Info:
         if cls._given_schema is not None:
@@ -84,10 +94,6 @@ class Object:
 
             return info_of_given(cls)
         return _annotations.class_info(cls)
-
-    def __class_getitem__(cls, arguments: Any) -> _annotations.Alias:
-        # Called, the mixins' own would forget what it was given.
-        return _annotations.Alias(cls, arguments)
 
     @classmethod
     def _schema_of(cls, definitions: Definitions) -> JSON:

@@ -452,6 +452,36 @@ def test_defaults_that_do_not_encode() -> None:
         Bad()
 
 
+@pytest.mark.parametrize(
+    ("hint", "default", "words"),
+    [
+        (int, "a", 'expected an integer, found "a"'),
+        (int, None, "expected an integer, found null"),
+        (Annotated[int, at.Ge(0)], -1, "expected at least 0, found -1"),
+        (date | None, "soon", "expected a date"),
+        (Decimal, 0, "expected a string, found 0"),
+        (list[int], ["x"], "x/0: expected an integer"),
+        (Cat, {}, 'expected key "claws"'),
+        (Colour, "green", "expected one of"),
+    ],
+)
+def test_defaults_that_do_not_fit(hint: Any, default: Any, words: str) -> None:
+    hints = {"first": str, "x": hint, "again": "Bad | None"}
+    body = {"__annotations__": hints, "x": default, "again": None, "__module__": __name__}
+    bad: Any = type("Bad", (Dict,), body)
+    for use in (lambda: bad(first="a"), lambda: bad.__schema__, lambda: List[bad]([])):
+        with pytest.raises(objstore.SchemaError, match=f"the default of Bad at /.*{words}"):
+            use()
+
+
+def test_a_default_file_that_does_not_fit() -> None:
+    class Shelf(Directory):
+        cat: Cat = objstore.file("cat.json", default={"claws": "many"})
+
+    with pytest.raises(objstore.SchemaError, match="Shelf at /cat/claws: expected an integer"):
+        objstore.open("memory://", Shelf).root["cat"]
+
+
 def test_members_of_directories_are_containers() -> None:
     class Bad(Directory):
         version: str
