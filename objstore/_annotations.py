@@ -59,6 +59,17 @@ def class_info(cls: type[Object]) -> Info:
     )
 
 
+def check_defaults(cls: type[Object], info: Info) -> None:
+    """Raise SchemaError where a default does not fit: it would be read, and could not be set."""
+    defaults = dict(info.defaults)
+    if defaults:
+        # What stands nowhere below is about keys that are required and have no default.
+        failures = info.shape.validator.failures(defaults, cls.__qualname__)
+        wrong = [str(failure) for failure in failures if failure.pointer]
+        if wrong:
+            raise SchemaError(f"the default of {'; the default of '.join(wrong)}")
+
+
 def class_schema(cls: type[Object], definitions: Definitions) -> JSON:
     """The schema of an annotated class; classes that it mentions go to the definitions."""
     info = cls._info
@@ -234,10 +245,9 @@ def _generic(hint: Any, origin: Any) -> Shape:
         return _literal(arguments)
     if origin in (Union, types.UnionType):
         return _union([shape_of(argument) for argument in arguments])
-    if origin in _LISTS:
-        return _of_object(specialise(BASES["list"], arguments))
-    if origin in _DICTS:
-        return _of_object(specialise(BASES["dict"], arguments))
+    if origin in _LISTS or origin in _DICTS:
+        base = BASES["list" if origin in _LISTS else "dict"]
+        return _of_object(specialise(base, arguments) if arguments else base)  # typing.List is bare
     if isinstance(origin, type) and hasattr(origin, "_kind"):
         return _of_object(specialise(cast("type[Object]", origin), arguments))
     raise SchemaError(f"{hint!r} is no type that JSON can hold")
@@ -368,6 +378,24 @@ def specialise(cls: type[Object], arguments: Sequence[Any]) -> type[Object]:
         body = {"_arguments": tuple(arguments), "_named": False, "__module__": cls.__module__}
         made = _specialised.setdefault(key, make_class(name, cls, body))
     return made
+
+
+class Alias(types.GenericAlias):
+    """``List[Entry]`` as it is written: an annotation, a base of classes, and good for calling."""
+
+    def __call__(self, *args: Any, **keys: Any) -> Any:
+        cls = cast(Any, self.__origin__)
+        if not self.__parameters__:  # a type variable says nothing yet
+            cls = specialise(cls, self.__args__)
+        return cls(*args, **keys)
+
+    def __getitem__(self, arguments: Any) -> Alias:
+        return Alias(cast(Any, self.__origin__), super().__getitem__(arguments).__args__)
+
+
+def written(cls: type[Object]) -> Any:
+    """A class as programs write it; what ``specialise`` made cannot be found by its name."""
+    return cls if cls._named else Alias(cls.__bases__[0], vars(cls)["_arguments"])
 
 
 def make_class(name: str, base: type[Object], body: dict[str, Any]) -> type[Object]:

@@ -89,12 +89,13 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def _pairs(self) -> Iterator[tuple[K, V]]:
         """Every key with its value: contents are looked up once, and nothing is mirrored."""
         contents, _ = self._mapping()
-        info = type(self)._info
+        info, defined = type(self)._info, self._defined
         defaults = [pair for pair in info.defaults if pair[0] not in contents]
         key: Any
         for key, raw in (*contents.items(), *defaults):
-            yield key, read_value(self, key, raw, info.shape_for(key), contents)
-        for key in self._defined:
+            if key not in defined:
+                yield key, read_value(self, key, raw, info.shape_for(key), contents)
+        for key in defined:
             yield key, self._get(key)
 
     # --- what Keyed asks for ----------------------------------------------------------------------

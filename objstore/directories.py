@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from ._shapes import BASES, Kind, Shape
 from .errors import Failure, KeyNotFoundError, ValidationError
-from .keyed import Keyed, require_str
+from .keyed import Keyed, plain_key, require_str
 from .objects import Object, Part, iterate_merged, unattached_copy
 from .pointer import join
 from .values import JSON, MISSING, show
@@ -200,6 +200,7 @@ class Directory(Keyed, MutableMapping[str, T]):
 
     def pop(self, key: str, default: Any = _ABSENT) -> Any:
         """Delete a member and return its contents, as an unattached Object or a plain dict."""
+        key = plain_key(key)
         with self._edit():
             if default is not _ABSENT and key not in self:
                 return default

@@ -66,10 +66,14 @@ class Keyed(Object):
     # --- keys, whichever kind ---------------------------------------------------------------------
 
     def _get(self, key: str) -> Any:
+        if type(key) is not str:
+            key = plain_key(key)
         defined = self._defined.get(key)
         return self._read(key) if defined is None else defined[0](self)
 
     def _put(self, key: str, value: Any) -> None:
+        if type(key) is not str:
+            key = plain_key(key)
         defined = self._defined.get(key)
         if defined is None:
             self._write(key, value)
@@ -83,6 +87,8 @@ class Keyed(Object):
                 defined[1](self, value)
 
     def _delete(self, key: str) -> None:
+        if type(key) is not str:
+            key = plain_key(key)
         if key in self._defined:
             raise DefinedKeyError(
                 f"{type(self).__name__}.{key} is computed by get_{key}, and cannot be deleted"
@@ -90,11 +96,14 @@ class Keyed(Object):
         self._remove(key)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and (key in self._defined or self._has(key))
+        text = key if type(key) is str else plain_key(key)
+        return isinstance(text, str) and (text in self._defined or self._has(text))
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._stored_keys()
-        yield from self._defined
+        # A subclass may define a key that its base stores: it is computed then, and there once.
+        defined, stored = self._defined, self._stored_keys()
+        yield from (key for key in stored if key not in defined) if defined else stored
+        yield from defined
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -173,6 +182,14 @@ class Keyed(Object):
         known = [*self._info.keys, *self._defined]
         hint = f" (known keys: {', '.join(known)})" if known and key not in known else ""
         return KeyNotFoundError(f"{where} has no key {key!r}{hint}")
+
+
+def plain_key(key: Any) -> Any:
+    """A key that is of a subclass of str, such as a StrEnum, as the text that it is.
+
+    Pointers and files are made of ``str`` alone. What is no text stays as it is.
+    """
+    return str.__str__(key) if isinstance(key, str) else key
 
 
 def require_str(key: object) -> None:

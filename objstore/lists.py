@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import AbstractContextManager
+from operator import index as as_index
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, SupportsIndex, cast, overload
 
 from ._shapes import BASES, Kind
@@ -98,7 +99,7 @@ class List(Part, MutableSequence[T]):
         return found
 
     def _position(self, index: SupportsIndex, length: int) -> int:
-        position = index.__index__()
+        position = as_index(index)
         if position < 0:
             position += length
         if not 0 <= position < length:
@@ -187,9 +188,8 @@ class List(Part, MutableSequence[T]):
         with self._edit() as tx:
             contents, view = self._draft(tx)
             length = len(contents)
-            position = min(
-                max(index.__index__() + (length if index.__index__() < 0 else 0), 0), length
-            )
+            position = as_index(index)
+            position = min(max(position + (length if position < 0 else 0), 0), length)
             encoded = self._element_contents(value, position, view)
             origin = view.origin(self, length)
             self._owned(tx).insert(position, encoded)
@@ -210,8 +210,9 @@ class List(Part, MutableSequence[T]):
     def pop(self, index: SupportsIndex = -1) -> Any:
         """Remove an element and return its value; an Object is returned unattached."""
         with self._edit():
-            value = unattached_copy(self[index.__index__()])
-            del self[index.__index__()]
+            position = as_index(index)
+            value = unattached_copy(self[position])
+            del self[position]
             return value
 
     def clear(self) -> None:
@@ -250,7 +251,7 @@ class List(Part, MutableSequence[T]):
     def __imul__(self, times: SupportsIndex) -> Self:
         with self._edit():
             contents = self.contents
-            self[:] = contents * times.__index__()
+            self[:] = contents * as_index(times)
         return self
 
     def __add__(self, other: Iterable[Any]) -> list[Any]:
@@ -260,7 +261,7 @@ class List(Part, MutableSequence[T]):
         return [*other, *self.contents]
 
     def __mul__(self, times: SupportsIndex) -> list[Any]:
-        return cast("list[Any]", self.contents * times.__index__())
+        return cast("list[Any]", self.contents * as_index(times))
 
     __rmul__ = __mul__
 

@@ -36,6 +36,12 @@ class _ClassInfo:
     def __get__(self, instance: object, cls: type[Object]) -> Info:
         info = cls._make_info()
         type.__setattr__(cls, "_info", info)
+        if cls._given_schema is None:  # in JSON Schema a default is a remark that binds nobody
+            try:
+                _annotations.check_defaults(cls, info)  # by the schema, which asks for the info
+            except SchemaError:
+                type.__setattr__(cls, "_info", self)
+                raise
         return info
 
 
@@ -76,6 +82,10 @@ class Object:
             cls._extra = extra
         if not cls.__module__.startswith("objstore."):
             _take_declarations(cls)
+
+    def __class_getitem__(cls, arguments: Any) -> _annotations.Alias:
+        # Called, the mixins' own would forget what it was given.
+        return _annotations.Alias(cls, arguments)
 
     @classmethod
     def _make_info(cls) -> Info:
@@ -139,11 +149,11 @@ class Object:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, deep copies and pickles are unattached Objects with the same contents.
-        return _unattached, (type(self), self.contents)
+        return _unattached, (_annotations.written(type(self)), self.contents)
 
 
-def _unattached(cls: type[Object], contents: Any) -> Object:
-    return cast(Any, cls)(contents)  # type: ignore[no-any-return]
+def _unattached(cls: Any, contents: Any) -> Object:
+    return cls(contents)  # type: ignore[no-any-return]
 
 
 class Part(Object):

@@ -305,3 +305,31 @@ TestList = ListMachine.TestCase
 TestList.settings = _SETTINGS
 TestFollow = FollowMachine.TestCase
 TestFollow.settings = _SETTINGS
+
+
+def repeat_in_place(sequence: Any) -> None:
+    sequence *= 1.5
+
+
+WRONG_INDICES: list[Callable[[Any], object]] = [
+    lambda s: s["q"],
+    lambda s: s.__setitem__("q", 1),
+    lambda s: s.__delitem__("q"),
+    lambda s: s[1.0],
+    lambda s: s[None],
+    lambda s: s["a":],
+    lambda s: s.insert("q", 1),
+    lambda s: s.pop("q"),
+    repeat_in_place,
+    lambda s: s * 1.5,
+    lambda s: s * "q",
+]
+
+
+@pytest.mark.parametrize("act", WRONG_INDICES)
+def test_an_index_of_the_wrong_type_is_a_type_error(act: Callable[[Any], Any]) -> None:
+    real: Any = List([1, 2])
+    both(act, real, [1, 2])
+    assert real == [1, 2]
+    with pytest.raises(TypeError):
+        real.HEAD("q")

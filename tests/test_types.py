@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import math
+import pickle
 import types
+import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, cast
+from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, TypeVar, cast
 from uuid import UUID
 
 import annotated_types as at
@@ -304,6 +307,8 @@ def test_other_ways_to_write_types() -> None:
         i: UserName
         j: None
         k: bool
+        m: typing.List  # type: ignore[type-arg]  # noqa: UP006 - as older code writes it
+        n: typing.Dict  # type: ignore[type-arg]  # noqa: UP006
 
     given: dict[str, Any] = {
         "a": [1],
@@ -317,10 +322,13 @@ def test_other_ways_to_write_types() -> None:
         "i": "u",
         "j": None,
         "k": True,
+        "m": [1, "a"],
+        "n": {"x": [None]},
     }
     found: Any = Many(**given)
     assert isinstance(found.a, List)
     assert found.c["x"][0] == 2
+    found.n = {}
     for key, bad in [("a", ["x"]), ("b", [1]), ("c", {"x": 1}), ("i", 1), ("j", 0), ("k", 1)]:
         with pytest.raises(objstore.ValidationError):
             found[key] = bad
@@ -372,6 +380,54 @@ def test_generic_classes_are_classes() -> None:
         words.append(1)
 
 
+def test_called_generic_classes_are_checked() -> None:
+    for make in (
+        lambda: List[int](["a"]),
+        lambda: List[Cat]([{"nope": 1}]),
+        lambda: Dict[str, Cat](tom={"nope": 1}),
+        lambda: Dict[str, Decimal](a="x"),
+        lambda: cast(Any, List)[Item][int](["a"]),
+    ):
+        with pytest.raises(objstore.ValidationError, match=r"(List|Dict)\[\w+\] at /(0|tom|a)"):
+            make()
+    cats = List[Cat]([{"claws": 18}, Cat(claws=17)])
+    assert isinstance(cats, List)
+    assert isinstance(cats[0], Cat)
+    with pytest.raises(objstore.ValidationError, match="/2/claws"):
+        cats.append({"claws": "many"})
+    assert List[date]([date(2026, 1, 1)])[0] == date(2026, 1, 1)
+    assert Dict[str, Decimal | None](a=Decimal(1), b=None).contents == {"a": "1", "b": None}
+    assert List["int | str"]([1, "a"]) == [1, "a"]
+    with pytest.raises(TypeError, match="keys of JSON objects are str"):
+        cast(Any, Dict)[int, str]()
+    with pytest.raises(TypeError, match="comes from a store"):
+        Directory[Cat]()
+
+
+def test_copies_and_pickles_of_generic_objects_stay_what_they_are() -> None:
+    class Within(Dict):
+        days: List[date]
+
+    within: Any = cast(Any, Within)(days=[date(2026, 1, 1)])
+    for days in (List[date]([date(2026, 1, 1)]), within.days):
+        for twin in (copy.copy(days), copy.deepcopy(days), pickle.loads(pickle.dumps(days))):  # noqa: S301
+            assert type(twin) is type(days)
+            twin.append(date(2026, 1, 2))
+            assert (len(days), twin[1]) == (1, date(2026, 1, 2))
+            with pytest.raises(objstore.ValidationError):
+                twin.append("soon")
+
+
+Item = TypeVar("Item")
+
+
+def test_a_type_variable_says_nothing() -> None:
+    def listed(*items: Item) -> List[Item]:
+        return List[Item](items)
+
+    assert listed(1, "a") == [1, "a"]
+
+
 # --- what is refused when a class is defined ------------------------------------------------------
 
 
@@ -394,6 +450,36 @@ def test_defaults_that_do_not_encode() -> None:
 
     with pytest.raises(objstore.SchemaError, match=r"Bad\.x.*a set"):
         Bad()
+
+
+@pytest.mark.parametrize(
+    ("hint", "default", "words"),
+    [
+        (int, "a", 'expected an integer, found "a"'),
+        (int, None, "expected an integer, found null"),
+        (Annotated[int, at.Ge(0)], -1, "expected at least 0, found -1"),
+        (date | None, "soon", "expected a date"),
+        (Decimal, 0, "expected a string, found 0"),
+        (list[int], ["x"], "x/0: expected an integer"),
+        (Cat, {}, 'expected key "claws"'),
+        (Colour, "green", "expected one of"),
+    ],
+)
+def test_defaults_that_do_not_fit(hint: Any, default: Any, words: str) -> None:
+    hints = {"first": str, "x": hint, "again": "Bad | None"}
+    body = {"__annotations__": hints, "x": default, "again": None, "__module__": __name__}
+    bad: Any = type("Bad", (Dict,), body)
+    for use in (lambda: bad(first="a"), lambda: bad.__schema__, lambda: List[bad]([])):
+        with pytest.raises(objstore.SchemaError, match=f"the default of Bad at /.*{words}"):
+            use()
+
+
+def test_a_default_file_that_does_not_fit() -> None:
+    class Shelf(Directory):
+        cat: Cat = objstore.file("cat.json", default={"claws": "many"})
+
+    with pytest.raises(objstore.SchemaError, match="Shelf at /cat/claws: expected an integer"):
+        objstore.open("memory://", Shelf).root["cat"]
 
 
 def test_members_of_directories_are_containers() -> None:

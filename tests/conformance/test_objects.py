@@ -5,6 +5,7 @@ The numbers in the names are those of the conformance list.
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -115,6 +116,28 @@ def test_06_keys_items_and_len_have_both_kinds(store: Store[Library]) -> None:
     assert "nobody" not in ada
 
 
+class Named(Dict):
+    first: str
+    name: str = "nobody"
+
+
+class Greeted(Named):
+    def get_name(self) -> str:
+        return self.first.title()
+
+
+def test_06_a_defined_key_takes_the_place_of_a_stored_one(reopen: Opener) -> None:
+    store = reopen(None)
+    store["anything"] = {"first": "ada", "name": "stored"}
+    there: Any = reopen(Directory[Greeted]).root["anything"]
+    for found in (there, Greeted(first="ada")):
+        assert list(found) == list(found.keys()) == ["first", "name"]
+        assert list(found.items()) == [("first", "ada"), ("name", "Ada")]
+        assert list(found.values()) == ["ada", "Ada"]
+        assert len(found) == 2
+        assert dict(found) == {"first": "ada", "name": "Ada"}
+
+
 def test_06_equality_and_contents_have_basic_keys_only(store: Store[Library]) -> None:
     ada = store.root.people["ada"]
     assert ada == ADA
@@ -164,6 +187,41 @@ def test_07_head_tells_what_is_there(store: Store[Library]) -> None:
     tags: Any = store.root.people["bob"].tags
     assert tags.HEAD(1)
     assert not tags.HEAD(2)
+
+
+class Word(enum.StrEnum):
+    TAGS = "tags"
+    ADA = "ada"
+
+
+class Mixed(str, enum.Enum):  # noqa: UP042 - its str() is not its value
+    KEY = "a/b"
+    FILE = "new"
+
+
+def test_07_keys_that_are_more_than_str_are_the_text_that_they_are(
+    store: Store[Library], reopen: Opener
+) -> None:
+    people = store.root.people
+    assert people[Word.ADA] is people["ada"]
+    assert Word.ADA in people
+    people[Mixed.FILE] = {"name": "New", "born": 2000}
+    assert Mixed.FILE in people
+    people["new"][Word.TAGS] = ["x"]
+    setattr(people["new"], Word.TAGS, [*getattr(people["new"], Word.TAGS), "y"])
+    plain: Any = store.root.setdefault("anything", {})
+    plain[Mixed.KEY] = {Mixed.KEY: {"deep": 1}}
+    plain.update({Word.ADA: 2})
+    nested: Any = plain[Mixed.KEY][Mixed.KEY]
+    nested[Mixed.FILE] = 3
+    assert plain.pop(Word.ADA) == 2
+    again = reopen()
+    assert again.root.people["new"].contents == {"name": "New", "born": 2000, "tags": ["x", "y"]}
+    assert again.root.anything.contents == {"a/b": {"a/b": {"deep": 1, "new": 3}}}
+    keys: list[Any] = [*plain, *vars(plain), *nested, *vars(nested)]
+    assert all(type(key) is str for key in keys)
+    assert people.pop(Mixed.FILE)["name"] == "New"
+    assert set(people) == {"ada", "bob"}
 
 
 def test_07_missing_keys_are_key_and_attribute_errors(store: Store[Library]) -> None:
