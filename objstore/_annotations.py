@@ -30,6 +30,12 @@ _SCALARS: Final[dict[Any, dict[str, Any]]] = {
 _LISTS: Final = (list, Sequence, MutableSequence)
 _DICTS: Final = (dict, Mapping, MutableMapping)
 
+# Of numbers only: a string passes them in JSON Schema, and those of digits have no keyword at all.
+_OF_NUMBERS: Final = frozenset(
+    ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf")
+)
+_OF_DIGITS: Final = ("max_digits", "decimal_places")
+
 # What annotated-types, and whatever speaks its language, calls its constraints.
 _KEYWORDS: Final = {
     "ge": "minimum",
@@ -286,7 +292,7 @@ def _once(classes: Iterable[type[Object]]) -> tuple[type[Object], ...]:
 def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
     shape = shape_of(hint)
     file = next((m.name for m in metadata if isinstance(m, FileField)), None)
-    constraints = [_constraint(m) for m in metadata if not isinstance(m, FileField)]
+    constraints = [_constraint(m, shape) for m in metadata if not isinstance(m, FileField)]
     if not any(constraints):
         return shape.replace(default=MISSING, file=file)
 
@@ -312,17 +318,27 @@ def _asks_for_numbers(metadata: object) -> bool:
     return isinstance(metadata, dict) and cast("dict[Any, Any]", metadata).get("autoid") is True
 
 
-def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:
+def _constraint(item: Any, shape: Shape) -> Callable[[set[str]], dict[str, Any]] | None:
     """The keywords that a piece of Annotated metadata stands for; None for one that is not ours
-    (PEP 593: others' metadata is passed over)."""
+    (PEP 593: others' metadata is passed over).
+
+    Raises SchemaError for one that a schema cannot say of the values of this shape.
+    """
     if isinstance(item, dict):
         keywords = dict(cast("dict[str, Any]", item))
+        if shape.codecs:
+            _refuse({name: keywords[name] for name in _OF_NUMBERS & keywords.keys()}, shape)
         return lambda _: keywords
     parts = [item, *getattr(item, "metadata", ())]  # pydantic's Field keeps its constraints there
-    values = {name: getattr(part, name, None) for part in parts for name in _KEYWORDS}
+    values = {name: _last(parts, name) for name in _KEYWORDS}
     limits = {name: _last(parts, name) for name in ("min_length", "max_length")}
+    _refuse({name: _last(parts, name) for name in _OF_DIGITS}, shape)
     if not any(value is not None for value in (*values.values(), *limits.values())):
         return None
+    if shape.codecs:
+        _refuse(values if _is_bytes(shape) else {**values, **limits}, shape)
+        lengths = _codecs.byte_lengths(*limits.values())
+        return lambda _: lengths
 
     def keywords_for(kinds: set[str]) -> dict[str, Any]:
         found = {_KEYWORDS[n]: _plain_pattern(v) for n, v in values.items() if v is not None}
@@ -332,6 +348,27 @@ def _constraint(item: Any) -> Callable[[set[str]], dict[str, Any]] | None:
         return found
 
     return keywords_for
+
+
+def _refuse(said: Mapping[str, Any], shape: Shape) -> None:
+    """Raise SchemaError for constraints that would be passed over, or be about what is stored."""
+    given = ", ".join(f"{name}={value!r}" for name, value in said.items() if value is not None)
+    if given and shape.codecs:
+        raise SchemaError(
+            f"{given} is about {shape.codecs[0].name}, and a JSON Schema knows only what it is "
+            "stored as"
+        )
+    if given:
+        raise SchemaError(f"{given} is nothing that a JSON Schema can say")
+
+
+def _is_bytes(shape: Shape) -> bool:
+    """Whether bytes are all that can be there, besides null."""
+    if shape.classes or [codec.types for codec in shape.codecs] != [(bytes,)]:
+        return False
+    schema = shape.schema_of(Definitions(None))
+    one_of: list[JSON] = schema.get("anyOf", [schema]) if isinstance(schema, dict) else []
+    return all(one in (shape.codecs[0].schema, _SCALARS[None]) for one in one_of)
 
 
 def _last(parts: Sequence[Any], name: str) -> Any:
@@ -344,15 +381,16 @@ def _plain_pattern(value: Any) -> Any:
 
 
 def _constrained(schema: JSON, constraints: Iterable[Any]) -> JSON:
-    base: dict[str, Any] = dict(schema) if isinstance(schema, dict) else {}
-    kinds = base.get("type", list(_LENGTHS))
-    found: dict[str, Any] = {}
+    parts: list[dict[str, Any]] = [dict(schema) if isinstance(schema, dict) else {}]
+    kinds = parts[0].get("type", list(_LENGTHS))
     for constraint in constraints:
         if constraint is not None:
-            found.update(constraint({kinds} if isinstance(kinds, str) else set(kinds)))
-    if found.keys() & base.keys():
-        return {"allOf": [base, found]}
-    return {**base, **found}
+            said = constraint({kinds} if isinstance(kinds, str) else set(kinds))
+            if said.keys() & parts[-1].keys():
+                parts.append(said)  # both hold
+            else:
+                parts[-1] = {**parts[-1], **said}
+    return {"allOf": parts} if len(parts) > 1 else parts[0]
 
 
 # --- generic classes ------------------------------------------------------------------------------

@@ -138,5 +138,35 @@ def of_enum(cls: type[Enum]) -> Codec:
     return Codec(f"a {cls.__name__}", (cls,), {"enum": list(members)}, encode, cls, accepts)
 
 
+def byte_lengths(least: int | None, most: int | None) -> dict[str, Any]:
+    """The keywords for base64 text of so many bytes.
+
+    Four characters hold three bytes, and "=" stands for each that is missing in the last four: so
+    the length says it nearly, and where it is the outermost, the end of the text does.
+    """
+    found: dict[str, Any] = {}
+    ends: list[JSON] = []
+    if least:
+        found["minLength"], unused = _room_for(least)
+        if unused < _MOST_UNUSED:
+            end = {"pattern": "[^=]" + "=?" * unused + "$"}
+            ends.append({"anyOf": [{"minLength": found["minLength"] + 1}, end]})
+    if most is not None:
+        found["maxLength"], unused = _room_for(most)
+        if unused:
+            end = {"pattern": "=" * unused + "$"}
+            ends.append({"anyOf": [{"maxLength": found["maxLength"] - 1}, end]})
+    return {**found, "allOf": ends} if ends else found
+
+
+_MOST_UNUSED: Final = 2
+
+
+def _room_for(count: int) -> tuple[int, int]:
+    """How long the base64 text of ``count`` bytes is, and how many more would have room in it."""
+    unused = -count % 3
+    return (count + unused) // 3 * 4, unused
+
+
 def _is_one_of(value: Any, members: Iterable[Any]) -> bool:
     return any(type(value) is type(member) and value == member for member in members)

@@ -180,7 +180,8 @@ class Constrained(Dict):
     code: Annotated[str, {"pattern": "^[A-Z]+$"}] = "A"
     tags: Annotated[list[str], at.MinLen(1)] = ["x"]
     both: Annotated[int | str, at.Ge(3), at.MaxLen(2)] = 3
-    field: Annotated[int, pydantic.Field(ge=1, description="from pydantic")] = 1
+    field: Annotated[int, pydantic.Field(ge=1, le=5, description="from pydantic")] = 1
+    twice: Annotated[int, at.Ge(3), at.Ge(1)] = 3
     size: Literal["s", "m", 3] = "s"
 
 
@@ -197,6 +198,8 @@ class Constrained(Dict):
         ("both", 3, 2),
         ("both", "ab", "abc"),
         ("field", 1, 0),
+        ("field", 5, 6),
+        ("twice", 3, 2),
         ("size", 3, "l"),
         ("size", "m", True),
     ],
@@ -207,6 +210,58 @@ def test_annotated_constraints(key: str, good: Any, bad: Any) -> None:
     with pytest.raises(objstore.ValidationError):
         found[key] = bad
     assert found == {key: good}
+
+
+@pytest.mark.parametrize("least", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("most", [None, 4, 5, 6, 7])
+def test_lengths_of_bytes_are_those_of_the_bytes(least: int, most: int | None) -> None:
+    class Packed(Dict):
+        data: Annotated[bytes, at.MinLen(least), pydantic.Field(max_length=most)] = b"1234"
+        maybe: Annotated[bytes | None, at.Len(least, most)] = None
+
+    for cls in (Packed, objstore.schema.from_json(Packed.__schema__)):
+        found: Any = cls()
+        for data in (b"\xff" * count for count in range(10)):
+            for key in ("data", "maybe"):
+                if least <= len(data) and (most is None or len(data) <= most):
+                    found[key] = data
+                    assert found[key] == data
+                else:
+                    with pytest.raises(objstore.ValidationError, match=f"/{key}: expected at "):
+                        found[key] = data
+
+
+@pytest.mark.parametrize(
+    ("hint", "words"),
+    [
+        (Annotated[Decimal, at.Ge(3)], "ge=3 is about a Decimal"),
+        (Annotated[Decimal, at.Interval(gt=1, le=3)], "gt=1, le=3 is about a Decimal"),
+        (Annotated[Decimal | None, pydantic.Field(ge=0)], "ge=0 is about a Decimal"),
+        (Annotated[int | Decimal, at.MultipleOf(3)], "multiple_of=3 is about a Decimal"),
+        (Annotated[Decimal, pydantic.Field(max_digits=3)], "max_digits=3 is about a Decimal"),
+        (Annotated[float, pydantic.Field(decimal_places=1)], "decimal_places=1 is nothing that"),
+        (Annotated[Decimal, {"minimum": 3}], "minimum=3 is about a Decimal"),
+        (Annotated[date, at.Lt(date(2026, 1, 1))], r"lt=.* is about a date"),
+        (Annotated[time, at.MinLen(3)], "min_length=3 is about a time"),
+        (Annotated[UUID, at.Len(1, 3)], "min_length=1, max_length=3 is about a UUID"),
+        (Annotated[Colour, at.Ge(3)], "ge=3 is about a Colour"),
+        (Annotated[bytes, at.Ge(3)], "ge=3 is about bytes"),
+        (Annotated[bytes | str, at.MaxLen(3)], "max_length=3 is about bytes"),
+    ],
+)
+def test_constraints_that_mean_nothing_of_what_is_stored(hint: Any, words: str) -> None:
+    bad: Any = type("Bad", (Dict,), {"__annotations__": {"x": hint}, "__module__": __name__})
+    with pytest.raises(objstore.SchemaError, match=rf"Bad\.x: {words}"):
+        bad()
+
+
+def test_keywords_about_what_is_stored() -> None:
+    class Stored(Dict):
+        price: Annotated[Decimal, pydantic.Field(description="of one"), {"pattern": "^[^-]"}]
+
+    assert Stored(price=Decimal(1)).price == 1
+    with pytest.raises(objstore.ValidationError, match="/price"):
+        Stored(price=Decimal(-1))
 
 
 # --- defaults, inheritance, forward references ----------------------------------------------------
