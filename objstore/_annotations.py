@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, ge
 
 from . import _codecs
 from ._encode import encode_default
-from ._shapes import ANY, BASES, Definitions, FileField, Info, Shape
+from ._shapes import ANY, BASES, Definitions, FileField, Info, Shape, standalone
 from .errors import SchemaError
 from .values import JSON, MISSING, Missing
 
@@ -65,15 +65,32 @@ def class_info(cls: type[Object]) -> Info:
     )
 
 
-def check_defaults(cls: type[Object], info: Info) -> None:
-    """Raise SchemaError where a default does not fit: it would be read, and could not be set."""
-    defaults = dict(info.defaults)
-    if defaults:
-        # What stands nowhere below is about keys that are required and have no default.
-        failures = info.shape.validator.failures(defaults, cls.__qualname__)
-        wrong = [str(failure) for failure in failures if failure.pointer]
-        if wrong:
-            raise SchemaError(f"the default of {'; the default of '.join(wrong)}")
+def check_defaults(classes: list[type[Object]]) -> None:
+    """Raise SchemaError where a default does not fit: it would be read, and could not be set.
+
+    All are judged by one schema. Classes may be added while it is made, as it asks for the keys of
+    those that are mentioned.
+    """
+    from .validation import Validator
+
+    def schema_of(definitions: Definitions) -> JSON:
+        return {"prefixItems": [_schema_of_keys(cls, definitions) for cls in classes]}
+
+    validator = Validator(standalone(schema_of))
+    wrong: list[str] = []
+    for failure in validator.failures([dict(cls._info.defaults) for cls in classes], ""):
+        _, number, place = failure.pointer.split("/", 2)
+        source = classes[int(number)].__qualname__
+        wrong.append(str(failure._replace(source=source, pointer=f"/{place}")))
+    if wrong:
+        raise SchemaError(f"the default of {'; the default of '.join(wrong)}")
+
+
+def _schema_of_keys(cls: type[Object], definitions: Definitions) -> JSON:
+    keys = cls._info.keys.items()
+    return {
+        "properties": {k: s.schema_of(definitions) for k, s in keys if s.default is not MISSING}
+    }
 
 
 def class_schema(cls: type[Object], definitions: Definitions) -> JSON:

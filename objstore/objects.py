@@ -9,6 +9,7 @@ taken back before anybody may see others.
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -36,13 +37,34 @@ class _ClassInfo:
     def __get__(self, instance: object, cls: type[Object]) -> Info:
         info = cls._make_info()
         type.__setattr__(cls, "_info", info)
-        if cls._given_schema is None:  # in JSON Schema a default is a remark that binds nobody
-            try:
-                _annotations.check_defaults(cls, info)  # by the schema, which asks for the info
-            except SchemaError:
-                type.__setattr__(cls, "_info", self)
-                raise
+        # In a JSON Schema a default is a remark that binds nobody.
+        if cls._given_schema is None and any(info.defaults):
+            _check_defaults(cls)
         return info
+
+
+class _Checking(threading.local):
+    """The classes whose defaults this thread is about to check together."""
+
+    classes: list[type[Object]] | None = None
+
+
+_checking: Final = _Checking()
+
+
+def _check_defaults(cls: type[Object]) -> None:
+    if _checking.classes is not None:  # it is mentioned by one of them
+        _checking.classes.append(cls)
+        return
+    classes = _checking.classes = [cls]
+    try:
+        _annotations.check_defaults(classes)
+    except SchemaError:
+        for one in classes:
+            type.__setattr__(one, "_info", _ClassInfo())  # to be checked when next asked for
+        raise
+    finally:
+        _checking.classes = None
 
 
 class _ClassSchema:

@@ -529,6 +529,24 @@ def test_defaults_that_do_not_fit(hint: Any, default: Any, words: str) -> None:
             use()
 
 
+def test_defaults_of_classes_that_are_mentioned() -> None:
+    class Top(Dict):
+        middle: Middle | None = None
+        more: list[Top] = []
+
+    class Middle(Dict):
+        count: int = 0
+        low: Low | None = None
+
+    class Low(Dict):
+        top: Top | None = None
+        word: str = cast(Any, 5)
+
+    for cls in (Top, Low, Top):
+        with pytest.raises(objstore.SchemaError, match=r"default of \S+Low at /word: .* found 5$"):
+            cls()
+
+
 def test_a_default_file_that_does_not_fit() -> None:
     class Shelf(Directory):
         cat: Cat = objstore.file("cat.json", default={"claws": "many"})
