@@ -23,6 +23,9 @@ def encode(value: object, shape: Shape, *, source: str, path: Sequence[str | int
     JSON cannot hold; whether the rest fits the schema is for validation to say.
     """
     encoder = _Encoder(source, path)
+    key = path[-1] if path else ""
+    if isinstance(key, str) and not key.isascii():
+        encoder.check_text(key)  # which it is to get
     contents = encoder.encode(value, shape)
     if encoder.failures:
         raise ValidationError(encoder.failures)
@@ -47,7 +50,7 @@ class _Encoder:
         """What is stored of a value; what JSON cannot hold is noted in ``failures``."""
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is str:
-            return self._text(value)
+            return self.check_text(value)
         if kind is int:
             return self._integer(value)
         if kind is bool or value is None:
@@ -91,7 +94,7 @@ class _Encoder:
                 continue
             key = name if type(name) is str else str.__str__(name)
             self._path.append(key)
-            self._text(key)
+            self.check_text(key)
             inner = info.shape_for(key) if info is not None else None
             contents[key] = self.encode(item, inner or ANY)
             self._path.pop()
@@ -114,7 +117,8 @@ class _Encoder:
         self._refuse(f"at most {MAX_DEPTH} levels of containers", "more")
         return False
 
-    def _text(self, value: str) -> JSON:
+    def check_text(self, value: str) -> JSON:
+        """The text; noted in ``failures`` where no file can hold it."""
         if not value.isascii():
             try:
                 value.encode()

@@ -124,7 +124,9 @@ class Failure(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.source} at {self.pointer}" if self.pointer else self.source
         where += "" if self.offset is None else f", byte {self.offset}"
-        return f"{where}: expected {self.expected}, found {self.found}"
+        text = f"{where}: expected {self.expected}, found {self.found}"
+        # Half a surrogate pair in a key could not be printed.
+        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class ValidationError(ObjstoreError, ValueError):

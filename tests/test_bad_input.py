@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -348,3 +348,24 @@ def test_umask(folder: Path) -> None:
     with objstore.open(folder) as store:
         store["a"].x = 1
     assert (folder / "a.json").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("url", ["memory://", None])
+def test_half_a_surrogate_pair_in_a_key_is_told_in_words_that_can_be_printed(
+    tmp_path: Path, url: str | None
+) -> None:
+    with objstore.open(url or tmp_path) as store:
+        store["d"] = {}
+        d: Any = store["d"]
+        free: Any = objstore.Dict()
+        changes: list[Callable[[], object]] = [
+            lambda: d.__setitem__("\udfff", 1),
+            lambda: d.__setitem__("v", {"\udfff": 1}),
+            lambda: free.__setitem__("\udfff", 1),
+        ]
+        for change in changes:
+            with pytest.raises(objstore.ValidationError, match="without lone surrogates") as caught:
+                change()
+            assert "\\udfff" in str(caught.value)
+            str(caught.value).encode()
+        assert (d, free) == ({}, {})
