@@ -29,6 +29,8 @@ def check_members(cls: type[Object]) -> None:
 
     Its ending is unknown, or it is another member's as well.
     """
+    if cls in _checked:
+        return
     seen: set[type[Object]] = set()
     waiting = [cls]
     while waiting:
