@@ -265,19 +265,20 @@ class LmdbStorage(TransactingStorage[Work]):
         return self._get(c_id, str(key))
 
     def _get(self, c_id: object, key: str) -> Value:
+        prefixes = self._prefixes  # others, once this is closed
         with self._reading() as txn:
             entry = self._find(txn, c_id)
             value = self._value(txn, entry, key)
-        self._note_prefix(entry)
+        self._note_prefix(prefixes, entry)
         if value is None:
             raise storages.no_key(str(c_id), key)
         return value
 
-    def _note_prefix(self, entry: records.Entry) -> None:
+    def _note_prefix(self, prefixes: dict[str, bytes], entry: records.Entry) -> None:
         """Know a container by its name, unless this transaction may have made it."""
         work = self._threads.transaction
         if work is None or not work.done:
-            self._prefixes[entry.name] = entry.prefix
+            prefixes[entry.name] = entry.prefix
 
     def _value(self, txn: Txn, entry: records.Entry, key: str) -> Value | None:
         if not storages.is_storable(key):
@@ -358,12 +359,13 @@ class LmdbStorage(TransactingStorage[Work]):
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
         """As the contract says; of a key that is there, its container is not looked up."""
         name, kept = as_text(key), as_value(value)
+        prefixes = self._prefixes
 
         def step(txn: Txn) -> None:
             if self._replace(txn, c_id, name, kept):
                 return
             entry = self._find(txn, c_id)
-            self._note_prefix(entry)
+            self._note_prefix(prefixes, entry)
             stored, record = records.item(entry.prefix, name, kept)
             if txn.put(stored, record, overwrite=False):
                 _recount(txn, entry, 1)

@@ -10,7 +10,7 @@ import lmdb
 import pytest
 
 from objstore import LmdbStorage
-from objstore.errors import BusyError, CorruptionError, StorageNotFoundError
+from objstore.errors import BusyError, CorruptionError, StorageError, StorageNotFoundError
 from tests.conformance.storages import check, dump
 
 SMALL = 2**17
@@ -131,3 +131,18 @@ def test_readers_of_processes_that_are_gone_are_cleared(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], check=False)
     with LmdbStorage(path) as storage, storage._environment.opened() as env:
         assert "no active readers" in env.readers()
+
+
+def test_a_read_that_races_with_close_is_the_last(tmp_path: Path) -> None:
+    """What it found out is not kept by what is closed."""
+    storage = LmdbStorage(tmp_path / "s", create=True)
+    storage.add_container("c")
+    storage.set_container_item("c", "a", "1")
+    racing = storage._prefixes
+    [entry] = list(racing.items())
+    storage.close()
+    racing[entry[0]] = entry[1]
+    with pytest.raises(StorageError, match="closed"):
+        storage.get_container_item("c", "a")
+    with LmdbStorage(tmp_path / "s") as again:
+        assert again.get_container_item("c", "a") == "1"
