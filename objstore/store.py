@@ -15,6 +15,7 @@ from ._autoids import META, Numbering, Numbers
 from ._checking import UNREADABLE, Checking
 from ._encode import encode
 from ._past import refusal
+from ._pathnames import below, step
 from ._references import References
 from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View
@@ -31,7 +32,6 @@ from .errors import (
 )
 from .history import History
 from .joint import Joint
-from .lists import List
 from .objects import Object, Part, unattached_copy
 from .paths import address
 from .pointer import build, join, split, unescape
@@ -173,7 +173,7 @@ class Store(
     def _find(self, pointer: str) -> Any:
         found: Any = self.root
         for token in split(pointer):
-            found = _below(found, token)
+            found = below(found, token)
         return found
 
     def _pointer(self, path: str) -> str:
@@ -193,14 +193,14 @@ class Store(
         with self.edit():
             parent: Any = self.root
             for token in above:
-                parent = _below(parent, token, make=True)
-            parent[_step(parent, last)] = value
+                parent = below(parent, token, make=True)
+            parent[step(parent, last)] = value
 
     def DELETE(self, path: str) -> None:
         """Delete what is at a pathname; a directory with everything in it."""
         *above, last = split(self._pointer(path)) or [""]
         parent = self._find(build(above))
-        del parent[_step(parent, last)]
+        del parent[step(parent, last)]
 
     def HEAD(self, path: str) -> bool:
         """Whether something is at a pathname."""
@@ -582,31 +582,6 @@ def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]
     if cls is None:
         raise LayoutError(f"{path.lstrip('/')} is a directory where the schema has a file")
     return cls
-
-
-def _below(found: Any, token: str, *, make: bool = False) -> Any:
-    """One step of a pathname."""
-    if isinstance(found, Directory) and make:
-        directory = cast("Directory[Any]", found)
-        try:
-            return directory[token]
-        except KeyNotFoundError:
-            folder = directory._subdirectory(token)
-            if folder is None:
-                raise
-            return folder
-    return cast(Any, found)[_step(found, token)]
-
-
-def _step(parent: Any, token: str) -> str | int:
-    """The key that a token is for its parent: an index for a List (RFC 6901, section 4)."""
-    if not isinstance(parent, Object):
-        raise KeyNotFoundError(f"{token!r} leads into {show(parent)}, which has no keys")
-    if not isinstance(parent, List):
-        return token
-    if token.isdecimal() and (token == "0" or not token.startswith("0")):
-        return int(token)
-    raise KeyNotFoundError(f"{token!r} is no index of a list")
 
 
 def _files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:

@@ -273,21 +273,6 @@ def test_08_a_store_is_a_dict_of_pathnames(reopen: Opener) -> None:
     assert list(store) == []
 
 
-def test_08_a_pathname_does_not_lead_into_a_value(reopen: Opener) -> None:
-    store = reopen(None)
-    store["a"] = {"x": 1, "list": [2]}
-    refused = r"'y' leads into [12], which has no keys"
-    for path in ("/a/x/y", "/a/list/0/y"):
-        with pytest.raises(objstore.KeyNotFoundError, match=refused):
-            store.GET(path)
-        with pytest.raises(objstore.KeyNotFoundError, match=refused):
-            store.DELETE(path)
-        with pytest.raises(objstore.KeyNotFoundError, match=refused):
-            store.PUT(path, 3)
-        assert path not in store
-    assert store["a"] == {"x": 1, "list": [2]}
-
-
 def test_08_a_second_instance_sees_the_value(store: Store[Library], reopen: Opener) -> None:
     other = reopen()
     assert other.root.people["ada"] == ADA

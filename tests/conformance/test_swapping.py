@@ -164,3 +164,17 @@ def test_pop_gives_what_can_be_stored_again(store: Store[Any]) -> None:
     with pytest.raises(KeyError):
         store.popitem()
     assert list(store) == []
+
+
+def test_a_pathname_does_not_lead_into_a_value(store: Store[Any]) -> None:
+    store["a"] = {"x": 1, "list": [2]}
+    refused = r"'y' leads into [12], which has no keys"
+    for path in ("/a/x/y", "/a/list/0/y"):
+        with pytest.raises(objstore.KeyNotFoundError, match=refused):
+            store.GET(path)
+        with pytest.raises(objstore.KeyNotFoundError, match=refused):
+            store.DELETE(path)
+        with pytest.raises(objstore.KeyNotFoundError, match=refused):
+            store.PUT(path, 3)
+        assert path not in store
+    assert store["a"] == {"x": 1, "list": [2]}

@@ -1,0 +1,36 @@
+"""The steps of a pathname, from one Object to the next."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from .directories import Directory
+from .errors import KeyNotFoundError
+from .lists import List
+from .objects import Object
+from .values import show
+
+
+def below(found: Any, token: str, *, make: bool = False) -> Any:
+    """One step of a pathname."""
+    if isinstance(found, Directory) and make:
+        directory = cast("Directory[Any]", found)
+        try:
+            return directory[token]
+        except KeyNotFoundError:
+            folder = directory._subdirectory(token)
+            if folder is None:
+                raise
+            return folder
+    return cast(Any, found)[step(found, token)]
+
+
+def step(parent: Any, token: str) -> str | int:
+    """The key that a token is for its parent: an index for a List (RFC 6901, section 4)."""
+    if not isinstance(parent, Object):
+        raise KeyNotFoundError(f"{token!r} leads into {show(parent)}, which has no keys")
+    if not isinstance(parent, List):
+        return token
+    if token.isdecimal() and (token == "0" or not token.startswith("0")):
+        return int(token)
+    raise KeyNotFoundError(f"{token!r} is no index of a list")
