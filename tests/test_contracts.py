@@ -333,3 +333,28 @@ def test_an_index_of_the_wrong_type_is_a_type_error(act: Callable[[Any], Any]) -
     assert real == [1, 2]
     with pytest.raises(TypeError):
         real.HEAD("q")
+
+
+class Circle(Dict):
+    radius: float
+
+    @property
+    def diameter(self) -> float:
+        return 2 * self.radius
+
+    @diameter.setter
+    def diameter(self, value: float) -> None:
+        self.radius = value / 2
+
+
+def test_properties_of_a_class_are_no_keys() -> None:
+    circle = Circle(radius=1)
+    circle.diameter = 6
+    assert circle.contents == {"radius": 3.0}
+    assert (circle.diameter, list(circle)) == (6.0, ["radius"])
+    with pytest.raises(AttributeError, match="__slots__"):
+        setattr(circle, "__slots__", 1)  # noqa: B010 - mypy knows what it is
+    with pytest.raises(AttributeError, match="no attributes such as 'note'"):
+        List([1]).note = "lost"
+    assert List[int]([1]) == [1]
+    assert Dict[str, int](a=1) == {"a": 1}

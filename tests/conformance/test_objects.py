@@ -556,31 +556,6 @@ def test_plain_classes_take_any_key(store: Store[Library]) -> None:
     assert store.root.anything.y == 2
 
 
-class Circle(Dict):
-    radius: float
-
-    @property
-    def diameter(self) -> float:
-        return 2 * self.radius
-
-    @diameter.setter
-    def diameter(self, value: float) -> None:
-        self.radius = value / 2
-
-
-def test_properties_of_a_class_are_no_keys() -> None:
-    circle = Circle(radius=1)
-    circle.diameter = 6
-    assert circle.contents == {"radius": 3.0}
-    assert (circle.diameter, list(circle)) == (6.0, ["radius"])
-    with pytest.raises(AttributeError, match="__slots__"):
-        setattr(circle, "__slots__", 1)  # noqa: B010 - mypy knows what it is
-    with pytest.raises(AttributeError, match="no attributes such as 'note'"):
-        List([1]).note = "lost"
-    assert List[int]([1]) == [1]
-    assert Dict[str, int](a=1) == {"a": 1}
-
-
 # --- 11 and 12 -----------------------------------------------------------------------------------
 # 11, the contracts of MutableMapping and MutableSequence, is tests/test_contracts.py.
 
