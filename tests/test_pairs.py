@@ -35,7 +35,8 @@ def spread(pairs: Pairs) -> list[tuple[str, Any]]:
 @given(batches, st.booleans())
 @settings(deadline=None)
 def test_they_are_what_a_dict_makes_of_them_in_order(given: list[Any], as_dict: bool) -> None:
-    known = {str(key): value for key, value in dict(given).items()}
+    items = dict(given).items() if as_dict else given
+    known = {str(key): value for key, value in items}
     pairs = Pairs(dict(given) if as_dict else iter(given))
     assert spread(pairs) == sorted(known.items(), key=lambda pair: pair[0])
     assert pairs.keys == sorted(known)
