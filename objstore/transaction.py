@@ -498,6 +498,7 @@ class Host(ABC):
         before = unit.value
         if view is not None:
             view.publish_moves(others)
+            unit.past = None  # Objects know their elements in what is published
         elif unit.object is not None and unit.past is None and isinstance(before, dict | list):
             unit.past = before
         unit.value = value

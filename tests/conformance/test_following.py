@@ -93,6 +93,16 @@ def test_a_transaction_goes_on_seeing_elements_where_they_were(tmp_path: Path) -
         assert json.loads(path.read_text())[2] == {"id": 2, "text": "again"}
 
 
+def test_what_was_removed_outside_and_stored_again_is_followed_from_there(pair: Pair) -> None:
+    pair.path.unlink()
+    assert "list" not in pair.store
+    pair.store["list"] = [{"n": 9}, {"n": 0}, {"n": 1}]
+    last = pair.store["list"][2]
+    pair.path.write_text('[{"n": 8}, {"n": 9}, {"n": 0}, {"n": 1}]')
+    assert pair.store["list"] is pair.list
+    assert last == {"n": 1}
+
+
 def test_undo(pair: Pair) -> None:
     pair.list.insert(0, {"n": 9})
     pair.store.undo(pair.store.head)
