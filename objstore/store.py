@@ -32,7 +32,7 @@ from .errors import (
 )
 from .history import History
 from .joint import Joint
-from .objects import Object, Part, unattached_copy
+from .objects import Object, Part
 from .paths import address
 from .pointer import build, join, split, unescape
 from .scopes import Scopes
@@ -219,16 +219,14 @@ class Store(
 
         Raises KeyNotFoundError, unless there is a default.
         """
-        with self.edit():
-            try:
-                found = self.GET(path)
-            except (KeyNotFoundError, IndexError):
-                if default is MISSING:
-                    raise
-                return default
-            value = found.contents if isinstance(found, Directory) else unattached_copy(found)
-            self.DELETE(path)
-            return value
+        *above, last = split(self._pointer(path)) or [""]
+        try:
+            parent = self._find(build(above))
+            return parent.pop(step(parent, last))
+        except (KeyNotFoundError, IndexError):
+            if default is MISSING:
+                raise
+            return default
 
     def popitem(self) -> tuple[str, Any]:
         """Delete the first file; return its pathname and contents."""
