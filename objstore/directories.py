@@ -119,6 +119,9 @@ class Directory(Keyed, MutableMapping[str, T]):
         members = cast("Mapping[str, Any]", value)
         for key in [key for key in self._stored_keys() if key not in members]:
             self._remove(key)
+        self._put_all(members)
+
+    def _put_all(self, members: Mapping[str, Any]) -> None:
         refused: dict[str, ValidationError] = {}
         for key, member in members.items():
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .errors import AttributeNotFoundError, DefinedKeyError, KeyNotFoundError
@@ -113,8 +113,11 @@ class Keyed(Object):
     def update(self, *args: Any, **keys: Any) -> None:
         """Set several keys together, as dict.update does."""
         with self._edit():
-            for key, value in dict(*args, **keys).items():
-                self._put(key, value)
+            self._put_all(dict(*args, **keys))
+
+    def _put_all(self, members: Mapping[str, Any]) -> None:
+        for key, value in members.items():
+            self._put(key, value)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """The value of a key, which is set first if it is not there."""

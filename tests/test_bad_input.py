@@ -369,3 +369,15 @@ def test_half_a_surrogate_pair_in_a_key_is_told_in_words_that_can_be_printed(
             assert "\\udfff" in str(caught.value)
             str(caught.value).encode()
         assert (d, free) == ({}, {})
+
+
+def test_update_of_a_directory_tells_all_failures(tmp_path: Path) -> None:
+    with objstore.open(tmp_path, Library) as store:
+        with pytest.raises(objstore.ValidationError) as caught:
+            store.root.people.update({"x": {**ADA, "born": "?"}, "y": {**ADA, "name": 1}, "z": 5})
+        assert [failure.source for failure in caught.value.failures] == [
+            "people/x.json",
+            "people/y.json",
+            "people/z.json",
+        ]
+        assert list(store.root.people) == []
