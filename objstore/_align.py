@@ -31,6 +31,9 @@ _Gap: TypeAlias = tuple[int, int, int, int]
 def edits(old: Sequence[Any], new: Sequence[Any]) -> list[Edit]:
     """What makes ``new`` out of ``old``, from left to right; elements that stayed are not named."""
     differing = list(islice(compress(count(), map(is_not, old, new)), _FEW + 1))
+    moved = None if len(old) == len(new) else _moved(old, new, differing)
+    if moved is not None:
+        return moved
     if len(differing) > _FEW:
         gaps = _gaps(old, new)
     else:
@@ -40,6 +43,22 @@ def edits(old: Sequence[Any], new: Sequence[Any]) -> list[Edit]:
         stayed = _stayed_in_place(old, new, changed)
         gaps = _runs(changed, len(old), len(new)) if stayed else _gaps(old, new)
     return [edit for gap in gaps for edit in _across(old, new, gap)]
+
+
+def _moved(old: Sequence[Any], new: Sequence[Any], differing: list[int]) -> list[Edit] | None:
+    """What makes the one of the other where all that stayed is the same object, and some came or
+    went in one place; None for all else.
+
+    To be equal is not enough where that tells which of several: 1.10 and 1.1 are, and read
+    differently in a file.
+    """
+    shorter = min(len(old), len(new))
+    start = differing[0] if differing else shorter
+    stop = next(compress(count(), map(is_not, reversed(old), reversed(new))), shorter)
+    if start + stop < shorter:
+        return None
+    gone, come = range(start, start + len(old) - shorter), range(start, start + len(new) - shorter)
+    return [*((i, None) for i in gone), *((None, j) for j in come)]
 
 
 def align(old: Sequence[Any], new: Sequence[Any]) -> list[int | None]:

@@ -348,3 +348,14 @@ def test_the_innermost_of_the_deepest_is_edited() -> None:
         assert changed(text, new) == text.replace("1", "2")
         indented = dump(parse(text.encode(), "f.json"), "f.json").decode().replace("  ", "\t")
         assert changed(indented, new) == indented.replace("1", "2")
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_of_numbers_that_are_equal_the_one_that_went_goes(index: int) -> None:
+    """They are read differently, and a list tells which of them are left."""
+    texts = ["1.10", "1.1", "1.100"]
+    data = f'{{"l": [{", ".join(texts)}]}}'.encode()
+    old: Any = parse(data, "a.json")
+    new = {"l": [*old["l"][:index], *old["l"][index + 1 :]]}
+    del texts[index]
+    assert edit(data, old, new, "a.json") == f'{{"l": [{", ".join(texts)}]}}'.encode()
