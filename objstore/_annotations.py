@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, ge
 
 from . import _codecs
 from ._encode import encode_default
-from ._shapes import ANY, BASES, Definitions, FileField, Info, Shape, standalone
+from ._shapes import (
+    ANY,
+    BASES,
+    OF_WHOLE_OBJECTS,
+    Definitions,
+    FileField,
+    Info,
+    Shape,
+    standalone,
+)
 from .errors import SchemaError
 from .values import JSON, MISSING, Missing
 
@@ -312,6 +321,13 @@ def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
     constraints = [_constraint(m, shape) for m in metadata if not isinstance(m, FileField)]
     if not any(constraints):
         return shape.replace(default=MISSING, file=file)
+    if any(cls._kind == "directory" for cls in shape.classes):
+        said = {name for one in constraints if one is not None for name in one({"object"})}
+        for name in said.intersection(OF_WHOLE_OBJECTS):
+            raise SchemaError(
+                f"{name!r} is said of a directory, whose members are files and folders that are "
+                "read and written each by itself: nothing would check it"
+            )
 
     def schema_of(definitions: Definitions) -> JSON:
         return _constrained(shape.schema_of(definitions), constraints)

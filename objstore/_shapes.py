@@ -26,6 +26,14 @@ BASES: Final[dict[Kind, type[Object]]] = {}
 """Dict, List and Directory themselves; objects.py enters them, as they need shapes to exist."""
 
 
+OF_WHOLE_OBJECTS: Final = (
+    *("anyOf", "const", "dependentRequired", "dependentSchemas", "enum", "if", "maxProperties"),
+    *("minProperties", "not", "oneOf", "propertyNames"),
+)
+"""Keywords that judge an object as a whole. A directory is never held against them: its members are
+files, which are read and written each by itself."""
+
+
 class FileField:
     """What ``objstore.file`` returns: where a member lies, and what it reads as before it does."""
 

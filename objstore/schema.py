@@ -18,7 +18,17 @@ from ._annotations import make_class, shape_of
 from ._codecs import Codec
 from ._members import check_members
 from ._rebasing import is_plain, quoted, rebased
-from ._shapes import ANY, BASES, Definitions, FileField, Info, Kind, Pattern, Shape
+from ._shapes import (
+    ANY,
+    BASES,
+    OF_WHOLE_OBJECTS,
+    Definitions,
+    FileField,
+    Info,
+    Kind,
+    Pattern,
+    Shape,
+)
 from ._vocabulary import check_keyword, check_vocabulary
 from .errors import BackingError, LayoutError, SchemaError, SchemaNotFoundError
 from .objects import Object
@@ -332,17 +342,9 @@ def required_of(cls: type[Object]) -> list[str]:
     return list(dict.fromkeys(key for n in _dicts(nodes) for key in n.schema.get("required", ())))
 
 
-# Keywords that judge an object as a whole. A directory is never held against them: its members are
-# files, which are read and written each by itself.
-_OF_WHOLE_OBJECTS = (
-    *("anyOf", "const", "dependentRequired", "dependentSchemas", "enum", "if", "maxProperties"),
-    *("minProperties", "not", "oneOf", "propertyNames"),
-)
-
-
 def _check_directory(nodes: list[Node]) -> None:
     for document, pointer, schema in _dicts(nodes):
-        for keyword in _OF_WHOLE_OBJECTS:
+        for keyword in OF_WHOLE_OBJECTS:
             if keyword in schema:
                 raise SchemaError(
                     f"{document.name} at {join(pointer, keyword)}: a directory has no "

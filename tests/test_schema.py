@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 from uuid import UUID
 
+import annotated_types
 import jsonschema
 import pydantic
 import pytest
@@ -556,3 +557,14 @@ def test_a_schema_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
             objstore.schema.from_json(schema)
         with pytest.raises(objstore.SchemaError):
             objstore.open(tmp_path, schema)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [annotated_types.Len(1, 2), {"maxProperties": 3}, {"propertyNames": {"maxLength": 1}}],
+)
+def test_what_nothing_would_check_of_a_directory_is_refused(metadata: Any) -> None:
+    kind = Annotated[Directory[Person], metadata]
+    made = type("Rooms", (Directory,), {"__annotations__": {"rooms": kind}})
+    with pytest.raises(objstore.SchemaError, match="is said of a directory"):
+        objstore.open("memory://", made)
