@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import count
-from typing import IO, Final, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 import objstore
 
@@ -19,6 +20,9 @@ from .harness import Contender, Measure, Scene, Work
 from .models import People
 from .targets import Targets, faster, times
 from .units import A_SECOND
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 _THREADS: Final = 16
 _PROCESSES: Final = 4
@@ -31,8 +35,14 @@ _ALONE: Final = "objstore, one process"
 _ALONE_LAZY: Final = "objstore, lazy, one process"
 
 
+_SLOW: Final = 0.002
+"""Seconds that a sync takes longer on the slow disk, as on many a server's network volume."""
+
+_ALONE_SLOWLY: Final = "objstore, slow disk, one thread"
+
+
 def works() -> list[Work]:
-    return [_by_threads(), _by_processes()]
+    return [_by_threads(), _by_threads_slowly(), _by_processes()]
 
 
 def _by_threads() -> Work:
@@ -54,6 +64,25 @@ def _by_threads() -> Work:
             ),
         ],
         Targets(faster(_EAGER, 1.5), faster(_EAGER, 4)),
+    )
+
+
+def _by_threads_slowly() -> Work:
+    return Work(
+        "log-threads-slow",
+        "Durable change of one key by 16 threads, on a disk whose sync takes 2 ms longer",
+        "As above, with a pause in each sync: what sharing it gives where the disk is short.",
+        A_SECOND,
+        [
+            Contender(_ALONE_SLOWLY, _threads(1, "eager", slow=_SLOW), "", "ours", judged=False),
+            Contender(
+                "objstore, slow disk, 16 threads",
+                _threads(_THREADS, "eager", slow=_SLOW),
+                "",
+                "ours",
+            ),
+        ],
+        Targets(faster(_ALONE_SLOWLY, 1.5), faster(_ALONE_SLOWLY, 4)),
     )
 
 
@@ -83,7 +112,7 @@ def _folder(scene: Scene) -> str:
     return plain.people_files(scene.new_folder("parallel"), records(_THREADS))
 
 
-def _threads(threads: int, apply: str) -> Callable[[Scene], Measure]:
+def _threads(threads: int, apply: str, *, slow: float = 0) -> Callable[[Scene], Measure]:
     def start(scene: Scene) -> Measure:
         store = scene.stack.enter_context(objstore.open(_folder(scene), People, apply=apply))
         people = [store.root.people[key(each)] for each in range(threads)]
@@ -96,9 +125,10 @@ def _threads(threads: int, apply: str) -> Callable[[Scene], Measure]:
                 people[which].visits = next(numbers)
 
         def sample() -> float:
-            began = time.perf_counter()
-            list(pool.map(change, range(threads)))
-            took = time.perf_counter() - began
+            with _syncing(slow):
+                began = time.perf_counter()
+                list(pool.map(change, range(threads)))
+                took = time.perf_counter() - began
             store.flush()  # between samples, so that it disturbs no other's
             return took / (each * threads)
 
@@ -106,6 +136,23 @@ def _threads(threads: int, apply: str) -> Callable[[Scene], Measure]:
         return sample
 
     return start
+
+
+@contextmanager
+def _syncing(slow: float) -> Generator[None]:
+    """Have each sync of a file's bytes take so many seconds longer."""
+    quickly = os.fdatasync
+
+    def slowly(fd: FileDescriptorLike) -> None:
+        quickly(fd)
+        time.sleep(slow)
+
+    if slow:
+        os.fdatasync = slowly
+    try:
+        yield
+    finally:
+        os.fdatasync = quickly
 
 
 def _processes(processes: int, apply: str) -> Callable[[Scene], Measure]:
