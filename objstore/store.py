@@ -425,19 +425,16 @@ class Store(
         with self.lock:
             self._require_open()
             tx = self.current()
-            keys = self._documents.keys(path)
+            found = dict.fromkeys(self._documents.keys(path))
             if tx is not None and self._moved_on(tx):
-                keys = self._documents.keys(path, at=tx.base)
+                found = dict.fromkeys(self._documents.keys(path, at=tx.base))
+            else:
+                for unit in self._saving:  # what is on its way is nobody's yet
+                    _correct(found, path, unit, unit.value)
             if tx is not None and tx.serializable:
-                tx._listed.setdefault(path, tuple(keys))
-            found = dict.fromkeys(keys)
+                tx._listed.setdefault(path, tuple(found))
             for unit, view in () if tx is None else tx._views.items():
-                if unit.pointer.startswith(path + "/"):
-                    first, *deeper = split(unit.pointer[len(path) :])
-                    if view.root is not MISSING:
-                        found[first] = None
-                    elif not deeper:
-                        found.pop(first, None)
+                _correct(found, path, unit, view.root)
             return sorted(found)
 
     # --- what a Host is asked ---------------------------------------------------------------------
@@ -590,3 +587,13 @@ def _files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:
             yield from _files_below(store, folder)
         else:
             yield path
+
+
+def _correct(keys: dict[str, None], path: str, unit: Unit, value: Any) -> None:
+    """Have the keys of the directory at ``path`` be those where a unit has a value, or MISSING."""
+    if unit.pointer.startswith(path + "/"):
+        first, *deeper = split(unit.pointer[len(path) :])
+        if value is not MISSING:
+            keys[first] = None
+        elif not deeper:
+            keys.pop(first, None)
