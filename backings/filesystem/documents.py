@@ -146,7 +146,8 @@ class FilesystemDocuments(Documents):
     def _load_at(self, unit: str, at: int) -> Loaded:
         found = self._engine.load_at(unit, at)
         if found is None:  # no commit has touched it: it is as it always was
-            found = self._reading.load(unit)
+            there = self._reading.load(unit)
+            found = self._engine.load_at(unit, at) or there  # one may have done so before this
             if found.value is MISSING and self._engine.keys_at(unit, at):
                 reason = f"{unit} was a directory after commit {at}"
                 raise LayoutError(errno.EISDIR, reason, unit)
