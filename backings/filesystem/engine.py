@@ -197,7 +197,7 @@ class Engine:
         """The keys of a directory after a past commit."""
         is_folder = self._reading.look(path) is DIRECTORY
         keys = dict.fromkeys(self._reading.keys(path) if is_folder else ())
-        self.require(at)  # after the listing, so that the log has whatever made a file that is in it
+        self.require(at)  # after the listing, so that the log has whatever made the files in it
         if self.ledger.head(path) is not None and self.ledger.value(path, at) is not MISSING:
             reason = f"{path} was a file after commit {at}"
             raise LayoutError(errno.ENOTDIR, reason, path)
