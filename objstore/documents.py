@@ -241,7 +241,8 @@ class Documents(ABC):
         """Remove the commits that ``retention`` does not keep; the numbers of those removed.
 
         The newest commit and pinned ones always stay. What stays is read as before; a change that
-        goes becomes part of the next commit that stays. Reads and writes go on meanwhile.
+        goes becomes part of the next commit that stays. Reads and writes go on meanwhile. Raises
+        BusyError while another thread or process compacts.
         """
 
     @abstractmethod

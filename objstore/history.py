@@ -162,7 +162,8 @@ class History(Host):
         """Remove the commits that ``retention`` does not keep; returns their numbers.
 
         The newest commit and pinned ones stay, and read as before. What a removed commit changed
-        becomes part of the next one that stays. Reads and writes go on meanwhile.
+        becomes part of the next one that stays. Reads and writes go on meanwhile. Raises BusyError
+        while another thread or process compacts.
         """
         self._require_open()
         for number in to_keep(self._documents):

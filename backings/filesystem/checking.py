@@ -6,6 +6,7 @@ it is still there after a while.
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from .history.pins import Pins
 from .io import Entry, Files
 from .log.logfile import LogFile, generations
 from .log.logfiles import includes
+from .log.loglock import LogLock
 from .reading import Reading
 from .settling import Settling, State
 
@@ -198,9 +200,12 @@ def _undone(reading: Reading) -> Iterator[Failure]:
     yield from _missing_manifest(files)
     yield from _leftover_logs(files)
     yield from _behind(reading)
+    with LogLock(files, names.log_compaction_lock(files.root)).attempted() as nobody_compacts:
+        compacted = None if nobody_compacts else names.logs(files.root)
     for path in leftovers(files):
-        name = files.relative(path)
-        yield failure(name, "nothing", "a temporary file that nobody is writing")
+        if os.path.dirname(path) != compacted:
+            name = files.relative(path)
+            yield failure(name, "nothing", "a temporary file that nobody is writing")
 
 
 def _missing_manifest(files: Files) -> Iterator[Failure]:

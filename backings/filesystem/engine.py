@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, Final, cast
@@ -349,21 +348,36 @@ class Engine:
 
     def switch(self) -> int:
         """Take a snapshot. Raises TransactionError while another is taken."""
-        with self._alone("a snapshot is being taken already"):
+        if not self._switching.acquire(blocking=False):
+            raise TransactionError("a snapshot is being taken already")
+        try:
             return self.committer.switch()
+        finally:
+            self._switching.release()
 
     def compact(self, retention: Retention) -> list[int]:
-        """Remove the commits that need not stay; the numbers of those. Raises as ``switch``."""
-        with self._alone("the log is being compacted, or a snapshot taken, already"):
-            self.committer.switch()
+        """Remove the commits that need not stay; the numbers of those.
+
+        Raises BusyError while somebody else does, in another process too.
+        """
+        if not self.ledger.refresh():
+            return []
+        with self._compaction.alone():
+            with self._switching:
+                self.committer.switch()
             return self._compaction.run(retention)
 
     def pin(self, number: int) -> None:
         """Keep a commit from compaction."""
-        self.require(number)
         if not number:
             raise CommitNumberError("no commit has the number 0")
-        self.pins.change(lambda pins: pins | {number})
+
+        def add(pins: frozenset[int]) -> frozenset[int]:
+            self.require(number)  # now, as compaction removes commits under the same lock
+            return pins | {number}
+
+        self.require(number)  # before there is a lock, and its folder
+        self.pins.change(add)
 
     def unpin(self, number: int) -> None:
         self.pins.change(lambda pins: pins - {number})
@@ -386,13 +400,3 @@ class Engine:
                 _logger.warning("no snapshot could be taken: %s", error)
             finally:
                 self._switching.release()
-
-    @contextmanager
-    def _alone(self, otherwise: str) -> Generator[None]:
-        """Do what is not done twice at once. Raises TransactionError."""
-        if not self._switching.acquire(blocking=False):
-            raise TransactionError(otherwise)
-        try:
-            yield
-        finally:
-            self._switching.release()

@@ -255,6 +255,11 @@ def lock(root: str) -> str:
     return f"{engine(root)}/lock"
 
 
+def log_compaction_lock(root: str) -> str:
+    """The file that is locked while the log is compacted, or repaired."""
+    return f"{engine(root)}/lock-compaction"
+
+
 def manifest(root: str) -> str:
     """The file that says which store this is."""
     return f"{engine(root)}/manifest.json"

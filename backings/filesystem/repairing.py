@@ -9,8 +9,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -39,7 +38,7 @@ from .io import Files
 from .knownlayout import known_layout
 from .log import logappend
 from .log.logfile import LogFile, Start, generations
-from .log.loglock import LogLock
+from .log.loglock import alone
 from .log.logview import read_manifest
 from .log.manifest import Manifest
 from .reading import Reading
@@ -63,21 +62,13 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
         raise StoreNotFoundError(errno.ENOENT, "there is no store", os.fspath(path))
     if not files.exists(names.engine(files.root)):
         return []
-    with _alone(files):
+    with alone(files):
         pass  # check waits for nobody, and judges only what nobody is writing
     failures = check(Reading(files, _layout(files)))
-    return _Repair(files, failures).run() if failures else []
-
-
-@contextmanager
-def _alone(files: Files) -> Generator[LogLock]:
-    lock = LogLock(files)
-    lock.acquire(0)
-    try:
-        yield lock
-    finally:
-        lock.release()
-        lock.close()
+    if not failures:
+        return []
+    with alone(files, names.log_compaction_lock(files.root)):
+        return _Repair(files, failures).run()
 
 
 def _layout(files: Files) -> Folder:
@@ -103,14 +94,14 @@ class _Repair:
 
     def run(self) -> list[str]:
         """Mend what can be mended; what was done."""
-        with _alone(self._files):
+        with alone(self._files):
             self._mend_manifest()
             self._mend_log()
             self._mend_index()
             self._mend_pins()
             self._remove_old_logs()
         self._apply()
-        with _alone(self._files):
+        with alone(self._files):
             self._remove_leftovers()
         return self._done
 

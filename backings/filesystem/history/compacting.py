@@ -6,6 +6,7 @@ Grammar and steps: docs/formats/commit-log.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -18,7 +19,8 @@ from .. import names
 from ..io import Files
 from ..log import frames, jsonline, logappend
 from ..log.frames import Codec
-from ..log.logfile import LogFile, Start
+from ..log.logfile import LogFile, Start, generations
+from ..log.loglock import alone
 from ..log.logview import Link
 from . import record
 from .heads import Heads, key_of
@@ -43,38 +45,58 @@ class Compaction:
         self._ledger: Final = ledger
         self._pins: Final = pins
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep others from compacting, threads and processes. Raises BusyError while one does.
+
+        Two would write one file, and one of them give it its name while the other is half done.
+        """
+        return alone(self._files, names.log_compaction_lock(self._files.root))
+
     def run(self, retention: Retention) -> list[int]:
-        """Remove the commits of ended files that do not stay; their numbers.
+        """Remove the commits of ended files that do not stay; their numbers. For who is alone.
 
         1. write the file that is to take the place of the newest ended one, and sync it
         2. remove the heads that were written down, as they have changes that go
         3. rename it there, and sync the folder: from here on the older files do not count
-        4. remove those
+        4. remove those, and what a crash has left of others
         """
+        gone = self._shorten(retention)
+        while gone is None:
+            gone = self._shorten(retention)
+        counting = self._ledger.log.files()
+        for generation in generations(self._files):
+            if counting and generation < counting[0].generation:
+                self._files.unlink(names.log(self._files.root, generation))
+        return gone
+
+    def _shorten(self, retention: Retention) -> list[int] | None:
+        """Steps 1 to 3; None where pins changed meanwhile, and other commits are to stay."""
         log = self._ledger.log
         files = log.files()[:-1]
         saids = {one.number: self._ledger.past.read(one) for one in log.records_of(files)}
-        stay = self._stay(saids, retention)
+        pins = self._pins.read()
+        stay = self._stay(saids, retention, pins)
         gone = [number for number in saids if number not in stay]
-        if gone:
-            removed = ranges([*numbers(files[0].start.removed or []), *gone])
-            target = names.log(self._files.root, files[-1].generation)
-            frames_made = self._frames(files[-1], saids, stay, removed)
-            logappend.write_all(self._files, target, frames_made)
+        if not gone:
+            return gone
+        removed = ranges([*numbers(files[0].start.removed or []), *gone])
+        target = names.log(self._files.root, files[-1].generation)
+        frames_made = self._frames(files[-1], saids, stay, removed)
+        logappend.write_all(self._files, target, frames_made)
+        with log.writing():  # as who pins does
+            if self._pins.read() != pins:
+                return None
             self._ledger.drop_written()
             logappend.put_new(self._files, target)
             self._files.sync_folder(names.logs(self._files.root), sure=True)
-            for file in files[:-1]:
-                self._files.unlink(names.log(self._files.root, file.generation))
-            self._ledger.renew()
+        self._ledger.renew()
         return gone
 
-    def _stay(self, saids: dict[int, Said], retention: Retention) -> set[int]:
+    def _stay(self, saids: dict[int, Said], retention: Retention, pins: frozenset[int]) -> set[int]:
         if not saids:
             return set()
         known = [(number, said.time, said.scope) for number, said in saids.items()]
-        pins, scopes = self._pins.read(), self._ledger.overlays()
-        stay = staying(known, retention, datetime.now(UTC), pins, scopes)
+        stay = staying(known, retention, datetime.now(UTC), pins, self._ledger.overlays())
         return stay | {known[-1][0]}  # which the next file says it follows
 
     def _frames(

@@ -199,3 +199,15 @@ class LogLock:
 def _left(until: float | None) -> float:
     """The seconds until then, as a lock takes them: -1 for no limit."""
     return -1 if until is None else max(until - time.monotonic(), 0)
+
+
+@contextmanager
+def alone(files: Files, path: str | None = None) -> Generator[None]:
+    """Hold a lock that nobody else has. Raises BusyError where somebody has it."""
+    lock = LogLock(files, path)
+    lock.acquire(0)
+    try:
+        yield
+    finally:
+        lock.release()
+        lock.close()

@@ -16,7 +16,7 @@ from objstore.errors import BackingError
 
 from .. import names
 from ..io import Files
-from ..log.loglock import LogLock
+from ..log.loglock import alone
 from . import vlogbatch, vloglist
 from .valuefile import ValueFileInfo
 from .vlogbatch import DELETE, FRAME_SIZE, PUT, SLOT_SHIFT, Operation
@@ -61,17 +61,13 @@ class _Made(NamedTuple):
 
 def compact(files: Files, view: View, writer: Writer, wasted: float) -> None:
     """Rewrite the files of which at least that share is dead. Raises BusyError, CorruptionError."""
-    lock = LogLock(files, names.compaction_lock(files.root))
-    lock.acquire(0)
-    try:
+    with alone(files, names.compaction_lock(files.root)):
         with writer.writing():
             _sweep(files, view)
             _seal(view, writer, wasted)
             runs = list(_runs(view, wasted))
         for run in runs:
             _merge(files, view, writer, run)
-    finally:
-        lock.release()
 
 
 def infos(view: View) -> list[ValueFileInfo]:

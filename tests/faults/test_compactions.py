@@ -1,0 +1,105 @@
+"""Compaction while others compact, and pin."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import BusyError, HistoryGone, Retention, Store
+from objstore.backings.filesystem.log import logappend
+
+NEWEST = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store[Any]]:
+    with objstore.open(tmp_path) as store:
+        store["counter"] = {"n": 1}
+        for number in range(2, 7):
+            store["counter"]["n"] = number
+        yield store
+        assert store["counter"].contents == {"n": 6}
+        assert store.check() == []
+
+
+@pytest.fixture
+def amid_compaction(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Have something done, once, when the next compaction has written its file and not named it."""
+
+    def arrange(act: Callable[[], Any]) -> None:
+        write_all, done = logappend.write_all, list[bool]()
+
+        def write_and_act(*args: Any) -> None:
+            write_all(*args)
+            if not done:
+                done.append(True)
+                act()
+
+        monkeypatch.setattr(logappend, "write_all", write_and_act)
+
+    return arrange
+
+
+def test_one_compacts_at_a_time(
+    store: Store[Any], tmp_path: Path, amid_compaction: Callable[[Callable[[], Any]], None]
+) -> None:
+    def compact_too() -> None:
+        with objstore.open(tmp_path) as other:
+            for one in (other, store):
+                with pytest.raises(BusyError):
+                    one.compact(NEWEST)
+            assert other.check() == [], "what is being written is left over by nobody"
+            (tmp_path / ".objstore/pins.json").write_text("damaged")
+            with pytest.raises(BusyError):
+                objstore.repair(tmp_path)
+            (tmp_path / ".objstore/pins.json").unlink()
+
+    amid_compaction(compact_too)
+    assert store.compact(NEWEST) == [1, 2, 3, 4, 5]
+
+
+def test_a_commit_that_is_pinned_meanwhile_stays(
+    store: Store[Any], tmp_path: Path, amid_compaction: Callable[[Callable[[], Any]], None]
+) -> None:
+    def pin() -> None:
+        with objstore.open(tmp_path) as other:
+            other.pin(3)
+
+    amid_compaction(pin)
+    assert store.compact(NEWEST) == [1, 2, 4, 5]
+    assert store.at(3)["counter"].contents == {"n": 3}
+
+
+def test_a_commit_that_is_gone_is_not_pinned(store: Store[Any], tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as other:
+        assert other.head == 6
+        store.compact(NEWEST)
+        with pytest.raises(HistoryGone):
+            other.pin(3)
+        assert store.pins() == other.pins() == frozenset()
+
+
+def test_what_a_crash_has_left_goes_with_the_next_one(store: Store[Any], tmp_path: Path) -> None:
+    logs = tmp_path / ".objstore/log"
+    store.switch_and_snapshot()
+    [old, _] = sorted(logs.iterdir())
+    kept = shutil.copy(old, tmp_path / "kept")
+    store["counter"]["n"] = 7
+    store["counter"]["n"] = 6
+    assert store.compact(NEWEST) == [1, 2, 3, 4, 5, 6, 7]
+    shutil.move(kept, old)
+    assert [one.source for one in store.check()] == [f".objstore/log/{old.name}"]
+    assert store.compact(NEWEST) == []
+    assert not old.exists()
+
+
+def test_nothing_is_made_where_nothing_was_committed(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        assert store.compact(NEWEST) == []
+    assert list(tmp_path.iterdir()) == []
