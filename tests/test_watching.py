@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import objstore
-from objstore import Commit, Invalid, Mended, Store
+from objstore import Commit, Invalid, Mended, Retention, Store
 
 from .conformance.library import ADA, BOB, Library, fill
 from .faults.machine import need_tool
@@ -229,6 +230,27 @@ def test_edits_and_own_writes_in_turn(store: Store[Library], ada: Path) -> None:
         "born": 1919,
         "email": "1919@example.org",
     }
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_edits_in_a_style_of_their_own_leave_a_whole_store(
+    store: Store[Library], ada: Path, is_compacted: bool
+) -> None:
+    with Heard(store) as heard:
+        for year in range(1900, 1906):
+            replace(ada, f'{{"name":    "Ada",\n\n"born": {year}}}')
+            heard.commit()
+    newest = store.head
+    if is_compacted:
+        store.pin(newest - 1)
+        store.compact(Retention(keep=timedelta(0), every=timedelta(days=1), slots=1))
+    assert store.check() == []
+    assert store.read_at("/people/ada/born", newest - 1) == 1904
+    store.close()
+    with objstore.open(ada.parent.parent, Library) as again:
+        assert again.check() == []
+        again.root.people["ada"].email = "ada@example.org"
+        assert ada.read_text().startswith('{"name":    "Ada",\n\n"born": 1905')
 
 
 # --- folders --------------------------------------------------------------------------------------
