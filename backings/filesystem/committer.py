@@ -166,8 +166,8 @@ class Committer:
         """What others committed since is theirs to write; until then the file may be behind."""
         for unit, due in list(self.pending.units.items()):
             if self._ledger.changed(unit) > due.number:
-                del self.pending.units[unit]
                 self._ledger.doubt(unit, due.since)
+                self.pending.supersede(unit)
 
     def _edits(self, steps: Sequence[Step]) -> list[Edit]:
         """What somebody else had made of the files before these steps, if the log has it not."""

@@ -236,3 +236,71 @@ def test_what_the_log_has_is_not_kept(tmp_path: Path, lazy: bool) -> None:
     documents.flush()
     assert _lost_and_found(tmp_path) == []
     documents.close()
+
+
+def test_what_another_process_has_written_meanwhile_is_deleted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was to be made, and now is not to be: but it is there by then."""
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    _commit(lazy, [1])
+    other.flush()
+    assert (tmp_path / "a.json").exists()
+    lazy.commit([Change("/a", [1], MISSING, lazy.look("/a"))], base=lazy.head())
+    lazy.flush()
+    assert not (tmp_path / "a.json").exists()
+    assert lazy.load("/a").value is MISSING
+    lazy.close()
+    other.close()
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_a_file_made_by_hand_where_one_came_and_went_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _commit(lazy, [1])
+    _commit(lazy, MISSING)
+    (tmp_path / "a.json").write_text('["by hand"]')
+    lazy.flush()
+    assert (tmp_path / "a.json").read_text() == '["by hand"]'
+    assert [commit.external for commit in lazy.commits()] == [False, False, True]
+    lazy.close()
+
+
+@pytest.mark.parametrize("another", ["nobody", "one that lives on", "one that is dead"])
+def test_what_comes_and_goes_before_it_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another: str
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    first.commit([Change("/b/c/a", MISSING, [1])], base=0)
+    second = first
+    if another != "nobody":
+        second = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    loaded = second.load("/b/c/a")
+    second.commit([Change("/b/c/a", loaded.value, MISSING, loaded.stamp)], base=1)
+    if another == "one that lives on":
+        first.flush()
+        first.close()
+    second.flush()
+    second.close()
+    assert [path.name for path in tmp_path.iterdir()] == [".objstore"]
+    assert _lost_and_found(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_what_is_changed_back_before_it_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    (tmp_path / name).write_text("n: 0\n" if name == "a.yaml" else '{"n": 0}')
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _commit(lazy, {"n": 1})
+    _commit(lazy, {"n": 0})
+    lazy.flush()
+    lazy.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".objstore", name]
