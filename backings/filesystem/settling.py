@@ -53,6 +53,11 @@ class Verdict(NamedTuple):
     def stamp(self) -> Stamp | None:
         return None if self.content is None else stamp_of(self.content)
 
+    @property
+    def digest(self) -> str:
+        """Of the file; NO_FILE for none."""
+        return _digest(self.content)
+
 
 class Settling:
     """Judges the files of a store."""

@@ -53,6 +53,8 @@ class Revision(NamedTuple):
     """Whether what was before is another than the commit before left."""
     lost: int | None = None
     """As in ``Entry``."""
+    is_lone: bool = False
+    """As in ``Entry``."""
 
 
 class Trace(NamedTuple):
@@ -276,7 +278,7 @@ class Ledger:
             head = self._loaded().units[unit]
         if head.link.number <= at:
             return head.after != NO_FILE
-        return self.value(unit, at) is not MISSING
+        return self._told(unit, lambda link: self.past.was_there(unit, link, at), nothing=False)
 
     # Writing, for who holds the writer's lock
 
