@@ -272,8 +272,8 @@ class Pending:
         found = self._files.read(path, MAX_FILE_SIZE)
         if found is None or not found.data:
             return
-        known = None if due.content is None else due.content.data
-        if found.data != known and not self._has_had(due.place.pointer, digest(found.data)):
+        known = (due.data, None if due.content is None else due.content.data)
+        if found.data not in known and not self._has_had(due.place.pointer, digest(found.data)):
             lostfound.keep(self._files, due.target, found.data)
 
     def _temporary(self, due: Due) -> Signature | None:

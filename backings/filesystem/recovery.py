@@ -70,6 +70,8 @@ class Recovery:
         """The newest commit when files were looked at because of the changes that pile up."""
         self._left: Final[dict[str, Due]] = {}
         """The files that were found to be behind."""
+        self._unsettled: Final[set[str]] = set()
+        """Those that nothing was found out about, when all was settled."""
 
     def settle(self, touched: Iterable[str]) -> list[Edit]:
         """Settle these units, or all if that is due; the edits that are to be entered."""
@@ -84,6 +86,8 @@ class Recovery:
             edits = [edit for unit in wanted for edit in self._settled(unit)]
         else:
             edits = []
+        if not self._is_done:
+            self._unsettled.update(self._ledger.strangers())
         self._is_done = True
         if not self._is_noted and self._is_clear():
             self._ledger.note_run()
@@ -112,11 +116,12 @@ class Recovery:
 
     def _is_clear(self) -> bool:
         """Whether all that was left undone is in its files: should this process die now, others
-        would not look for it any more."""
+        would not look for it any more. What was committed since then is of this run."""
         for unit, due in list(self._left.items()):
             if self._pending.units.get(unit) is not due:
                 del self._left[unit]
-        return not self._left and not self._ledger.strangers()
+        self._unsettled.intersection_update(self._ledger.strangers())
+        return not self._left and not self._unsettled
 
     def edits_of(
         self,

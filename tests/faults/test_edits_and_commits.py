@@ -304,3 +304,48 @@ def test_what_is_changed_back_before_it_is_written_leaves_nothing(
     lazy.flush()
     lazy.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".objstore", name]
+
+
+def _commit_in_turn(folder: Path, lazy: bool) -> list[FilesystemDocuments]:
+    """Two handles, each of which has always something of the other's to wait for."""
+    both = [FilesystemDocuments(Files(str(folder)), ANYTHING, lazy=lazy) for _ in range(2)]
+    for number in range(6):
+        for name, documents in zip("ab", both, strict=True):
+            loaded = documents.load(f"/{name}")
+            change = Change(f"/{name}", loaded.value, [number, "x" * 600], loaded.stamp)
+            documents.commit([change], base=documents.head())
+    return both
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_is_whole_is_not_taken_for_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    both = _commit_in_turn(tmp_path, lazy)
+    for documents in both:
+        documents.flush()
+    Path(names.boot(str(tmp_path))).unlink(missing_ok=True)  # as after the machine stopped
+    third = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    assert third.check() == []
+    third.commit([Change("/c", MISSING, [1])], base=third.head())
+    assert _lost_and_found(tmp_path) == []
+    for documents in (third, *both):
+        documents.close()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_broken_edit_is_left_alone_while_others_are_about_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
+) -> None:
+    """The machine has not stopped, so that somebody may be amid writing it."""
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    both = _commit_in_turn(tmp_path, lazy)
+    for documents in both:
+        documents.flush()
+    (tmp_path / "a.json").write_text('["half an edi')
+    third = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    third.commit([Change("/c", MISSING, [1])], base=third.head())
+    assert (tmp_path / "a.json").read_text() == '["half an edi'
+    for documents in (third, *both):
+        documents.close()
