@@ -186,8 +186,7 @@ class Pending:
 
     def drop(self, due: Due) -> None:
         """A unit's file is what it is due to be already. Raises BackingError."""
-        self._rescue(due, due.temporary)
-        self._files.unlink(due.temporary)
+        self._clear(due)
         self.touch(due.target)
         del self.units[due.place.pointer]
 
@@ -199,7 +198,9 @@ class Pending:
         unit, written = due.place.pointer, None
         if due.new is MISSING:
             self._remove(due)
-        elif not due.is_same:
+        elif due.is_same:
+            self._clear(due)
+        else:
             written = self._make(due) if due.content is None else self._replace(due)
         found = self.note(due.stamp, due.path)
         if written is not None and found is not None:
@@ -264,6 +265,11 @@ class Pending:
         self._files.write(due.temporary, data, target, like, sync=False)
         due.ready = self._temporary(due)
 
+    def _clear(self, due: Due) -> None:
+        """Leave nothing under the temporary name, which the file needs no more."""
+        self._rescue(due, due.temporary)
+        self._files.unlink(due.temporary)
+
     def _rescue(self, due: Due, path: str) -> None:
         """Keep what a process has left under a temporary name, unless the log has it.
 
@@ -324,8 +330,7 @@ class Pending:
             # The key goes, not the file that its link leads to.
             self._files.unlink(due.path)
             return
-        self._rescue(due, temporary)
-        self._files.unlink(temporary)
+        self._clear(due)
         if content is None:
             found = self._files.lstat(due.path)
             if found is not None and not stat.S_ISDIR(found.st_mode):

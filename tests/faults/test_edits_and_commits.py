@@ -349,3 +349,44 @@ def test_a_broken_edit_is_left_alone_while_others_are_about_to_write(
     assert (tmp_path / "a.json").read_text() == '["half an edi'
     for documents in (third, *both):
         documents.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "after", "edit", "left"),
+    [
+        ("exchange", {"n": 1}, {"n": 2}, {"n": 1, "m": 1}, {"n": 2, "m": 1}),
+        ("exchange", {"n": 1}, {"n": 2}, {"n": 3}, {"n": 3}),
+        ("rename", {"n": 1}, MISSING, {"n": 3}, {"n": 3}),
+        ("place", MISSING, {"n": 2}, {"n": 3}, {"n": 3}),
+    ],
+)
+def test_an_edit_at_the_last_moment_is_not_overwritten(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    before: JSON | Missing,
+    after: JSON | Missing,
+    edit: JSON,
+    left: JSON,
+) -> None:
+    """It comes between the last look at the file and the step that would put another there."""
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    path, other = tmp_path / "a.json", tmp_path / "editors"
+    if before is not MISSING:
+        _commit(documents, before)
+    original, edits = getattr(Files, step), [json.dumps(edit)]
+
+    def edited(self: Files, *paths: str) -> object:
+        if edits and str(path) in paths:
+            other.write_text(edits.pop())
+            other.rename(path)
+        return original(self, *paths)
+
+    monkeypatch.setattr(Files, step, edited)
+    _commit(documents, after)
+    assert edits == []
+    assert json.loads(path.read_text()) == left == documents.load("/a").value
+    newest = list(documents.commits())[-1]
+    assert (newest.external, newest.changes[0].new) == (True, left)
+    assert [found.name for found in tmp_path.iterdir() if found.name != ".objstore"] == ["a.json"]
+    documents.close()
