@@ -25,7 +25,7 @@ from objstore.errors import (
 from objstore.layout import ANYTHING, Folder
 
 from . import names
-from .checking import check, leftovers
+from .checking import check, leftovers, no_files
 from .documents import path_of
 from .engine import Engine
 from .history.compacting import ranges
@@ -63,8 +63,10 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
         raise StoreNotFoundError(errno.ENOENT, "there is no store", os.fspath(path))
     if not files.exists(names.engine(files.root)):
         return []
-    with _alone(files):
-        pass  # check waits for nobody, and judges only what nobody is writing
+    lock = names.lock(files.root)
+    if lock not in no_files(files):  # else nobody can hold it
+        with _alone(files):
+            pass  # check waits for nobody, and judges only what nobody is writing
     failures = check(Reading(files, _layout(files)))
     return _Repair(files, failures).run() if failures else []
 
@@ -103,6 +105,8 @@ class _Repair:
 
     def run(self) -> list[str]:
         """Mend what can be mended; what was done."""
+        for path in no_files(self._files):
+            self._set_aside(path)
         with _alone(self._files):
             self._mend_manifest()
             self._mend_log()
