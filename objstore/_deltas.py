@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ._past import nested, node_at
 from .documents import Commit, Documents
-from .errors import KeyNotFoundError, LayoutError
+from .errors import HistoryGone, KeyNotFoundError, LayoutError
 from .objects import copy_of
 from .patch import Operation, diff
 from .pointer import join, split
@@ -30,14 +30,25 @@ Deltas: TypeAlias = dict[str, Delta]
 
 
 def gather(commits: Iterable[Commit], path: str) -> Deltas:
-    """The units at, below or around a path that commits changed: before them and after them."""
+    """The units at, below or around a path that commits changed: before them and after them.
+
+    Raises HistoryGone where nobody knows what one was before.
+    """
     found: Deltas = {}
     for commit in commits:
         for unit, old, new, _ in commit.changes:
             if is_within(unit, path) or is_within(path, unit):
                 first = found.get(unit)
+                if first is None:
+                    require_old(commit, unit)
                 found[unit] = Delta(old if first is None else first.old, new)
     return {unit: delta for unit, delta in found.items() if delta.old is not delta.new}
+
+
+def require_old(commit: Commit, unit: str) -> None:
+    """Raise HistoryGone where nobody knows what a unit was before a commit of it."""
+    if unit in commit.unknown:
+        raise HistoryGone(f"what {unit} was before commit {commit.number} is not known")
 
 
 def turned(deltas: Deltas) -> Deltas:

@@ -12,18 +12,19 @@ def touches(commit: Commit, path: str) -> bool:
 
     As a whole means that it was made, deleted, or became another kind of value. What is beside the
     path does not count: neither other keys of the same object, nor elements behind one that stays
-    the same.
+    the same. What a commit made of a unit that nobody knows before may be all of it.
     """
-    return not path or any(_touches(change, path) for change in commit.changes)
+    unknown = commit.unknown
+    return not path or any(_touches(one, path, one.unit in unknown) for one in commit.changes)
 
 
-def _touches(change: Change, path: str) -> bool:
+def _touches(change: Change, path: str, is_unknown: bool) -> bool:
     unit = change.unit
     if unit == path or unit.startswith(path + "/"):
         return True
     if unit and not path.startswith(unit + "/"):
         return False
-    return _differ(change.old, change.new, split(path[len(unit) :]))
+    return is_unknown or _differ(change.old, change.new, split(path[len(unit) :]))
 
 
 def _differ(old: JSON | Missing, new: JSON | Missing, tokens: list[str]) -> bool:

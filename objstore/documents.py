@@ -63,7 +63,7 @@ class Change(NamedTuple):
     where the unit was or is missing."""
 
     def __str__(self) -> str:
-        what = "made" if self.old is MISSING else "deleted" if self.new is MISSING else "changed"
+        what = "deleted" if self.new is MISSING else "made" if self.old is MISSING else "changed"
         return f"{self.unit} {what}"
 
 
@@ -82,10 +82,12 @@ class Commit(NamedTuple):
     """Whether it is an edit that somebody made to the files."""
     tx: str | None = None
     """The id of the transaction that it was given, so that a retry can find it."""
+    unknown: frozenset[str] = frozenset()
+    """The units of which nobody knows what they were before; ``old`` is MISSING for these."""
 
     def __str__(self) -> str:
         """One line: number, time, what it did to which units, what it says about itself."""
-        told = [str(change) for change in self.changes[:_TOLD]]
+        told = [self._told(change) for change in self.changes[:_TOLD]]
         if len(self.changes) > _TOLD:
             told.append(f"{len(self.changes) - _TOLD} more")
         about = [f"{k}: {show(v)}" for k, v in self.meta.items() if not k.startswith("$")]
@@ -99,6 +101,11 @@ class Commit(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<{self}>"
+
+    def _told(self, change: Change) -> str:
+        if change.unit in self.unknown and change.new is not MISSING:
+            return f"{change.unit} changed"
+        return str(change)
 
 
 class Overlay(NamedTuple):

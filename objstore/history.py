@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ._autoids import to_keep
 from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
-from ._deltas import Delta, gather, patch_of, turned
+from ._deltas import Delta, gather, patch_of, require_old, turned
 from ._past import PastDocuments, contents_at, require_commit, require_known, unit_at, units_below
 from .documents import Change, Commit, Documents
 from .errors import (
@@ -96,7 +96,8 @@ class History(Host):
         """The JSON Patch (RFC 6902) that leads from the state after ``a`` to the one after ``b``.
 
         Either may be the later one. Pointers are those of the whole store; with a ``path``, only
-        what is there and below counts. Takes as long as the commits between are many.
+        what is there and below counts. Takes as long as the commits between are many. Raises
+        HistoryGone where nobody knows what was there after the earlier one.
         """
         self._require_open()
         start, end = _number(a), _number(b)
@@ -119,7 +120,9 @@ class History(Host):
         """Take back what a commit changed, in a new commit whose ``meta`` has ``"undoes"``.
 
         What later commits changed elsewhere stays. Within a transaction the change is part of that,
-        and None is returned. Raises ConflictError where a later commit changed the same place,
+        and None is returned. Raises HistoryGone where nobody knows what was before, as where a
+        file was edited that no commit had touched, ConflictError where a later commit changed the
+        same place,
         ValidationError where the contents of then do not fit today's schema, and LayoutError where
         a file would come back in the place of a directory, or the reverse; then nothing changes.
         """
@@ -127,6 +130,7 @@ class History(Host):
         self._require_writable()
         with self.transaction({**(meta or {}), "undoes": found.number}) as transaction:
             for change in found.changes:
+                require_old(found, change.unit)
                 self._take_back(change, found.number)
         return transaction.commit
 

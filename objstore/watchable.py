@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from .documents import Commit, Loaded
 from .errors import ObjstoreError
+from .values import JSON, Missing
+
+NOTHING: Final[Mapping[str, JSON | Missing]] = MappingProxyType({})
 
 
 class Burst(NamedTuple):
@@ -14,6 +18,8 @@ class Burst(NamedTuple):
 
     units: Sequence[str]
     """The pointers of the units that may have changed; each once."""
+    there: Collection[str] = ()
+    """Those of them that were there before."""
     appended: bool = False
     """Whether others may have committed."""
 
@@ -40,12 +46,20 @@ class Watchable(Protocol):
         """
         ...
 
-    def commit_external(self, units: Sequence[str], judge: Judge) -> Commit | None:
+    def commit_external(
+        self,
+        units: Sequence[str],
+        judge: Judge,
+        *,
+        was: Mapping[str, JSON | Missing] = NOTHING,
+        there: Collection[str] = (),
+    ) -> Commit | None:
         """Enter what is there of these units and is not as the newest commit left it, as one
         commit with ``external`` set; None where nothing of it is to be entered.
 
         ``judge`` is asked about every unit that is not as it was left. Those that it refuses, and
-        those that change meanwhile, are left out.
+        those that change meanwhile, are left out. Of units that no commit has touched, ``was`` has
+        what they were, and ``there`` those that were there, whatever they were.
         """
         ...
 

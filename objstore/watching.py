@@ -78,6 +78,8 @@ class Watching(Host):
         """Why, for those that were told of."""
         # Of the watch's thread: files that were found broken once, perhaps amid being written.
         self._doubtful: set[str] = set()
+        # Of the same: units that came, and have not been valid yet.
+        self._unborn: set[str] = set()
         self._end_watch: Callable[[], None] | None = None
         # What happens between two bursts; appended to by any thread, taken from by the watch's.
         self._heard: deque[Commit] = deque()
@@ -190,23 +192,27 @@ class Watching(Host):
                 if burst.appended:
                     documents.refresh()
                 if burst.units:
-                    doubtful = self._enter(documents, burst.units)
+                    doubtful = self._enter(documents, burst)
                 while self._heard:
                     self._take_in(self._heard.popleft())
             except ObjstoreError:  # told, as nobody waits for it; what comes next is followed
                 _logger.exception("edits of %s could not be taken in", self.url)
         return doubtful
 
-    def _enter(self, documents: Watchable, units: Sequence[str]) -> list[str]:
+    def _enter(self, documents: Watchable, burst: Burst) -> list[str]:
         """Make what was edited, and is valid, a commit; tell of what was broken before as well."""
-        shapes = {unit: self._shape_at(unit) for unit in units}
+        shapes = {unit: self._shape_at(unit) for unit in burst.units}
         judge = _Judgement({unit: shape for unit, shape in shapes.items() if shape is not None})
-        documents.commit_external([*judge.shapes], judge)
+        self._unborn |= {*judge.shapes}.difference(burst.there)
+        was = {unit: self._shown(unit) for unit in judge.shapes}
+        known = {unit: value for unit, value in was.items() if value is not UNLOADED}
+        documents.commit_external([*judge.shapes], judge, was=known, there=burst.there)
         doubtful: list[str] = []
         for unit in judge.shapes:
             refusal = judge.refused.get(unit)
             if refusal is None:
                 self._doubtful.discard(unit)
+                self._unborn.discard(unit)
                 if unit in self._broken:
                     self._whole(unit, judge.shapes[unit])
             elif unit in self._doubtful:
@@ -216,6 +222,14 @@ class Watching(Host):
                 self._doubtful.add(unit)
                 doubtful.append(unit)
         return doubtful
+
+    def _shown(self, pointer: str) -> Any:
+        """What a unit was before, as far as this store knows; UNLOADED where it does not."""
+        if pointer in self._unborn:
+            return MISSING
+        with self.lock:
+            unit = self._by_path.get(pointer)
+            return unit.value if unit is not None and _is_shown(unit) else UNLOADED
 
     def _take_in(self, commit: Commit) -> None:
         """Show what others have committed; on the watch's thread, or on one that hears of it."""

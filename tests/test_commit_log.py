@@ -34,6 +34,8 @@ from objstore.errors import (
 from .faults.crash_states import Quick, Recording
 from .faults.logs import append, log_file, payload, payloads, small_steps
 
+pytestmark = pytest.mark.damage
+
 
 def opened(folder: Path) -> CommitLog:
     return CommitLog.open(Quick(str(folder)))

@@ -182,6 +182,7 @@ def test_21_a_torn_tail_is_cut_before_the_next_append(folder: Path) -> None:
             assert len(set(numbers(store))) == len(numbers(store)) == store.head
 
 
+@pytest.mark.damage
 def test_21_a_flipped_bit_is_detected_and_located(folder: Path) -> None:
     oldest = log_files(folder)[0]
     data = bytearray(oldest.read_bytes())

@@ -8,12 +8,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from objstore.backings.filesystem.io import Opened
 from objstore.backings.filesystem.log.commitlog import CommitLog, Position
 
 from .faults.crash_states import Quick, Recording
 from .faults.logs import append, payload, payloads
 from .faults.machine import in_child, start_child
+
+pytestmark = pytest.mark.damage
 
 
 def opened(folder: Path) -> CommitLog:

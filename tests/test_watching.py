@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import objstore
-from objstore import Commit, Invalid, Mended, Store
+from objstore import Commit, Invalid, Mended, Retention, Store
 
 from .conformance.library import ADA, BOB, Library, fill
 from .faults.machine import need_tool
@@ -231,6 +232,27 @@ def test_edits_and_own_writes_in_turn(store: Store[Library], ada: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_edits_in_a_style_of_their_own_leave_a_whole_store(
+    store: Store[Library], ada: Path, is_compacted: bool
+) -> None:
+    with Heard(store) as heard:
+        for year in range(1900, 1906):
+            replace(ada, f'{{"name":    "Ada",\n\n"born": {year}}}')
+            heard.commit()
+    newest = store.head
+    if is_compacted:
+        store.pin(newest - 1)
+        store.compact(Retention(keep=timedelta(0), every=timedelta(days=1), slots=1))
+    assert store.check() == []
+    assert store.read_at("/people/ada/born", newest - 1) == 1904
+    store.close()
+    with objstore.open(ada.parent.parent, Library) as again:
+        assert again.check() == []
+        again.root.people["ada"].email = "ada@example.org"
+        assert ada.read_text().startswith('{"name":    "Ada",\n\n"born": 1905')
+
+
 # --- folders --------------------------------------------------------------------------------------
 
 
@@ -326,6 +348,112 @@ def test_the_stores_folder_goes_and_comes_back(
         replace(folder / "people" / "bob.json", text_of(EDA))
         heard.until_units({"/people/bob"})
     assert heard.units == [["/people/ada"], ["/people/bob"]]
+
+
+# --- files that no commit has touched -------------------------------------------------------------
+
+
+@pytest.fixture
+def untouched(folder: Path) -> Iterator[Store[Library]]:
+    """Over files that were there before, and with no log."""
+    (folder / "people").mkdir(parents=True)
+    for name, person in (("ada", ADA), ("bob", BOB)):
+        (folder / "people" / f"{name}.json").write_text(json.dumps(person))
+    with objstore.open(folder, Library, watch=True) as store:
+        yield store
+
+
+def test_what_an_object_shows_is_what_was_before(untouched: Store[Library], ada: Path) -> None:
+    store = untouched
+    person = store.root.people["ada"]
+    assert person.name == "Ada"
+    with Heard(store) as heard:
+        replace(ada, json.dumps(EDA))
+        commit = heard.commit()
+        assert person == EDA
+        assert str(commit).endswith("/people/ada changed (made outside)")
+        assert (commit.changes[0].old, commit.unknown) == (ADA, frozenset())
+    assert [(one.changes[0].old, one.unknown) for one in store.log()] == [(ADA, frozenset())]
+    assert store.at(0).root.people["ada"] == ADA
+    assert store.diff(0, 1) == [{"op": "replace", "path": "/people/ada/name", "value": "Eda"}]
+    store.undo(1)
+    assert json.loads(ada.read_text()) == ADA
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_deletion_is_told(untouched: Store[Library], ada: Path, is_shown: bool) -> None:
+    store = untouched
+    person = store.root.people["ada"]
+    assert not is_shown or person.name == "Ada"
+    with Heard(store) as heard:
+        ada.unlink()
+        commit = heard.commit()
+    assert str(commit).endswith("/people/ada deleted (made outside)")
+    change = commit.changes[0]
+    assert (change.old, change.new) == (ADA if is_shown else objstore.MISSING, objstore.MISSING)
+    assert commit.unknown == (frozenset() if is_shown else {"/people/ada"})
+    with pytest.raises(objstore.DetachedError):
+        person.name
+    assert list(store.root.people) == ["bob"]
+    assert list(store.at(0).root.people) == ["ada", "bob"]
+    store.close()
+    with objstore.open(ada.parent.parent, Library) as again:
+        [one] = again.log()
+        assert (one.changes, one.unknown) == (commit.changes, commit.unknown)
+        assert again.check() == []
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_what_was_before_and_nobody_knows_is_not_made_up(
+    untouched: Store[Library], ada: Path, is_gone: bool
+) -> None:
+    store = untouched
+    with Heard(store) as heard:
+        if is_gone:
+            ada.unlink()
+        else:
+            replace(ada, json.dumps(EDA))
+        commit = heard.commit()
+        assert commit.unknown == {"/people/ada"}
+        replace(ada, json.dumps({"name": "Ida", "born": 1}))
+        assert heard.commit().unknown == frozenset()
+    made = ada.read_text()
+    for ask in (
+        lambda: store.undo(1),
+        lambda: store.diff(0, 2),
+        lambda: store.diff(2, 0, "people/ada/born"),
+        lambda: store.read_at("people/ada", 0),
+    ):
+        with pytest.raises(objstore.HistoryGone, match=r"/people/ada was before .* is not known"):
+            ask()
+    assert ada.read_text() == made
+    assert store.diff(1, 2, "people/ada") != []
+    assert store.diff(0, 2, "people/bob") == []
+
+
+@pytest.mark.parametrize("way", ["at once", "broken first", "with its folder"])
+def test_a_file_that_came_was_not_there(
+    untouched: Store[Library], folder: Path, ada: Path, tmp_path: Path, way: str
+) -> None:
+    store, eve = untouched, ada.with_name("eve.json")
+    with Heard(store) as heard:
+        if way == "with its folder":
+            shutil.copytree(ada.parent, tmp_path / "copy")
+            (tmp_path / "copy" / "eve.json").write_text(text_of(EDA))
+            (tmp_path / "copy").rename(folder / "anything-not")
+            shutil.rmtree(folder / "anything-not")
+            eve.write_text(text_of(EDA))
+        else:
+            if way == "broken first":
+                eve.write_text("{")
+                heard.invalid()
+            replace(eve, text_of(EDA))
+        commit = heard.commit()
+    assert [change.unit for change in commit.changes] == ["/people/eve"]
+    assert commit.unknown == frozenset()
+    assert list(store.at(0).root.people) == ["ada", "bob"]
+    store.undo(1)
+    assert not eve.exists()
 
 
 # --- what is not valid ----------------------------------------------------------------------------

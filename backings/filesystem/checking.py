@@ -60,12 +60,30 @@ def check(reading: Reading) -> list[Failure]:
     files = reading.files
     if not files.exists(names.engine(files.root)):
         return []
+    found = [_not_a_file(files, path) for path in no_files(files)]
+    odd = {one.source for one in found}
     try:
-        found = _Check(files).run()
-        return found + _lasting(lambda: list(_undone(reading)))
+        found += [one for one in _Check(files).run() if one.source not in odd]
+        found += _lasting(lambda: list(_undone(reading)))
     except BackingError as error:  # the engine's own files are not this process's to read
         name = files.relative(str(error.filename))
-        return [failure(name, "a file that can be read", str(error.strerror))]
+        if name not in odd:
+            found.append(failure(name, "a file that can be read", str(error.strerror)))
+    return found
+
+
+def no_files(files: Files) -> list[str]:
+    """The names of the engine's own files under which is something else, as a folder."""
+    root = files.root
+    own = [names.lock(root), names.log_compaction_lock(root), names.manifest(root)]
+    own += [names.boot(root), names.index(root), names.pins(root)]
+    own += [names.log(root, one) for one in generations(files)]
+    found = ((path, files.lstat(path)) for path in own)
+    return [path for path, status in found if status and not stat.S_ISREG(status.st_mode)]
+
+
+def _not_a_file(files: Files, path: str) -> Failure:
+    return failure(files.relative(path), "a file", "a folder, a link or something else")
 
 
 def _lasting(look: Callable[[], list[Failure]]) -> list[Failure]:

@@ -7,22 +7,22 @@ edit.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from threading import Lock, Timer
 from typing import Final
 
-from objstore.documents import Change, Commit, Loaded, Waiting
+from objstore.documents import Change, Commit, Waiting
 from objstore.errors import (
     BackingError,
     ClosedError,
     FormatError,
-    ObjstoreError,
     TransactionError,
 )
 from objstore.patch import merge
 from objstore.values import JSON, MISSING, Missing, same
+from objstore.watchable import Judge
 
 from .contents import parse, render
 from .history.ledger import Ledger, Revision
@@ -133,16 +133,20 @@ class Committer:
         return commit
 
     def notice(
-        self, units: Iterable[str], judge: Callable[[str, Loaded | ObjstoreError], bool]
+        self,
+        units: Iterable[str],
+        judge: Judge,
+        was: Mapping[str, JSON | Missing],
+        there: Collection[str],
     ) -> Commit | None:
         """Enter what somebody else has made of these units' files, as one external commit.
 
-        ``judge`` is asked about each; what it refuses stays out. None where nothing was entered.
+        As ``Watchable.commit_external`` says. None where nothing was entered.
         """
         try:
             with self._ledger.log.writing() as writer:
                 self._catch_up(writer, ())
-                edits = self._recovery.edits_of(units, judge)
+                edits = self._recovery.edits_of(units, judge, was, there)
                 entered = self._enter_edits(writer, edits)
         finally:
             self._apply_due()
@@ -166,8 +170,8 @@ class Committer:
         """What others committed since is theirs to write; until then the file may be behind."""
         for unit, due in list(self.pending.units.items()):
             if self._ledger.changed(unit) > due.number:
-                del self.pending.units[unit]
                 self._ledger.doubt(unit, due.since)
+                self.pending.supersede(unit)
 
     def _edits(self, steps: Sequence[Step]) -> list[Edit]:
         """What somebody else had made of the files before these steps, if the log has it not."""
@@ -193,7 +197,8 @@ class Committer:
             if edit.stamp is not None:
                 edit.stamp.number = number
         changes = tuple(one.change for one in revisions)
-        commit = Commit(number, said.time, {}, None, changes, external=True)
+        unknown = frozenset(one.change.unit for one in revisions if one.is_lone)
+        commit = Commit(number, said.time, {}, None, changes, external=True, unknown=unknown)
         self.teller.keep(commit)
         self._ledger.log.sync(position)
         return commit

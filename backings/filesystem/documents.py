@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -29,15 +29,14 @@ from objstore.errors import (
     ClosedError,
     Failure,
     LayoutError,
-    ObjstoreError,
     ReadOnlyError,
     StoreNotFoundError,
 )
 from objstore.layout import Folder
 from objstore.pointer import split
 from objstore.retention import Retention
-from objstore.values import MISSING
-from objstore.watchable import Hear
+from objstore.values import JSON, MISSING, Missing
+from objstore.watchable import NOTHING, Hear, Judge
 
 from ..checks import check_options, check_request
 from . import names
@@ -205,15 +204,16 @@ class FilesystemDocuments(Documents):
         return self._engine.commit(changes, said, match or {}, waiting)
 
     def commit_external(
-        self, units: Sequence[str], judge: Callable[[str, Loaded | ObjstoreError], bool]
+        self,
+        units: Sequence[str],
+        judge: Judge,
+        *,
+        was: Mapping[str, JSON | Missing] = NOTHING,
+        there: Collection[str] = (),
     ) -> Commit | None:
-        """Enter what was made of these units by other means than commits, as one commit.
-
-        ``judge`` is asked about every unit that is not as the newest commit left it, with what is
-        there now or why it cannot be read. None where nothing is to be entered.
-        """
+        """As ``Watchable`` says."""
         self._require_writable()
-        return self._engine.committer.notice(units, judge)
+        return self._engine.committer.notice(units, judge, was, there)
 
     def meetings(self) -> FileMeetings:
         self._require_open()

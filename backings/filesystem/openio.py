@@ -122,7 +122,10 @@ class OpenFiles:
     def size(self, opened: Opened) -> int:
         # Not by fstat: Linux from 6.13 on gives a file whose times were asked for a new one at the
         # next write, and a sync then takes 70 us longer.
-        return os.lseek(opened.descriptor, 0, os.SEEK_END)
+        try:
+            return os.lseek(opened.descriptor, 0, os.SEEK_END)
+        except OSError as error:  # it is a pipe
+            self._refused("read", opened.path, error)
 
     def rewind(self, opened: Opened) -> None:
         """Put the file's own position at its first byte, for who is given the descriptor."""

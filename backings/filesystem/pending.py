@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -135,12 +136,12 @@ class Pending:
         for due in dues:
             if due.new is MISSING:
                 self._require_removable(due)
-            if due.new is MISSING or due.data is None or due.is_same:
-                continue
             earlier = self.units.get(due.place.pointer)
             if earlier is not None and earlier.ready is not None:
                 earlier.ready = None
                 self._files.unlink(earlier.temporary)
+            if due.new is MISSING or due.data is None or due.is_same:
+                continue
             self._check_apart(due.target, folded.setdefault(due.target.casefold(), due.target))
             self._write(due, made)
 
@@ -177,10 +178,15 @@ class Pending:
             else:
                 self.units[unit] = due.before
 
+    def supersede(self, unit: str) -> None:
+        """Others have committed the unit since, and write its file. Raises BackingError."""
+        due = self.units.pop(unit)
+        if self._is_ready(due):
+            self._files.unlink(due.temporary)
+
     def drop(self, due: Due) -> None:
         """A unit's file is what it is due to be already. Raises BackingError."""
-        self._rescue(due, due.temporary)
-        self._files.unlink(due.temporary)
+        self._clear(due)
         self.touch(due.target)
         del self.units[due.place.pointer]
 
@@ -192,7 +198,9 @@ class Pending:
         unit, written = due.place.pointer, None
         if due.new is MISSING:
             self._remove(due)
-        elif not due.is_same:
+        elif due.is_same:
+            self._clear(due)
+        else:
             written = self._make(due) if due.content is None else self._replace(due)
         found = self.note(due.stamp, due.path)
         if written is not None and found is not None:
@@ -200,7 +208,7 @@ class Pending:
         self.touch(due.target)
         if self.units.get(unit) is due:
             del self.units[unit]
-        if due.new is MISSING and due.content is not None:
+        if due.new is MISSING:
             self._remove_empty_folders(unit)
 
     def note(self, stamp: Stamp, path: str) -> os.stat_result | None:
@@ -257,6 +265,11 @@ class Pending:
         self._files.write(due.temporary, data, target, like, sync=False)
         due.ready = self._temporary(due)
 
+    def _clear(self, due: Due) -> None:
+        """Leave nothing under the temporary name, which the file needs no more."""
+        self._rescue(due, due.temporary)
+        self._files.unlink(due.temporary)
+
     def _rescue(self, due: Due, path: str) -> None:
         """Keep what a process has left under a temporary name, unless the log has it.
 
@@ -265,8 +278,8 @@ class Pending:
         found = self._files.read(path, MAX_FILE_SIZE)
         if found is None or not found.data:
             return
-        known = None if due.content is None else due.content.data
-        if found.data != known and not self._has_had(due.place.pointer, digest(found.data)):
+        known = (due.data, None if due.content is None else due.content.data)
+        if found.data not in known and not self._has_had(due.place.pointer, digest(found.data)):
             lostfound.keep(self._files, due.target, found.data)
 
     def _temporary(self, due: Due) -> Signature | None:
@@ -312,16 +325,17 @@ class Pending:
         return written
 
     def _remove(self, due: Due) -> None:
-        content = due.content
-        if content is None:
-            return
-        if due.path != content.target:
+        content, temporary = due.content, due.temporary
+        if content is not None and due.path != content.target:
             # The key goes, not the file that its link leads to.
             self._files.unlink(due.path)
             return
-        temporary = names.temporary_path(due.path)
-        self._rescue(due, temporary)
-        self._files.unlink(temporary)
+        self._clear(due)
+        if content is None:
+            found = self._files.lstat(due.path)
+            if found is not None and not stat.S_ISDIR(found.st_mode):
+                raise EditedError  # or another process has written what was due before
+            return
         try:
             self._files.rename(due.path, temporary)
         except BackingError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from objstore.documents import Change, Loaded
 from objstore.errors import (
@@ -14,12 +14,13 @@ from objstore.errors import (
     KeyNameError,
     KeyNotFoundError,
     LayoutError,
-    ObjstoreError,
     OutsideError,
 )
 from objstore.values import JSON, MISSING, Missing, same
+from objstore.watchable import Judge
 
 from . import lostfound
+from .contents import render
 from .history.ledger import Ledger, Revision
 from .history.record import NO_FILE
 from .io import Files
@@ -37,9 +38,6 @@ _OFTEN: Final = 32
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, KeyNotFoundError, OutsideError)
 
 
-Judge: TypeAlias = Callable[[str, "Loaded | ObjstoreError"], bool]
-
-
 class Edit(NamedTuple):
     """What somebody else has made of a unit's file."""
 
@@ -49,6 +47,8 @@ class Edit(NamedTuple):
     """Of the file; NO_FILE where it is gone."""
     stamp: Stamp | None = None
     """Of the file as it was read; None where it is gone, or about to be written."""
+    was: tuple[JSON | Missing] | None = None
+    """What it was before, where the log does not say and somebody knows."""
 
 
 class Recovery:
@@ -70,6 +70,8 @@ class Recovery:
         """The newest commit when files were looked at because of the changes that pile up."""
         self._left: Final[dict[str, Due]] = {}
         """The files that were found to be behind."""
+        self._unsettled: Final[set[str]] = set()
+        """Those that nothing was found out about, when all was settled."""
 
     def settle(self, touched: Iterable[str]) -> list[Edit]:
         """Settle these units, or all if that is due; the edits that are to be entered."""
@@ -84,6 +86,8 @@ class Recovery:
             edits = [edit for unit in wanted for edit in self._settled(unit)]
         else:
             edits = []
+        if not self._is_done:
+            self._unsettled.update(self._ledger.strangers())
         self._is_done = True
         if not self._is_noted and self._is_clear():
             self._ledger.note_run()
@@ -112,16 +116,23 @@ class Recovery:
 
     def _is_clear(self) -> bool:
         """Whether all that was left undone is in its files: should this process die now, others
-        would not look for it any more."""
+        would not look for it any more. What was committed since then is of this run."""
         for unit, due in list(self._left.items()):
             if self._pending.units.get(unit) is not due:
                 del self._left[unit]
-        return not self._left and not self._ledger.strangers()
+        self._unsettled.intersection_update(self._ledger.strangers())
+        return not self._left and not self._unsettled
 
-    def edits_of(self, units: Iterable[str], judge: Judge) -> list[Edit]:
+    def edits_of(
+        self,
+        units: Iterable[str],
+        judge: Judge,
+        was: Mapping[str, JSON | Missing],
+        there: Collection[str],
+    ) -> list[Edit]:
         """What somebody else has made of these units since their newest commits.
 
-        Without what ``judge`` refuses.
+        Without what ``judge`` refuses; ``was`` and ``there`` as ``Watchable`` says.
         """
         found: list[Edit] = []
         for unit in units:
@@ -139,18 +150,20 @@ class Recovery:
                 continue
             if verdict.state in (State.BEHIND, State.TORN, State.BROKEN):
                 continue  # another process is about to write it, or somebody is amid it
-            edit = self._edit(unit, verdict)
+            if self._ledger.head(unit) is None:
+                edit = _first_edit(unit, verdict, was, there)
+            else:
+                edit = self._edit(unit, verdict)
             if edit is not None and judge(unit, Loaded(edit.value, verdict.stamp)):
                 found.append(edit)
         return found
 
     def _edit(self, unit: str, verdict: Verdict) -> Edit | None:
         """The edit that a file is, compared with the newest commit; None for none."""
-        head = self._ledger.head(unit)
-        now = NO_FILE if verdict.content is None else digest(verdict.content.data)
-        if now == (NO_FILE if head is None else head.after):
+        head, now = self._ledger.head(unit), verdict.digest
+        if head is not None and now == head.after:
             return None
-        if head is not None and same(verdict.value, self._ledger.newest(unit)):
+        if same(verdict.value, self._ledger.newest(unit)):
             return None
         return Edit(unit, verdict.value, now, verdict.stamp)
 
@@ -158,18 +171,28 @@ class Recovery:
         """How an edit is entered."""
         unit = edit.unit
         head = self._ledger.head(unit)
-        old = MISSING if head is None else self._ledger.newest(unit)
-        before = None if head is None else head.after
         file = None if head is None else head.file
         if file is None:
             place = self._places.at(unit)
             there = (path for path in place.files if self._files.exists(path))
             file = self._files.relative(next(there, place.files[0]))
-        change = Change(unit, old, edit.value, edit.stamp)
-        return Revision(change, before, edit.digest, file, lambda: self._text(unit))
+        if head is None:
+            return self._first_revision(edit, file)
+        change = Change(unit, self._ledger.newest(unit), edit.value, edit.stamp)
+        return Revision(change, head.after, edit.digest, file, lambda: self._ledger.text(unit))
 
-    def _text(self, unit: str) -> bytes | None:
-        return None if self._ledger.head(unit) is None else self._ledger.text(unit)
+    def _first_revision(self, edit: Edit, file: str) -> Revision:
+        """The same of a unit that the log has not."""
+        old, text = MISSING if edit.was is None else edit.was[0], None
+        if old is not MISSING:
+            try:
+                text = render(None, None, old, file)
+            except FormatError:  # it was a file of another format
+                old = MISSING
+        before = NO_FILE if edit.was == (MISSING,) else None
+        change = Change(edit.unit, old, edit.value, edit.stamp)
+        made = Revision(change, before, edit.digest, file, lambda: text)
+        return made._replace(is_lone=before is None and text is None)
 
     def _settled(self, unit: str) -> list[Edit]:
         """Settle a unit, unless it cannot be told what its file is; the edit if it is one."""
@@ -185,9 +208,7 @@ class Recovery:
             self._have_written(unit, verdict, self._ledger.strange(unit)[0].number)
         self._ledger.settle(unit)
         if verdict.state is State.EDITED:
-            content = verdict.content
-            now = NO_FILE if content is None else digest(content.data)
-            return [Edit(unit, verdict.value, now, verdict.stamp)]
+            return [Edit(unit, verdict.value, verdict.digest, verdict.stamp)]
         return []
 
     def _have_written(self, unit: str, verdict: Verdict, since: int) -> None:
@@ -208,3 +229,15 @@ class Recovery:
         due.is_durable, due.since = True, since
         self._pending.units[unit] = self._left[unit] = due
         self._pending.is_others = True
+
+
+def _first_edit(
+    unit: str, verdict: Verdict, was: Mapping[str, JSON | Missing], there: Collection[str]
+) -> Edit | None:
+    """The edit that a file is whose unit the log has not; None for none."""
+    edit = Edit(unit, verdict.value, verdict.digest, verdict.stamp)
+    old = was.get(unit, MISSING)
+    if verdict.content is None and old is MISSING and (unit in was or unit not in there):
+        return None
+    # What is known may be what the file is now, where somebody has read it since.
+    return edit._replace(was=(old,)) if unit in was and not same(old, verdict.value) else edit

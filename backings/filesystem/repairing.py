@@ -24,7 +24,7 @@ from objstore.errors import (
 from objstore.layout import ANYTHING, Folder
 
 from . import names
-from .checking import check, leftovers
+from .checking import check, leftovers, no_files
 from .documents import path_of
 from .engine import Engine
 from .history.compacting import ranges
@@ -62,13 +62,12 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
         raise StoreNotFoundError(errno.ENOENT, "there is no store", os.fspath(path))
     if not files.exists(names.engine(files.root)):
         return []
-    with alone(files):
-        pass  # check waits for nobody, and judges only what nobody is writing
+    lock = names.lock(files.root)
+    if lock not in no_files(files):  # else nobody can hold it
+        with alone(files):
+            pass  # check waits for nobody, and judges only what nobody is writing
     failures = check(Reading(files, _layout(files)))
-    if not failures:
-        return []
-    with alone(files, names.log_compaction_lock(files.root)):
-        return _Repair(files, failures).run()
+    return _Repair(files, failures).run() if failures else []
 
 
 def _layout(files: Files) -> Folder:
@@ -94,6 +93,13 @@ class _Repair:
 
     def run(self) -> list[str]:
         """Mend what can be mended; what was done."""
+        for path in no_files(self._files):
+            self._set_aside(path)
+        with alone(self._files, names.log_compaction_lock(self._root)):
+            self._mend()
+        return self._done
+
+    def _mend(self) -> None:
         with alone(self._files):
             self._mend_manifest()
             self._mend_log()
@@ -103,7 +109,6 @@ class _Repair:
         self._apply()
         with alone(self._files):
             self._remove_leftovers()
-        return self._done
 
     def _say(self, path: str, what: str) -> None:
         self._done.append(f"{self._files.relative(path)}: {what}")

@@ -53,6 +53,11 @@ class Verdict(NamedTuple):
     def stamp(self) -> Stamp | None:
         return None if self.content is None else stamp_of(self.content)
 
+    @property
+    def digest(self) -> str:
+        """Of the file; NO_FILE for none."""
+        return _digest(self.content)
+
 
 class Settling:
     """Judges the files of a store."""
@@ -81,8 +86,6 @@ class Settling:
             return self._verdict(State.BEHIND, content)
         if content is None:
             return Verdict(State.EDITED, None, MISSING)
-        if self._ledger.stopped and self._is_torn(unit, content.data, traces):
-            return Verdict(State.TORN, content, MISSING)
         try:
             value = parse(content.data, self._files.relative(content.path))
         except FormatError:
@@ -94,6 +97,8 @@ class Settling:
         # Committed before its bytes were known: only the contents can tell.
         if is_deferred and any(same(value, older) for older in self._older(unit, traces)):
             return Verdict(State.BEHIND, content, value)
+        if self._ledger.stopped and self._is_torn(unit, content.data, traces):
+            return Verdict(State.TORN, content, MISSING)
         return Verdict(State.EDITED, content, value)
 
     def digest(self, unit: str, traces: Sequence[Trace]) -> str:

@@ -18,6 +18,8 @@ from tests.faults.crash_states import CrashState, Mortal, Quick, Recording
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped
 from tests.faults.seams import Failing
 
+pytestmark = pytest.mark.damage
+
 LONG = 1500
 """A payload of so many bytes lies in several sectors."""
 

@@ -236,3 +236,157 @@ def test_what_the_log_has_is_not_kept(tmp_path: Path, lazy: bool) -> None:
     documents.flush()
     assert _lost_and_found(tmp_path) == []
     documents.close()
+
+
+def test_what_another_process_has_written_meanwhile_is_deleted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was to be made, and now is not to be: but it is there by then."""
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    _commit(lazy, [1])
+    other.flush()
+    assert (tmp_path / "a.json").exists()
+    lazy.commit([Change("/a", [1], MISSING, lazy.look("/a"))], base=lazy.head())
+    lazy.flush()
+    assert not (tmp_path / "a.json").exists()
+    assert lazy.load("/a").value is MISSING
+    lazy.close()
+    other.close()
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_a_file_made_by_hand_where_one_came_and_went_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _commit(lazy, [1])
+    _commit(lazy, MISSING)
+    (tmp_path / "a.json").write_text('["by hand"]')
+    lazy.flush()
+    assert (tmp_path / "a.json").read_text() == '["by hand"]'
+    assert [commit.external for commit in lazy.commits()] == [False, False, True]
+    lazy.close()
+
+
+@pytest.mark.parametrize("another", ["nobody", "one that lives on", "one that is dead"])
+def test_what_comes_and_goes_before_it_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another: str
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    first.commit([Change("/b/c/a", MISSING, [1])], base=0)
+    second = first
+    if another != "nobody":
+        second = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    loaded = second.load("/b/c/a")
+    second.commit([Change("/b/c/a", loaded.value, MISSING, loaded.stamp)], base=1)
+    if another == "one that lives on":
+        first.flush()
+        first.close()
+    second.flush()
+    second.close()
+    assert [path.name for path in tmp_path.iterdir()] == [".objstore"]
+    assert _lost_and_found(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_what_is_changed_back_before_it_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    (tmp_path / name).write_text("n: 0\n" if name == "a.yaml" else '{"n": 0}')
+    lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _commit(lazy, {"n": 1})
+    _commit(lazy, {"n": 0})
+    lazy.flush()
+    lazy.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".objstore", name]
+
+
+def _commit_in_turn(folder: Path, lazy: bool) -> list[FilesystemDocuments]:
+    """Two handles, each of which has always something of the other's to wait for."""
+    both = [FilesystemDocuments(Files(str(folder)), ANYTHING, lazy=lazy) for _ in range(2)]
+    for number in range(6):
+        for name, documents in zip("ab", both, strict=True):
+            loaded = documents.load(f"/{name}")
+            change = Change(f"/{name}", loaded.value, [number, "x" * 600], loaded.stamp)
+            documents.commit([change], base=documents.head())
+    return both
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_is_whole_is_not_taken_for_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    both = _commit_in_turn(tmp_path, lazy)
+    for documents in both:
+        documents.flush()
+    Path(names.boot(str(tmp_path))).unlink(missing_ok=True)  # as after the machine stopped
+    third = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    assert third.check() == []
+    third.commit([Change("/c", MISSING, [1])], base=third.head())
+    assert _lost_and_found(tmp_path) == []
+    for documents in (third, *both):
+        documents.close()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_broken_edit_is_left_alone_while_others_are_about_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
+) -> None:
+    """The machine has not stopped, so that somebody may be amid writing it."""
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    both = _commit_in_turn(tmp_path, lazy)
+    for documents in both:
+        documents.flush()
+    (tmp_path / "a.json").write_text('["half an edi')
+    third = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    third.commit([Change("/c", MISSING, [1])], base=third.head())
+    assert (tmp_path / "a.json").read_text() == '["half an edi'
+    for documents in (third, *both):
+        documents.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "after", "edit", "left"),
+    [
+        ("exchange", {"n": 1}, {"n": 2}, {"n": 1, "m": 1}, {"n": 2, "m": 1}),
+        ("exchange", {"n": 1}, {"n": 2}, {"n": 3}, {"n": 3}),
+        ("rename", {"n": 1}, MISSING, {"n": 3}, {"n": 3}),
+        ("place", MISSING, {"n": 2}, {"n": 3}, {"n": 3}),
+    ],
+)
+def test_an_edit_at_the_last_moment_is_not_overwritten(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    before: JSON | Missing,
+    after: JSON | Missing,
+    edit: JSON,
+    left: JSON,
+) -> None:
+    """It comes between the last look at the file and the step that would put another there."""
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    path, other = tmp_path / "a.json", tmp_path / "editors"
+    if before is not MISSING:
+        _commit(documents, before)
+    original, edits = getattr(Files, step), [json.dumps(edit)]
+
+    def edited(self: Files, *paths: str) -> object:
+        if edits and str(path) in paths:
+            other.write_text(edits.pop())
+            other.rename(path)
+        return original(self, *paths)
+
+    monkeypatch.setattr(Files, step, edited)
+    _commit(documents, after)
+    assert edits == []
+    assert json.loads(path.read_text()) == left == documents.load("/a").value
+    newest = list(documents.commits())[-1]
+    assert (newest.external, newest.changes[0].new) == (True, left)
+    assert [found.name for found in tmp_path.iterdir() if found.name != ".objstore"] == ["a.json"]
+    documents.close()

@@ -35,6 +35,8 @@ class Maker(NamedTuple):
     """Whether a call of ``extend`` is there as a whole or not at all."""
 
 
+pytestmark = pytest.mark.damage
+
 SEGMENTS = Maker("segments", SegmentRecordKeeper, is_whole=True)
 TREE = Maker("tree", TreeRecordKeeper, is_whole=False)
 

@@ -17,6 +17,8 @@ from objstore.errors import CorruptionError
 from tests.faults.crash_states import Quick
 from tests.faults.logs import append, end_of, log_file, payload, payloads, small_steps, stopped
 
+pytestmark = pytest.mark.damage
+
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from tests.faults.crash_states import Quick
 from tests.faults.logs import append, payload, payloads, small_steps
 from tests.faults.machine import in_child, killed_amid
 
+pytestmark = pytest.mark.damage
+
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:

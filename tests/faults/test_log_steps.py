@@ -16,6 +16,8 @@ from tests.faults.crash_states import Quick, Recording
 from tests.faults.logs import append, log_file, payload, payloads, small_steps, stopped
 from tests.faults.seams import Failing
 
+pytestmark = pytest.mark.damage
+
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:

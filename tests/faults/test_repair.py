@@ -362,6 +362,7 @@ def test_the_log_is_missing(busy: Busy, store_of: Path) -> None:
         assert {path: store[path].contents for path in store} == busy.now
 
 
+@pytest.mark.damage
 def test_a_record_that_says_what_none_does(store_of: Path) -> None:
     log = CommitLog(Files(str(store_of)))
     records: list[dict[str, Any]] = [
@@ -377,6 +378,7 @@ def test_a_record_that_says_what_none_does(store_of: Path) -> None:
     assert "color" in str(found[0])
 
 
+@pytest.mark.damage
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [

@@ -217,6 +217,7 @@ def test_a_log_that_cannot_be_synced_takes_no_more_commits(folder: Path, files: 
     assert temporaries(folder) == []
 
 
+@pytest.mark.damage
 def test_what_cannot_be_tidied_up_is_noted(folder: Path, files: Failing) -> None:
     class Stubborn(Failing):
         def reached(self, point: str, path: str) -> None:

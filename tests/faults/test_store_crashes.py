@@ -18,6 +18,8 @@ from tests.faults.crash_states import CrashState
 from tests.faults.logs import small_steps
 from tests.faults.store_states import Before, Workload, check
 
+pytestmark = pytest.mark.damage
+
 
 @pytest.fixture(autouse=True)
 def _no_timers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,7 @@ def test_line_17_a_store_opens_after_compaction_and_restart(tmp_path: Path) -> N
     assert again.load("/a", at=5).value == {"n": 5}
 
 
+@pytest.mark.damage
 def test_line_17_a_crash_between_any_two_steps_of_the_swap_loses_nothing(tmp_path: Path) -> None:
     class Stopped(BaseException):
         pass
@@ -252,6 +253,7 @@ def test_line_21_a_torn_tail_is_cut_and_the_store_opens_every_time_after(tmp_pat
         assert put(again, "/a", {"n": n}) == n
 
 
+@pytest.mark.damage
 def test_line_21_a_flipped_bit_is_detected(tmp_path: Path) -> None:
     filled(tmp_path).close()
     data = bytearray(log_file(tmp_path).read_bytes())
@@ -299,6 +301,7 @@ def test_what_a_switch_has_synced_is_in_its_files(tmp_path: Path) -> None:
     assert again.load("/a").value is MISSING
 
 
+@pytest.mark.damage
 def test_files_of_the_dead_are_synced_before_the_log_lets_go_of_them(tmp_path: Path) -> None:
     disk = Before(tmp_path / "store")
     dead = FilesystemDocuments(disk, ANYTHING)

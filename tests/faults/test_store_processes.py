@@ -123,10 +123,12 @@ def kill_writers(folder: Path, rounds: int) -> None:
     assert numbers == list(range(1, len(numbers) + 1)), "nobody has edited a file"
 
 
+@pytest.mark.damage
 def test_killed_writers_lose_nothing_that_was_reported(tmp_path: Path) -> None:
     kill_writers(tmp_path, rounds=30)
 
 
+@pytest.mark.damage
 @pytest.mark.torture
 def test_many_killed_writers(tmp_path: Path) -> None:
     for part in range(20):

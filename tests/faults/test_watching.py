@@ -175,11 +175,12 @@ def test_a_burst_that_fails_is_logged_and_the_next_is_followed(
         self: FilesystemDocuments,
         units: Sequence[str],
         judge: Callable[[str, Loaded | ObjstoreError], bool],
+        **known: Any,
     ) -> Commit | None:
         if failures:
             failed.release()
             raise failures.pop()
-        return original(self, units, judge)
+        return original(self, units, judge, **known)
 
     monkeypatch.setattr(FilesystemDocuments, "commit_external", fail)
     with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:

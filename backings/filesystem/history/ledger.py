@@ -17,6 +17,7 @@ from ..log import jsonline
 from ..log.commitlog import CommitLog, Position, Record, Writer
 from ..log.logfiles import Ranges
 from ..log.logview import Link
+from ..stamps import digest
 from . import record
 from .heads import SCOPED_FILE, Head, Heads, Key, key_of
 from .headsfile import HeadsFile
@@ -51,6 +52,8 @@ class Revision(NamedTuple):
     is_anew: bool = False
     """Whether what was before is another than the commit before left."""
     lost: int | None = None
+    """As in ``Entry``."""
+    is_lone: bool = False
     """As in ``Entry``."""
 
 
@@ -275,7 +278,7 @@ class Ledger:
             head = self._loaded().units[unit]
         if head.link.number <= at:
             return head.after != NO_FILE
-        return self.value(unit, at) is not MISSING
+        return self._told(unit, lambda link: self.past.was_there(unit, link, at), nothing=False)
 
     # Writing, for who holds the writer's lock
 
@@ -434,16 +437,19 @@ def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) ->
     head = heads.units.get(key_of(scope, change.unit))
     patch = diff(change.old, change.new)
     text = jsonline.dump(patch)
-    image, file = None, None
+    image, file, before = None, None, one.before
     needed = one.is_anew or _needs_image(head, one.before, len(text), generation)
     if one.before != NO_FILE and needed:
         image = one.text()
+        if image is not None and before is not None and digest(image) != before:
+            # An edit left it so. The log has what it changed, and makes the text of that.
+            before = None
     if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
         file = one.file
     nth, last, jump = 1, None, None
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
-    digests = (one.before, one.after)
+    digests = (before, one.after)
     given = (one.base, one.lost)
     return Entry(change.unit, patch, *digests, image, file, nth, last, jump, *given, text)
 

@@ -142,6 +142,15 @@ class Past:
             return self.before(self._first(key, link).entry, key)
         return self.after(key, found)
 
+    def was_there(self, key: Key, link: Link, at: int) -> bool:
+        """Whether it had contents then, be they known or not; the same otherwise."""
+        found = self.newest(key, link, at)
+        if found is not None:
+            return self.after(key, found) is not MISSING
+        first = self._first(key, link).entry
+        is_unknown = first.is_lone and first.lost is None
+        return is_unknown or self.before(first, key) is not MISSING
+
     def after(self, key: Key, found: Found) -> JSON | Missing:
         """The contents that a change left."""
         first, *others = self._since_base(key, found)
@@ -181,6 +190,7 @@ class Past:
 
     def _commit(self, number: int, said: Said, running: OrderedDict[Key, JSON | Missing]) -> Commit:
         changes: list[Change] = []
+        unknown = frozenset(entry.unit for entry in said.entries if entry.is_lone)
         for entry in said.entries:
             key = key_of(said.scope, entry.unit)
             old = running.pop(key, None)
@@ -194,7 +204,7 @@ class Past:
                 running.popitem(last=False)
             changes.append(Change(entry.unit, old, new))
         times = (number, said.time, said.meta, said.scope)
-        return Commit(*times, tuple(changes), said.external, said.tx)
+        return Commit(*times, tuple(changes), said.external, said.tx, unknown)
 
     def text(self, key: Key, found: Found) -> bytes | None:
         """The bytes of the file that a change left; None for none.

@@ -23,6 +23,8 @@ class Sight(NamedTuple):
     changed: set[str]
     """Those that may have changed; also those that are gone."""
     there: set[str]
+    before: set[str]
+    """Those that were there when it was last looked at."""
 
 
 class Following:
@@ -45,19 +47,21 @@ class Following:
         """Whether a folder was there when it was last looked at."""
         return folder in self._names
 
-    def note(self, path: str) -> None:
-        """Keep in mind whether a file is there."""
+    def note(self, path: str) -> bool:
+        """Keep in mind whether a file is there; whether it was before."""
         folder, name = os.path.split(path)
         names = self._names.setdefault(folder, set())
+        was_there = name in names
         if self._files.exists(path):
             names.add(name)
         else:
             names.discard(name)
+        return was_there
 
     def look_again(self, folder: str) -> Sight:
         """What is below a folder, all of which may have changed, as all that was before."""
         before, now = self._update(folder)
-        return Sight(before | now, now)
+        return Sight(before | now, now, before)
 
     def look_for_changes(self, since: int) -> Sight:
         """What is there, and of it what came, went or changed since a time (``time.time_ns``).
@@ -68,7 +72,7 @@ class Following:
         before, now = self._update(self._files.root)
         start = since - _SLACK_NS
         changed = {path for path in before & now if self._changed(path, start)}
-        return Sight((before ^ now) | changed, now)
+        return Sight((before ^ now) | changed, now, before)
 
     def _changed(self, path: str, since: int) -> bool:
         found = self._files.lstat(path)

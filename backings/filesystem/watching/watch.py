@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from threading import Condition, Thread, current_thread
-from typing import Final
+from typing import Final, NamedTuple
 
 from objstore.errors import BackingError
 from objstore.watchable import Burst, Hear
@@ -33,6 +33,17 @@ _GIT_AFTER: Final = 0.25
 
 _GIT_LONGEST: Final = 30.0
 """How long a burst waits for git at the most, in seconds."""
+
+
+class _Seen(NamedTuple):
+    """What was found where something had happened."""
+
+    units: dict[str, str]
+    """The units that may have changed, with their paths."""
+    there: set[str]
+    """Those of them that were there before, perhaps with others."""
+    appended: bool
+    """Whether the log may have."""
 
 
 class Watch:
@@ -154,18 +165,18 @@ class Watch:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                self._tell(*self._look(batch))
+                self._tell(self._look(batch))
             except Exception:  # whatever it is, what comes after it can be followed
                 _logger.exception("what happened in %s could not be followed", self._files.root)
 
-    def _tell(self, paths: Mapping[str, str], appended: bool) -> None:
-        """Tell of units, given with their paths; come back to those that are in doubt."""
-        if not paths and not appended:
+    def _tell(self, seen: _Seen) -> None:
+        """Tell of it; come back to units that are in doubt."""
+        if not seen.units and not seen.appended:
             return
-        doubtful = self._hear(Burst(sorted(paths), appended))
+        doubtful = self._hear(Burst(sorted(seen.units), seen.there, seen.appended))
         with self._news:
             for unit in doubtful:
-                self._gathering.put(paths[unit], Kind.DOUBTFUL, time.monotonic())
+                self._gathering.put(seen.units[unit], Kind.DOUBTFUL, time.monotonic())
 
     def _next(self) -> Batch | None:
         """Wait for what happens next, until it is over; None at the end."""
@@ -193,24 +204,25 @@ class Watch:
         self._git_worked = False
         return due
 
-    def _look(self, batch: Batch) -> tuple[dict[str, str], bool]:
-        """The units that may have changed, with their paths, and whether the log has."""
+    def _look(self, batch: Batch) -> _Seen:
         paths = set(batch.files)
         # The store's folder has the log, which nobody has watched until now.
         is_new = batch.lost or self._files.root in batch.folders
         appended = is_new or self._logs in paths
         paths.discard(self._logs)
-        for path in paths:
-            self._following.note(path)
+        there = {path for path in paths if self._following.note(path)}
         units = self._units(paths)
+        sights: list[tuple[str, Sight]] = []
         if batch.lost:
-            units |= self._found(self._files.root, self._find_root(self._look_for_changes))
+            sights = [(self._files.root, self._find_root(self._look_for_changes))]
         elif self._files.root in batch.folders:
-            units |= self._found(self._files.root, self._find_root(self._look_below_root))
+            sights = [(self._files.root, self._find_root(self._look_below_root))]
         else:
-            for folder in batch.folders:
-                units |= self._found(folder, self._following.look_again(folder))
-        return units, appended
+            sights = [(one, self._following.look_again(one)) for one in batch.folders]
+        for folder, sight in sights:
+            units |= self._found(folder, sight)
+            there |= sight.before - paths
+        return _Seen(units, set(self._units(there)), appended)
 
     def _found(self, folder: str, sight: Sight) -> dict[str, str]:
         """The units that may have changed; with those that came and went before they were seen."""
@@ -240,7 +252,8 @@ class Watch:
                 return sight
             seen = self._awaited
             again = look()
-            sight = Sight(sight.changed | again.changed, again.there)
+            before = sight.before | again.before
+            sight = Sight(sight.changed | again.changed, again.there, before)
         self._await_nothing()
         self._watch_log()
         return sight
