@@ -14,6 +14,7 @@ from objstore.errors import CorruptionError
 from objstore.storage import Items, Value, as_pairs, as_text, as_value
 
 from . import storages
+from .checks import check_wait
 from .transacting import Threads, TransactingStorage
 
 # Guarded by _shared_lock.
@@ -139,7 +140,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         wait: float = storages.WAIT,
     ) -> None:
         super().__init__(path, create, readonly)
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._threads = Threads()
         self._closed = False
         self._contents: Final = self._found(create)

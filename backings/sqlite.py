@@ -20,7 +20,7 @@ from objstore.storage import Items, Progress, Value, as_text, as_value
 from objstore.values import show
 
 from . import sqlite_files, storages
-from .checks import check_options
+from .checks import check_options, check_wait
 from .checksums import crc32c
 from .scanning import Scan
 from .sqlite_links import (
@@ -81,7 +81,7 @@ class SqliteStorage(TransactingStorage[Work]):
     ) -> None:
         super().__init__(path, create, readonly)
         check_options(durability, "eager")
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._file: Final = os.path.realpath(self.path)
         self._forget()
         if create:
@@ -585,10 +585,10 @@ class SqliteStorage(TransactingStorage[Work]):
 
     def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the newest commit to a new file. Raises DuplicateStorageError."""
-        link = self._links.take()
+        link, path = self._links.take(), os.fsdecode(target)
         try:
             begin_reading(link)
-            sqlite_files.copy(link, os.path.realpath(target), os.fspath(target), progress)
+            sqlite_files.copy(link, os.path.realpath(path), path, progress)
         except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:

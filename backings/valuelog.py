@@ -15,7 +15,7 @@ from objstore.errors import BusyError, CorruptionError
 from objstore.storage import Items, Progress, Value, as_pairs, as_text, as_value
 
 from . import storages
-from .checks import check_options
+from .checks import check_options, check_wait
 from .checksums import SOUND, SUM, crc32c
 from .filesystem import names
 from .filesystem.io import Files
@@ -104,12 +104,12 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         check_options(durability, "eager")
         if capacity <= 0:
             raise ValueError(f"capacity must be a number of bytes above 0, not {capacity}")
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._is_stale = False
         self._files: Final = self._make_files(sync=durability == "full", umask=umask)
         self._certainty: Final = Certainty()
         self._is_closed = False
-        if create and not vlogmake.make(self._files, self._new_lock(), capacity, wait):
+        if create and not vlogmake.make(self._files, self._new_lock(), capacity, self._wait):
             raise storages.duplicate_storage(self.path)
         self._require_own()
         self._set_up()
@@ -466,8 +466,9 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
     def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the newest commit to the folder ``target``; see ``Backups``."""
         self._require_open()
-        if not vlogbackup.copy(self._files, self._view, os.fspath(target), progress):
-            raise storages.duplicate_storage(os.fspath(target))
+        path = os.fsdecode(target)
+        if not vlogbackup.copy(self._files, self._view, path, progress):
+            raise storages.duplicate_storage(path)
 
     def check(self) -> list[CorruptionError]:
         """Everything that is wrong with what is stored; reads all of it."""
