@@ -294,7 +294,7 @@ def open_environment(
 ) -> lmdb.Environment:
     """LMDB's environment of a folder, with our settings. Raises lmdb.Error."""
     return lmdb.open(
-        folder,
+        os.fsencode(folder),
         map_size=size,
         readonly=readonly,
         lock=lock,

@@ -275,7 +275,9 @@ def connect(path: str, *, readonly: bool = False) -> Link:
     mode = "ro" if readonly else "rw"
     if _is_at_rest(path):
         mode = "ro&immutable=1"
-    link = Link(f"file:{quote(path)}?mode={mode}", flags=_FLAGS, statementcachesize=_STATEMENTS)
+    link = Link(
+        f"file:{quote(os.fsencode(path))}?mode={mode}", flags=_FLAGS, statementcachesize=_STATEMENTS
+    )
     link.set_busy_timeout(round(1000 * _READ_WAIT))
     return link
 

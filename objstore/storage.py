@@ -54,7 +54,7 @@ class Storage(ABC):
     ) -> None:
         if create and readonly:
             raise ValueError("create=True makes a new storage, which readonly=True would not allow")
-        self.path: Final = os.fspath(path)
+        self.path: Final = os.fsdecode(path)
         self.readonly: Final = readonly
 
     # --- transactions -----------------------------------------------------------------------------
