@@ -49,7 +49,7 @@ def mapped(error: lmdb.Error, path: str) -> StorageError:
         return CorruptionError(str(error), file=path)
     if "closed" in str(error):
         return storages.closed(path)
-    number = _number(error)
+    number = _number(error, path)
     if number == errno.EIO and Files(path).is_full():
         # LMDB's word for a write that was cut short.
         number = errno.ENOSPC
@@ -57,8 +57,10 @@ def mapped(error: lmdb.Error, path: str) -> StorageError:
     return BackingError(number, reason, path) if number else StorageError(reason)
 
 
-def _number(error: lmdb.Error) -> int:
+def _number(error: lmdb.Error, path: str) -> int:
     """The operating system's number in an error; LMDB's own are negative."""
+    if isinstance(error, lmdb.ReadonlyError):
+        return errno.EROFS if Files(path).is_readonly_medium(path) else errno.EACCES
     code = getattr(error, "code", 0)
     return code if code > 0 and type(error) not in _NUMBERS else _NUMBERS.get(type(error), 0)
 
@@ -66,7 +68,6 @@ def _number(error: lmdb.Error) -> int:
 _NUMBERS: Final[dict[type[lmdb.Error], int]] = {
     lmdb.MapFullError: errno.ENOMEM,
     lmdb.LockError: errno.EACCES,
-    lmdb.ReadonlyError: errno.EROFS,
     lmdb.MemoryError: errno.ENOMEM,
 }
 
@@ -140,6 +141,10 @@ class Environment:
                     metasync=self.durability == "full",
                 )
             except (lmdb.MemoryError, lmdb.Error) as error:
+                if isinstance(error, lmdb.ReadonlyError):
+                    notes = names.lmdb_lock(self.folder)
+                    reason = f"{error}; LMDB has to write to {notes}, to read as well"
+                    raise BackingError(errno.EACCES, reason, self.folder) from error
                 # Address space is scarce in some containers.
                 if getattr(error, "code", 0) != errno.ENOMEM or size <= _SMALLEST:
                     raise mapped(error, self.folder) from error

@@ -23,7 +23,7 @@ import apsw
 from objstore.errors import BackingError, CorruptionError, FormatError, StorageError
 
 from . import storages
-from .filesystem.io import Files
+from .filesystem.io import Files, Opened
 from .inherited import keep_for_ever
 
 _SYNCHRONOUS: Final = {"full": "FULL", "os": "NORMAL"}
@@ -46,11 +46,17 @@ _FLAGS: Final = apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE
 
 _ERRNO: Final = {
     apsw.SQLITE_FULL: errno.ENOSPC,
-    apsw.SQLITE_READONLY: errno.EROFS,
-    apsw.SQLITE_CANTOPEN: errno.EACCES,
     apsw.SQLITE_PERM: errno.EACCES,
     apsw.SQLITE_NOMEM: errno.ENOMEM,
 }
+_NEEDS_FOLDER: Final = (
+    apsw.SQLITE_READONLY_DIRECTORY,
+    apsw.SQLITE_READONLY_CANTINIT,
+    apsw.SQLITE_READONLY_RECOVERY,
+)
+_DESCRIPTORS: Final = 3
+"""How many files a connection opens."""
+
 _UNLIKE_WRITTEN: Final = (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB)
 _BUSY: Final = (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED)
 _UNKNOWN: Final = apsw.SQLITE_IOERR_FSYNC
@@ -100,13 +106,48 @@ def mapped(error: Exception, path: str, wait: float = _READ_WAIT) -> StorageErro
     if code == apsw.SQLITE_TOOBIG:
         return FormatError("the value is larger than SQLite stores", source=path)
     name = _name(error)
-    if code == apsw.SQLITE_IOERR or code in _ERRNO:
-        number = _ERRNO.get(code, errno.EIO)
-        reason = f"{path}: {error} ({name})"
+    number = _number(error, path)
+    if number:
+        reason = f"{path}: {error} ({name}): {os.strerror(number)}"
+        if _refined(error) in _NEEDS_FOLDER:
+            reason += "; SQLite has to write in the folder, to read it as well"
         if _refined(error) == _UNKNOWN:
             reason += "; whether the commit is stored shows when the storage is next opened"
         return BackingError(number, reason, path)
     return StorageError(f"{path}: {error} ({name})")
+
+
+def _number(error: Exception, path: str) -> int:
+    """The operating system's number for what it refused; 0 where it refused nothing."""
+    code = primary(error)
+    if code == apsw.SQLITE_IOERR:
+        return errno.EIO
+    if code not in (apsw.SQLITE_READONLY, apsw.SQLITE_CANTOPEN):
+        return _ERRNO.get(code, 0)
+    file = os.path.realpath(path)
+    folder = os.path.dirname(file)
+    files = Files(folder)
+    if files.stat(file) is None:
+        return errno.ENOENT
+    if code == apsw.SQLITE_READONLY:
+        return errno.EROFS if files.is_readonly_medium(file) else errno.EACCES
+    return _why_unopened(files, folder)
+
+
+def _why_unopened(files: Files, folder: str) -> int:
+    """What SQLite does not tell where it cannot open a file: whether too many are open.
+
+    The folder is opened instead, as often: to close the database would let go of its locks.
+    """
+    opened: list[Opened | None] = []
+    try:
+        opened.extend(files.open(folder) for _ in range(_DESCRIPTORS))
+    except BackingError as error:
+        return error.errno or errno.EACCES
+    finally:
+        for one in filter(None, opened):
+            files.close(one)
+    return errno.EACCES
 
 
 def _name(error: Exception) -> str:
