@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import lmdb
 
-from objstore.errors import BusyError, ConflictError, CorruptionError, StorageError
+from objstore.errors import CorruptionError
 from objstore.storage import Items, Progress, Value, as_text, as_value
 
 from . import lmdb_files, storages
@@ -162,7 +162,7 @@ class LmdbStorage(TransactingStorage[Work]):
         try:
             work.reserve()
             return work.do(step)
-        except (BusyError, ConflictError, StorageError) as error:
+        except BaseException as error:
             if not storages.goes_on(error):
                 self._threads.transaction = None
                 work.end()

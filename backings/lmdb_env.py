@@ -25,6 +25,7 @@ from . import storages
 from .filesystem import names
 from .filesystem.io import Files, Opened
 from .inherited import keep_for_ever
+from .turns import Taken, take
 
 _LARGEST: Final = 2**40
 """Bytes of address space that a map is given at first, if the machine has them to give: they cost
@@ -78,7 +79,7 @@ class Environment:
     def __init__(self, folder: str, durability: str, map_size: int | None) -> None:
         self.folder: Final = folder
         self.durability: Final = durability
-        self.users = 0  # guarded by _shared_lock
+        self.users = 0  # guarded by shared_lock
         self.turn = Lock()
         """Held by the one thread that writes, or waits for other processes to let it."""
         self.begin: Begin = self._begin_first
@@ -178,16 +179,15 @@ class Environment:
 
     # --- the turn to write ------------------------------------------------------------------------
 
-    def take_turn(self, wait: float) -> None:
-        """Wait until nobody else writes, in this process or another. Raises BusyError."""
+    def take_turn(self, wait: float, taken: Taken) -> None:
+        """Wait until nobody else writes, in this process or another.
+
+        Raises BusyError. ``taken`` tells whether ``end_turn`` is to follow, after an error too.
+        """
         end = time.monotonic() + wait
-        if not self.turn.acquire(timeout=wait):
+        if not take(self.turn, wait, taken):
             raise storages.busy(self.folder, wait)
-        try:
-            self._lock_out(end, wait)
-        except BaseException:
-            self.turn.release()
-            raise
+        self._lock_out(end, wait)
 
     def _lock_out(self, end: float, wait: float) -> None:
         # LMDB has a lock of its own, which it waits for without a limit; who has ours has that.
@@ -204,10 +204,13 @@ class Environment:
             time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def end_turn(self) -> None:
-        if self._lock is not None:
-            self._files.unlock_opened(self._lock)
-        self.turn.release()
+    def end_turn(self, taken: Taken) -> None:
+        """Let others write, if it was taken."""
+        if taken:
+            if self._lock is not None:
+                self._files.unlock_opened(self._lock)
+            del taken[:]
+            self.turn.release()
 
     # --- being alone ------------------------------------------------------------------------------
 
@@ -311,9 +314,9 @@ def open_environment(
     )
 
 
-# Guarded by _shared_lock, which is held during a fork.
+# Guarded by shared_lock, which is held during a fork.
 _shared: Final[dict[tuple[int, int], Environment]] = {}
-_shared_lock: Final = RLock()
+shared_lock: Final = RLock()
 
 
 def shared(folder: str, durability: str, map_size: int | None) -> Environment:
@@ -321,7 +324,7 @@ def shared(folder: str, durability: str, map_size: int | None) -> Environment:
     found = Files(folder).stat(names.lmdb_data(folder))
     if found is None:
         raise storages.no_storage(folder)
-    with _shared_lock:
+    with shared_lock:
         key = (found.st_dev, found.st_ino)
         environment = _shared.get(key)
         if environment is None:
@@ -335,16 +338,16 @@ def shared(folder: str, durability: str, map_size: int | None) -> Environment:
         return environment
 
 
-def enter(environment: Environment) -> None:
-    """One user more: what lasts longer than a call keeps the environment open."""
-    with _shared_lock:
-        environment.users += 1
-
-
 def leave(environment: Environment) -> None:
     """One user less; the last one closes it."""
-    with _shared_lock:
+    with shared_lock:
         environment.users -= 1
+        close_unused(environment)
+
+
+def close_unused(environment: Environment) -> None:
+    """Close what the last user has left."""
+    with shared_lock:
         if environment.users == 0:
             for key in [key for key, one in _shared.items() if one is environment]:
                 del _shared[key]
@@ -352,7 +355,7 @@ def leave(environment: Environment) -> None:
 
 
 def _before_fork() -> None:
-    _shared_lock.acquire()
+    shared_lock.acquire()
     for environment in _shared.values():
         environment.before_fork()
 
@@ -360,13 +363,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for environment in _shared.values():
         environment.after_fork_in_parent()
-    _shared_lock.release()
+    shared_lock.release()
 
 
 def _after_fork_in_child() -> None:
     for environment in _shared.values():
         environment.after_fork_in_child()
-    _shared_lock.release()
+    shared_lock.release()
     for storage in list(storages_of_all):
         storage.forget()
 

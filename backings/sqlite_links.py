@@ -16,7 +16,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Final
 from urllib.parse import quote
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import apsw
 
@@ -70,6 +70,13 @@ _CLOSED: Final = (apsw.ConnectionClosedError, apsw.CursorClosedError)
 
 class Link(apsw.Connection):
     """A connection, used by whoever took it and nobody else."""
+
+    is_held = False
+    """Whether it stays with its taker beyond the call."""
+    known: ref[Link]
+    """How its Links know it."""
+    is_parents = False
+    """Whether it is that of the process that forked this one."""
 
 
 def primary(error: Exception) -> int:
@@ -173,10 +180,9 @@ class Links:
         """By whether they write: those that do never wait within SQLite, but for their turn."""
         self._gate = Lock()
         """Held by whoever makes a connection, and during a fork."""
-        # Sets, whose steps are one each as well. A link leaves _all when its closing is over, which
-        # takes locks too.
-        self._all: set[Link] = set()
-        self._held: set[Link] = set()
+        # Its steps are one each as well. Weak, so that what an interrupted taker leaves behind is
+        # closed. A link leaves it when its closing is over, which takes locks too.
+        self._all: Final[set[ref[Link]]] = set()
         self._through_fork: list[Link] = []
         self.closed = self._keeps_none = False
         _databases.add(self)
@@ -190,8 +196,8 @@ class Links:
     def give(self, link: Link, *, write: bool = False) -> None:
         """Take back a connection that is in no transaction."""
         idle = self._idle[write]
-        if link not in self._all:
-            return  # a parent's, or one that was closed meanwhile
+        if link.is_parents or (self.closed and link.known not in self._all):
+            return  # or one that was closed meanwhile
         if len(idle) < _IDLE:
             idle.append(link)
         else:
@@ -199,17 +205,10 @@ class Links:
         if self._keeps_none:
             self._close_idle()
 
-    def hold(self, link: Link) -> None:
-        """A taken connection stays with its taker beyond the call."""
-        self._held.add(link)
-
-    def release(self, link: Link) -> None:
-        self._held.discard(link)
-
     def finish(self, link: Link) -> None:
         """Take back a connection that was reading one state."""
-        self.release(link)
-        if link not in self._all:
+        link.is_held = False
+        if link.is_parents or link.known not in self._all:
             return  # as in ``give``
         try:
             link.execute("ROLLBACK")
@@ -222,13 +221,14 @@ class Links:
         """Close all but what is within a call just now, which follows when that is over."""
         self.closed = self._keeps_none = True
         self._close_idle()
-        for link in list(self._held):
-            self._close(link)
+        for link in self._there():
+            if link.is_held:
+                self._close(link)
 
     def drop(self, link: Link) -> None:
         """Close a taken connection that something is wrong with, or that nobody will give back."""
-        self.release(link)
-        if link in self._all:
+        link.is_held = False
+        if link.known in self._all:
             self._close(link)
 
     def _close_idle(self) -> None:
@@ -242,7 +242,7 @@ class Links:
         # database at this occasion stays in the log, durable: it is no error.
         with suppress(*ERRORS):
             link.close()
-        self._all.discard(link)
+        self._all.discard(link.known)
 
     def _make(self, write: bool) -> Link:
         with self._gate:
@@ -254,7 +254,8 @@ class Links:
                 self._set_up(link, write)
             except ERRORS as error:
                 raise mapped(error, self.path) from error
-            self._all.add(link)
+            link.known = ref(link, self._all.discard)
+            self._all.add(link.known)
             return link
 
     def _set_up(self, link: Link, write: bool) -> None:
@@ -279,10 +280,13 @@ class Links:
             time.sleep(0.0005)
             self._close_idle()
         # Kept, as their last reference may go in the child, where they must not be closed.
-        self._through_fork = list(self._all)
+        self._through_fork = self._there()
 
     def _under_way(self) -> bool:
-        return bool(self._all - self._held)
+        return any(not link.is_held for link in self._there())
+
+    def _there(self) -> list[Link]:
+        return [link for known in list(self._all) if (link := known()) is not None]
 
     def after_fork_in_parent(self) -> None:
         self._through_fork = []
@@ -293,13 +297,14 @@ class Links:
         """Have no connection, and refuse the file where the parent was using one."""
         if self._through_fork:
             for link in self._through_fork:
+                link.is_parents = True
                 keep_for_ever(link)
             found = Files(os.path.dirname(self.path)).stat(self.path)
             if found is not None:
                 _foreign.add((found.st_dev, found.st_ino))
         self._through_fork = []
         self._keeps_none = self.closed
-        self._all, self._held = set(), set()
+        self._all.clear()
         for idle in self._idle:
             idle.clear()
         self._gate = Lock()

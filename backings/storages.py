@@ -114,7 +114,7 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def goes_on(error: Exception) -> bool:
+def goes_on(error: BaseException) -> bool:
     """Whether a transaction goes on after this error: it was told before anything was written."""
     return isinstance(
         error, ContainerNotFoundError | DuplicateContainerError | ReadOnlyError | FormatError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import pickle
 import random
@@ -20,6 +21,7 @@ import pytest
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import (
     BackingError,
+    ClosedError,
     CorruptionError,
     ObjstoreError,
     ReadOnlyError,
@@ -284,6 +286,21 @@ def test_who_may_not_write_where_a_storage_is(maker: StorageMaker, tmp_path: Pat
 # Too many open files
 
 
+def test_a_closed_storage_has_no_file_open(maker: StorageMaker, tmp_path: Path) -> None:
+    """While it is kept itself, and what was made of it."""
+    gc.collect()
+    before = os.listdir("/dev/fd")
+    with maker.make(maker.path(tmp_path), create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "a", "1")
+        assert storage.get_container_item("c", "a") == "1"
+        items = list(storage.get_container_items("c"))
+    assert len(os.listdir("/dev/fd")) == len(before)
+    assert items == [("a", "1")]
+    with pytest.raises(ClosedError):
+        storage.set_container_item("c", "a", "2")
+
+
 def test_too_many_open_files(maker: StorageMaker, tmp_path: Path) -> None:
     """Whatever cannot be opened for that reason is told so; with room, work goes on."""
     path = maker.path(tmp_path)
@@ -296,6 +313,8 @@ def test_too_many_open_files(maker: StorageMaker, tmp_path: Path) -> None:
             assert storage.get_container_item("c", "a") == "1"
 
     def run() -> None:
+        gc.collect()
+        gc.disable()  # what other tests left would be closed meanwhile
         write()  # what is loaded, and kept open, by then
         most = max(map(int, os.listdir("/dev/fd"))) + 20
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
