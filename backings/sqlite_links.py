@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
+from threading import Lock, RLock
 from typing import Final
 from urllib.parse import quote
 from weakref import WeakSet, ref
@@ -185,7 +185,8 @@ class Links:
         self._all: Final[set[ref[Link]]] = set()
         self._through_fork: list[Link] = []
         self.closed = self._keeps_none = False
-        _databases.add(self)
+        with no_fork:
+            _databases.add(self)  # of which a fork under way would not know
 
     def take(self, *, write: bool = False) -> Link:
         try:
@@ -349,13 +350,19 @@ def _require_own(path: str) -> None:
         )
 
 
-_fork: Final = Lock()
+no_fork: Final = RLock()
+"""Held during a fork, and by who uses a connection that no Links knows of, which is to be short."""
+copying_to: Final[set[str]] = set()
+"""The files of backups that are being made, which a fork waits for as for calls."""
 _forking: Final[list[Links]] = []
-"""The databases that the fork under way was told to; guarded by _fork."""
+"""The databases that the fork under way was told to; guarded by no_fork."""
 
 
 def _before_fork() -> None:
-    _fork.acquire()
+    end = time.monotonic() + _FORK_WAIT
+    while copying_to and time.monotonic() < end:
+        time.sleep(0.0005)
+    no_fork.acquire()
     _forking.extend(_databases)
     for links in _forking:
         links.before_fork()
@@ -364,13 +371,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     while _forking:
         _forking.pop().after_fork_in_parent()
-    _fork.release()
+    no_fork.release()
 
 
 def _after_fork_in_child() -> None:
     while _forking:
         _forking.pop().after_fork_in_child()
-    _fork.release()
+    no_fork.release()
 
 
 os.register_at_fork(
