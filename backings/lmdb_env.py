@@ -92,7 +92,7 @@ class Environment:
         self._env: lmdb.Environment | None = None
         self._lock: Opened | None = None
         self._files: Final = Files(folder)
-        self._foreign = False
+        self._foreign = self._is_closed = False
         self._has_turn = self._is_quiet = False
 
     # --- opening ----------------------------------------------------------------------------------
@@ -105,6 +105,8 @@ class Environment:
         return cast("Txn", env.begin(**options))
 
     def _opened(self) -> lmdb.Environment:
+        if self._is_closed:
+            raise storages.closed(self.folder)
         if self._foreign:
             raise StorageError(
                 f"{self.folder} cannot be used in this process: it was forked in the middle of a "
@@ -167,8 +169,9 @@ class Environment:
             return self._opened().open_db(None, txn=txn)
 
     def close(self) -> None:
-        """Close what is open. The next use opens it again."""
+        """Close what is open; who comes too late gets ClosedError."""
         with self._gate:
+            self._is_closed = True
             self.begin = self._begin_first
             if self._env is not None:
                 self._env.close()

@@ -395,7 +395,8 @@ class SqliteStorage(TransactingStorage[Work]):
     def _picks(
         self, c_id: object, link: Link, table: Table, names: list[str]
     ) -> Iterator[Iterable[tuple[str, Value | None]]]:
-        yield self._picked(c_id, link, table, names)
+        for at in range(0, len(names), ROWS):
+            yield [*self._picked(c_id, link, table, names[at : at + ROWS])]
 
     def _picked(
         self, c_id: object, link: Link, table: Table, names: list[str]
