@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import TIMEOUT_MAX
 from typing import Final
 
 from objstore.documents import Change
@@ -11,6 +12,9 @@ from objstore.values import JSON, Missing, show
 
 _DURABILITIES: Final = ("full", "os")
 _APPLY: Final = ("eager", "lazy")
+
+_LONGEST: Final = TIMEOUT_MAX / 2
+"""Seconds that locks can still be told to wait, whatever is added to them: a century."""
 
 
 def check_options(durability: str, apply: str) -> None:
@@ -22,6 +26,18 @@ def check_options(durability: str, apply: str) -> None:
         if word not in words:
             allowed = " or ".join(f'"{one}"' for one in words)
             raise ValueError(f"{name} must be {allowed}, not {word!r}")
+
+
+def check_wait(wait: object) -> float:
+    """The seconds that a writer waits, as locks take them; infinity is for as long as they can.
+
+    Raises TypeError, ValueError.
+    """
+    if isinstance(wait, bool) or not isinstance(wait, int | float):
+        raise TypeError(f"wait must be a number of seconds, not {wait!r}")
+    if not wait >= 0:  # nor is NaN
+        raise ValueError(f"wait must be a number of seconds from 0 on, not {wait!r}")
+    return min(wait, _LONGEST)
 
 
 def check_request(changes: Sequence[Change]) -> None:

@@ -14,12 +14,12 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import lmdb
 
-from objstore.errors import BusyError, ConflictError, CorruptionError, StorageError
+from objstore.errors import CorruptionError
 from objstore.storage import Items, Progress, Value, as_text, as_value
 
 from . import lmdb_files, storages
 from . import lmdb_records as records
-from .checks import check_options
+from .checks import check_options, check_wait
 from .checksums import SOUND, SUM, crc32c
 from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
 from .lmdb_work import Work, begin, chunks, chunks_of
@@ -58,7 +58,7 @@ class LmdbStorage(TransactingStorage[Work]):
     ) -> None:
         super().__init__(path, create, readonly)
         check_options(durability, "eager")
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         folder = os.path.realpath(self.path)
         if create:
             lmdb_files.create(folder, self.path)
@@ -162,7 +162,7 @@ class LmdbStorage(TransactingStorage[Work]):
         try:
             work.reserve()
             return work.do(step)
-        except (BusyError, ConflictError, StorageError) as error:
+        except BaseException as error:
             if not storages.goes_on(error):
                 self._threads.transaction = None
                 work.end()
@@ -417,8 +417,9 @@ class LmdbStorage(TransactingStorage[Work]):
     def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the newest commit to a new folder. Raises DuplicateStorageError."""
         self._current()
+        path = os.fsdecode(target)
         with self._environment.opened() as env:
-            lmdb_files.copy(env, os.path.realpath(target), os.fspath(target), progress)
+            lmdb_files.copy(env, os.path.realpath(path), path, progress)
 
     def check(self) -> list[CorruptionError]:
         """Everything that is wrong: order, every checksum, every count."""

@@ -25,6 +25,7 @@ from . import storages
 from .filesystem import names
 from .filesystem.io import Files, Opened
 from .inherited import keep_for_ever
+from .turns import Taken, take
 
 _LARGEST: Final = 2**40
 """Bytes of address space that a map is given at first, if the machine has them to give: they cost
@@ -49,7 +50,7 @@ def mapped(error: lmdb.Error, path: str) -> StorageError:
         return CorruptionError(str(error), file=path)
     if "closed" in str(error):
         return storages.closed(path)
-    number = _number(error)
+    number = _number(error, path)
     if number == errno.EIO and Files(path).is_full():
         # LMDB's word for a write that was cut short.
         number = errno.ENOSPC
@@ -57,8 +58,10 @@ def mapped(error: lmdb.Error, path: str) -> StorageError:
     return BackingError(number, reason, path) if number else StorageError(reason)
 
 
-def _number(error: lmdb.Error) -> int:
+def _number(error: lmdb.Error, path: str) -> int:
     """The operating system's number in an error; LMDB's own are negative."""
+    if isinstance(error, lmdb.ReadonlyError):
+        return errno.EROFS if Files(path).is_readonly_medium(path) else errno.EACCES
     code = getattr(error, "code", 0)
     return code if code > 0 and type(error) not in _NUMBERS else _NUMBERS.get(type(error), 0)
 
@@ -66,7 +69,6 @@ def _number(error: lmdb.Error) -> int:
 _NUMBERS: Final[dict[type[lmdb.Error], int]] = {
     lmdb.MapFullError: errno.ENOMEM,
     lmdb.LockError: errno.EACCES,
-    lmdb.ReadonlyError: errno.EROFS,
     lmdb.MemoryError: errno.ENOMEM,
 }
 
@@ -77,7 +79,7 @@ class Environment:
     def __init__(self, folder: str, durability: str, map_size: int | None) -> None:
         self.folder: Final = folder
         self.durability: Final = durability
-        self.users = 0  # guarded by _shared_lock
+        self.users = 0  # guarded by shared_lock
         self.turn = Lock()
         """Held by the one thread that writes, or waits for other processes to let it."""
         self.begin: Begin = self._begin_first
@@ -90,7 +92,7 @@ class Environment:
         self._env: lmdb.Environment | None = None
         self._lock: Opened | None = None
         self._files: Final = Files(folder)
-        self._foreign = False
+        self._foreign = self._is_closed = False
         self._has_turn = self._is_quiet = False
 
     # --- opening ----------------------------------------------------------------------------------
@@ -103,6 +105,8 @@ class Environment:
         return cast("Txn", env.begin(**options))
 
     def _opened(self) -> lmdb.Environment:
+        if self._is_closed:
+            raise storages.closed(self.folder)
         if self._foreign:
             raise StorageError(
                 f"{self.folder} cannot be used in this process: it was forked in the middle of a "
@@ -140,6 +144,10 @@ class Environment:
                     metasync=self.durability == "full",
                 )
             except (lmdb.MemoryError, lmdb.Error) as error:
+                if isinstance(error, lmdb.ReadonlyError):
+                    notes = names.lmdb_lock(self.folder)
+                    reason = f"{error}; LMDB has to write to {notes}, to read as well"
+                    raise BackingError(errno.EACCES, reason, self.folder) from error
                 # Address space is scarce in some containers.
                 if getattr(error, "code", 0) != errno.ENOMEM or size <= _SMALLEST:
                     raise mapped(error, self.folder) from error
@@ -161,8 +169,9 @@ class Environment:
             return self._opened().open_db(None, txn=txn)
 
     def close(self) -> None:
-        """Close what is open. The next use opens it again."""
+        """Close what is open; who comes too late gets ClosedError."""
         with self._gate:
+            self._is_closed = True
             self.begin = self._begin_first
             if self._env is not None:
                 self._env.close()
@@ -173,16 +182,15 @@ class Environment:
 
     # --- the turn to write ------------------------------------------------------------------------
 
-    def take_turn(self, wait: float) -> None:
-        """Wait until nobody else writes, in this process or another. Raises BusyError."""
+    def take_turn(self, wait: float, taken: Taken) -> None:
+        """Wait until nobody else writes, in this process or another.
+
+        Raises BusyError. ``taken`` tells whether ``end_turn`` is to follow, after an error too.
+        """
         end = time.monotonic() + wait
-        if not self.turn.acquire(timeout=wait):
+        if not take(self.turn, wait, taken):
             raise storages.busy(self.folder, wait)
-        try:
-            self._lock_out(end, wait)
-        except BaseException:
-            self.turn.release()
-            raise
+        self._lock_out(end, wait)
 
     def _lock_out(self, end: float, wait: float) -> None:
         # LMDB has a lock of its own, which it waits for without a limit; who has ours has that.
@@ -199,10 +207,13 @@ class Environment:
             time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def end_turn(self) -> None:
-        if self._lock is not None:
-            self._files.unlock_opened(self._lock)
-        self.turn.release()
+    def end_turn(self, taken: Taken) -> None:
+        """Let others write, if it was taken."""
+        if taken:
+            if self._lock is not None:
+                self._files.unlock_opened(self._lock)
+            del taken[:]
+            self.turn.release()
 
     # --- being alone ------------------------------------------------------------------------------
 
@@ -294,7 +305,7 @@ def open_environment(
 ) -> lmdb.Environment:
     """LMDB's environment of a folder, with our settings. Raises lmdb.Error."""
     return lmdb.open(
-        folder,
+        os.fsencode(folder),
         map_size=size,
         readonly=readonly,
         lock=lock,
@@ -306,9 +317,9 @@ def open_environment(
     )
 
 
-# Guarded by _shared_lock, which is held during a fork.
+# Guarded by shared_lock, which is held during a fork.
 _shared: Final[dict[tuple[int, int], Environment]] = {}
-_shared_lock: Final = RLock()
+shared_lock: Final = RLock()
 
 
 def shared(folder: str, durability: str, map_size: int | None) -> Environment:
@@ -316,7 +327,7 @@ def shared(folder: str, durability: str, map_size: int | None) -> Environment:
     found = Files(folder).stat(names.lmdb_data(folder))
     if found is None:
         raise storages.no_storage(folder)
-    with _shared_lock:
+    with shared_lock:
         key = (found.st_dev, found.st_ino)
         environment = _shared.get(key)
         if environment is None:
@@ -330,16 +341,16 @@ def shared(folder: str, durability: str, map_size: int | None) -> Environment:
         return environment
 
 
-def enter(environment: Environment) -> None:
-    """One user more: what lasts longer than a call keeps the environment open."""
-    with _shared_lock:
-        environment.users += 1
-
-
 def leave(environment: Environment) -> None:
     """One user less; the last one closes it."""
-    with _shared_lock:
+    with shared_lock:
         environment.users -= 1
+        close_unused(environment)
+
+
+def close_unused(environment: Environment) -> None:
+    """Close what the last user has left."""
+    with shared_lock:
         if environment.users == 0:
             for key in [key for key, one in _shared.items() if one is environment]:
                 del _shared[key]
@@ -347,7 +358,7 @@ def leave(environment: Environment) -> None:
 
 
 def _before_fork() -> None:
-    _shared_lock.acquire()
+    shared_lock.acquire()
     for environment in _shared.values():
         environment.before_fork()
 
@@ -355,13 +366,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for environment in _shared.values():
         environment.after_fork_in_parent()
-    _shared_lock.release()
+    shared_lock.release()
 
 
 def _after_fork_in_child() -> None:
     for environment in _shared.values():
         environment.after_fork_in_child()
-    _shared_lock.release()
+    shared_lock.release()
     for storage in list(storages_of_all):
         storage.forget()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 import lmdb
 
@@ -78,7 +79,7 @@ def copy(env: lmdb.Environment, target: str, path: str, progress: Progress | Non
     if progress is not None:
         progress(0, total)
     with _placed(target, path) as temporary:
-        env.copy(temporary, compact=True)
+        env.copy(cast("str", os.fsencode(temporary)), compact=True)  # text it takes in UTF-8
         files = Files(temporary)
         data = files.open(names.lmdb_data(temporary), write=True)
         if data is not None:

@@ -14,8 +14,9 @@ from objstore.errors import TransactionError
 
 from . import storages
 from .inherited import keep_for_ever
-from .lmdb_env import Environment, Txn, enter, leave, mapped
+from .lmdb_env import Environment, Txn, close_unused, mapped, shared_lock
 from .lmdb_records import Raw
+from .turns import Taken
 
 T = TypeVar("T")
 
@@ -33,11 +34,14 @@ class Work:
     LMDB wants a writing transaction ended by the thread that began it.
     """
 
+    ended = True
+    """Also as long as it is being made."""
+
     def __init__(self, environment: Environment, wait: float, *, lasts: bool = True) -> None:
-        self.ended = False
         self.has_read = False
-        self.writes = False
+        self.taken: Final[Taken] = []
         """Whether it has the turn to write."""
+        self.writes = False
         self.done: list[Step] = []
         self.folder: Final = environment.folder
         self._environment: Final = environment
@@ -46,7 +50,9 @@ class Work:
         self._mark: Final = object()
         self._state = 0
         self._txn: Txn | None = None
-        enter(environment)
+        with shared_lock:
+            environment.users += 1  # which keeps it open
+            self.ended = False
         if lasts:
             environment.held.add(self._mark)
             _lasting.add(self)
@@ -67,7 +73,7 @@ class Work:
         """Wait until this transaction may write. Raises ConflictError, and ends, if overtaken."""
         if self.writes:
             return
-        self._environment.take_turn(self._wait)
+        self._environment.take_turn(self._wait, self.taken)
         self.writes = True
         if self._txn is not None:
             self._txn.abort()
@@ -135,19 +141,21 @@ class Work:
         """Take back what is not committed, and let others write. Again does nothing."""
         if self.ended:
             return
-        self.ended = True
         if self._process != os.getpid():
+            self.ended = True
             return  # it is the parent's, and goes on there
+        # Each step may be done again, where it was interrupted.
         try:
             if self._txn is not None:
                 self._txn.abort()
         finally:
             self._txn = None
             self._environment.held.discard(self._mark)
-            if self.writes:
-                self.writes = False
-                self._environment.end_turn()
-            leave(self._environment)
+            self._environment.end_turn(self.taken)
+            with shared_lock:
+                self._environment.users -= 1
+                self.ended = True
+            close_unused(self._environment)
 
     def __del__(self) -> None:
         # The thread ended in the middle of it.

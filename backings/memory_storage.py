@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from threading import Lock, RLock
 from typing import Any, Final
 
-from objstore.errors import CorruptionError
+from objstore.errors import CorruptionError, StorageError
 from objstore.storage import Items, Value, as_pairs, as_text, as_value
 
 from . import storages
+from .checks import check_wait
 from .transacting import Threads, TransactingStorage
+from .turns import Taken, take
 
 # Guarded by _shared_lock.
 _shared: Final[dict[str, _Contents]] = {}
@@ -37,20 +39,22 @@ class _Box:
             self._keys = sorted(self.items)
         return self._keys
 
+    # What an interrupt can come between is in an order that leaves items and keys in step.
+
     def set(self, pairs: dict[str, Value]) -> None:
         size = len(self.items)
+        keys, self._keys = self._keys, None
         self.items.update(pairs)
-        if len(self.items) != size:
-            self._keys = None
+        if len(self.items) == size:
+            self._keys = keys
 
     def delete(self, keys: Iterable[str]) -> bool:
         """Whether any of them was there."""
-        size = len(self.items)
-        for key in keys:
-            self.items.pop(key, None)
-        if len(self.items) == size:
+        gone = {key for key in keys if key in self.items}
+        if not gone:
             return False
         self._keys = None
+        list(map(self.items.pop, gone))
         return True
 
 
@@ -76,32 +80,43 @@ class _Transaction:
 
     def __init__(self, contents: _Contents) -> None:
         self._contents: Final = contents
+        self.taken: Final[Taken] = []
+        """Whether it has the turn to write."""
         self.writes = False
+        """Whether it may: with the turn, and overtaken by nobody."""
         self.has_read = False
+        self._began: list[_Box] = []
         self.begin()
 
     def begin(self) -> None:
         """Take everything as it is now."""
         with self._contents.lock:
+            self._unpin_began()
             self.boxes: _Boxes = dict(self._contents.boxes)
             self._began = _pinned(self.boxes)
             self.head = self._contents.head
 
     def end(self, *, commit: bool) -> None:
         """Let go of what it looks at, and of the turn; with ``commit`` all see its changes."""
-        with self._contents.lock:
-            self.unpin(self._began)
-            self._began = []
-            if commit and self.writes:
-                self._contents.boxes = self.boxes
-                self._contents.head += 1
-        if self.writes:
-            self._contents.turn.release()
-            self.writes = False
+        try:
+            with self._contents.lock:
+                self._unpin_began()
+                if commit and self.taken:
+                    self._contents.boxes = self.boxes
+                    self._contents.head += 1
+        finally:
+            if self.taken:
+                del self.taken[:]
+                self._contents.turn.release()
 
     def pin(self) -> list[_Box]:
         with self._contents.lock:
             return _pinned(self.boxes)
+
+    def _unpin_began(self) -> None:
+        # Better never than twice, where this is interrupted: what is pinned is copied once more.
+        began, self._began = self._began, []
+        self.unpin(began)
 
     def unpin(self, boxes: list[_Box]) -> None:
         with self._contents.lock:
@@ -139,7 +154,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         wait: float = storages.WAIT,
     ) -> None:
         super().__init__(path, create, readonly)
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._threads = Threads()
         self._closed = False
         self._contents: Final = self._found(create)
@@ -179,20 +194,20 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         transaction = self._running()
         if transaction.writes:
             return
-        self._take_turn()
-        transaction.writes = True
+        if not transaction.taken:
+            self._take_turn(transaction.taken)
         if transaction.head != self._contents.head:
             read = transaction.has_read
             if read:
                 self.rollback()
                 raise storages.overtaken(self.path)
-            transaction.unpin(transaction._began)
             transaction.begin()
+        transaction.writes = True
 
-    def _take_turn(self) -> None:
+    def _take_turn(self, taken: Taken) -> None:
         if self.readonly:
             raise storages.readonly(self.path)
-        if not self._contents.turn.acquire(timeout=self._wait):
+        if not take(self._contents.turn, self._wait, taken):
             if self._threads.transaction is not None:
                 self.rollback()
             raise storages.busy(self.path, self._wait)
@@ -219,13 +234,21 @@ class MemoryStorage(TransactingStorage[_Transaction]):
             self._reserve()
             yield transaction.boxes
             return
-        self._take_turn()
+        taken: Taken = []
         try:
+            self._take_turn(taken)
             with self._contents.lock:
-                yield self._contents.boxes
+                try:
+                    yield self._contents.boxes
+                except StorageError:
+                    raise  # of the checks: nothing was changed
+                except BaseException:
+                    self._contents.head += 1
+                    raise
                 self._contents.head += 1
         finally:
-            self._contents.turn.release()
+            if taken:
+                self._contents.turn.release()
 
     @contextmanager
     def _reading(self) -> Generator[_Boxes]:

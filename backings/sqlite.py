@@ -20,7 +20,7 @@ from objstore.storage import Items, Progress, Value, as_text, as_value
 from objstore.values import show
 
 from . import sqlite_files, storages
-from .checks import check_options
+from .checks import check_options, check_wait
 from .checksums import crc32c
 from .scanning import Scan
 from .sqlite_links import (
@@ -50,8 +50,9 @@ from .sqlite_tables import (
     texts,
     touched,
 )
-from .sqlite_work import Work, begin_writing, patiently
+from .sqlite_work import Work, begin_to_read, begin_writing, patiently
 from .transacting import Threads, TransactingStorage
+from .turns import Taken, take
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class SqliteStorage(TransactingStorage[Work]):
     ) -> None:
         super().__init__(path, create, readonly)
         check_options(durability, "eager")
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._file: Final = os.path.realpath(self.path)
         self._forget()
         if create:
@@ -114,21 +115,21 @@ class SqliteStorage(TransactingStorage[Work]):
 
     def _begin(self, *, write: bool) -> None:
         self._require_none()
-        if write:
-            self._take_turn()
-            try:
-                link = begin_writing(self._links, self._wait, self.path)
-            except BaseException:
-                self._turn.release()
-                raise
-        else:
-            link = self._links.take(write=True)
-            try:
-                patiently(lambda: begin_reading(link), self._wait, self.path)
-            except BaseException:
+        taken: Taken = []
+        link = None
+        try:
+            if write:
+                self._take_turn(taken)
+            begin = begin_writing if write else begin_to_read
+            link = begin(self._links, self._wait, self.path)
+            self._threads.transaction = Work(self._links, link, self._turn, taken)
+        except BaseException:
+            if link is not None:
                 self._links.drop(link)
-                raise
-        self._threads.transaction = Work(self._links, link, self._turn, writes=write)
+            if taken:
+                del taken[:]
+                self._turn.release()
+            raise
 
     def commit(self) -> None:
         transaction = self._taken()
@@ -142,25 +143,16 @@ class SqliteStorage(TransactingStorage[Work]):
         transaction.end()
 
     def rollback(self) -> None:
-        self._roll_back(self._taken())
-
-    def _roll_back(self, transaction: Work) -> None:
-        try:
-            transaction.link.execute("ROLLBACK")
-        except apsw.Error:
-            # SQLite has rolled back already; closing does it in any case.
-            transaction.end(whole=False)
-        else:
-            transaction.end()
+        self._taken().roll_back()
 
     def _require_open(self) -> None:
         if self._links.closed:
             raise storages.closed(self.path)
 
-    def _take_turn(self) -> None:
+    def _take_turn(self, taken: Taken) -> None:
         if self.readonly:
             raise storages.readonly(self.path)
-        if not self._turn.acquire(timeout=self._wait):
+        if not take(self._turn, self._wait, taken):
             raise storages.busy(self.path, self._wait)
 
     @contextmanager
@@ -210,15 +202,18 @@ class SqliteStorage(TransactingStorage[Work]):
         before = transaction.link.total_changes()
         try:
             return step(transaction.link)
-        except ERRORS as error:
-            found = mapped(error, self.path)
+        except BaseException as error:
+            found = mapped(error, self.path) if isinstance(error, ERRORS) else error
             if not storages.goes_on(found) or transaction.link.total_changes() != before:
                 self.rollback()
+            if found is error:
+                raise
             raise found from error
 
     def _write_alone(self, step: Callable[[Link], T]) -> T:
-        self._take_turn()
+        taken: Taken = []
         try:
+            self._take_turn(taken)
             link = begin_writing(self._links, self._wait, self.path)
             try:
                 result = step(link)
@@ -231,7 +226,8 @@ class SqliteStorage(TransactingStorage[Work]):
             self._links.give(link, write=True)
             return result
         finally:
-            self._turn.release()
+            if taken:
+                self._turn.release()
 
     def _reserve(self, transaction: Work) -> None:
         """Wait until a transaction that has only read until now may write."""
@@ -239,7 +235,7 @@ class SqliteStorage(TransactingStorage[Work]):
             return
         link = transaction.link
         try:
-            self._take_turn()
+            self._take_turn(transaction.taken)
             transaction.writes = True
             if transaction.has_read:
                 patiently(lambda: link.execute(_TOUCH), self._wait, self.path)
@@ -250,7 +246,7 @@ class SqliteStorage(TransactingStorage[Work]):
             if self.readonly:
                 raise
             self._threads.transaction = None
-            self._roll_back(transaction)
+            transaction.roll_back()
             cause = error.__cause__
             if isinstance(cause, ERRORS) and is_overtaken(cause):
                 raise storages.overtaken(self.path) from cause
@@ -399,7 +395,8 @@ class SqliteStorage(TransactingStorage[Work]):
     def _picks(
         self, c_id: object, link: Link, table: Table, names: list[str]
     ) -> Iterator[Iterable[tuple[str, Value | None]]]:
-        yield self._picked(c_id, link, table, names)
+        for at in range(0, len(names), ROWS):
+            yield [*self._picked(c_id, link, table, names[at : at + ROWS])]
 
     def _picked(
         self, c_id: object, link: Link, table: Table, names: list[str]
@@ -466,7 +463,7 @@ class SqliteStorage(TransactingStorage[Work]):
         try:
             begin_reading(link)
             table = self._on_table(link, c_id, lambda table: touched(link, table))
-            self._links.hold(link)
+            link.is_held = True
             yield ()  # the call that made the generator is over
             yield from chunks(link, table)
         except ERRORS as error:
@@ -546,8 +543,9 @@ class SqliteStorage(TransactingStorage[Work]):
         table = self._tables.get(name)
         if table is None:
             return False
-        self._take_turn()
+        taken: Taken = []
         try:
+            self._take_turn(taken)
             link = self._links.take(write=True)
             try:
                 is_there = replace(link, table, row)
@@ -562,7 +560,8 @@ class SqliteStorage(TransactingStorage[Work]):
             self._links.give(link, write=True)
             return is_there
         finally:
-            self._turn.release()
+            if taken:
+                self._turn.release()
 
     def set_container_items(self, c_id: str, items: Items) -> None:
         rows = batch(items)
@@ -585,10 +584,10 @@ class SqliteStorage(TransactingStorage[Work]):
 
     def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the newest commit to a new file. Raises DuplicateStorageError."""
-        link = self._links.take()
+        link, path = self._links.take(), os.fsdecode(target)
         try:
             begin_reading(link)
-            sqlite_files.copy(link, os.path.realpath(target), os.fspath(target), progress)
+            sqlite_files.copy(link, os.path.realpath(path), path, progress)
         except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from objstore.errors import CorruptionError
 from objstore.storage import Progress
@@ -15,7 +15,9 @@ from objstore.values import show
 from . import storages
 from .filesystem.io import Files
 from .placing import placed
-from .sqlite_links import ERRORS, Link, connect, mapped
+from .sqlite_links import ERRORS, Link, connect, copying_to, mapped, no_fork
+
+T = TypeVar("T")
 
 _APPLICATION: Final = 0x6F626A73
 """``objs``: what tells our databases from those of others."""
@@ -40,7 +42,7 @@ Checksum = Callable[[object, object], int]
 def create(file: str, path: str) -> None:
     """Make an empty database. Raises DuplicateStorageError where anything is."""
     with _placed(file, path) as temporary:
-        _make(temporary)
+        _unforked(lambda: _make(temporary))
 
 
 def _make(file: str) -> None:
@@ -114,20 +116,37 @@ def drop_table(link: Link, number: int) -> None:
 
 def copy(link: Link, file: str, path: str, progress: Progress | None) -> None:
     """Copy the state that ``link`` is reading to a new file."""
-    size = link.pragma("page_size")
     with _placed(file, path) as temporary:
-        target = connect(temporary)
+        copying_to.add(temporary)
+        link.is_held = True
         try:
-            target.execute("PRAGMA synchronous = FULL")
-            with target.backup("main", link, "main") as copying:
-                while not copying.done:
-                    copying.step(_PAGES)
-                    total = copying.page_count
-                    if progress is not None:
-                        progress((total - copying.remaining) * size, total * size)
-            target.execute("PRAGMA journal_mode = WAL")
+            _copy(link, temporary, progress)
         finally:
-            target.close()
+            link.is_held = False
+            copying_to.discard(temporary)
+
+
+def _copy(link: Link, file: str, progress: Progress | None) -> None:
+    size = link.pragma("page_size")
+    target = _unforked(lambda: connect(file))
+    try:
+        _unforked(lambda: target.execute("PRAGMA synchronous = FULL"))
+        copying = _unforked(lambda: target.backup("main", link, "main"))
+        while not copying.done:
+            _unforked(lambda: copying.step(_PAGES))
+            total = copying.page_count
+            if progress is not None:
+                progress((total - copying.remaining) * size, total * size)
+        _unforked(copying.finish)
+        _unforked(lambda: target.execute("PRAGMA journal_mode = WAL"))
+    finally:
+        _unforked(target.close)
+
+
+def _unforked(step: Callable[[], T]) -> T:
+    """Do a step that is short while no fork comes; others may come between two."""
+    with no_fork:
+        return step()
 
 
 def check(link: Link, path: str, checksum: Checksum) -> list[CorruptionError]:

@@ -13,17 +13,17 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
+from threading import Lock, RLock
 from typing import Final
 from urllib.parse import quote
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import apsw
 
 from objstore.errors import BackingError, CorruptionError, FormatError, StorageError
 
 from . import storages
-from .filesystem.io import Files
+from .filesystem.io import Files, Opened
 from .inherited import keep_for_ever
 
 _SYNCHRONOUS: Final = {"full": "FULL", "os": "NORMAL"}
@@ -46,11 +46,17 @@ _FLAGS: Final = apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE
 
 _ERRNO: Final = {
     apsw.SQLITE_FULL: errno.ENOSPC,
-    apsw.SQLITE_READONLY: errno.EROFS,
-    apsw.SQLITE_CANTOPEN: errno.EACCES,
     apsw.SQLITE_PERM: errno.EACCES,
     apsw.SQLITE_NOMEM: errno.ENOMEM,
 }
+_NEEDS_FOLDER: Final = (
+    apsw.SQLITE_READONLY_DIRECTORY,
+    apsw.SQLITE_READONLY_CANTINIT,
+    apsw.SQLITE_READONLY_RECOVERY,
+)
+_DESCRIPTORS: Final = 3
+"""How many files a connection opens."""
+
 _UNLIKE_WRITTEN: Final = (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB)
 _BUSY: Final = (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED)
 _UNKNOWN: Final = apsw.SQLITE_IOERR_FSYNC
@@ -64,6 +70,13 @@ _CLOSED: Final = (apsw.ConnectionClosedError, apsw.CursorClosedError)
 
 class Link(apsw.Connection):
     """A connection, used by whoever took it and nobody else."""
+
+    is_held = False
+    """Whether it stays with its taker beyond the call."""
+    known: ref[Link]
+    """How its Links know it."""
+    is_parents = False
+    """Whether it is that of the process that forked this one."""
 
 
 def primary(error: Exception) -> int:
@@ -100,13 +113,48 @@ def mapped(error: Exception, path: str, wait: float = _READ_WAIT) -> StorageErro
     if code == apsw.SQLITE_TOOBIG:
         return FormatError("the value is larger than SQLite stores", source=path)
     name = _name(error)
-    if code == apsw.SQLITE_IOERR or code in _ERRNO:
-        number = _ERRNO.get(code, errno.EIO)
-        reason = f"{path}: {error} ({name})"
+    number = _number(error, path)
+    if number:
+        reason = f"{path}: {error} ({name}): {os.strerror(number)}"
+        if _refined(error) in _NEEDS_FOLDER:
+            reason += "; SQLite has to write in the folder, to read it as well"
         if _refined(error) == _UNKNOWN:
             reason += "; whether the commit is stored shows when the storage is next opened"
         return BackingError(number, reason, path)
     return StorageError(f"{path}: {error} ({name})")
+
+
+def _number(error: Exception, path: str) -> int:
+    """The operating system's number for what it refused; 0 where it refused nothing."""
+    code = primary(error)
+    if code == apsw.SQLITE_IOERR:
+        return errno.EIO
+    if code not in (apsw.SQLITE_READONLY, apsw.SQLITE_CANTOPEN):
+        return _ERRNO.get(code, 0)
+    file = os.path.realpath(path)
+    folder = os.path.dirname(file)
+    files = Files(folder)
+    if files.stat(file) is None:
+        return errno.ENOENT
+    if code == apsw.SQLITE_READONLY:
+        return errno.EROFS if files.is_readonly_medium(file) else errno.EACCES
+    return _why_unopened(files, folder)
+
+
+def _why_unopened(files: Files, folder: str) -> int:
+    """What SQLite does not tell where it cannot open a file: whether too many are open.
+
+    The folder is opened instead, as often: to close the database would let go of its locks.
+    """
+    opened: list[Opened | None] = []
+    try:
+        opened.extend(files.open(folder) for _ in range(_DESCRIPTORS))
+    except BackingError as error:
+        return error.errno or errno.EACCES
+    finally:
+        for one in filter(None, opened):
+            files.close(one)
+    return errno.EACCES
 
 
 def _name(error: Exception) -> str:
@@ -132,13 +180,13 @@ class Links:
         """By whether they write: those that do never wait within SQLite, but for their turn."""
         self._gate = Lock()
         """Held by whoever makes a connection, and during a fork."""
-        # Sets, whose steps are one each as well. A link leaves _all when its closing is over, which
-        # takes locks too.
-        self._all: set[Link] = set()
-        self._held: set[Link] = set()
+        # Its steps are one each as well. Weak, so that what an interrupted taker leaves behind is
+        # closed. A link leaves it when its closing is over, which takes locks too.
+        self._all: Final[set[ref[Link]]] = set()
         self._through_fork: list[Link] = []
         self.closed = self._keeps_none = False
-        _databases.add(self)
+        with no_fork:
+            _databases.add(self)  # of which a fork under way would not know
 
     def take(self, *, write: bool = False) -> Link:
         try:
@@ -149,8 +197,8 @@ class Links:
     def give(self, link: Link, *, write: bool = False) -> None:
         """Take back a connection that is in no transaction."""
         idle = self._idle[write]
-        if link not in self._all:
-            return  # a parent's, or one that was closed meanwhile
+        if link.is_parents or (self.closed and link.known not in self._all):
+            return  # or one that was closed meanwhile
         if len(idle) < _IDLE:
             idle.append(link)
         else:
@@ -158,17 +206,10 @@ class Links:
         if self._keeps_none:
             self._close_idle()
 
-    def hold(self, link: Link) -> None:
-        """A taken connection stays with its taker beyond the call."""
-        self._held.add(link)
-
-    def release(self, link: Link) -> None:
-        self._held.discard(link)
-
     def finish(self, link: Link) -> None:
         """Take back a connection that was reading one state."""
-        self.release(link)
-        if link not in self._all:
+        link.is_held = False
+        if link.is_parents or link.known not in self._all:
             return  # as in ``give``
         try:
             link.execute("ROLLBACK")
@@ -181,13 +222,14 @@ class Links:
         """Close all but what is within a call just now, which follows when that is over."""
         self.closed = self._keeps_none = True
         self._close_idle()
-        for link in list(self._held):
-            self._close(link)
+        for link in self._there():
+            if link.is_held:
+                self._close(link)
 
     def drop(self, link: Link) -> None:
         """Close a taken connection that something is wrong with, or that nobody will give back."""
-        self.release(link)
-        if link in self._all:
+        link.is_held = False
+        if link.known in self._all:
             self._close(link)
 
     def _close_idle(self) -> None:
@@ -201,7 +243,7 @@ class Links:
         # database at this occasion stays in the log, durable: it is no error.
         with suppress(*ERRORS):
             link.close()
-        self._all.discard(link)
+        self._all.discard(link.known)
 
     def _make(self, write: bool) -> Link:
         with self._gate:
@@ -213,7 +255,8 @@ class Links:
                 self._set_up(link, write)
             except ERRORS as error:
                 raise mapped(error, self.path) from error
-            self._all.add(link)
+            link.known = ref(link, self._all.discard)
+            self._all.add(link.known)
             return link
 
     def _set_up(self, link: Link, write: bool) -> None:
@@ -238,10 +281,13 @@ class Links:
             time.sleep(0.0005)
             self._close_idle()
         # Kept, as their last reference may go in the child, where they must not be closed.
-        self._through_fork = list(self._all)
+        self._through_fork = self._there()
 
     def _under_way(self) -> bool:
-        return bool(self._all - self._held)
+        return any(not link.is_held for link in self._there())
+
+    def _there(self) -> list[Link]:
+        return [link for known in list(self._all) if (link := known()) is not None]
 
     def after_fork_in_parent(self) -> None:
         self._through_fork = []
@@ -252,13 +298,14 @@ class Links:
         """Have no connection, and refuse the file where the parent was using one."""
         if self._through_fork:
             for link in self._through_fork:
+                link.is_parents = True
                 keep_for_ever(link)
             found = Files(os.path.dirname(self.path)).stat(self.path)
             if found is not None:
                 _foreign.add((found.st_dev, found.st_ino))
         self._through_fork = []
         self._keeps_none = self.closed
-        self._all, self._held = set(), set()
+        self._all.clear()
         for idle in self._idle:
             idle.clear()
         self._gate = Lock()
@@ -275,7 +322,9 @@ def connect(path: str, *, readonly: bool = False) -> Link:
     mode = "ro" if readonly else "rw"
     if _is_at_rest(path):
         mode = "ro&immutable=1"
-    link = Link(f"file:{quote(path)}?mode={mode}", flags=_FLAGS, statementcachesize=_STATEMENTS)
+    link = Link(
+        f"file:{quote(os.fsencode(path))}?mode={mode}", flags=_FLAGS, statementcachesize=_STATEMENTS
+    )
     link.set_busy_timeout(round(1000 * _READ_WAIT))
     return link
 
@@ -301,13 +350,19 @@ def _require_own(path: str) -> None:
         )
 
 
-_fork: Final = Lock()
+no_fork: Final = RLock()
+"""Held during a fork, and by who uses a connection that no Links knows of, which is to be short."""
+copying_to: Final[set[str]] = set()
+"""The files of backups that are being made, which a fork waits for as for calls."""
 _forking: Final[list[Links]] = []
-"""The databases that the fork under way was told to; guarded by _fork."""
+"""The databases that the fork under way was told to; guarded by no_fork."""
 
 
 def _before_fork() -> None:
-    _fork.acquire()
+    end = time.monotonic() + _FORK_WAIT
+    while copying_to and time.monotonic() < end:
+        time.sleep(0.0005)
+    no_fork.acquire()
     _forking.extend(_databases)
     for links in _forking:
         links.before_fork()
@@ -316,13 +371,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     while _forking:
         _forking.pop().after_fork_in_parent()
-    _fork.release()
+    no_fork.release()
 
 
 def _after_fork_in_child() -> None:
     while _forking:
         _forking.pop().after_fork_in_child()
-    _fork.release()
+    no_fork.release()
 
 
 os.register_at_fork(

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 import apsw
 
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
+from .sqlite_tables import begin_reading
+from .turns import Taken
 
 T = TypeVar("T")
 
@@ -22,30 +24,46 @@ _LONGEST_PAUSE: Final = 0.01
 class Work:
     """A thread's transaction on a connection of its own."""
 
-    def __init__(self, links: Links, link: Link, turn: Lock, *, writes: bool) -> None:
+    ended = True
+    """Also as long as it is being made."""
+
+    def __init__(self, links: Links, link: Link, turn: Lock, taken: Taken) -> None:
         self.link: Final = link
-        self.writes = writes
+        self.taken: Final = taken
         """Whether it has the turn to write."""
+        self.writes = bool(taken)
+        """Whether it may: with the turn, and overtaken by nobody."""
         self.has_read = False
         self.has_new_tables = False
         """Whether names may mean tables that others will not see."""
-        self.ended = False
         self._links: Final = links
         self._turn: Final = turn
         self._process: Final = os.getpid()
-        links.hold(link)
+        link.is_held = True
+        self.ended = False
+
+    def roll_back(self) -> None:
+        try:
+            self.link.execute("ROLLBACK")
+        except apsw.Error:
+            # SQLite has rolled back already; closing does it in any case.
+            self.end(whole=False)
+        else:
+            self.end()
 
     def end(self, *, whole: bool = True) -> None:
         """Give back the connection, in no transaction any more, and the turn."""
-        self.ended = True
-        if whole:
-            self._links.release(self.link)
-            self._links.give(self.link, write=True)
-        else:
-            self._links.drop(self.link)
-        if self.writes:
-            self.writes = False
-            self._turn.release()
+        try:
+            self.ended = True
+            if whole:
+                self.link.is_held = False
+                self._links.give(self.link, write=True)
+            else:
+                self._links.drop(self.link)
+        finally:
+            if self.taken:
+                del self.taken[:]
+                self._turn.release()
 
     def __del__(self) -> None:
         # The thread ended in the middle of it. In a forked child it is the parent's.
@@ -70,6 +88,17 @@ def begin_writing(links: Links, wait: float, path: str) -> Link:
         return link
 
     return patiently(begin, wait, path)
+
+
+def begin_to_read(links: Links, wait: float, path: str) -> Link:
+    """A connection that sees one state, and may come to write."""
+    link = links.take(write=True)
+    try:
+        patiently(lambda: begin_reading(link), wait, path)
+    except BaseException:
+        links.drop(link)
+        raise
+    return link
 
 
 def patiently(step: Callable[[], T], wait: float, path: str) -> T:

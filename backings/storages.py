@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import Final
 
 from objstore.errors import (
@@ -25,6 +26,9 @@ WAIT: Final = 30.0
 """Seconds that a writer waits for its turn, unless told otherwise."""
 
 _LAST: Final = "\U0010ffff"
+_SURROGATE: Final = re.compile("[\ud800-\udfff].*", re.DOTALL)
+_FIRST_BEHIND: Final = "\ue000"
+"""As a bound it is where no text is between: that with a surrogate, which no key has, and this."""
 
 
 def no_storage(path: str, why: str = "there is no storage") -> StorageNotFoundError:
@@ -80,9 +84,13 @@ def not_running() -> TransactionError:
 
 def bounds(prefix: str, start: str | None, stop: str | None) -> tuple[str, str | None]:
     """The range of keys that a scan covers: the first, and the first behind it, if there is one."""
+    for name, given in (("prefix", prefix), ("start", start), ("stop", stop)):
+        if not isinstance(given, str) and (given is not None or name == "prefix"):
+            raise TypeError(f"{name} must be text, not {given!r}")
     low = max(prefix, start or "")
     ends = [end for end in (stop, _behind(prefix)) if end is not None]
-    return low, min(ends, default=None)
+    high = min(ends, default=None)
+    return _SURROGATE.sub(_FIRST_BEHIND, low), high and _SURROGATE.sub(_FIRST_BEHIND, high)
 
 
 def _behind(prefix: str) -> str | None:
@@ -106,7 +114,7 @@ def is_storable(text: str) -> bool:
     return True
 
 
-def goes_on(error: Exception) -> bool:
+def goes_on(error: BaseException) -> bool:
     """Whether a transaction goes on after this error: it was told before anything was written."""
     return isinstance(
         error, ContainerNotFoundError | DuplicateContainerError | ReadOnlyError | FormatError

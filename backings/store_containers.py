@@ -11,7 +11,7 @@ from objstore.errors import ClosedError, DuplicateStorageError, StorageNotFoundE
 from objstore.storage import Storage
 
 from . import storages
-from .checks import check_options
+from .checks import check_options, check_wait
 from .filesystem import git, names
 from .filesystem.io import Files
 from .sqlite import SqliteStorage
@@ -42,7 +42,7 @@ class _Lazily:
         self._path: Final = names.containers(root)
         self._readonly: Final = readonly
         self._durability: Final = durability
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._lock: Final = Lock()
         self._storage: Storage | None = None  # guarded by _lock for writing
         self._closed = False

@@ -8,14 +8,21 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
+from uuid import UUID
 from weakref import WeakSet
 
-from objstore.errors import BusyError, CorruptionError
+from objstore.errors import (
+    BusyError,
+    ClosedError,
+    CorruptionError,
+    ObjstoreError,
+    ReadOnlyError,
+)
 from objstore.storage import Items, Progress, Value, as_pairs, as_text, as_value
 
 from . import storages
-from .checks import check_options
+from .checks import check_options, check_wait
 from .checksums import SOUND, SUM, crc32c
 from .filesystem import names
 from .filesystem.io import Files
@@ -34,12 +41,14 @@ from .filesystem.values import (
 from .filesystem.values.valuefile import HEAD, ValueFileInfo
 from .filesystem.values.vlogbatch import OFFSET_MASK, OFFSET_SHIFT, SIZE_MASK, SLOT_SHIFT
 from .filesystem.values.vlogchanges import Change, Changed, Changes
+from .filesystem.values.vlogfile import LogValues
 from .filesystem.values.vlogindex import Moment
 from .filesystem.values.vlogput import Put
 from .filesystem.values.vlogqueue import PutQueue
 from .filesystem.values.vlogview import SOMETHING, View
 from .filesystem.values.vlogwriter import Writer
 from .transacting import Threads, TransactingStorage
+from .turns import NOT_TAKEN, Taken
 
 CAPACITY: Final = 1 << 27
 """How long a value file may become, in bytes, before the next one is begun."""
@@ -52,31 +61,36 @@ _OUT: Final = -SUM.size
 class _Transaction:
     """A thread's transaction."""
 
-    def __init__(self, moment: Moment, number: int) -> None:
+    held: Taken = NOT_TAKEN
+    """Whether the writer is held for it, from the first write on."""
+
+    def __init__(self, writer: Writer, moment: Moment, number: int) -> None:
         self.changes = Changes(moment)
         self.number = number
         """The last batch's that it sees."""
         self.has_read = False
-        self.writer: Writer | None = None
-        """Held from the first write on."""
+        self._writer: Final = writer
 
     def release(self) -> None:
-        writer, self.writer = self.writer, None
-        if writer is not None:
-            writer.release()
+        if self.held:
+            self._writer.release()
 
     def __del__(self) -> None:
-        # The thread ended in the middle of its transaction.
+        # The thread ended in the middle of its transaction, or was interrupted.
         self.release()
 
 
-class _ClosedBell:
-    """What a closed storage listens to."""
+class _Closed:
+    """What a closed storage listens to, and has in the place of its newest file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, id: UUID) -> None:
         self._path = path
+        self.id = id
 
     def __getitem__(self, at: int) -> NoReturn:
+        raise storages.closed(self._path)
+
+    def __getattr__(self, name: str) -> NoReturn:
         raise storages.closed(self._path)
 
 
@@ -104,12 +118,12 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         check_options(durability, "eager")
         if capacity <= 0:
             raise ValueError(f"capacity must be a number of bytes above 0, not {capacity}")
-        self._wait: Final = wait
+        self._wait: Final = check_wait(wait)
         self._is_stale = False
         self._files: Final = self._make_files(sync=durability == "full", umask=umask)
         self._certainty: Final = Certainty()
         self._is_closed = False
-        if create and not vlogmake.make(self._files, self._new_lock(), capacity, wait):
+        if create and not vlogmake.make(self._files, self._new_lock(), capacity, self._wait):
             raise storages.duplicate_storage(self.path)
         self._require_own()
         self._set_up()
@@ -146,7 +160,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
 
     def begin(self) -> None:
         self._require_none()
-        transaction = _Transaction(*self._now())
+        transaction = _Transaction(self._writer, *self._now())
         with self._ending:
             self._transactions.add(transaction)
             self._has_begun = True
@@ -165,7 +179,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         """As the contract says: one batch, with one sync that other threads may share."""
         transaction = self._end()
         try:
-            if transaction.writer is None:
+            if not transaction.held:
                 return
             made = vlogchanges.batch(transaction.changes, self._view.index)
             if not made.operations:
@@ -188,30 +202,31 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
 
     def _reserve(self) -> None:
         transaction = self._running()
-        if transaction.writer is not None:
+        if transaction.held:
             return
         try:
-            self._take_turn()
-        except BusyError:
-            self.rollback()
+            transaction.held = self._take_turn()
+            with self._ending:
+                self._require_open()
+            self._catch_up(transaction)
+        except BaseException as error:
+            transaction.release()
+            if not isinstance(error, ClosedError | ReadOnlyError):
+                self.rollback()
             raise
-        with self._ending:
-            transaction.writer = self._writer
-            if self._is_closed:
-                transaction.release()
-                raise storages.closed(self.path)
+
+    def _catch_up(self, transaction: _Transaction) -> None:
         if transaction.number != self._view.number:
             if transaction.has_read:
-                self.rollback()
                 raise storages.overtaken(self.path)
             moment, transaction.number = self._now()
             transaction.changes = Changes(moment)
 
-    def _take_turn(self) -> None:
+    def _take_turn(self) -> Taken:
         if self.readonly:
             raise storages.readonly(self.path)
         try:
-            self._writer.acquire()
+            return self._writer.acquire()
         except BusyError:
             raise storages.busy(self.path, self._wait) from None
 
@@ -238,17 +253,26 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         transaction = self._current()
         if transaction is not None:
             self._reserve()
-            yield transaction.changes
+            try:
+                yield transaction.changes
+            except ObjstoreError:
+                raise
+            except BaseException:
+                self.rollback()  # a part of a call may be in it
+                raise
             return
-        self._take_turn()
+        held = self._take_turn()
         try:
             changes = Changes(self._view.now())
             yield changes
             made = vlogchanges.batch(changes, self._view.index)
             del changes
             position = self._writer.append(made) if made.operations else None
-        finally:
             self._writer.release()
+        except BaseException:
+            if held:
+                self._writer.release()
+            raise
         if position is not None:
             self._writer.sync(position)
 
@@ -275,7 +299,8 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             if not self.readonly:
                 self._writer.close()
         finally:
-            self._view.close((_ClosedBell(self.path), 0))
+            closed = _Closed(self.path, self._view.tail.file.id)
+            self._view.close((closed, 0), cast("LogValues", closed))
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -466,8 +491,9 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
     def backup(self, target: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the newest commit to the folder ``target``; see ``Backups``."""
         self._require_open()
-        if not vlogbackup.copy(self._files, self._view, os.fspath(target), progress):
-            raise storages.duplicate_storage(os.fspath(target))
+        path = os.fsdecode(target)
+        if not vlogbackup.copy(self._files, self._view, path, progress):
+            raise storages.duplicate_storage(path)
 
     def check(self) -> list[CorruptionError]:
         """Everything that is wrong with what is stored; reads all of it."""

@@ -71,11 +71,11 @@ class _Encoder:
                 return codec.encode(value)
         if isinstance(value, Mapping):
             return self._object(cast("Mapping[Any, Any]", value), shape)
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
-            return self._array(cast("Sequence[Any]", value), shape)
+        if _is_array(value):
+            return self._array(value, shape)
         if hasattr(value, "model_dump"):
             # By alias, as its schema has them.
-            return self.encode(cast(Any, value).model_dump(mode="json", by_alias=True), shape)
+            return self.encode(value.model_dump(mode="json", by_alias=True), shape)
         if isinstance(value, Enum):
             return self._refuse("a JSON value", f"{type(value).__name__}.{value.name}")
         for plain in (str, int, float):
@@ -138,6 +138,12 @@ class _Encoder:
     def _refuse(self, expected: str, found: str) -> JSON:
         self.failures.append(Failure(self._source, build(self._path), expected, found, "type"))
         return None
+
+
+def _is_array(value: object) -> bool:
+    """Whether it is a sequence of values; text and bytes are one each."""
+    no_arrays = (str, bytes, bytearray, memoryview)
+    return isinstance(value, Sequence) and not isinstance(value, no_arrays)
 
 
 def _article(name: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from ._encode import encode
@@ -180,13 +180,17 @@ class Container(MutableMapping[str, Any]):
 
     def pop(self, key: str, *default: Any) -> Any:
         """Delete a key and return its value; nobody in between."""
-        with self.transaction():
+        with self._if_there():
             return super().pop(key, *default)
 
     def popitem(self) -> tuple[str, Any]:
         """Delete the first key and return it with its value; nobody in between."""
-        with self.transaction():
-            return super().popitem()
+        with self._if_there():
+            for key in self:
+                value = self[key]
+                del self[key]
+                return key, value
+        raise KeyNotFoundError(f"the container {show(self.name)} is empty")
 
     def clear(self) -> None:
         storage = self._opener(False)
@@ -195,6 +199,10 @@ class Container(MutableMapping[str, Any]):
                 storage.clear_container(self.name)
             except ContainerNotFoundError:
                 return
+
+    def _if_there(self) -> AbstractContextManager[object]:
+        """A transaction of a storage that is there; none is made to find nothing in it."""
+        return nullcontext() if self._opener(False) is None else self.transaction()
 
     @contextmanager
     def transaction(self, write: bool = True) -> Generator[Self]:

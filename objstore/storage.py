@@ -25,7 +25,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol, Self, TypeAlias, cast, runtime_checkable
 
-from .errors import CorruptionError, FormatError, TransactionError
+from .errors import ClosedError, CorruptionError, FormatError, TransactionError
 from .values import show
 
 Value: TypeAlias = str | bytes
@@ -54,7 +54,7 @@ class Storage(ABC):
     ) -> None:
         if create and readonly:
             raise ValueError("create=True makes a new storage, which readonly=True would not allow")
-        self.path: Final = os.fspath(path)
+        self.path: Final = os.fsdecode(path)
         self.readonly: Final = readonly
 
     # --- transactions -----------------------------------------------------------------------------
@@ -169,19 +169,19 @@ class Storage(ABC):
             with nested:
                 yield self
             return
-        self._begin(write=write and not self.readonly)
         try:
+            self._begin(write=write and not self.readonly)
             yield self
+            self.commit()
         except BaseException as error:
             self._abandon(error)
             raise
-        self.commit()
 
     def _abandon(self, error: BaseException) -> None:
         """Roll back because of ``error``, which may have ended the transaction itself."""
         try:
             self.rollback()
-        except TransactionError:
+        except (TransactionError, ClosedError):
             pass
         except Exception as failure:  # noqa: BLE001 - what went wrong first is what is raised
             error.add_note(f"and the rollback failed: {failure}")

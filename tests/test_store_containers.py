@@ -10,7 +10,7 @@ import pytest
 
 from objstore.backings.sqlite import SqliteStorage
 from objstore.backings.store_containers import open_containers
-from objstore.errors import ClosedError, ReadOnlyError, StorageNotFoundError
+from objstore.errors import ClosedError, KeyNotFoundError, ReadOnlyError, StorageNotFoundError
 from tests.faults.machine import start_child
 
 
@@ -21,6 +21,10 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
         assert containers["seen"].get("a") is None
         with containers.transaction(write=False):
             assert len(containers["seen"]) == 0
+        assert containers["seen"].pop("a", "nothing") == "nothing"
+        for take in (lambda: containers["seen"].pop("a"), containers["seen"].popitem):
+            with pytest.raises(KeyNotFoundError):
+                take()
         assert not root.exists()
         containers["seen"]["a"] = {"times": 1}
         assert (root / ".objstore/containers.sqlite").exists()
@@ -73,6 +77,8 @@ def test_what_is_found_in_its_place_is_told(tmp_path: Path) -> None:
 def test_an_option_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="durability must be"):
         open_containers(tmp_path, durability="some")
+    with pytest.raises(ValueError, match="wait must be"):
+        open_containers(tmp_path, wait=-1)
 
 
 def test_threads_and_processes_that_write_first_make_one(tmp_path: Path) -> None:

@@ -240,6 +240,11 @@ def lmdb_data(folder: str) -> str:
     return f"{folder}/data.mdb"
 
 
+def lmdb_lock(folder: str) -> str:
+    """The file in which LMDB notes who reads, by the name that it gives it."""
+    return f"{folder}/lock.mdb"
+
+
 def lmdb_turn(folder: str) -> str:
     """The file that the writer of a Storage in LMDB locks."""
     return f"{folder}/turn.lock"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import pickle
 import random
+import resource
 import shutil
 import signal
 import time
@@ -19,6 +21,7 @@ import pytest
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import (
     BackingError,
+    ClosedError,
     CorruptionError,
     ObjstoreError,
     ReadOnlyError,
@@ -26,7 +29,14 @@ from objstore.errors import (
 )
 from objstore.storage import Checks, Lists, Scans, Storage
 from tests.conformance.storages import ON_DISK, StorageMaker, check, dump
-from tests.faults.machine import mounted, remount_readonly, start_child
+from tests.faults.machine import (
+    in_child,
+    mounted,
+    need_root,
+    remount_readonly,
+    start_child,
+    without_privileges,
+)
 
 KEYS = [f"k{n}" for n in range(50)]
 
@@ -243,6 +253,88 @@ def test_a_readonly_disk(maker: StorageMaker, disk: Path) -> None:
     assert caught.value.errno == errno.EROFS
     with pytest.raises(BackingError):
         maker.make(str(disk / "new"), create=True)
+
+
+def test_who_may_not_write_where_a_storage_is(maker: StorageMaker, tmp_path: Path) -> None:
+    """A value log is read. SQLite and LMDB note readers beside the file, and say what they miss."""
+    need_root()
+    for above in [tmp_path, *tmp_path.parents][:3]:
+        above.chmod(above.stat().st_mode | 0o111)
+    path = maker.path(tmp_path)
+    with maker.make(path, create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "a", "1")
+    with without_privileges():
+        for readonly in (True, False):
+            if maker.name == "valuelog":
+                with maker.make(path, readonly=readonly) as storage:
+                    assert dump(storage) == {"c": {"a": "1"}}
+                    check(storage)
+                    with pytest.raises(OSError, match=r"readonly=True|Permission") as refused:
+                        storage.set_container_item("c", "a", "2")
+                    assert refused.value.errno == (errno.EROFS if readonly else errno.EACCES)
+            else:
+                with pytest.raises(
+                    BackingError, match=r"has to write .* to read .*as well"
+                ) as told:
+                    maker.make(path, readonly=readonly)
+                assert told.value.errno == errno.EACCES
+    with maker.make(path) as storage:
+        assert dump(storage) == {"c": {"a": "1"}}
+
+
+# Too many open files
+
+
+def test_a_closed_storage_has_no_file_open(maker: StorageMaker, tmp_path: Path) -> None:
+    """While it is kept itself, and what was made of it."""
+    gc.collect()
+    before = os.listdir("/dev/fd")
+    with maker.make(maker.path(tmp_path), create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "a", "1")
+        assert storage.get_container_item("c", "a") == "1"
+        items = list(storage.get_container_items("c"))
+    assert len(os.listdir("/dev/fd")) == len(before)
+    assert items == [("a", "1")]
+    with pytest.raises(ClosedError):
+        storage.set_container_item("c", "a", "2")
+
+
+def test_too_many_open_files(maker: StorageMaker, tmp_path: Path) -> None:
+    """Whatever cannot be opened for that reason is told so; with room, work goes on."""
+    path = maker.path(tmp_path)
+    with maker.make(path, create=True) as storage:
+        storage.add_container("c")
+
+    def write() -> None:
+        with maker.make(path) as storage:
+            storage.set_container_item("c", "a", "1")
+            assert storage.get_container_item("c", "a") == "1"
+
+    def run() -> None:
+        gc.collect()
+        gc.disable()  # what other tests left would be closed meanwhile
+        write()  # what is loaded, and kept open, by then
+        most = max(map(int, os.listdir("/dev/fd"))) + 20
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        for left in range(10):
+            taken: list[int] = []
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            for _ in range(left):
+                os.close(taken.pop())
+            try:
+                write()
+            except BackingError as error:
+                assert error.errno == errno.EMFILE, (left, error)  # noqa: PT017 - in a child
+                assert left < 9
+            for one in taken:
+                os.close(one)
+        write()
+
+    assert in_child(run) == 0
 
 
 # Flipped bits

@@ -91,3 +91,48 @@ def test_a_child_that_drops_the_iteration_is_refused_all_the_same(
     script = "from objstore import StorageError\n" + script
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+_MAKING = """
+import random, signal, threading, time
+from objstore import StorageError
+
+def use(n):
+    while True:
+        name = f"{PATH} {random.random()}"
+        if n == 0:
+            MAKER(name, create=True).close()
+        elif n == 1:
+            storage.backup(name)
+            time.sleep(0.02)
+        else:
+            with MAKER(PATH) as other:
+                other.set_container_item("c", "00000", other.get_container_item("c", "00001"))
+
+for n in range(4):
+    threading.Thread(target=use, args=(n,), daemon=True).start()
+whole = 0
+for turn in range(40):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        try:
+            with MAKER(PATH) as other:
+                other.set_container_item("c", "00002", "y")
+        except StorageError as error:
+            os._exit(1 if "forked in the middle" in str(error) else 2)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) in (0, 1), status
+    whole += status == 0
+assert whole
+os._exit(0)
+"""
+
+
+def test_a_child_goes_on_whatever_threads_of_its_parent_were_making(tmp_path: Path) -> None:
+    path = str(tmp_path / "storage")
+    names = f"PATH = {path!r}\nfrom objstore import SqliteStorage as MAKER\n"
+    script = _COMMON.format(maker="SqliteStorage", path=path) + names + _MAKING
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -66,18 +66,23 @@ class Gathering(Generic[T]):
         BusyError where nobody has taken it up after ``limit`` seconds, None for as long as it
         takes; then it was not done, nor will be.
         """
-        with self._guard:
-            self._waiting.append(task)
-            if self._is_led:
-                task.gate = Lock()
-                task.gate.acquire()
-            else:
-                self._is_led = task.leads = True
-        while not task.is_done:
-            if task.leads:
-                self._lead(task, work)
-            else:
-                self._wait(task, limit)
+        try:
+            with self._guard:
+                self._waiting.append(task)
+                if self._is_led:
+                    task.gate = Lock()
+                    task.gate.acquire()
+                else:
+                    self._is_led = task.leads = True
+            while not task.is_done:
+                if task.leads:
+                    self._lead(task, work)
+                else:
+                    self._wait(task, limit)
+        except BaseException:  # an interrupt may come between any two steps
+            with self._guard:
+                self._leave(task)
+            raise
 
     def _wait(self, task: T, limit: float | None = None) -> None:
         """Return when it was done, or is to lead."""

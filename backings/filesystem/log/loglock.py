@@ -11,6 +11,7 @@ from typing import Final
 
 from objstore.errors import BackingError, BusyError
 
+from ...turns import Taken, take
 from .. import names
 from ..io import Files, Opened
 
@@ -36,6 +37,7 @@ class LogLock:
         self._guard: Final = Lock()
         self._waiting = 0  # guarded by _guard
         # Guarded by _threads.
+        self._taken: Taken = []
         self._opened: Opened | None = None
         self._is_locked = False
         self._handovers = 0
@@ -54,27 +56,35 @@ class LogLock:
         """Whether another thread of this process waits for it, as of just now."""
         return self._waiting > 0
 
-    def acquire(self, limit: float | None = None) -> None:
+    def acquire(self, limit: float | None = None) -> Taken:
         """Wait for the lock, and hold it; its file and folder are made if they are missing.
 
+        What is returned tells as long as it is held: also to whom ``release`` was interrupted.
         Raises BusyError after ``limit`` seconds, None for as long as it takes.
         """
         until = None if limit is None else time.monotonic() + limit
-        if not self._threads.acquire(blocking=False):
-            self._wait_for_threads(until)
+        taken: Taken = []
+        has_made: list[str] | None = None
         try:
-            self.made = []
+            if not take(self._threads, 0, taken):
+                self._wait_for_threads(until, taken)
+            self._taken = taken
+            self.made = has_made = []
             opened = self._opened
             if self._is_locked:
-                return
+                return taken
             # Most often nobody has it, and its file is there.
             if opened is not None and self._files.lock_opened(opened, wait=False):
                 self._locked(True)
             else:
                 self._wait_for_processes(until)
+            return taken
         except BaseException as error:
-            self.unmake(error)
-            self.release()
+            if has_made:
+                self.unmake(error)
+            if taken:
+                self._taken = taken
+                self.release()
             raise
 
     def release(self) -> None:
@@ -87,10 +97,12 @@ class LogLock:
             else:
                 self._let_go()
         finally:
+            del self._taken[:]
             self._threads.release()
-        if hands_over and not self._waiting and self._threads.acquire(blocking=False):
+        if hands_over and not self._waiting:
             # Whoever waited may have given up meanwhile.
-            self.release()
+            with self._if_free():
+                pass
 
     @contextmanager
     def attempted(self) -> Generator[bool]:
@@ -98,16 +110,26 @@ class LogLock:
 
         Where there is no file to lock nobody writes, which is as good.
         """
-        if not self._threads.acquire(blocking=False):
-            yield False
-            return
-        try:
+        with self._if_free() as is_mine:
+            if not is_mine:
+                yield False
+                return
             opened = self._reopened(make=False)
             if opened is not None and not self._is_locked:
                 self._locked(self._files.lock_opened(opened, wait=False))
             yield self._is_locked or opened is None
+
+    @contextmanager
+    def _if_free(self) -> Generator[bool]:
+        """Be the thread that has the lock if no other one of the process is, and say whether."""
+        taken: Taken = []
+        try:
+            if take(self._threads, 0, taken):
+                self._taken = taken
+            yield bool(taken)
         finally:
-            self.release()
+            if taken:
+                self.release()
 
     def close(self) -> None:
         """Close the file, unless somebody holds the lock or waits for it; it may be used again."""
@@ -132,21 +154,20 @@ class LogLock:
                     error.add_note(str(failure))
                 return
 
-    def _wait_for_threads(self, until: float | None) -> None:
+    def _wait_for_threads(self, until: float | None, taken: Taken) -> None:
         with self._guard:
             self._waiting += 1
         try:
-            self._take_turn(until)
+            self._take_turn(until, taken)
         except BaseException:
             self._count_out()
-            if self._threads.acquire(blocking=False):
-                # The file may have been left locked for this thread.
-                self.release()
+            # The file may have been left locked for this thread.
+            take(self._threads, 0, taken)
             raise
         self._count_out()
 
-    def _take_turn(self, until: float | None) -> None:
-        if not self._threads.acquire(timeout=_left(until)):
+    def _take_turn(self, until: float | None, taken: Taken) -> None:
+        if not take(self._threads, _left(until), taken):
             raise BusyError("another thread was writing for longer than this one waits")
 
     def _count_out(self) -> None:

@@ -96,7 +96,7 @@ class ValueFile:
         crash has left so.
         """
         known = file_id if isinstance(file_id, UUID) else UUID(int=file_id)
-        files = Files(os.fspath(path))
+        files = Files(os.fsdecode(path))
         handler = open_or_make(files, names.value_file(files.root, known))
         try:
             found = cls(files, handler, known, max_size)

@@ -50,7 +50,7 @@ class LogValues:
         self, files: Files, opened: Opened, store: UUID, listed: Listed, slot: int
     ) -> None:
         self._files: Final = files
-        self._opened: Final = opened
+        self.opened: Final = opened
         self.id: Final = listed.id
         self.number: Final = listed.number
         self.slot: Final = slot
@@ -70,18 +70,18 @@ class LogValues:
         return None if opened is None else cls(files, opened, store, listed, slot)
 
     def __del__(self) -> None:
-        self._files.close(self._opened)
+        self._files.close(self.opened)
 
     def size(self) -> int:
-        return self._files.size(self._opened)
+        return self._files.size(self.opened)
 
     def read(self, offset: int, size: int) -> bytes:
-        return self._files.read_at(self._opened, offset, size)
+        return self._files.read_at(self.opened, offset, size)
 
     def map_upto(self, end: int) -> None:
         """See to it that what is before ``end`` is mapped."""
         if end > len(self.map):
-            self.map = self._files.map(self._opened)
+            self.map = self._files.map(self.opened)
 
     def corrupted(self, offset: int, reason: str) -> CorruptionError:
         return CorruptionError(reason, file=self.name, offset=offset)

@@ -57,7 +57,7 @@ class PutQueue:
         return one.is_there
 
     def _write(self, take: Callable[[], Sequence[_Waiting]]) -> None:
-        self._writer.acquire()
+        held = self._writer.acquire()
         try:
             group = take()
             try:
@@ -70,8 +70,11 @@ class PutQueue:
                 # Each by itself: one may be too large for what is left of the disk.
                 for each in group:
                     self._append_one(each)
-        finally:
             self._writer.release()
+        except BaseException:
+            if held:
+                self._writer.release()
+            raise
         written = [each.position for each in group if each.position is not None]
         if written:
             self._writer.sync(written[-1])

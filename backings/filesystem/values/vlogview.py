@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from objstore.errors import BackingError
+from objstore.errors import BackingError, ObjstoreError
 
 from .. import names
 from ..io import Files
@@ -45,7 +45,7 @@ class Tail:
     """The file that takes batches, as far as it was read."""
 
     def __init__(self, file: LogValues) -> None:
-        self.file: Final = file
+        self.file = file
         self.end = 0
         self.link = 0
         self.synced = 0
@@ -82,6 +82,8 @@ class View:
         self.index = Index(self.guard)
         self.list: FileList
         self.tail: Tail
+        self._is_sound = False
+        """Whether what was read is as it was written; an interrupt may come amid reading."""
         with self.guard:
             self.load()
 
@@ -108,11 +110,17 @@ class View:
         self.refresh()
         return self.index.now()
 
-    def close(self, bell: tuple[Bytes, int]) -> None:
+    def close(self, bell: tuple[Bytes, int], file: LogValues) -> None:
         """Let go of the files; whoever still reads from them holds what they need."""
         with self.guard:
             self.bell = bell
             self.index = Index(self.guard)
+            self.tail.file = file
+
+    def lose(self) -> None:
+        """Have everything read anew, as something came amid a change."""
+        self._is_sound = False
+        self.bell = SOMETHING
 
     # While the guard is held
 
@@ -147,6 +155,18 @@ class View:
 
     def read_on(self) -> bool:
         """Read what was added; False where something is there that is no batch."""
+        try:
+            if self._is_sound:
+                return self._read_on()
+            self.load()
+            return True
+        except ObjstoreError:
+            raise
+        except BaseException:
+            self.lose()
+            raise
+
+    def _read_on(self) -> bool:
         while True:
             tail = self.tail
             for batch in tail.file.batches(tail.end, tail.link):
@@ -216,6 +236,7 @@ class View:
 
     def load(self) -> None:
         """Read everything anew."""
+        self._is_sound = False
         for _ in range(_TRIES):
             found = self._read_list()
             files = [self._open(one) for one in found.files]
@@ -237,7 +258,7 @@ class View:
         index.tables = {table.serial: table for table in index.names.values()}
         # Before anybody sees the index: it may lead to what was written since the file was opened.
         self.tail.file.map_upto(self.tail.end)
-        self.list, self.index = found, index
+        self.list, self.index, self._is_sound = found, index, True
         if self.tail.last != vlogbatch.END:
             self.ring_for_more()
             self._judge_end()

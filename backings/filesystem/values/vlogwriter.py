@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import UUID, uuid4
 
-from objstore.errors import BackingError, CapacityExceeded
+from objstore.errors import BackingError, CapacityExceeded, ObjstoreError
 
+from ...turns import Taken
 from .. import names
 from ..io import Files, Opened, UncertainError
 from ..log.groupsync import GroupSync
@@ -50,10 +51,13 @@ class Writer:
         self._opened: tuple[int, _Writable] | None = None
         """The newest file by its id, once this handle has written to it."""
 
-    def acquire(self) -> None:
-        """Wait for the lock. Raises BusyError, BackingError where this handle writes no more."""
+    def acquire(self) -> Taken:
+        """Wait for the lock; what is returned tells whether it is still held.
+
+        Raises BusyError, BackingError where this handle writes no more.
+        """
         self._certainty.require()
-        self._lock.acquire(self._wait)
+        held = self._lock.acquire(self._wait)
         try:
             self._look()
         except BaseException as error:
@@ -61,6 +65,7 @@ class Writer:
             self._lock.unmake(error)
             self._lock.release()
             raise
+        return held
 
     def release(self) -> None:
         self._lock.release()
@@ -68,19 +73,26 @@ class Writer:
     @contextmanager
     def writing(self) -> Generator[Writer]:
         """Hold the lock."""
-        self.acquire()
+        held = self.acquire()
         try:
             yield self
-        except UncertainError as error:
-            self._note(error)
-            raise
-        finally:
             self.release()
+        except BaseException as error:
+            if held:
+                self._note(error)
+                self.release()
+            raise
 
     def _note(self, error: BaseException) -> None:
-        """End this handle's writing where it became unknown what is on the disk."""
+        """End this handle's writing where it became unknown what is on the disk.
+
+        Read what is there anew where something came amid a change.
+        """
         if isinstance(error, UncertainError):
             self._certainty.lose(error)
+        elif not isinstance(error, ObjstoreError):
+            self._opened = None
+            self._view.lose()
 
     def append(self, made: Additions, *, alone: bool = True) -> Position:
         """Append a batch; it is there for all to see when this returns, and durable after ``sync``.
@@ -98,14 +110,14 @@ class Writer:
                 offset = tail.end + vlogbatch.FRAME_SIZE + len(said)
                 push = alone and not self._group.is_shared
                 self._add(vlogbatch.BATCH, said, values, push=push)
-            except UncertainError as error:
+                tail.file.map_upto(tail.end + HEAD.size)
+                view.apply(tail.file, made.operations, offset)
+                view.number += 1
+                view.ring_for_more()
+                return Position(tail.file.id.int, tail.end)
+            except BaseException as error:
                 self._note(error)
                 raise
-            tail.file.map_upto(tail.end + HEAD.size)
-            view.apply(tail.file, made.operations, offset)
-            view.number += 1
-            view.ring_for_more()
-            return Position(tail.file.id.int, tail.end)
 
     def sync(self, position: Position) -> None:
         """Return once a batch is on the disk. Threads that wait at the same time share one sync.
@@ -295,10 +307,10 @@ class Writer:
         with self._view.guard:
             tail, opened = self._view.tail, self._opened
             reached = tail.end
-        if opened is None or opened[0] != tail.file.id.int:
-            return
+        if opened is not None and opened[0] != tail.file.id.int:
+            return  # it was synced before the next one was begun
         try:
-            self._files.sync_data(opened[1].opened)
+            self._files.sync_data(tail.file.opened if opened is None else opened[1].opened)
         except UncertainError as error:
             self._note(error)
             raise

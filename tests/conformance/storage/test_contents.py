@@ -20,7 +20,7 @@ from objstore.errors import (
     StorageError,
     StorageNotFoundError,
 )
-from objstore.storage import Scans, Storage
+from objstore.storage import Backups, Scans, Storage
 from tests.conformance.storages import STORAGES, StorageMaker, dump
 
 # 1. Every operation on a missing container raises ContainerNotFoundError; adding one twice,
@@ -311,6 +311,24 @@ def test_the_names_of_the_seed(cls: Any) -> None:
     assert (defaults["create"].default, defaults["readonly"].default) == (False, False)
     assert inspect.signature(cls.get_container_items).parameters["keys"].default is None
     assert issubclass(cls, Storage)
+
+
+@pytest.mark.parametrize("name", [b"storage", b"\xff?#%41 \xc3"])
+def test_a_path_may_be_any_bytes(maker: StorageMaker, tmp_path: Path, name: bytes) -> None:
+    made: Any = maker.make
+    path = os.fsencode(tmp_path) + b"/" + name
+    with made(path, True) as storage:
+        assert storage.path == os.fsdecode(path)
+        storage.add_container("c")
+        storage.set_container_item("c", "a", "A")
+        if isinstance(storage, Backups):
+            path += b" 2"
+            storage.backup(os.fsdecode(path))
+            with pytest.raises(DuplicateStorageError):
+                storage.backup(os.fsdecode(path))
+    for one in (path, os.fsdecode(path)):
+        with made(one) as storage:
+            assert dump(storage) == {"c": {"a": "A"}}
 
 
 def test_a_path_may_be_a_path(maker: StorageMaker, tmp_path: Path) -> None:

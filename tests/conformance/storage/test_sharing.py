@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from objstore.errors import (
     BusyError,
     ConflictError,
     ContainerNotFoundError,
+    StorageNotFoundError,
     TransactionError,
 )
 from objstore.storage import Storage
@@ -137,6 +140,28 @@ def test_8_the_wait_has_a_limit(maker: StorageMaker, path: str, same: bool) -> N
         with first.transaction():
             in_thread(begin_and_write)
         assert dump(first) == {"letters": {"a": "1", "b": "2"}}
+
+
+@pytest.mark.parametrize("wait", [0, 1, 0.5, math.inf, 1e300])
+def test_8_any_number_of_seconds_may_be_waited(maker: StorageMaker, path: str, wait: float) -> None:
+    with maker.make(path, create=True, wait=wait) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "a", "A")
+        with storage.transaction():
+            storage.set_container_item("c", "a", "B")
+        assert dump(storage) == {"c": {"a": "B"}}
+
+
+def test_8_the_limit_of_the_wait_is_a_number(maker: StorageMaker, path: str) -> None:
+    kinds: list[Any] = [None, "3", True, [1]]
+    for kind in kinds:
+        with pytest.raises(TypeError, match="wait must be a number of seconds, not"):
+            maker.make(path, create=True, wait=kind)
+    for wait in (math.nan, -1, -math.inf):
+        with pytest.raises(ValueError, match=f"wait must be .* from 0 on, not {wait}"):
+            maker.make(path, create=True, wait=wait)
+    with pytest.raises(StorageNotFoundError):
+        maker.make(path)
 
 
 def test_8_a_thread_that_ends_in_its_transaction_holds_nothing(letters: Storage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,10 @@ NAMES = sorted(
 )
 
 
+NO_NAMES = ["\ud800", "a\udfff", "\udbffx", "x\ud800" * 300, "\U0010ffff\udc00", "\ud7ff\ud800"]
+"""Text that no key has, and that has its place in the order of code points all the same."""
+
+
 @pytest.fixture
 def scans(storage: Storage) -> Scans:
     storage.add_container("c")
@@ -83,7 +88,7 @@ def scans(storage: Storage) -> Scans:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_scans_by_prefix(scans: Scans, reverse: bool) -> None:
-    for prefix in ("", *NAMES):
+    for prefix in ("", *NAMES, *NO_NAMES):
         expected = [(name, name) for name in NAMES if name.startswith(prefix)]
         found = list(scans.scan("c", prefix=prefix, reverse=reverse))
         assert found == (expected[::-1] if reverse else expected), prefix
@@ -91,8 +96,8 @@ def test_scans_by_prefix(scans: Scans, reverse: bool) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_scans_by_range(scans: Scans, reverse: bool) -> None:
-    for start in (None, *NAMES):
-        for stop in (None, *NAMES[::3]):
+    for start in (None, *NAMES, *NO_NAMES):
+        for stop in (None, *NAMES[::3], *NO_NAMES):
             expected = [
                 (name, name)
                 for name in NAMES
@@ -107,6 +112,14 @@ def test_scans_in_a_transaction(storage: Storage, scans: Scans, reverse: bool) -
     with storage.transaction():
         test_scans_by_prefix(scans, reverse)
         test_scans_by_range(scans, reverse)
+
+
+@pytest.mark.parametrize("bound", ["prefix", "start", "stop"])
+def test_a_bound_of_a_scan_is_text(scans: Scans, bound: str) -> None:
+    no_texts: list[Any] = [5, b"a", ["a"], 0]
+    for given in no_texts:
+        with pytest.raises(TypeError, match=f"{bound} must be text, not"):
+            scans.scan("c", **{bound: given})
 
 
 def test_scans_by_prefix_and_range(scans: Scans) -> None:

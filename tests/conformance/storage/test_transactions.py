@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -318,6 +320,41 @@ def test_7_close_is_final_for_all_threads(letters: Storage) -> None:
         letters.close()
         closed.set()
         done.result(timeout=30)
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns amid everything."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
+def test_7_who_is_amid_a_call_at_the_close_is_told_so(
+    maker: StorageMaker, path: str, letters: Storage
+) -> None:
+    """And whoever opens the same afterwards finds nothing in the way."""
+    letters.close()
+    calls = [*READS.values(), WRITES["set_container_item"], WRITES["set_container_items"]]
+
+    def use(storage: Storage, call: Callable[[Storage], object], begun: threading.Barrier) -> None:
+        call(storage)
+        begun.wait(30)
+        with pytest.raises(ClosedError):
+            while True:
+                call(storage)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for _ in range(60):
+            storage, begun = maker.make(path), threading.Barrier(len(calls) + 1)
+            done = [pool.submit(use, storage, call, begun) for call in calls]
+            begun.wait(30)
+            time.sleep(0.002)
+            storage.close()
+            for one in done:
+                one.result(timeout=30)
 
 
 def test_7_an_iterator_that_outlives_its_storage(letters: Storage) -> None:
