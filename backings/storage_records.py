@@ -75,9 +75,9 @@ class StorageRecordKeeper(RecordKeeper):
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """The UUID of the event behind that one, or of the first; None for the tail."""
         behind = self.locate(uuid_) + 1
-        if behind > self.head().position:
+        if behind > self._count():
             return None
-        return UUID(eventlines.uuid_in(self._line(behind)).decode())
+        return self._place(behind)[2]
 
     def tail(self) -> UUID | None:
         """The UUID of the last event; None for none."""
@@ -89,7 +89,7 @@ class StorageRecordKeeper(RecordKeeper):
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The events behind a place, up to the tail as it is now, some at a time."""
-        return self._batches(self.locate(after) + 1, self.head().position + 1)
+        return self._batches(self.locate(after) + 1, self._count() + 1)
 
     def _batches(self, start: int, stop: int) -> Iterator[bytes]:
         for at in range(start, stop, _SOME):
@@ -133,23 +133,31 @@ class StorageRecordKeeper(RecordKeeper):
         except ContainerNotFoundError:
             self._storage.add_container(container)
 
-    def _tail(self) -> _Tail:
+    def _count(self) -> int:
+        """How many events there are, though the last one be damaged."""
         self._require_open()
         key = self._get(self._uuids, _TAIL)
-        if key is None:
+        return 0 if key is None else int(_text(key))
+
+    def _tail(self) -> _Tail:
+        count = self._count()
+        if not count:
             return _NOTHING
-        line = self._line(int(_text(key)))
-        hash = eventlines.hash_in(line, eventlines.text_end(line)).decode()
-        return _Tail(
-            Head(eventlines.position_in(line), hash), UUID(eventlines.uuid_in(line).decode())
-        )
+        position, hash, uuid = self._place(count)
+        return _Tail(Head(position, hash), uuid)
+
+    def _place(self, position: int) -> tuple[int, str, UUID]:
+        return eventlines.place_in(self._line(position), self._file(position))
+
+    def _file(self, position: int) -> str:
+        return f"{self._events}, {_key(position)}"
 
     def _find(self, uuid: UUID) -> Event | None:
         self._require_open()
         position = self._position(uuid)
         if position is None:
             return None
-        return eventlines.decode(self._line(position), f"{self._events}, {_key(position)}")
+        return eventlines.decode(self._line(position), self._file(position))
 
     def _position(self, uuid: UUID) -> int | None:
         key = self._get(self._uuids, str(uuid))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from os import urandom
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from .checks import is_uuid
+from .checks import is_date_time, is_uuid
 from .errors import CorruptionError, FormatError
 from .values import JSON, show
 
@@ -25,6 +25,7 @@ _VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789ab
 _TYPE: Final = b'","type":"'
 _TYPE_AT: Final = len(b',"time":"2026-11-20T10:00:00.000000Z') + len(_TYPE)
 _UUID: Final = b'","uuid":"'
+_HASH_SIZE: Final = 64
 
 
 class Integrity(NamedTuple):
@@ -260,8 +261,9 @@ def of_line(before: bytes, dumped: bytes, after: bytes) -> Event:
     return event
 
 
-def of_json(said: dict[str, Any]) -> Event:
-    """An event of what schemas/event.json describes."""
+def of_json(said: Any, file: str) -> Event:
+    """An event of what schemas/event.json describes. Raises CorruptionError for what is none."""
+    _check_said(said, file)
     event = _blank(Event)
     event._whole, event._data = said, said["data"]
     return event
@@ -289,12 +291,42 @@ def _parsed(before: bytes, after: bytes) -> dict[str, Any]:
     """What a line says, but for its data. A comma behind it was between it and the next."""
     try:
         said: dict[str, Any] = orjson.loads(b"%bnull%b" % (before, after.removesuffix(b",")))
-        _ = said["integrity"]["position"]
     except orjson.JSONDecodeError as error:
         raise CorruptionError(f"this is no event: {error}", file="event") from error
-    except (LookupError, TypeError) as error:
-        raise CorruptionError("this is JSON, and no event", file="event") from error
+    _check_said(said, "event")
     return said
+
+
+def _check_said(said: Any, file: str) -> None:
+    """Raises CorruptionError for what is not as schemas/event.json says."""
+    try:
+        wrong = _find_wrong(said)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise CorruptionError("this is JSON, and no event", file=file) from error
+    if wrong is not None:
+        raise CorruptionError(f"this is no event: its {wrong} is wrong or missing", file=file)
+
+
+def _find_wrong(said: dict[str, Any]) -> str | None:
+    """The first field that is not as it should be."""
+    integrity = said["integrity"]
+    if "data" not in said:
+        return "data"
+    texts: dict[str, Callable[[str], bool]] = {"time": is_date_time, "type": bool, "uuid": is_uuid}
+    if "author" in said:
+        texts["author"] = bool
+    for name, check in texts.items():
+        text = said.get(name)
+        if not isinstance(text, str) or not check(text):
+            return name
+    for name, number in (
+        ("version", said.get("version", 1)),
+        ("position", integrity.get("position")),
+    ):
+        if type(number) is not int or number < 1:
+            return name
+    hash = integrity.get("hash")
+    return None if isinstance(hash, str) and len(hash) == _HASH_SIZE else "hash"
 
 
 # Fields

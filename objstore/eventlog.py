@@ -184,7 +184,9 @@ class EventLog:
         index = key + size if key < 0 else key
         if not 0 <= index < size:
             raise IndexError(f"the log has {size} events, and none at index {key}")
-        return next(self.since(index))
+        for event in self.since(index):
+            return event
+        raise CorruptionError(f"expected {size} events, found {index}", file="event log")
 
     def _slice(self, key: slice) -> list[Event]:
         bounds = slice(self._index(key.start), self._index(key.stop), key.step)
@@ -327,8 +329,8 @@ def _place(after: Event | Place) -> Place:
 
 
 def _check_head(head: Head, line: bytes) -> None:
-    if eventlines.hash_in(line, eventlines.text_end(line)).decode() != head.hash:
-        uuid = UUID(eventlines.uuid_in(line).decode())
+    _, hash, uuid = eventlines.place_in(line)
+    if hash != head.hash:
         reason = "the events up to here are others than those of the head given"
         raise VerificationError(reason, position=head.position, uuid=uuid)
 

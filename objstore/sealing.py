@@ -43,6 +43,9 @@ _ODD_NUMBER: Final = re.compile(rb"[\[:,]-?(?:[0-9]{16}|[0-9]+\.0[,\]}]|[0-9]+(?
 """An integer that may be too long, one as a float, an exponent. Other decimals are written alike,
 in as few digits as it takes. In a string there may be what looks so."""
 _BEFORE: Final = b'{"data":'
+_AFTER: Final = b',"time":"'
+_KEY: Final = b',"key":"%b","signature":"%b"'
+_HEX: Final = re.compile("[0-9a-f]+")
 _NOT_CANONICAL: Final = b',"canonical":false'
 
 
@@ -290,7 +293,9 @@ class Chain:
     def _take_plain(self, payload: bytes) -> bool:
         """Go over events that are good, and as most are; False, and nothing done, for all else."""
         parts = eventlines.split_at_data(payload)
-        if parts is None or not _are_canonical(parts[1]):
+        if parts is None or not _are_around_data(parts[0], parts[2]):
+            return False
+        if not _are_canonical(parts[1]):
             return False
         start, at = self.head, 0
         parts[2][-1] += b","
@@ -319,26 +324,32 @@ class Chain:
 
     def _take_one(self, line: bytes, event: Event) -> None:
         position, said = self.head.position + 1, event._said["integrity"]
-        text = eventlines.text_of_line(line)
-        canonical = self._recanonical(event, position)
-        digest = sha256(bytes.fromhex(self.head.hash) + canonical).digest()
+        before, data, after, hashed = self._drafted(event, position)
+        text = b"%b%b%b}" % (before, hashed, after)
+        digest = sha256(bytes.fromhex(self.head.hash) + text).digest()
         if digest.hex() != said["hash"] or said["position"] != position:
             raise self._bad(event, position, said)
-        if text != canonical and "canonical" not in said:
-            reason = "it is not in the form of RFC 8785, and does not say so"
+        stored = _stored_data(line, data)
+        bare = (before, stored, after, digest.hex().encode(), position)
+        signed, differs = _said_signature(said), _NOT_CANONICAL * (stored != hashed)
+        if line != eventlines.LINE % (*bare, differs + signed):
+            reason = "its line is not as events are written, and may be read as another event's"
+            if line == eventlines.LINE % (*bare, signed):
+                reason = "it is not in the form of RFC 8785, and does not say so"
             raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
         if self._keys is not None:
             self._check_signature(event, position, digest)
         self.head = Head(position, digest.hex())
 
-    def _recanonical(self, event: Event, position: int) -> bytes:
+    def _drafted(self, event: Event, position: int) -> tuple[bytes, bytes, bytes, bytes]:
         try:
-            _, [before], _, [after], [data], _ = drafts([event])
-            return b"%b%b%b}" % (before, data, after)
+            _, *columns = drafts([event])
         except FormatError as error:
             raise VerificationError(
                 str(error), position=position, uuid=events.uuid_of(event)
             ) from error
+        [before], [data], [after], [hashed], _ = columns
+        return before, data, after, hashed
 
     def _bad(self, event: Event, position: int, said: dict[str, Any]) -> VerificationError:
         reason = "it does not follow from the event before it, or was changed: its hash differs"
@@ -357,6 +368,22 @@ class Chain:
             if key is None:
                 reason = "it is signed with a key that is not among those given"
         raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
+
+
+def _are_around_data(before: Sequence[bytes], after: Sequence[bytes]) -> bool:
+    """Whether the tabs are around the data, and not around a part of it: no hash tells."""
+    return all(map(_is_before_data, set(before))) and {one[: len(_AFTER)] for one in after} == {
+        _AFTER
+    }
+
+
+@lru_cache(maxsize=256)
+def _is_before_data(before: bytes) -> bool:
+    try:
+        said: dict[str, Any] = orjson.loads(before + b"null}")
+    except orjson.JSONDecodeError:
+        return False
+    return next(reversed(said)) == "data"
 
 
 def _are_canonical(dumped: Sequence[bytes]) -> bool:
@@ -390,5 +417,25 @@ def _is_signed(key: PublicKey, signature: str, digest: bytes) -> bool:
 
 def _signature(signer: Signer, digest: bytes) -> bytes:
     key = signer.public_key().public_bytes_raw().hex()
-    signature = signer.sign(_SIGNED + digest).hex()
-    return b',"key":"%b","signature":"%b"' % (key.encode(), signature.encode())
+    return _KEY % (key.encode(), signer.sign(_SIGNED + digest).hex().encode())
+
+
+def _stored_data(line: bytes, data: bytes) -> bytes:
+    """The data between the tabs of a line, if it is the same as was found by parsing all of it."""
+    parts = eventlines.split_at_data(line)
+    if parts is None or len(parts[1]) != 1:
+        return data
+    [stored] = parts[1]
+    try:
+        found = orjson.loads(stored)
+    except orjson.JSONDecodeError:
+        return data
+    return stored if orjson.dumps(found, option=_SORTED) == data else data
+
+
+def _said_signature(said: dict[str, Any]) -> bytes:
+    """What a line that was parsed has of a key and a signature, if they are in hexadecimal."""
+    some = [said.get(name) for name in ("key", "signature")]
+    if any(not isinstance(one, str) or _HEX.fullmatch(one) is None for one in some):
+        return b""
+    return _KEY % tuple(str(one).encode() for one in some)

@@ -129,7 +129,7 @@ class RecordKeeper(keeper.RecordKeeper):
             else:
                 line = self._linked(place)
                 yield line
-                self._come_to(place, eventlines.position_in(line))
+                self._come_to(place, eventlines.place_in(line, self._file(place))[0])
             place = self.next(place)
 
     def close(self) -> None:
@@ -304,8 +304,7 @@ class RecordKeeper(keeper.RecordKeeper):
             raise self._leads_nowhere(uuid) from error
 
     def _leads_nowhere(self, uuid: UUID) -> CorruptionError:
-        file = self._files.relative(names.record(self._root, uuid))
-        return CorruptionError("a link leads here, and nothing is there", file=file)
+        return CorruptionError("a link leads here, and nothing is there", file=self._file(uuid))
 
     def _unfinished(self, uuid: UUID) -> Link | None:
         """The link to that event, if it is the last one and may not have its own name yet."""
@@ -315,11 +314,14 @@ class RecordKeeper(keeper.RecordKeeper):
         return last if last is not None and last.uuid == uuid else None
 
     def _decode(self, line: bytes, uuid: UUID) -> Event:
-        file = self._files.relative(names.record(self._root, uuid))
+        file = self._file(uuid)
         event = eventlines.decode(line, file)
         if event.uuid != uuid:
             raise CorruptionError(f"this is the event {event.uuid}", file=file)
         return event
+
+    def _file(self, uuid: UUID) -> str:
+        return self._files.relative(names.record(self._root, uuid))
 
     def _is_named(self, uuid: UUID) -> bool:
         return self._files.exists(names.record(self._root, uuid))
