@@ -498,6 +498,34 @@ def test_a_batch_that_fails_is_taken_back_and_folded_again(log: EventLog) -> Non
         assert (state["a"], projection.position) == (2, 2)
 
 
+class Overtaken(Transacted):
+    """Once somebody else comes first, as happens to who waits for a lock."""
+
+    other: Callable[[], object] | None = None
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        other, self.other = self.other, None
+        if other is not None:
+            other()
+        with super().transaction():
+            yield
+
+
+def test_two_that_update_one_projection_count_every_event_once(log: EventLog) -> None:
+    state = Overtaken()
+    log.extend(("a", n) for n in range(20))
+
+    def come_first() -> None:
+        Projection(log, state, count, batch=3).update()
+        log.append("b")
+
+    state.other = come_first
+    projection = Projection(log, state, count, batch=4)
+    assert projection.update() == 1
+    assert (state["a"], state["b"], projection.position) == (20, 1, 21)
+
+
 def test_a_projection_of_another_log_is_refused(log: EventLog) -> None:
     state: dict[str, Any] = {}
     log.extend(("a", n) for n in range(3))
