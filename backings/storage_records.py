@@ -13,8 +13,8 @@ from objstore.errors import (
     CorruptionError,
     KeyNotFoundError,
 )
-from objstore.event import Event
-from objstore.keeper import Place, RecordKeeper, Stored, missing
+from objstore.event import Event, check_uuid
+from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Head, Signer
 from objstore.storage import Storage, Value
 
@@ -74,7 +74,7 @@ class StorageRecordKeeper(RecordKeeper):
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """The UUID of the event behind that one, or of the first; None for the tail."""
-        behind = self.locate(uuid_) + 1
+        behind = 1 if uuid_ is None else self.locate(check_uuid(uuid_)) + 1
         if behind > self._count():
             return None
         return self._place(behind)[2]
@@ -105,11 +105,12 @@ class StorageRecordKeeper(RecordKeeper):
     def locate(self, place: Place) -> int:
         """The position of a place."""
         self._require_open()
-        if not isinstance(place, UUID):
-            return place or 0
-        position = self._position(place)
+        known = known_place(place)
+        if isinstance(known, int):
+            return known
+        position = self._position(known)
         if position is None:
-            raise missing(place)
+            raise missing(known)
         return position
 
     def close(self) -> None:
@@ -160,7 +161,7 @@ class StorageRecordKeeper(RecordKeeper):
         return eventlines.decode(self._line(position), self._file(position))
 
     def _position(self, uuid: UUID) -> int | None:
-        key = self._get(self._uuids, str(uuid))
+        key = self._get(self._uuids, str(check_uuid(uuid)))
         return None if key is None else int(_text(key))
 
     def _line(self, position: int) -> bytes:

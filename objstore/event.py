@@ -78,7 +78,7 @@ class Event:
         said["data"] = data
         said["time"] = _stamp(time)
         said["type"] = type
-        said["uuid"] = _new_uuid() if uuid is None else str(_check_uuid(uuid))
+        said["uuid"] = _new_uuid() if uuid is None else str(check_uuid(uuid))
         if _check_version(version) != 1:
             said["version"] = version
         self._whole, self._data = said, data
@@ -355,7 +355,8 @@ def _check_text(name: str, text: object) -> None:
         raise FormatError(reason, source=f"an event's {name}") from None
 
 
-def _check_uuid(uuid: object) -> UUID:
+def check_uuid(uuid: object) -> UUID:
+    """The UUID. Raises TypeError for what is none."""
     if not isinstance(uuid, UUID):
         raise TypeError(f"an event's uuid is a uuid.UUID, not {type(uuid).__name__}")
     return uuid

@@ -7,6 +7,7 @@ for event in log.subscribe(): ...           # all, and then each as it comes
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, Self, cast, overload
@@ -181,7 +182,8 @@ class EventLog:
         if isinstance(key, slice):
             return self._slice(key)
         size = len(self)
-        index = key + size if key < 0 else key
+        index = operator.index(key)
+        index += size if index < 0 else 0
         if not 0 <= index < size:
             raise IndexError(f"the log has {size} events, and none at index {key}")
         for event in self.since(index):

@@ -107,6 +107,18 @@ class Drafts(NamedTuple):
     more: Sequence[bytes]
     """What the line says where that is another text than its own."""
 
+    def only(self, index: int) -> Drafts:
+        """One of them."""
+        at = slice(index, index + 1)
+        return Drafts(
+            self.events[at],
+            self.before[at],
+            self.data[at],
+            self.after[at],
+            self.hashed[at],
+            self.more[at],
+        )
+
 
 def drafts(given: Sequence[Event]) -> Drafts:
     """All of the work on events that takes no look at the log.
@@ -178,6 +190,8 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
     """Raises ConflictError where the log does not end with what is expected."""
     if expect is None:
         return
+    if isinstance(expect, bool) or not isinstance(expect, UUID | int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"expect is a UUID or a number of events, not {show(expect)}")
     found: object = head.position if isinstance(expect, int) else tail
     if found != expect:
         expected = f"{expect} events" if isinstance(expect, int) else f"its tail to be {expect}"
@@ -218,6 +232,8 @@ def _dump(given: Sequence[Event]) -> list[bytes]:
     """Of each event the data as it is stored: compact, keys sorted, in UTF-8."""
     dumped: list[bytes] = []
     for event in given:
+        if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected an Event, found {show(event)}")
         try:
             data = orjson.dumps(event.data, option=_SORTED)
         except TypeError as error:

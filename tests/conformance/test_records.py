@@ -185,6 +185,44 @@ def test_data_that_json_cannot_hold_is_refused_and_nothing_added(
         keeper.extend([Event("good"), Event("bad", data)])  # type: ignore[arg-type]
     assert caught.value.pointer == pointer
     assert caught.value.source == 'the data of an event "bad"'
+    assert keeper.head().position == 1
+
+
+NO_UUIDS: Any = ["96f76903-7b92-44d1-8e53-fc47a520684c", "../../../head", 1, b"", Event("n")]
+
+
+@pytest.mark.parametrize("other", NO_UUIDS, ids=type)
+def test_what_is_no_uuid_is_refused(keeper: RecordKeeper, other: Any) -> None:
+    fill(keeper, 2)
+    for call in (keeper.read, keeper.exists, keeper.next):
+        with pytest.raises(TypeError, match=r"an event's uuid is a uuid\.UUID, not"):
+            call(other)
+    with pytest.raises(TypeError, match=r"an event's uuid is a uuid\.UUID, not NoneType"):
+        keeper.read(None)  # type: ignore[arg-type]
+
+
+def test_what_is_no_place_is_refused(keeper: RecordKeeper) -> None:
+    fill(keeper, 2)
+    bad: Any
+    for bad in ("x", 1.5, True, b""):
+        for call in (keeper.locate, keeper.batches, EventLog(keeper).since):
+            with pytest.raises(TypeError, match="a place in a log is a UUID or a position, not"):
+                list(call(bad))  # type: ignore[arg-type]
+    for call in (keeper.locate, keeper.batches, EventLog(keeper).subscribe):
+        with pytest.raises(ValueError, match="a position in a log is 0 or more, not -1"):
+            list(call(-1))  # type: ignore[arg-type]
+
+
+def test_what_is_no_event_or_expectation_is_refused(keeper: RecordKeeper) -> None:
+    fill(keeper, 1)
+    bad: Any
+    for bad in ({"type": "n"}, None, ("n", 1)):
+        with pytest.raises(TypeError, match="expected an Event, found"):
+            keeper.extend([Event("good"), bad])
+    for bad in ("1", True, 1.0, Event("n")):
+        with pytest.raises(TypeError, match="expect is a UUID or a number of events, not"):
+            keeper.extend([Event("n")], expect=bad)
+    assert keeper.head().position == 1
 
 
 # Once
@@ -221,6 +259,18 @@ def test_another_content_under_the_same_uuid_is_an_error(
         keeper.add(Event(**fields))  # type: ignore[arg-type]
     assert walk(keeper) == [event.uuid]
     assert keeper.read(event.uuid).data == {"x": 1}
+
+
+def test_a_call_with_another_content_adds_nothing(keeper: RecordKeeper) -> None:
+    [first] = fill(keeper, 1)
+    twice = Event("twice", 1)
+    for other in (
+        [Event("good"), Event("filled", "other", uuid=first.uuid)],
+        [Event("good"), twice, Event("twice", 2, uuid=twice.uuid)],
+    ):
+        with pytest.raises(DuplicateEventError):
+            keeper.extend(other)
+    assert walk(keeper) == [first.uuid]
 
 
 def test_an_event_twice_in_one_call_is_one(keeper: RecordKeeper) -> None:

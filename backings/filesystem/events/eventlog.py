@@ -15,9 +15,9 @@ from weakref import WeakSet
 
 from objstore import eventlines, sealing
 from objstore.errors import BackingError, CorruptionError, ReadOnlyError
-from objstore.event import Event
+from objstore.event import Event, check_uuid
 from objstore.eventlog import EventLog
-from objstore.keeper import Place, RecordKeeper, Stored, missing
+from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Batch, Drafts, Head, Signer
 
 from .. import names
@@ -149,7 +149,7 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """The UUID of the event behind that one, or of the first; None for the tail."""
-        after = self.locate(uuid_)
+        after = None if uuid_ is None else check_uuid(uuid_)
         return next((eventlines.place_in(some[0])[2] for some in self.lines(after)), None)
 
     def tail(self) -> UUID | None:
@@ -171,11 +171,12 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def locate(self, place: Place) -> int:
         """The position of a place; that of a UUID is in its line."""
-        if not isinstance(place, UUID):
-            return place or 0
-        line = self._find_line(place)
+        known = known_place(place)
+        if isinstance(known, int):
+            return known
+        line = self._find_line(known)
         if line is None:
-            raise missing(place)
+            raise missing(known)
         return eventlines.place_in(line)[0]
 
     def close(self) -> None:
@@ -293,7 +294,7 @@ class SegmentRecordKeeper(RecordKeeper):
         return None if line is None else eventlines.decode(line)
 
     def _find_line(self, uuid: UUID) -> bytes | None:
-        text = eventlines.text_of(uuid)
+        text = eventlines.text_of(check_uuid(uuid))
         with self._guard:
             index = self._indexed()
             for start in () if index is None else index.find(text):
