@@ -18,7 +18,7 @@ from . import eventlines
 from ._event_types import Consumer, Types, Upcast, Validator
 from .documents import Commit
 from .errors import CorruptionError, VerificationError
-from .event import Event
+from .event import Data, Event
 from .keeper import Place, Progress, RecordKeeper
 from .sealing import Chain, Head, PublicKey, Signer
 from .subscription import Growth, Subscription
@@ -47,7 +47,7 @@ class EventLog:
     def append(
         self,
         type: str,
-        data: JSON = None,
+        data: Data = None,
         *,
         uuid: UUID | None = None,
         expect: UUID | int | None = None,
@@ -67,7 +67,7 @@ class EventLog:
         return self._extend([event], expect)[0]
 
     def extend(
-        self, added: Iterable[Event | tuple[str, JSON]], *, expect: UUID | int | None = None
+        self, added: Iterable[Event | tuple[str, Data]], *, expect: UUID | int | None = None
     ) -> Sequence[Event]:
         """Append events, or pairs of type and data, in order and with one sync: all or none.
 
@@ -75,12 +75,12 @@ class EventLog:
         """
         given, now, versions = list(added), events.now(), self._types.versions
         if _are_pairs(given):
-            made = events.new_ones(cast("list[tuple[str, JSON]]", given), versions, now)
+            made = events.new_ones(cast("list[tuple[str, Data]]", given), versions, now)
         else:
             made = [self._as_event(one, now) for one in given]
         return self._extend(made, expect)
 
-    def _as_event(self, one: Event | tuple[str, JSON], now: str) -> Event:
+    def _as_event(self, one: Event | tuple[str, Data], now: str) -> Event:
         if isinstance(one, Event):
             return one
         # Not by isinstance, which type checkers take for granted, and programs do not.

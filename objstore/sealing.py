@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
-from math import isfinite
 from operator import ne
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
@@ -31,7 +30,6 @@ __all__ = ["EMPTY", "Head", "PublicKey", "Signer"]
 _SIGNED: Final = b"objstore event\n"
 """What a signature is of, before the hash, so that it is good for nothing else."""
 
-_SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _SHAPE: Final = bytes.maketrans(b"123456789e", b"000000000.")
 """Has one look find a digit before a point and one before an exponent."""
 _HASH_SIZE: Final = 64
@@ -229,19 +227,11 @@ def _recanonized(data: bytes, event: Event) -> bytes:
 
 
 def _dump(given: Sequence[Event]) -> list[bytes]:
-    """Of each event the data as it is stored: compact, keys sorted, in UTF-8."""
     dumped: list[bytes] = []
     for event in given:
         if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected an Event, found {show(event)}")
-        try:
-            data = orjson.dumps(event.data, option=_SORTED)
-        except TypeError as error:
-            raise _unfit(event, str(error)) from error
-        if b"null" in data and (pointer := _find_nan(event.data, "")) is not None:
-            expected = "expected JSON, found a number that is none (NaN or infinity)"
-            raise _unfit(event, expected, pointer)
-        dumped.append(data)
+        dumped.append(events.dump(event))
     return dumped
 
 
@@ -266,23 +256,7 @@ def _canonical(dumped: bytes, event: Event) -> bytes:
         return rfc8785.dumps(orjson.loads(dumped))
     except rfc8785.IntegerDomainError as error:
         reason = f"expected integers up to {_MAX_INT}, as RFC 8785 has them; use a string: {error}"
-        raise _unfit(event, reason) from error
-
-
-def _unfit(event: Event, reason: str, pointer: str = "") -> FormatError:
-    return FormatError(reason, source=f"the data of an event {show(event.type)}", pointer=pointer)
-
-
-def _find_nan(value: Any, pointer: str) -> str | None:
-    if isinstance(value, float):
-        return None if isfinite(value) else pointer
-    parts: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        parts = cast("dict[Any, Any]", value).items()
-    elif isinstance(value, list | tuple):
-        parts = enumerate(cast("list[Any]", value))
-    found = (_find_nan(part, f"{pointer}/{key}") for key, part in parts)
-    return next((one for one in found if one is not None), None)
+        raise events.unfit(event, reason) from error
 
 
 # Verification
@@ -409,7 +383,7 @@ def _are_canonical(dumped: Sequence[bytes]) -> bool:
         found = orjson.loads(together)
     except orjson.JSONDecodeError:
         return False
-    is_same = len(found) == len(dumped) and orjson.dumps(found, option=_SORTED) == together
+    is_same = len(found) == len(dumped) and orjson.dumps(found, option=events.SORTED) == together
     return is_same and is_canonical(together)
 
 
@@ -446,7 +420,7 @@ def _stored_data(line: bytes, data: bytes) -> bytes:
         found = orjson.loads(stored)
     except orjson.JSONDecodeError:
         return data
-    return stored if orjson.dumps(found, option=_SORTED) == data else data
+    return stored if orjson.dumps(found, option=events.SORTED) == data else data
 
 
 def _said_signature(said: dict[str, Any]) -> bytes:

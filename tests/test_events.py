@@ -105,6 +105,8 @@ def test_an_event_does_not_change() -> None:
         ({"type": "t", "uuid": "x"}, TypeError, "an event's uuid is a uuid.UUID, not str"),
         ({"type": "t", "version": 0}, ValueError, "an integer from 1 on, not 0"),
         ({"type": "t", "version": True}, ValueError, "an integer from 1 on, not true"),
+        ({"type": "t", "version": 2**53}, ValueError, "at most 9007199254740991"),
+        ({"type": "t", "time": "2026-11-20"}, TypeError, "an event's time is a datetime"),
         ({"type": "t", "time": datetime(2026, 1, 1)}, ValueError, "has a time zone"),
     ],
 )

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
 import jsonschema
 import pytest
 
-from objstore import schemas
+from objstore import Dict, List, schemas
 from objstore.errors import (
     ClosedError,
     ConflictError,
     DuplicateEventError,
     EventNotFoundError,
     FormatError,
+    ValidationError,
 )
 from objstore.events import EMPTY, Event, EventLog, RecordKeeper
+from objstore.values import show
 from tests.conformance.record_makers import MAKERS, ON_FILES, SHARED, Maker
 
 
@@ -43,6 +50,15 @@ def keeper(maker: Maker, tmp_path: Path) -> Iterator[RecordKeeper]:
     yield made
     EventLog(made).verify()
     made.close()
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Odd(Enum):
+    NONE = float("nan")
 
 
 def walk(keeper: RecordKeeper) -> list[UUID]:
@@ -156,6 +172,29 @@ def test_data_comes_back_as_it_was(keeper: RecordKeeper, data: object) -> None:
     assert len(walk(keeper)) == 3
 
 
+@pytest.mark.parametrize(
+    ("data", "contents"),
+    [
+        (Dict(name="Ada", of=List([1, 2])), {"name": "Ada", "of": [1, 2]}),
+        ({"who": Dict(name="Ada")}, {"who": {"name": "Ada"}}),
+        (OrderedDict[str, Any](b=1, a=(2, 3)), {"a": [2, 3], "b": 1}),
+        (MappingProxyType({"a": 1}), {"a": 1}),
+    ],
+)
+def test_what_can_be_assigned_to_an_object_is_data_too(
+    keeper: RecordKeeper, data: Any, contents: Any
+) -> None:
+    log, uuid = EventLog(keeper), uuid4()
+    for _ in range(2):
+        assert log.append("n", data, uuid=uuid).data == contents
+    assert [event.data for event in log] == [contents]
+    log.schema("n", {"type": "object", "maxProperties": 2})
+    assert log.append("n", data).data == contents
+    log.schema("n", {"type": "object", "maxProperties": 0})
+    with pytest.raises(ValidationError, match=f"at most 0 .*found {show(contents)}"):
+        log.append("n", data)
+
+
 def test_every_line_fits_its_schema(keeper: RecordKeeper) -> None:
     keeper.add(Event("one", {"x": 1.0}, author="me", version=2))
     fill(keeper, 3)
@@ -173,8 +212,13 @@ def test_every_line_fits_its_schema(keeper: RecordKeeper) -> None:
         (2**53, "", "RFC 8785"),
         (2**70, "", "64-bit"),
         ({1: 2}, "", "str"),
-        ({"a": {1, 2}}, "", "set"),
+        ({"a": {1, 2}}, "/a", "set"),
+        ({"a/b": [date(2026, 11, 20)]}, "/a~1b/0", "a date"),
+        ({"a": Point(float("nan"))}, "/a", "a Point"),
+        (OrderedDict[str, Any](a=[float("nan")]), "/a/0", "a finite number"),
+        ({"a": {"b": Odd.NONE}}, "/a/b", "NaN"),
         ("\ud800", "", "surrogates"),
+        ({"\ud800": 1}, "/\\ud800", "surrogates"),
     ],
 )
 def test_data_that_json_cannot_hold_is_refused_and_nothing_added(
