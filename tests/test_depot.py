@@ -437,6 +437,15 @@ def test_links_are_found_wherever_they_are() -> None:
     assert list(find_references("", ONE.link)) == [("", ONE)]
 
 
+def test_no_blob_is_called_unreferenced_while_a_file_cannot_be_read(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        blob = store.depot.put(b"1")
+        store["/ada"] = {"photo": store.depot.link(blob)}
+        (tmp_path / "ada.json").write_text(f'{{"photo": "{blob.link}"')
+        with pytest.raises(objstore.FormatError, match=r"ada\.json, line 1"):
+            store.dangling()
+
+
 def test_what_dangles_both_ways() -> None:
     depot = MemoryDepot()
     there, lonely, writable, unknown = (Identifier(UUID(int=n)) for n in range(4))
