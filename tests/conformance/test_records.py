@@ -414,6 +414,32 @@ def test_another_handle_sees_what_was_added(shared: Maker, tmp_path: Path) -> No
     assert walk(shared.open(tmp_path)) == added
 
 
+ASKED: dict[str, Callable[[EventLog, UUID], object]] = {
+    "exists": lambda log, uuid: log.exists(uuid),
+    "read": lambda log, uuid: log.read(uuid),
+    "next": lambda log, uuid: log.next(uuid) is None,
+    "locate": lambda log, uuid: log.keeper.locate(uuid) == 2,
+    "lines": lambda log, uuid: list(log.keeper.lines(uuid)) == [],
+    "in": lambda log, uuid: uuid in log,
+    "item": lambda log, uuid: log[uuid].position == 2,
+    "slice": lambda log, uuid: [event.uuid for event in log[uuid:]] == [uuid],
+    "subscribe": lambda log, uuid: list(log.subscribe(uuid, timeout=0)) == [],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_another_handle_finds_what_was_just_added(
+    shared: Maker, tmp_path: Path, asked: str
+) -> None:
+    one, two = shared.open(tmp_path), shared.open(tmp_path)
+    first, event = Event("first"), Event("other")
+    two.add(first)
+    assert one.exists(first.uuid)
+    assert not one.exists(event.uuid)
+    two.add(event)
+    assert ASKED[asked](EventLog(one), event.uuid)
+
+
 def test_it_is_all_there_when_opened_again(shared: Maker, tmp_path: Path) -> None:
     keeper = shared.open(tmp_path)
     added = fill(keeper, 5)

@@ -142,10 +142,10 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def read(self, uuid_: UUID) -> Event:
         """The event with that UUID: its place is in the index."""
-        found = self._find(uuid_)
-        if found is None:
+        line = self._look_up(uuid_)
+        if line is None:
             raise missing(uuid_)
-        return found
+        return eventlines.decode(line)
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """The UUID of the event behind that one, or of the first; None for the tail."""
@@ -174,7 +174,7 @@ class SegmentRecordKeeper(RecordKeeper):
         known = known_place(place)
         if isinstance(known, int):
             return known
-        line = self._find_line(known)
+        line = self._look_up(known)
         if line is None:
             raise missing(known)
         return eventlines.place_in(line)[0]
@@ -289,7 +289,18 @@ class SegmentRecordKeeper(RecordKeeper):
 
     # Reading
 
+    def _look_up(self, uuid: UUID) -> bytes | None:
+        """The line of an event that any process has appended."""
+        end = self._end()
+        line = self._find_line(uuid)
+        if line is None:
+            self._log.refresh()
+            if self._end() != end:
+                line = self._find_line(uuid)
+        return line
+
     def _find(self, uuid: UUID) -> Event | None:
+        """An event that was seen already: who appends has just looked."""
         line = self._find_line(uuid)
         return None if line is None else eventlines.decode(line)
 
