@@ -179,8 +179,14 @@ class Event:
         return event
 
     def to_json(self) -> dict[str, Any]:
-        """The event as a JSON object: schemas/event.json."""
-        return dict(self._said)
+        """The event as a JSON object, that shares nothing with it: schemas/event.json.
+
+        Raises FormatError for data of an event in no log that JSON cannot hold.
+        """
+        said = dict(self._said, data=orjson.loads(dump(self)))
+        if "integrity" in said:
+            said["integrity"] = dict(said["integrity"])
+        return said
 
     def says_as(self, other: Event) -> bool:
         """Whether both have the same content: type, version, data and author. Times may differ."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -38,6 +39,21 @@ def test_an_object_of_the_class_fits_the_class_as_its_contents_do(log: EventLog)
     with pytest.raises(FormatError, match="at /name: expected a JSON value, found a bytes"):
         log.append("added", {"name": b"Ada"})
     assert len(log) == 2
+
+
+def test_an_event_as_json_is_json_of_its_own(log: EventLog) -> None:
+    data = {"who": Person(name="Ada"), "at": [1]}
+    fresh = Event("added", data, author="me")
+    stored = log.extend([fresh])[0]
+    for event in (fresh, stored, log[0]):
+        said = event.to_json()
+        assert json.loads(json.dumps(said)) == said
+        assert said["data"] == {"who": {"name": "Ada"}, "at": [1]}
+        said["data"]["at"].append(2)
+        said.setdefault("integrity", {})["hash"] = ""
+    assert data["at"] == [1]
+    assert log[0].to_json() == stored.to_json()
+    log.verify()
 
 
 @pytest.mark.parametrize("version", [0, -1, True, "1", 1.0])

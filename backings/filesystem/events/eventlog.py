@@ -57,7 +57,7 @@ _NOTHING: Final = Tail(Position(0, 0), EMPTY, b"")
 
 
 def open_events(
-    root: str,
+    root: str | os.PathLike[str],
     *,
     readonly: bool = False,
     sync: bool = True,
@@ -65,7 +65,7 @@ def open_events(
     signer: Signer | None = None,
 ) -> EventLog:
     """The event log of the folder ``root``; nothing is written before the first event."""
-    files = Files(names.events(Files(root).root), sync=sync, umask=umask)
+    files = Files(names.events(Files(os.fspath(root)).root), sync=sync, umask=umask)
     return EventLog(SegmentRecordKeeper(files, readonly=readonly), signer=signer)
 
 
