@@ -418,6 +418,15 @@ def test_memory_does_not_grow_with_blobs(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_size == 96 << 20
 
 
+def test_purging_leaves_no_file(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.reserve(ONE, 3)
+    depot.write(ONE, 0, b"abc")
+    depot.purge(ONE)
+    depot.purge(depot.put(b"abc"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 # References
 
 
