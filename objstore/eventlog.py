@@ -91,6 +91,7 @@ class EventLog:
 
     def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> Sequence[Event]:
         if not added:
+            self.keeper.locate(None)  # raises ClosedError
             return []
         types = self._types
         if types.has_checks:

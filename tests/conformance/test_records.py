@@ -389,6 +389,9 @@ def test_closed(maker: Maker, tmp_path: Path) -> None:
         lambda: keeper.add(event),
         lambda: keeper.read(event.uuid),
         lambda: keeper.exists(event.uuid),
+        lambda: keeper.locate(0),
+        lambda: EventLog(keeper).subscribe(),
+        lambda: EventLog(keeper).extend([]),
     ):
         with pytest.raises(ClosedError):
             call()

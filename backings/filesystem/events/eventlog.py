@@ -171,6 +171,7 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def locate(self, place: Place) -> int:
         """The position of a place; that of a UUID is in its line."""
+        self._view()  # raises ClosedError
         known = known_place(place)
         if isinstance(known, int):
             return known

@@ -118,6 +118,11 @@ class RecordKeeper(keeper.RecordKeeper):
             uuid = link.uuid
         return uuid
 
+    def locate(self, place: Place) -> int:
+        """The position of a place; that of a UUID is in its line."""
+        self._require_open()
+        return super().locate(place)
+
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The events behind a place, one at a time; a position is found by walking there."""
         begin, near = keeper.known_place(after), self._near
