@@ -199,6 +199,7 @@ class _MemoryReader(io.RawIOBase):
         self._at = 0
 
     def readinto(self, buffer: Buffer, /) -> int:
+        self._checkClosed()
         view = memoryview(buffer).cast("B")
         part = self._data[self._at : self._at + len(view)]
         view[: len(part)] = part
@@ -206,6 +207,7 @@ class _MemoryReader(io.RawIOBase):
         return len(part)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._checkClosed()
         self._at = sought(offset, whence, self._at, lambda: len(self._data))
         return self._at
 

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from objstore import eventlines, sealing
 from objstore.errors import ClosedError, ReadOnlyError
-from objstore.event import Event
-from objstore.keeper import Place, RecordKeeper, Stored, missing
+from objstore.event import Event, check_uuid
+from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Head, Signer
 
 _SOME: Final = 256
@@ -72,7 +72,7 @@ class MemoryRecordKeeper(RecordKeeper):
         """The UUID of the event behind that one, or of the first; None for the tail."""
         with self._guard:
             self._require_open()
-            place = self.locate(uuid_)
+            place = 0 if uuid_ is None else self.locate(check_uuid(uuid_))
             return self._kept.uuids[place] if place < len(self._kept.uuids) else None
 
     def tail(self) -> UUID | None:
@@ -95,13 +95,14 @@ class MemoryRecordKeeper(RecordKeeper):
 
     def locate(self, place: Place) -> int:
         """The position of a place."""
-        if not isinstance(place, UUID):
-            return place or 0
+        self._require_open()
+        known = known_place(place)
+        if isinstance(known, int):
+            return known
         with self._guard:
-            self._require_open()
-            if place not in self._kept.places:
-                raise missing(place)
-            return self._kept.places[place]
+            if known not in self._kept.places:
+                raise missing(known)
+            return self._kept.places[known]
 
     def close(self) -> None:
         """Refuse all further calls; what it keeps stays for those who share it."""
@@ -110,7 +111,7 @@ class MemoryRecordKeeper(RecordKeeper):
     def _find(self, uuid: UUID) -> Event | None:
         with self._guard:
             self._require_open()
-            place = self._kept.places.get(uuid)
+            place = self._kept.places.get(check_uuid(uuid))
             return None if place is None else eventlines.decode(self._kept.lines[place - 1])
 
     def _require_open(self) -> None:

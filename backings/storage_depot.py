@@ -268,6 +268,7 @@ class _StorageReader(io.RawIOBase):
         self._at = 0
 
     def readinto(self, buffer: Buffer, /) -> int:
+        self._checkClosed()
         view = memoryview(buffer).cast("B")
         part = view[: max(min(self._size - self._at, len(view)), 0)]
         if self._depot._blocks.read_into(self._identifier, self._at, part):
@@ -277,6 +278,7 @@ class _StorageReader(io.RawIOBase):
         return len(part)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._checkClosed()
         self._at = sought(offset, whence, self._at, lambda: self._size)
         return self._at
 

@@ -13,8 +13,8 @@ from objstore.errors import (
     CorruptionError,
     KeyNotFoundError,
 )
-from objstore.event import Event
-from objstore.keeper import Place, RecordKeeper, Stored, missing
+from objstore.event import Event, check_uuid
+from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Head, Signer
 from objstore.storage import Storage, Value
 
@@ -74,10 +74,10 @@ class StorageRecordKeeper(RecordKeeper):
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """The UUID of the event behind that one, or of the first; None for the tail."""
-        behind = self.locate(uuid_) + 1
-        if behind > self.head().position:
+        behind = 1 if uuid_ is None else self.locate(check_uuid(uuid_)) + 1
+        if behind > self._count():
             return None
-        return UUID(eventlines.uuid_in(self._line(behind)).decode())
+        return self._place(behind)[2]
 
     def tail(self) -> UUID | None:
         """The UUID of the last event; None for none."""
@@ -89,7 +89,7 @@ class StorageRecordKeeper(RecordKeeper):
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The events behind a place, up to the tail as it is now, some at a time."""
-        return self._batches(self.locate(after) + 1, self.head().position + 1)
+        return self._batches(self.locate(after) + 1, self._count() + 1)
 
     def _batches(self, start: int, stop: int) -> Iterator[bytes]:
         for at in range(start, stop, _SOME):
@@ -105,11 +105,12 @@ class StorageRecordKeeper(RecordKeeper):
     def locate(self, place: Place) -> int:
         """The position of a place."""
         self._require_open()
-        if not isinstance(place, UUID):
-            return place or 0
-        position = self._position(place)
+        known = known_place(place)
+        if isinstance(known, int):
+            return known
+        position = self._position(known)
         if position is None:
-            raise missing(place)
+            raise missing(known)
         return position
 
     def close(self) -> None:
@@ -133,26 +134,34 @@ class StorageRecordKeeper(RecordKeeper):
         except ContainerNotFoundError:
             self._storage.add_container(container)
 
-    def _tail(self) -> _Tail:
+    def _count(self) -> int:
+        """How many events there are, though the last one be damaged."""
         self._require_open()
         key = self._get(self._uuids, _TAIL)
-        if key is None:
+        return 0 if key is None else int(_text(key))
+
+    def _tail(self) -> _Tail:
+        count = self._count()
+        if not count:
             return _NOTHING
-        line = self._line(int(_text(key)))
-        hash = eventlines.hash_in(line, eventlines.text_end(line)).decode()
-        return _Tail(
-            Head(eventlines.position_in(line), hash), UUID(eventlines.uuid_in(line).decode())
-        )
+        position, hash, uuid = self._place(count)
+        return _Tail(Head(position, hash), uuid)
+
+    def _place(self, position: int) -> tuple[int, str, UUID]:
+        return eventlines.place_in(self._line(position), self._file(position))
+
+    def _file(self, position: int) -> str:
+        return f"{self._events}, {_key(position)}"
 
     def _find(self, uuid: UUID) -> Event | None:
         self._require_open()
         position = self._position(uuid)
         if position is None:
             return None
-        return eventlines.decode(self._line(position), f"{self._events}, {_key(position)}")
+        return eventlines.decode(self._line(position), self._file(position))
 
     def _position(self, uuid: UUID) -> int | None:
-        key = self._get(self._uuids, str(uuid))
+        key = self._get(self._uuids, str(check_uuid(uuid)))
         return None if key is None else int(_text(key))
 
     def _line(self, position: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from ._encode import encode
@@ -27,7 +28,14 @@ def check_number(name: str, number: int) -> None:
         raise ValueError(f"{name} must be 0 or more, not {number}")
 
 
+def check_age(older_than: timedelta) -> None:
+    if not isinstance(older_than, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"older_than must be a timedelta, not {show(older_than)}")
+
+
 def check_digest(sha256: str | None) -> None:
+    if sha256 is not None and not isinstance(sha256, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"sha256 must be text, not {show(sha256)}")
     if sha256 is not None and _SHA256.fullmatch(sha256) is None:
         raise ValueError(f"sha256 must be 64 hexadecimal digits in lower case, not {show(sha256)}")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
+import orjson
+
+from . import event as events
 from . import validation
 from .errors import SchemaError, ValidationError
 from .event import Event
@@ -49,8 +52,11 @@ class Types:
         self._consumers: Final[list[tuple[Consumer, tuple[str, ...]]]] = []
 
     def register(self, one: Validator | Consumer, types: tuple[str, ...]) -> None:
-        validator = one if isinstance(one, Validator) else None
-        consumer = one if isinstance(one, Consumer) else None
+        for name in types:
+            events.check_text("type", name)
+        # A class has the methods of its instances, and cannot be asked.
+        validator = one if isinstance(one, Validator) and not isinstance(one, type) else None
+        consumer = one if isinstance(one, Consumer) and not isinstance(one, type) else None
         if validator is not None:
             self._validators.append((validator, types))
         if consumer is not None:
@@ -60,17 +66,21 @@ class Types:
             raise TypeError(f"expected an object with a method validate or consume, not {kind}")
 
     def schema(self, type: str, schema: JSON | type[Any], version: int | None) -> None:
+        events.check_text("type", type)
+        version = self._version(type) if version is None else events.check_version(version)
         found = getattr(schema, "__schema__", schema)
         if not isinstance(found, dict | bool):
             kind = found.__class__.__name__
             raise SchemaError(f"event {type!r}: expected a JSON Schema or a class, not {kind}")
         made = validation.Validator(cast("JSON", found), source=f"event {type}")
-        self._schemas[type, version or self._version(type)] = made
+        self._schemas[type, version] = made
 
     def upcaster(self, type: str, version: int, to: str | None) -> Callable[[Upcast], Upcast]:
-        if (type, version) in self._steps:
-            raise ValueError(f"event {type!r} of version {version} has an upcaster already")
         name = to or type
+        for text in (type, name):
+            events.check_text("type", text)
+        if (type, events.check_version(version)) in self._steps:
+            raise ValueError(f"event {type!r} of version {version} has an upcaster already")
 
         def keep(convert: Upcast) -> Upcast:
             self._steps[type, version] = Step(convert, name)
@@ -113,12 +123,19 @@ class Types:
 
     def _validate(self, event: Event) -> None:
         schema = self._schemas.get((event.type, event.version))
-        failures = schema.failures(event.data, f"event {event.type}") if schema else []
-        if failures:
-            raise ValidationError(failures)
+        if schema is not None:
+            self._require_fit(schema, event)
         for one, types in self._validators:
             if not types or event.type in types:
                 one.validate(event)
+
+    def _require_fit(self, schema: validation.Validator, event: Event) -> None:
+        source = f"event {event.type}"
+        if schema.failures(event.data, source):
+            # It may be an Object: what it is stored as is what counts.
+            failures = schema.failures(orjson.loads(events.dump(event)), source)
+            if failures:
+                raise ValidationError(failures)
 
     @property
     def has_consumers(self) -> bool:

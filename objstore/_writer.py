@@ -69,6 +69,9 @@ class Writer(ABC):
     def missing(self) -> list[Range]:
         """What has not been written, by anybody."""
 
+    def note(self) -> None:  # noqa: B027 - a maker whose writes are known at once has nothing to do
+        """Have others that open the blob know of all that was written so far."""
+
     @abstractmethod
     def sync(self) -> None:
         """Return once what was written survives the machine."""

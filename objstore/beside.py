@@ -70,7 +70,7 @@ class Beside(Host):
 
     @abstractmethod
     def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
-        """The pointer and contents of every file that can be read."""
+        """The pointer and contents of every file, also of one that its schema refuses."""
 
     @abstractmethod
     def on_change(self, path: str, callback: Callable[[News], object]) -> Callable[[], None]:
@@ -129,7 +129,8 @@ class Beside(Host):
     def dangling(self) -> list[Dangling]:
         """The references to blobs that cannot be read, and the blobs that no document refers to.
 
-        Reads every file. A blob that is still being written is not told of.
+        Reads every file. A blob that is still being written is not told of. Raises what reading a
+        file does, as FormatError: nobody knows what that one refers to.
         """
         from .references import find_dangling  # with the depot: most stores have no blobs
 

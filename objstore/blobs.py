@@ -49,14 +49,19 @@ class BlobWriter(io.BufferedRandom):
         """The identifier's text."""
         return str(self.identifier)
 
+    def flush(self) -> None:
+        """Write the buffer out; others that have the blob open then know of it."""
+        super().flush()
+        self._writing.note()
+
     def sync(self) -> None:
         """Return once what was written survives the machine, should the blob be resumed."""
-        self.flush()
+        super().flush()
         self._writing.sync()
 
     def feed(self, data: memoryview) -> None:
         """Write without a buffer or a copy: ``data`` must not change until AHEAD more calls."""
-        self.flush()
+        super().flush()
         self._writing.feed(data)
 
     def finalize(self, *, zeroes: bool = False) -> None:
@@ -125,6 +130,7 @@ class RawWriter(io.RawIOBase):
         self._position += len(data)
 
     def write(self, data: Buffer, /) -> int:
+        self._checkClosed()
         view = memoryview(data).cast("B")
         if self.is_dropping:
             return len(view)
@@ -135,20 +141,26 @@ class RawWriter(io.RawIOBase):
         return len(view)
 
     def readinto(self, buffer: Buffer, /) -> int:
+        self._checkClosed()
         count = self._writer.read_into(self._position, memoryview(buffer).cast("B"))
         self._position += count
         return count
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._checkClosed()
         self._position = sought(offset, whence, self._position, self._writer.length)
         return self._position
 
     def truncate(self, size: int | None = None, /) -> int:
+        self._checkClosed()
         size = self._position if size is None else size
         if self._digest is not None and size != self._digest.length:
             self._stop_counting()
         self._writer.truncate(size)
         return size
+
+    def note(self) -> None:
+        self._writer.note()
 
     def sync(self) -> None:
         self._writer.sync()

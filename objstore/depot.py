@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from . import _moving
-from ._depot_checks import check_digest, check_meta, check_number
+from ._depot_checks import check_age, check_digest, check_meta, check_number
 from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
 from ._moving import Progress
 from ._ranges import Grid, Range, choose_part_size
@@ -120,6 +120,8 @@ class Depot(ABC):
         if size is not None:
             check_number("size", size)
         check_digest(sha256)
+        if part_size is not None:
+            check_number("part_size", part_size)
         part = choose_part_size(size, part_size)
         if not self._reserve(identifier, Promise(size, sha256, check_meta(meta), part)):
             raise StorageError(f"the identifier {identifier} exists already")
@@ -297,6 +299,7 @@ class Depot(ABC):
 
     def sweep(self, older_than: timedelta = _DAY) -> list[Identifier]:
         """Delete the writable blobs that nobody has written to for so long; return which."""
+        check_age(older_than)
         limit = datetime.now(UTC) - older_than
         swept: list[Identifier] = []
         for info in self.blobs():

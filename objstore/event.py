@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from functools import lru_cache
+from math import isfinite
 from os import urandom
 from time import time_ns
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 import orjson
 
-from .checks import is_uuid
-from .errors import CorruptionError, FormatError
+from .checks import is_date_time, is_uuid
+from .errors import CorruptionError, FormatError, ValidationError
+from .pointer import escape
 from .values import JSON, show
 
+if TYPE_CHECKING:
+    from .objects import Object
+
 __all__ = ["Event", "Integrity"]
+
+Data: TypeAlias = "JSON | Mapping[str, Any] | Object"
+"""What an event may be given as its data; what it then has is JSON."""
 
 _RANDOM: Final = 16
 """Bytes of which a UUID is made."""
@@ -25,6 +34,15 @@ _VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789ab
 _TYPE: Final = b'","type":"'
 _TYPE_AT: Final = len(b',"time":"2026-11-20T10:00:00.000000Z') + len(_TYPE)
 _UUID: Final = b'","uuid":"'
+SORTED: Final = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+"""How data are written."""
+_MAX_VERSION: Final = 2**53 - 1
+_HASH_SIZE: Final = 64
 
 
 class Integrity(NamedTuple):
@@ -63,22 +81,22 @@ class Event:
     def __init__(
         self,
         type: str,
-        data: JSON = None,
+        data: Data = None,
         *,
         uuid: UUID | None = None,
         time: datetime | None = None,
         author: str | None = None,
         version: int = 1,
     ) -> None:
-        _check_text("type", type)
+        check_text("type", type)
         if author is not None:
-            _check_text("author", author)
+            check_text("author", author)
         said: dict[str, Any] = {} if author is None else {"author": author}
         said["data"] = data
         said["time"] = _stamp(time)
         said["type"] = type
-        said["uuid"] = _new_uuid() if uuid is None else str(_check_uuid(uuid))
-        if _check_version(version) != 1:
+        said["uuid"] = _new_uuid() if uuid is None else str(check_uuid(uuid))
+        if check_version(version) != 1:
             said["version"] = version
         self._whole, self._data = said, data
 
@@ -152,17 +170,23 @@ class Event:
     def evolve(self, *, data: JSON, version: int, type: str | None = None) -> Event:
         """The same event as a later version of its type says it, or another type."""
         said = dict(self._said)
-        said["data"], said["version"] = data, _check_version(version)
+        said["data"], said["version"] = data, check_version(version)
         if type is not None:
-            _check_text("type", type)
+            check_text("type", type)
             said["type"] = type
         event = _blank(Event)
         event._whole, event._data = said, data
         return event
 
     def to_json(self) -> dict[str, Any]:
-        """The event as a JSON object: schemas/event.json."""
-        return dict(self._said)
+        """The event as a JSON object, that shares nothing with it: schemas/event.json.
+
+        Raises FormatError for data of an event in no log that JSON cannot hold.
+        """
+        said = dict(self._said, data=orjson.loads(dump(self)))
+        if "integrity" in said:
+            said["integrity"] = dict(said["integrity"])
+        return said
 
     def says_as(self, other: Event) -> bool:
         """Whether both have the same content: type, version, data and author. Times may differ."""
@@ -190,21 +214,21 @@ class New(Event):
     __slots__ = ()
 
 
-def new(type: str, data: JSON, author: str | None, versions: Mapping[str, int], time: str) -> Event:
+def new(type: str, data: Data, author: str | None, versions: Mapping[str, int], time: str) -> Event:
     """An event whose UUID no log can have, so that none needs to look for it.
 
     A type's version is 1 where it has no other.
     """
-    _check_text("type", type)
+    check_text("type", type)
     event = _new(type, data, versions.get(type, 1), time, urandom(_RANDOM).hex())
     if author is not None:
-        _check_text("author", author)
+        check_text("author", author)
         event._whole["author"] = author
     return event
 
 
 def new_ones(
-    said: Sequence[tuple[str, JSON]], versions: Mapping[str, int], time: str
+    said: Sequence[tuple[str, Data]], versions: Mapping[str, int], time: str
 ) -> list[Event]:
     """The same for pairs of type and data."""
     digits, made = urandom(_RANDOM * len(said)).hex(), list[Event]()
@@ -213,7 +237,7 @@ def new_ones(
     # Written out, as a call for each would take half as long again.
     for (type, data), at in zip(said, range(0, len(digits), 2 * _RANDOM), strict=True):
         if type != known:
-            _check_text("type", type)
+            check_text("type", type)
             known, version = type, versions.get(type, 1)
         event = _blank(New)
         uuid = _uuid4(digits[at : at + 2 * _RANDOM])
@@ -225,7 +249,7 @@ def new_ones(
     return made
 
 
-def _new(type: str, data: JSON, version: int, time: str, digits: str) -> Event:
+def _new(type: str, data: Data, version: int, time: str, digits: str) -> Event:
     said: dict[str, Any] = {"data": data, "time": time, "type": type, "uuid": _uuid4(digits)}
     if version != 1:
         said["version"] = version
@@ -260,8 +284,9 @@ def of_line(before: bytes, dumped: bytes, after: bytes) -> Event:
     return event
 
 
-def of_json(said: dict[str, Any]) -> Event:
-    """An event of what schemas/event.json describes."""
+def of_json(said: Any, file: str) -> Event:
+    """An event of what schemas/event.json describes. Raises CorruptionError for what is none."""
+    _check_said(said, file)
     event = _blank(Event)
     event._whole, event._data = said, said["data"]
     return event
@@ -289,12 +314,95 @@ def _parsed(before: bytes, after: bytes) -> dict[str, Any]:
     """What a line says, but for its data. A comma behind it was between it and the next."""
     try:
         said: dict[str, Any] = orjson.loads(b"%bnull%b" % (before, after.removesuffix(b",")))
-        _ = said["integrity"]["position"]
     except orjson.JSONDecodeError as error:
         raise CorruptionError(f"this is no event: {error}", file="event") from error
-    except (LookupError, TypeError) as error:
-        raise CorruptionError("this is JSON, and no event", file="event") from error
+    _check_said(said, "event")
     return said
+
+
+def _check_said(said: Any, file: str) -> None:
+    """Raises CorruptionError for what is not as schemas/event.json says."""
+    try:
+        wrong = _find_wrong(said)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise CorruptionError("this is JSON, and no event", file=file) from error
+    if wrong is not None:
+        raise CorruptionError(f"this is no event: its {wrong} is wrong or missing", file=file)
+
+
+def _find_wrong(said: dict[str, Any]) -> str | None:
+    """The first field that is not as it should be."""
+    integrity = said["integrity"]
+    if "data" not in said:
+        return "data"
+    texts: dict[str, Callable[[str], bool]] = {"time": is_date_time, "type": bool, "uuid": is_uuid}
+    if "author" in said:
+        texts["author"] = bool
+    for name, check in texts.items():
+        text = said.get(name)
+        if not isinstance(text, str) or not check(text):
+            return name
+    for name, number in (
+        ("version", said.get("version", 1)),
+        ("position", integrity.get("position")),
+    ):
+        if type(number) is not int or number < 1:
+            return name
+    hash = integrity.get("hash")
+    return None if isinstance(hash, str) and len(hash) == _HASH_SIZE else "hash"
+
+
+# Data
+
+
+def dump(event: Event) -> bytes:
+    """The data as they are stored: compact, keys sorted, in UTF-8.
+
+    Objects of a store are stored as their contents, mappings as dicts. Raises FormatError for what
+    JSON cannot hold.
+    """
+    try:
+        dumped = orjson.dumps(event.data, option=SORTED)
+    except TypeError as error:
+        return _dump_other(event, error)
+    if b"null" in dumped and (pointer := _find_nan(event.data, "")) is not None:
+        raise unfit(event, "expected JSON, found a number that is none (NaN or infinity)", pointer)
+    return dumped
+
+
+def _dump_other(event: Event, error: TypeError) -> bytes:
+    from ._encode import encode  # on few events' way only
+    from ._shapes import ANY
+
+    try:
+        return orjson.dumps(encode(event.data, ANY, source="data"), option=SORTED)
+    except ValidationError as refused:
+        first = refused.failures[0]
+        reason = f"expected {first.expected}, found {first.found}"
+        raise unfit(event, reason, first.pointer) from error
+    except TypeError as refused:
+        raise unfit(event, str(refused)) from error
+
+
+def unfit(event: Event, reason: str, pointer: str = "") -> FormatError:
+    """Data that cannot be stored."""
+    # Half a surrogate pair in a key could not be printed.
+    where = pointer.encode("utf-8", "backslashreplace").decode()
+    return FormatError(reason, source=f"the data of an event {show(event.type)}", pointer=where)
+
+
+def _find_nan(value: Any, pointer: str) -> str | None:
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, float):
+        return None if isfinite(value) else pointer
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        parts = cast("dict[Any, Any]", value).items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(cast("list[Any]", value))
+    found = (_find_nan(part, f"{pointer}/{escape(str(key))}") for key, part in parts)
+    return next((one for one in found if one is not None), None)
 
 
 # Fields
@@ -305,11 +413,11 @@ def _core(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(event: Event) -> tuple[Any, ...]:
-    data = orjson.dumps(event.data, option=orjson.OPT_SORT_KEYS)
-    return event.type, event.version, event.author, data
+    return event.type, event.version, event.author, dump(event)
 
 
-def _check_text(name: str, text: object) -> None:
+def check_text(name: str, text: object) -> None:
+    """Raises TypeError, ValueError and FormatError for what is no text, or an empty one."""
     if not isinstance(text, str):
         raise TypeError(f"an event's {name} is a str, not {type(text).__name__}")
     if not text:
@@ -323,21 +431,27 @@ def _check_text(name: str, text: object) -> None:
         raise FormatError(reason, source=f"an event's {name}") from None
 
 
-def _check_uuid(uuid: object) -> UUID:
+def check_uuid(uuid: object) -> UUID:
+    """The UUID. Raises TypeError for what is none."""
     if not isinstance(uuid, UUID):
         raise TypeError(f"an event's uuid is a uuid.UUID, not {type(uuid).__name__}")
     return uuid
 
 
-def _check_version(version: object) -> int:
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+def check_version(version: object) -> int:
+    """The version. Raises ValueError for what is none."""
+    if type(version) is not int or version < 1:
         raise ValueError(f"an event's version is an integer from 1 on, not {show(version)}")
+    if version > _MAX_VERSION:
+        raise ValueError(f"an event's version is at most {_MAX_VERSION}, not {show(version)}")
     return version
 
 
 def _stamp(time: datetime | None) -> str:
     if time is None:
         return now()
+    if not isinstance(time, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"an event's time is a datetime, not {show(time)}")
     if time.tzinfo is None:
         raise ValueError("an event's time has a time zone; datetime.now(UTC) has")
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

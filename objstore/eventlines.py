@@ -5,14 +5,13 @@ Grammar: docs/formats/events.md. Most of what is asked of a line is found withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
 import orjson
 
 from . import event as events
-from .checks import is_date_time, is_uuid
 from .errors import CorruptionError
 from .event import Event
 
@@ -56,11 +55,10 @@ def encode(event: Event) -> bytes:
 
 def decode(line: bytes, file: str = "event") -> Event:
     """The event of a line. Raises CorruptionError, which names ``file``, for what is none."""
-    [event] = _decode_whole(line, file)
-    wrong = _find_wrong(event._said)
-    if wrong is not None:
-        raise CorruptionError(f"this is no event: its {wrong} is wrong or missing", file=file)
-    return event
+    found = _decode_whole(line, file)
+    if len(found) != 1:
+        raise CorruptionError(f"expected one event, found {len(found)}", file=file)
+    return found[0]
 
 
 def decode_all(payload: bytes, file: str = "event") -> list[Event]:
@@ -89,36 +87,10 @@ def decode_appended(line: bytes) -> Event:
 def _decode_whole(payload: bytes, file: str) -> list[Event]:
     try:
         said = orjson.loads(payload)
-        found = cast("list[dict[str, Any]]", said if type(said) is list else [said])
-        for one in found:
-            _ = one["integrity"]["position"]
-        return list(map(events.of_json, found))
     except orjson.JSONDecodeError as error:
         raise CorruptionError(f"this is no event: {error}", file=file) from error
-    except (LookupError, TypeError) as error:
-        raise CorruptionError("this is JSON, and no event", file=file) from error
-
-
-def _find_wrong(said: dict[str, Any]) -> str | None:
-    """The first field that is not as schemas/event.json says."""
-    if "data" not in said:
-        return "data"
-    texts: dict[str, Callable[[str], bool]] = {"time": is_date_time, "type": bool, "uuid": is_uuid}
-    if "author" in said:
-        texts["author"] = bool
-    for name, check in texts.items():
-        text = said.get(name)
-        if not isinstance(text, str) or not check(text):
-            return name
-    integrity = said["integrity"]
-    for name, number in (
-        ("version", said.get("version", 1)),
-        ("position", integrity.get("position")),
-    ):
-        if type(number) is not int or number < 1:
-            return name
-    hash = integrity.get("hash")
-    return None if isinstance(hash, str) and len(hash) == _HASH_SIZE else "hash"
+    found = cast("list[Any]", said if type(said) is list else [said])
+    return [events.of_json(one, file) for one in found]
 
 
 def join(lines: Sequence[bytes]) -> bytes:
@@ -169,11 +141,6 @@ def split(payload: bytes) -> list[bytes]:
     return payload[1:-1].split(SEPARATOR) if payload.startswith(b"[") else [payload]
 
 
-def text_of_line(line: bytes) -> bytes:
-    """The text of an event, which is hashed where it is canonical."""
-    return line[: text_end(line)].replace(_TAB, b"") + b"}"
-
-
 def text_end(line: bytes) -> int:
     """Where in a line ``integrity`` begins; -1 where none does."""
     return line.rfind(_INTEGRITY)
@@ -186,12 +153,22 @@ def hash_in(line: bytes, end: int) -> bytes:
 
 
 def position_in(line: bytes) -> int:
-    """The position that a line has. Raises ValueError for what is no line."""
+    """The position that a line has. Raises ValueError for what is none."""
     start = text_end(line) + len(_INTEGRITY) + _HASH_SIZE + len(_POSITION)
     stop = start
     while line[stop : stop + 1].isdigit():
         stop += 1
     return int(line[start:stop])
+
+
+def place_in(line: bytes, file: str = "event") -> tuple[int, str, UUID]:
+    """The position, the hash and the UUID of a line. Raises CorruptionError for what is none."""
+    try:
+        hash = hash_in(line, text_end(line)).decode("ascii")
+        bytes.fromhex(hash)
+        return position_in(line), hash, UUID(uuid_in(line).decode("ascii"))
+    except ValueError as error:
+        raise CorruptionError(f"this is no event: {error}", file=file) from error
 
 
 def uuid_in(line: bytes) -> bytes:

@@ -7,6 +7,7 @@ for event in log.subscribe(): ...           # all, and then each as it comes
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, Self, cast, overload
@@ -17,7 +18,7 @@ from . import eventlines
 from ._event_types import Consumer, Types, Upcast, Validator
 from .documents import Commit
 from .errors import CorruptionError, VerificationError
-from .event import Event
+from .event import Data, Event
 from .keeper import Place, Progress, RecordKeeper
 from .sealing import Chain, Head, PublicKey, Signer
 from .subscription import Growth, Subscription
@@ -46,7 +47,7 @@ class EventLog:
     def append(
         self,
         type: str,
-        data: JSON = None,
+        data: Data = None,
         *,
         uuid: UUID | None = None,
         expect: UUID | int | None = None,
@@ -66,7 +67,7 @@ class EventLog:
         return self._extend([event], expect)[0]
 
     def extend(
-        self, added: Iterable[Event | tuple[str, JSON]], *, expect: UUID | int | None = None
+        self, added: Iterable[Event | tuple[str, Data]], *, expect: UUID | int | None = None
     ) -> Sequence[Event]:
         """Append events, or pairs of type and data, in order and with one sync: all or none.
 
@@ -74,12 +75,12 @@ class EventLog:
         """
         given, now, versions = list(added), events.now(), self._types.versions
         if _are_pairs(given):
-            made = events.new_ones(cast("list[tuple[str, JSON]]", given), versions, now)
+            made = events.new_ones(cast("list[tuple[str, Data]]", given), versions, now)
         else:
             made = [self._as_event(one, now) for one in given]
         return self._extend(made, expect)
 
-    def _as_event(self, one: Event | tuple[str, JSON], now: str) -> Event:
+    def _as_event(self, one: Event | tuple[str, Data], now: str) -> Event:
         if isinstance(one, Event):
             return one
         # Not by isinstance, which type checkers take for granted, and programs do not.
@@ -90,6 +91,7 @@ class EventLog:
 
     def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> Sequence[Event]:
         if not added:
+            self.keeper.locate(None)  # raises ClosedError
             return []
         types = self._types
         if types.has_checks:
@@ -181,10 +183,13 @@ class EventLog:
         if isinstance(key, slice):
             return self._slice(key)
         size = len(self)
-        index = key + size if key < 0 else key
+        index = operator.index(key)
+        index += size if index < 0 else 0
         if not 0 <= index < size:
             raise IndexError(f"the log has {size} events, and none at index {key}")
-        return next(self.since(index))
+        for event in self.since(index):
+            return event
+        raise CorruptionError(f"expected {size} events, found {index}", file="event log")
 
     def _slice(self, key: slice) -> list[Event]:
         bounds = slice(self._index(key.start), self._index(key.stop), key.step)
@@ -327,8 +332,8 @@ def _place(after: Event | Place) -> Place:
 
 
 def _check_head(head: Head, line: bytes) -> None:
-    if eventlines.hash_in(line, eventlines.text_end(line)).decode() != head.hash:
-        uuid = UUID(eventlines.uuid_in(line).decode())
+    _, hash, uuid = eventlines.place_in(line)
+    if hash != head.hash:
         reason = "the events up to here are others than those of the head given"
         raise VerificationError(reason, position=head.position, uuid=uuid)
 

@@ -11,6 +11,7 @@ from . import eventlines
 from .errors import EventNotFoundError
 from .event import Event
 from .sealing import EMPTY, Head, Signer
+from .values import show
 
 __all__ = ["RecordKeeper"]
 
@@ -90,8 +91,9 @@ class RecordKeeper(ABC):
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The same, each time as one line, or as the JSON array that docs/formats/events.md has."""
-        place = self.next(after if isinstance(after, UUID) else None)
-        for _ in range(after if isinstance(after, int) else 0):
+        begin = known_place(after)
+        place = self.next(begin if isinstance(begin, UUID) else None)
+        for _ in range(begin if isinstance(begin, int) else 0):
             place = None if place is None else self.next(place)
         while place is not None:
             yield eventlines.encode(self.read(place))
@@ -99,10 +101,22 @@ class RecordKeeper(ABC):
 
     def locate(self, place: Place) -> int:
         """The position of a place. Raises EventNotFoundError for a UUID that there is not."""
-        return self.read(place).position if isinstance(place, UUID) else place or 0
+        known = known_place(place)
+        return self.read(known).position if isinstance(known, UUID) else known
 
     def close(self) -> None:  # noqa: B027 - a maker that holds nothing has nothing to do
         """Release what is held; closing again does nothing, any other call raises ClosedError."""
+
+
+def known_place(place: Place) -> UUID | int:
+    """The UUID, or the position. Raises TypeError and ValueError for what is neither."""
+    if place is None or isinstance(place, UUID):
+        return place or 0
+    if type(place) is not int:
+        raise TypeError(f"a place in a log is a UUID or a position, not {show(place)}")
+    if place < 0:
+        raise ValueError(f"a position in a log is 0 or more, not {place}")
+    return place
 
 
 def missing(uuid: UUID) -> EventNotFoundError:

@@ -30,8 +30,9 @@ class Projection:
 
     ``fold(state, event)`` changes ``state`` for one event. The position up to which it has been
     done is kept in the mapping itself, under ``key``. Where the mapping has ``transaction()``, as
-    Containers have, both change together, and every event counts once, whatever happens. Otherwise,
-    after a crash, the last ``batch`` events may be folded again.
+    Containers have, both change together, and every event counts once, whatever happens and whoever
+    updates it at the same time. Otherwise, after a crash, the last ``batch`` events may be folded
+    again.
     """
 
     def __init__(
@@ -62,16 +63,23 @@ class Projection:
         Raises VerificationError where the log is another one than at the last time. What ``fold``
         raises comes through, and its batch is taken back where the mapping can do that.
         """
-        position, hash = self._saved()
-        self._check(position, hash)
+        position = self._begin()
         done = 0
         new = self._log.since(position)
         while some := list(islice(new, self._batch)):
             with self._together():
-                for event in some:
-                    self._fold(self.state, event)
-                self._save(some[-1])
-            done += len(some)
+                is_first = self._saved()[0] == position
+                if is_first:
+                    for event in some:
+                        self._fold(self.state, event)
+                    self._save(some[-1])
+            if is_first:
+                position += len(some)
+                done += len(some)
+            else:
+                # Somebody else has folded these.
+                position = self._begin()
+                new = self._log.since(position)
         return done
 
     def reset(self) -> None:
@@ -85,19 +93,21 @@ class Projection:
             return 0, ""
         if isinstance(said, dict):
             position, hash = said.get("position"), said.get("hash")
-            if isinstance(position, int) and isinstance(hash, str):
+            if type(position) is int and position > 0 and isinstance(hash, str):
                 return position, hash
         reason = f"expected the position of a projection, found {show(said)}"
         raise FormatError(reason, source=self._key)
 
-    def _check(self, position: int, hash: str) -> None:
-        if position == 0:
-            return
-        found = next(self._log.since(position - 1), None)
-        known = None if found is None else found.integrity
-        if known is None or known.hash != hash:
-            reason = "this is not the log that the projection was made of"
-            raise VerificationError(reason, position=position)
+    def _begin(self) -> int:
+        """The position to go on from, in the log that it is of."""
+        position, hash = self._saved()
+        if position:
+            found = next(self._log.since(position - 1), None)
+            known = None if found is None else found.integrity
+            if known is None or known.hash != hash:
+                reason = "this is not the log that the projection was made of"
+                raise VerificationError(reason, position=position)
+        return position
 
     def _save(self, event: Event) -> None:
         known = event.integrity

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
-from math import isfinite
 from operator import ne
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
@@ -31,7 +30,6 @@ __all__ = ["EMPTY", "Head", "PublicKey", "Signer"]
 _SIGNED: Final = b"objstore event\n"
 """What a signature is of, before the hash, so that it is good for nothing else."""
 
-_SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _SHAPE: Final = bytes.maketrans(b"123456789e", b"000000000.")
 """Has one look find a digit before a point and one before an exponent."""
 _HASH_SIZE: Final = 64
@@ -43,6 +41,9 @@ _ODD_NUMBER: Final = re.compile(rb"[\[:,]-?(?:[0-9]{16}|[0-9]+\.0[,\]}]|[0-9]+(?
 """An integer that may be too long, one as a float, an exponent. Other decimals are written alike,
 in as few digits as it takes. In a string there may be what looks so."""
 _BEFORE: Final = b'{"data":'
+_AFTER: Final = b',"time":"'
+_KEY: Final = b',"key":"%b","signature":"%b"'
+_HEX: Final = re.compile("[0-9a-f]+")
 _NOT_CANONICAL: Final = b',"canonical":false'
 
 
@@ -103,6 +104,18 @@ class Drafts(NamedTuple):
     """The data as the text has it that is hashed; mostly the same."""
     more: Sequence[bytes]
     """What the line says where that is another text than its own."""
+
+    def only(self, index: int) -> Drafts:
+        """One of them."""
+        at = slice(index, index + 1)
+        return Drafts(
+            self.events[at],
+            self.before[at],
+            self.data[at],
+            self.after[at],
+            self.hashed[at],
+            self.more[at],
+        )
 
 
 def drafts(given: Sequence[Event]) -> Drafts:
@@ -175,6 +188,8 @@ def check_expected(expect: UUID | int | None, head: Head, tail: UUID | None) -> 
     """Raises ConflictError where the log does not end with what is expected."""
     if expect is None:
         return
+    if isinstance(expect, bool) or not isinstance(expect, UUID | int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"expect is a UUID or a number of events, not {show(expect)}")
     found: object = head.position if isinstance(expect, int) else tail
     if found != expect:
         expected = f"{expect} events" if isinstance(expect, int) else f"its tail to be {expect}"
@@ -212,17 +227,11 @@ def _recanonized(data: bytes, event: Event) -> bytes:
 
 
 def _dump(given: Sequence[Event]) -> list[bytes]:
-    """Of each event the data as it is stored: compact, keys sorted, in UTF-8."""
     dumped: list[bytes] = []
     for event in given:
-        try:
-            data = orjson.dumps(event.data, option=_SORTED)
-        except TypeError as error:
-            raise _unfit(event, str(error)) from error
-        if b"null" in data and (pointer := _find_nan(event.data, "")) is not None:
-            expected = "expected JSON, found a number that is none (NaN or infinity)"
-            raise _unfit(event, expected, pointer)
-        dumped.append(data)
+        if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected an Event, found {show(event)}")
+        dumped.append(events.dump(event))
     return dumped
 
 
@@ -247,23 +256,7 @@ def _canonical(dumped: bytes, event: Event) -> bytes:
         return rfc8785.dumps(orjson.loads(dumped))
     except rfc8785.IntegerDomainError as error:
         reason = f"expected integers up to {_MAX_INT}, as RFC 8785 has them; use a string: {error}"
-        raise _unfit(event, reason) from error
-
-
-def _unfit(event: Event, reason: str, pointer: str = "") -> FormatError:
-    return FormatError(reason, source=f"the data of an event {show(event.type)}", pointer=pointer)
-
-
-def _find_nan(value: Any, pointer: str) -> str | None:
-    if isinstance(value, float):
-        return None if isfinite(value) else pointer
-    parts: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        parts = cast("dict[Any, Any]", value).items()
-    elif isinstance(value, list | tuple):
-        parts = enumerate(cast("list[Any]", value))
-    found = (_find_nan(part, f"{pointer}/{key}") for key, part in parts)
-    return next((one for one in found if one is not None), None)
+        raise events.unfit(event, reason) from error
 
 
 # Verification
@@ -290,7 +283,9 @@ class Chain:
     def _take_plain(self, payload: bytes) -> bool:
         """Go over events that are good, and as most are; False, and nothing done, for all else."""
         parts = eventlines.split_at_data(payload)
-        if parts is None or not _are_canonical(parts[1]):
+        if parts is None or not _are_around_data(parts[0], parts[2]):
+            return False
+        if not _are_canonical(parts[1]):
             return False
         start, at = self.head, 0
         parts[2][-1] += b","
@@ -319,26 +314,32 @@ class Chain:
 
     def _take_one(self, line: bytes, event: Event) -> None:
         position, said = self.head.position + 1, event._said["integrity"]
-        text = eventlines.text_of_line(line)
-        canonical = self._recanonical(event, position)
-        digest = sha256(bytes.fromhex(self.head.hash) + canonical).digest()
+        before, data, after, hashed = self._drafted(event, position)
+        text = b"%b%b%b}" % (before, hashed, after)
+        digest = sha256(bytes.fromhex(self.head.hash) + text).digest()
         if digest.hex() != said["hash"] or said["position"] != position:
             raise self._bad(event, position, said)
-        if text != canonical and "canonical" not in said:
-            reason = "it is not in the form of RFC 8785, and does not say so"
+        stored = _stored_data(line, data)
+        bare = (before, stored, after, digest.hex().encode(), position)
+        signed, differs = _said_signature(said), _NOT_CANONICAL * (stored != hashed)
+        if line != eventlines.LINE % (*bare, differs + signed):
+            reason = "its line is not as events are written, and may be read as another event's"
+            if line == eventlines.LINE % (*bare, signed):
+                reason = "it is not in the form of RFC 8785, and does not say so"
             raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
         if self._keys is not None:
             self._check_signature(event, position, digest)
         self.head = Head(position, digest.hex())
 
-    def _recanonical(self, event: Event, position: int) -> bytes:
+    def _drafted(self, event: Event, position: int) -> tuple[bytes, bytes, bytes, bytes]:
         try:
-            _, [before], _, [after], [data], _ = drafts([event])
-            return b"%b%b%b}" % (before, data, after)
+            _, *columns = drafts([event])
         except FormatError as error:
             raise VerificationError(
                 str(error), position=position, uuid=events.uuid_of(event)
             ) from error
+        [before], [data], [after], [hashed], _ = columns
+        return before, data, after, hashed
 
     def _bad(self, event: Event, position: int, said: dict[str, Any]) -> VerificationError:
         reason = "it does not follow from the event before it, or was changed: its hash differs"
@@ -359,6 +360,22 @@ class Chain:
         raise VerificationError(reason, position=position, uuid=events.uuid_of(event))
 
 
+def _are_around_data(before: Sequence[bytes], after: Sequence[bytes]) -> bool:
+    """Whether the tabs are around the data, and not around a part of it: no hash tells."""
+    return all(map(_is_before_data, set(before))) and {one[: len(_AFTER)] for one in after} == {
+        _AFTER
+    }
+
+
+@lru_cache(maxsize=256)
+def _is_before_data(before: bytes) -> bool:
+    try:
+        said: dict[str, Any] = orjson.loads(before + b"null}")
+    except orjson.JSONDecodeError:
+        return False
+    return next(reversed(said)) == "data"
+
+
 def _are_canonical(dumped: Sequence[bytes]) -> bool:
     """Whether the data of all are surely in the form that is hashed."""
     together = b"[%b]" % b",".join(dumped)
@@ -366,7 +383,7 @@ def _are_canonical(dumped: Sequence[bytes]) -> bool:
         found = orjson.loads(together)
     except orjson.JSONDecodeError:
         return False
-    is_same = len(found) == len(dumped) and orjson.dumps(found, option=_SORTED) == together
+    is_same = len(found) == len(dumped) and orjson.dumps(found, option=events.SORTED) == together
     return is_same and is_canonical(together)
 
 
@@ -390,5 +407,25 @@ def _is_signed(key: PublicKey, signature: str, digest: bytes) -> bool:
 
 def _signature(signer: Signer, digest: bytes) -> bytes:
     key = signer.public_key().public_bytes_raw().hex()
-    signature = signer.sign(_SIGNED + digest).hex()
-    return b',"key":"%b","signature":"%b"' % (key.encode(), signature.encode())
+    return _KEY % (key.encode(), signer.sign(_SIGNED + digest).hex().encode())
+
+
+def _stored_data(line: bytes, data: bytes) -> bytes:
+    """The data between the tabs of a line, if it is the same as was found by parsing all of it."""
+    parts = eventlines.split_at_data(line)
+    if parts is None or len(parts[1]) != 1:
+        return data
+    [stored] = parts[1]
+    try:
+        found = orjson.loads(stored)
+    except orjson.JSONDecodeError:
+        return data
+    return stored if orjson.dumps(found, option=events.SORTED) == data else data
+
+
+def _said_signature(said: dict[str, Any]) -> bytes:
+    """What a line that was parsed has of a key and a signature, if they are in hexadecimal."""
+    some = [said.get(name) for name in ("key", "signature")]
+    if any(not isinstance(one, str) or _HEX.fullmatch(one) is None for one in some):
+        return b""
+    return _KEY % tuple(str(one).encode() for one in some)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
 from ._autoids import META, Numbering, Numbers
-from ._checking import UNREADABLE, Checking
+from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, step
@@ -247,8 +247,14 @@ class Store(
 
     def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
         for path in self:
-            with suppress(ValidationError, KeyNotFoundError, *UNREADABLE):
+            try:
                 yield path, self.GET(path).contents
+            except KeyNotFoundError:
+                continue  # gone since it was listed
+            except ValidationError:
+                contents = self._documents.read(path)
+                if contents is not MISSING:
+                    yield path, contents
 
     # --- for Directories --------------------------------------------------------------------------
 

@@ -115,11 +115,17 @@ class Subscription:
     def _take(self) -> Event | None:
         with self._guard:
             if not self._ready:
-                self._ready.extend(islice(self._since(self._position), _SOME))
-                if not self._ready:
-                    return None
-                self._position = self._ready[-1].position
-            return self._ready.popleft()
+                self._read()
+            return self._ready.popleft() if self._ready else None
+
+    def _read(self) -> None:
+        try:
+            self._ready.extend(islice(self._since(self._position), _SOME))
+        except Exception:
+            # What was read before it comes first. Behind that it is met again.
+            if not self._ready:
+                raise
+        self._position += len(self._ready)
 
 
 class _Pace:

@@ -418,6 +418,15 @@ def test_memory_does_not_grow_with_blobs(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_size == 96 << 20
 
 
+def test_purging_leaves_no_file(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.reserve(ONE, 3)
+    depot.write(ONE, 0, b"abc")
+    depot.purge(ONE)
+    depot.purge(depot.put(b"abc"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 # References
 
 
@@ -435,6 +444,15 @@ def test_links_are_found_wherever_they_are() -> None:
         ("/people/ada/a~1b/3/0", ONE),
     ]
     assert list(find_references("", ONE.link)) == [("", ONE)]
+
+
+def test_no_blob_is_called_unreferenced_while_a_file_cannot_be_read(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        blob = store.depot.put(b"1")
+        store["/ada"] = {"photo": store.depot.link(blob)}
+        (tmp_path / "ada.json").write_text(f'{{"photo": "{blob.link}"')
+        with pytest.raises(objstore.FormatError, match=r"ada\.json, line 1"):
+            store.dangling()
 
 
 def test_what_dangles_both_ways() -> None:

@@ -105,6 +105,8 @@ def test_an_event_does_not_change() -> None:
         ({"type": "t", "uuid": "x"}, TypeError, "an event's uuid is a uuid.UUID, not str"),
         ({"type": "t", "version": 0}, ValueError, "an integer from 1 on, not 0"),
         ({"type": "t", "version": True}, ValueError, "an integer from 1 on, not true"),
+        ({"type": "t", "version": 2**53}, ValueError, "at most 9007199254740991"),
+        ({"type": "t", "time": "2026-11-20"}, TypeError, "an event's time is a datetime"),
         ({"type": "t", "time": datetime(2026, 1, 1)}, ValueError, "has a time zone"),
     ],
 )
@@ -496,6 +498,34 @@ def test_a_batch_that_fails_is_taken_back_and_folded_again(log: EventLog) -> Non
         with pytest.raises(RuntimeError):
             projection.update()
         assert (state["a"], projection.position) == (2, 2)
+
+
+class Overtaken(Transacted):
+    """Once somebody else comes first, as happens to who waits for a lock."""
+
+    other: Callable[[], object] | None = None
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        other, self.other = self.other, None
+        if other is not None:
+            other()
+        with super().transaction():
+            yield
+
+
+def test_two_that_update_one_projection_count_every_event_once(log: EventLog) -> None:
+    state = Overtaken()
+    log.extend(("a", n) for n in range(20))
+
+    def come_first() -> None:
+        Projection(log, state, count, batch=3).update()
+        log.append("b")
+
+    state.other = come_first
+    projection = Projection(log, state, count, batch=4)
+    assert projection.update() == 1
+    assert (state["a"], state["b"], projection.position) == (20, 1, 21)
 
 
 def test_a_projection_of_another_log_is_refused(log: EventLog) -> None:

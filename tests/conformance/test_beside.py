@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import Store
+from objstore import Dict, Directory, Store, ValidationError
 from tests.conformance.makers import MAKERS, Maker
 from tests.conformance.retentions import NEWEST
 
@@ -26,6 +26,14 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return objstore.open(url, **options)
 
     return open_it
+
+
+class Named(Dict, extra="allow"):
+    name: str
+
+
+class People(Directory):
+    ada: Named
 
 
 def test_containers_events_and_blobs_lie_beside_the_objects(open_store: Open) -> None:
@@ -62,6 +70,19 @@ def test_references_without_blobs_and_blobs_without_references(open_store: Open)
         (lost, "/people/ada/photos/0"),
         (lonely, None),
     ]
+
+
+def test_a_reference_in_a_file_that_its_schema_refuses_is_one(open_store: Open) -> None:
+    with open_store() as store:
+        kept, lost = store.depot.put(b"1"), store.depot.put(b"2")
+        store["/ada"] = {"name": 1, "photos": [store.depot.link(kept), store.depot.link(lost)]}
+        store.depot.purge(lost)
+    with open_store(schema=People) as store:
+        with pytest.raises(ValidationError):
+            store["/ada"].contents
+        assert [(one.identifier, one.pointer) for one in store.dangling()] == [
+            (lost, "/ada/photos/1")
+        ]
 
 
 def test_one_subscription_hears_of_events_and_commits(open_store: Open) -> None:

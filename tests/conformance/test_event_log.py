@@ -112,6 +112,25 @@ def test_a_subscription_ends_when_nothing_came_for_so_long(log: EventLog) -> Non
     assert numbers(list(log.subscribe(after=log.tail(), timeout=0))) == []
 
 
+def test_an_event_that_cannot_be_upcast_is_told_behind_those_before_it(log: EventLog) -> None:
+    log.extend(("n", n) for n in range(6))
+    is_mended = False
+
+    @log.upcaster("n")
+    def upcast(data: int) -> int:
+        if data == 3 and not is_mended:
+            raise LookupError("no three")
+        return 10 * data
+
+    subscription = log.subscribe(timeout=0)
+    assert [next(subscription).data for _ in range(3)] == [0, 10, 20]
+    for _ in range(2):
+        with pytest.raises(LookupError, match="no three"):
+            next(subscription)
+    is_mended = True
+    assert numbers(list(subscription)) == [30, 40, 50]
+
+
 def test_an_unknown_place_is_refused_at_once(log: EventLog) -> None:
     with pytest.raises(EventNotFoundError):
         log.subscribe(uuid4())

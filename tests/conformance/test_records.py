@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
 import jsonschema
 import pytest
 
-from objstore import schemas
+from objstore import Dict, List, schemas
 from objstore.errors import (
     ClosedError,
     ConflictError,
     DuplicateEventError,
     EventNotFoundError,
     FormatError,
+    ValidationError,
 )
 from objstore.events import EMPTY, Event, EventLog, RecordKeeper
+from objstore.values import show
 from tests.conformance.record_makers import MAKERS, ON_FILES, SHARED, Maker
 
 
@@ -43,6 +50,15 @@ def keeper(maker: Maker, tmp_path: Path) -> Iterator[RecordKeeper]:
     yield made
     EventLog(made).verify()
     made.close()
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Odd(Enum):
+    NONE = float("nan")
 
 
 def walk(keeper: RecordKeeper) -> list[UUID]:
@@ -156,6 +172,29 @@ def test_data_comes_back_as_it_was(keeper: RecordKeeper, data: object) -> None:
     assert len(walk(keeper)) == 3
 
 
+@pytest.mark.parametrize(
+    ("data", "contents"),
+    [
+        (Dict(name="Ada", of=List([1, 2])), {"name": "Ada", "of": [1, 2]}),
+        ({"who": Dict(name="Ada")}, {"who": {"name": "Ada"}}),
+        (OrderedDict[str, Any](b=1, a=(2, 3)), {"a": [2, 3], "b": 1}),
+        (MappingProxyType({"a": 1}), {"a": 1}),
+    ],
+)
+def test_what_can_be_assigned_to_an_object_is_data_too(
+    keeper: RecordKeeper, data: Any, contents: Any
+) -> None:
+    log, uuid = EventLog(keeper), uuid4()
+    for _ in range(2):
+        assert log.append("n", data, uuid=uuid).data == contents
+    assert [event.data for event in log] == [contents]
+    log.schema("n", {"type": "object", "maxProperties": 2})
+    assert log.append("n", data).data == contents
+    log.schema("n", {"type": "object", "maxProperties": 0})
+    with pytest.raises(ValidationError, match=f"at most 0 .*found {show(contents)}"):
+        log.append("n", data)
+
+
 def test_every_line_fits_its_schema(keeper: RecordKeeper) -> None:
     keeper.add(Event("one", {"x": 1.0}, author="me", version=2))
     fill(keeper, 3)
@@ -173,8 +212,13 @@ def test_every_line_fits_its_schema(keeper: RecordKeeper) -> None:
         (2**53, "", "RFC 8785"),
         (2**70, "", "64-bit"),
         ({1: 2}, "", "str"),
-        ({"a": {1, 2}}, "", "set"),
+        ({"a": {1, 2}}, "/a", "set"),
+        ({"a/b": [date(2026, 11, 20)]}, "/a~1b/0", "a date"),
+        ({"a": Point(float("nan"))}, "/a", "a Point"),
+        (OrderedDict[str, Any](a=[float("nan")]), "/a/0", "a finite number"),
+        ({"a": {"b": Odd.NONE}}, "/a/b", "NaN"),
         ("\ud800", "", "surrogates"),
+        ({"\ud800": 1}, "/\\ud800", "surrogates"),
     ],
 )
 def test_data_that_json_cannot_hold_is_refused_and_nothing_added(
@@ -185,6 +229,44 @@ def test_data_that_json_cannot_hold_is_refused_and_nothing_added(
         keeper.extend([Event("good"), Event("bad", data)])  # type: ignore[arg-type]
     assert caught.value.pointer == pointer
     assert caught.value.source == 'the data of an event "bad"'
+    assert keeper.head().position == 1
+
+
+NO_UUIDS: Any = ["96f76903-7b92-44d1-8e53-fc47a520684c", "../../../head", 1, b"", Event("n")]
+
+
+@pytest.mark.parametrize("other", NO_UUIDS, ids=type)
+def test_what_is_no_uuid_is_refused(keeper: RecordKeeper, other: Any) -> None:
+    fill(keeper, 2)
+    for call in (keeper.read, keeper.exists, keeper.next):
+        with pytest.raises(TypeError, match=r"an event's uuid is a uuid\.UUID, not"):
+            call(other)
+    with pytest.raises(TypeError, match=r"an event's uuid is a uuid\.UUID, not NoneType"):
+        keeper.read(None)  # type: ignore[arg-type]
+
+
+def test_what_is_no_place_is_refused(keeper: RecordKeeper) -> None:
+    fill(keeper, 2)
+    bad: Any
+    for bad in ("x", 1.5, True, b""):
+        for call in (keeper.locate, keeper.batches, EventLog(keeper).since):
+            with pytest.raises(TypeError, match="a place in a log is a UUID or a position, not"):
+                list(call(bad))  # type: ignore[arg-type]
+    for call in (keeper.locate, keeper.batches, EventLog(keeper).subscribe):
+        with pytest.raises(ValueError, match="a position in a log is 0 or more, not -1"):
+            list(call(-1))  # type: ignore[arg-type]
+
+
+def test_what_is_no_event_or_expectation_is_refused(keeper: RecordKeeper) -> None:
+    fill(keeper, 1)
+    bad: Any
+    for bad in ({"type": "n"}, None, ("n", 1)):
+        with pytest.raises(TypeError, match="expected an Event, found"):
+            keeper.extend([Event("good"), bad])
+    for bad in ("1", True, 1.0, Event("n")):
+        with pytest.raises(TypeError, match="expect is a UUID or a number of events, not"):
+            keeper.extend([Event("n")], expect=bad)
+    assert keeper.head().position == 1
 
 
 # Once
@@ -221,6 +303,18 @@ def test_another_content_under_the_same_uuid_is_an_error(
         keeper.add(Event(**fields))  # type: ignore[arg-type]
     assert walk(keeper) == [event.uuid]
     assert keeper.read(event.uuid).data == {"x": 1}
+
+
+def test_a_call_with_another_content_adds_nothing(keeper: RecordKeeper) -> None:
+    [first] = fill(keeper, 1)
+    twice = Event("twice", 1)
+    for other in (
+        [Event("good"), Event("filled", "other", uuid=first.uuid)],
+        [Event("good"), twice, Event("twice", 2, uuid=twice.uuid)],
+    ):
+        with pytest.raises(DuplicateEventError):
+            keeper.extend(other)
+    assert walk(keeper) == [first.uuid]
 
 
 def test_an_event_twice_in_one_call_is_one(keeper: RecordKeeper) -> None:
@@ -295,6 +389,9 @@ def test_closed(maker: Maker, tmp_path: Path) -> None:
         lambda: keeper.add(event),
         lambda: keeper.read(event.uuid),
         lambda: keeper.exists(event.uuid),
+        lambda: keeper.locate(0),
+        lambda: EventLog(keeper).subscribe(),
+        lambda: EventLog(keeper).extend([]),
     ):
         with pytest.raises(ClosedError):
             call()
@@ -318,6 +415,32 @@ def test_another_handle_sees_what_was_added(shared: Maker, tmp_path: Path) -> No
         added += [mine.uuid, its.uuid]
     assert walk(one) == walk(two) == added
     assert walk(shared.open(tmp_path)) == added
+
+
+ASKED: dict[str, Callable[[EventLog, UUID], object]] = {
+    "exists": lambda log, uuid: log.exists(uuid),
+    "read": lambda log, uuid: log.read(uuid),
+    "next": lambda log, uuid: log.next(uuid) is None,
+    "locate": lambda log, uuid: log.keeper.locate(uuid) == 2,
+    "lines": lambda log, uuid: list(log.keeper.lines(uuid)) == [],
+    "in": lambda log, uuid: uuid in log,
+    "item": lambda log, uuid: log[uuid].position == 2,
+    "slice": lambda log, uuid: [event.uuid for event in log[uuid:]] == [uuid],
+    "subscribe": lambda log, uuid: list(log.subscribe(uuid, timeout=0)) == [],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_another_handle_finds_what_was_just_added(
+    shared: Maker, tmp_path: Path, asked: str
+) -> None:
+    one, two = shared.open(tmp_path), shared.open(tmp_path)
+    first, event = Event("first"), Event("other")
+    two.add(first)
+    assert one.exists(first.uuid)
+    assert not one.exists(event.uuid)
+    two.add(event)
+    assert ASKED[asked](EventLog(one), event.uuid)
 
 
 def test_it_is_all_there_when_opened_again(shared: Maker, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def check_against(depot: Depot, expected: dict[Identifier, bytes]) -> None:
         state = depot.state(identifier)
         if state is ObjectStateT.READABLE:
             assert depot.read(identifier, 0, len(data) + 1) == data
+            info = depot.info(identifier)
+            assert (info.size, info.sha256) == (len(data), sha256(data).hexdigest())
         elif state is ObjectStateT.WRITABLE:
             _check_writable(depot, identifier, data)
     assert depot.scrub().damaged == ()

@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from objstore.backings.filesystem import Depot
-from objstore.backings.filesystem.blobs import blobwriter
+from objstore.backings.filesystem.blobs import blobwriter, export
+from objstore.backings.filesystem.io import Opened
 from objstore.depot import Identifier, ObjectStateT, Range
 from tests.faults.crash_states import Quick, Recording
 from tests.faults.depots import check_against, complete, depot_on, left, reboot
@@ -144,6 +145,41 @@ def _check_that_it_goes_on(depot: Depot) -> None:
     for identifier in DATA:
         assert {str(identifier), f"{identifier}.json"} <= left(depot)
     assert len(left(depot)) == 2 * len(DATA)
+
+
+class ByHand(Recording):
+    """What the kernel copies by itself is not recorded."""
+
+    __slots__ = ()
+
+    def copy_range(self, source: Opened, target: Opened, offset: int, size: int) -> None:
+        return None
+
+
+def _always(files: Recording) -> Callable[[str], Recording]:
+    return lambda _: files
+
+
+def test_a_crash_leaves_what_was_copied_out_whole_or_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = Depot(tmp_path)
+    depot.put(DATA[FIRST], identifier=FIRST)
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    (folder / "copy").write_bytes(b"before")
+    files = ByHand(folder)
+    monkeypatch.setattr(export, "Files", _always(files))
+    depot.get_to(FIRST, folder / "copy")
+    files.note("copied")
+    seen: set[bytes] = set()
+    for number, state in enumerate(files.crash_states(random.Random(1), 20)):  # noqa: S311
+        after = tmp_path / f"{number}"
+        after.mkdir()
+        found = (state.build(after) / "copy").read_bytes()
+        assert found == DATA[FIRST] or (found == b"before" and not state.notes)
+        seen.add(found)
+    assert len(seen) == 2
 
 
 def test_what_was_not_synced_counts_for_this_run_of_the_machine_alone(

@@ -25,21 +25,25 @@ class BlobReader(io.RawIOBase):
         files.rewind(opened)
 
     def readinto(self, buffer: Buffer, /) -> int:
+        self._checkClosed()
         count = self._files.read_into(self.opened, self._at, memoryview(buffer).cast("B"))
         self._at += count
         return count
 
     def readall(self) -> bytes:
+        self._checkClosed()
         data = self._files.read_at(self.opened, self._at, max(self._size - self._at, 0))
         self._at += len(data)
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._checkClosed()
         self._at = sought(offset, whence, self._at, lambda: self._size)
         return self._at
 
     def fileno(self) -> int:
         """The descriptor, for os.sendfile, mmap and subprocesses; its own position is not ours."""
+        self._checkClosed()
         return self.opened.descriptor
 
     def close(self) -> None:

@@ -84,6 +84,9 @@ class FileWriter(Writer):
         self._note()
         return self._missing(self._log.written())
 
+    def note(self) -> None:
+        self._note()
+
     def sync(self) -> None:
         self._start_sync()
         self._end_sync()

@@ -15,9 +15,9 @@ from weakref import WeakSet
 
 from objstore import eventlines, sealing
 from objstore.errors import BackingError, CorruptionError, ReadOnlyError
-from objstore.event import Event
+from objstore.event import Event, check_uuid
 from objstore.eventlog import EventLog
-from objstore.keeper import Place, RecordKeeper, Stored, missing
+from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Batch, Drafts, Head, Signer
 
 from .. import names
@@ -57,7 +57,7 @@ _NOTHING: Final = Tail(Position(0, 0), EMPTY, b"")
 
 
 def open_events(
-    root: str,
+    root: str | os.PathLike[str],
     *,
     readonly: bool = False,
     sync: bool = True,
@@ -65,7 +65,7 @@ def open_events(
     signer: Signer | None = None,
 ) -> EventLog:
     """The event log of the folder ``root``; nothing is written before the first event."""
-    files = Files(names.events(Files(root).root), sync=sync, umask=umask)
+    files = Files(names.events(Files(os.fspath(root)).root), sync=sync, umask=umask)
     return EventLog(SegmentRecordKeeper(files, readonly=readonly), signer=signer)
 
 
@@ -142,15 +142,15 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def read(self, uuid_: UUID) -> Event:
         """The event with that UUID: its place is in the index."""
-        found = self._find(uuid_)
-        if found is None:
+        line = self._look_up(uuid_)
+        if line is None:
             raise missing(uuid_)
-        return found
+        return eventlines.decode(line)
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """The UUID of the event behind that one, or of the first; None for the tail."""
-        after = self.locate(uuid_)
-        return next((_uuid(some[0]) for some in self.lines(after)), None)
+        after = None if uuid_ is None else check_uuid(uuid_)
+        return next((eventlines.place_in(some[0])[2] for some in self.lines(after)), None)
 
     def tail(self) -> UUID | None:
         """The UUID of the last event that any process has appended; None for none."""
@@ -162,20 +162,23 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The events behind a place, up to the tail as it is now, many at a time."""
-        tail = self._refresh()
+        self._log.refresh()
         position = self.locate(after)
-        if position >= tail.head.position:
+        # Who begins at the first event comes to a damaged tail in its turn.
+        if position and position >= self._seen().head.position:
             return iter(())
-        return self._batches(position, tail)
+        return self._batches(position, self._end()[1])
 
     def locate(self, place: Place) -> int:
         """The position of a place; that of a UUID is in its line."""
-        if not isinstance(place, UUID):
-            return place or 0
-        line = self._find_line(place)
+        self._view()  # raises ClosedError
+        known = known_place(place)
+        if isinstance(known, int):
+            return known
+        line = self._look_up(known)
         if line is None:
-            raise missing(place)
-        return eventlines.position_in(line)
+            raise missing(known)
+        return eventlines.place_in(line)[0]
 
     def close(self) -> None:
         """Mark the end of the log, so that who opens it next need not look for it."""
@@ -242,14 +245,18 @@ class SegmentRecordKeeper(RecordKeeper):
     def _seen(self) -> Tail:
         """The end of what the log's view has come to."""
         with self._guard:
-            view = self._view()
-            if view is None:
-                return _NOTHING
-            with view.guard:
-                number, end = view.number, view.position
+            number, end = self._end()
             if end != self._tail.end:
                 self._move(self._read_tail(number, end))
             return self._tail
+
+    def _end(self) -> tuple[int, Position]:
+        """The last record's number, and where the view ends; nothing where there is no log."""
+        view = self._view()
+        if view is None:
+            return 0, _NOTHING.end
+        with view.guard:
+            return view.number, view.position
 
     def _move(self, tail: Tail) -> None:
         self._tail = tail
@@ -267,9 +274,8 @@ class SegmentRecordKeeper(RecordKeeper):
             payload = self._log.read(number).payload if number else b""
         if not payload:
             return known._replace(end=end)
-        line = eventlines.split(payload)[-1]
-        hash = eventlines.hash_in(line, eventlines.text_end(line)).decode()
-        return Tail(end, Head(eventlines.position_in(line), hash), eventlines.uuid_in(line))
+        position, hash, uuid = eventlines.place_in(eventlines.split(payload)[-1])
+        return Tail(end, Head(position, hash), eventlines.text_of(uuid))
 
     def _note(self, before: Tail, after: Tail, payload: bytes) -> None:
         """Go over what was just appended."""
@@ -284,12 +290,23 @@ class SegmentRecordKeeper(RecordKeeper):
 
     # Reading
 
+    def _look_up(self, uuid: UUID) -> bytes | None:
+        """The line of an event that any process has appended."""
+        end = self._end()
+        line = self._find_line(uuid)
+        if line is None:
+            self._log.refresh()
+            if self._end() != end:
+                line = self._find_line(uuid)
+        return line
+
     def _find(self, uuid: UUID) -> Event | None:
+        """An event that was seen already: who appends has just looked."""
         line = self._find_line(uuid)
         return None if line is None else eventlines.decode(line)
 
     def _find_line(self, uuid: UUID) -> bytes | None:
-        text = eventlines.text_of(uuid)
+        text = eventlines.text_of(check_uuid(uuid))
         with self._guard:
             index = self._indexed()
             for start in () if index is None else index.find(text):
@@ -304,11 +321,13 @@ class SegmentRecordKeeper(RecordKeeper):
             self._last = start, eventread.payload_at(file, start.offset)
         return self._last[1]
 
-    def _batches(self, after: int, tail: Tail) -> Iterator[bytes]:
+    def _batches(self, after: int, end: Position) -> Iterator[bytes]:
         """Those behind ``after``, which there are."""
+        if end == _NOTHING.end:
+            return
         with self._guard:
             place, start = self._start(after)
-        for _, records in self._chunks(start, tail.end):
+        for _, records in self._chunks(start, end):
             if place > after:
                 yield from eventlines.portions([record.payload for record in records])
                 continue
@@ -397,10 +416,6 @@ def _set_up_all() -> None:
 
 
 os.register_at_fork(after_in_child=_set_up_all)
-
-
-def _uuid(line: bytes) -> UUID:
-    return UUID(eventlines.uuid_in(line).decode())
 
 
 def _checkpoint(tail: Tail) -> dict[str, Any]:

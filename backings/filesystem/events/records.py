@@ -15,7 +15,7 @@ from uuid import UUID
 
 from objstore import eventlines, keeper, sealing
 from objstore.errors import BackingError, ClosedError, CorruptionError, EventNotFoundError
-from objstore.event import Event
+from objstore.event import Event, check_uuid
 from objstore.keeper import Place
 from objstore.sealing import EMPTY, Head, Signer
 
@@ -75,12 +75,14 @@ class RecordKeeper(keeper.RecordKeeper):
         expect: UUID | int | None = None,
         signer: Signer | None = None,
     ) -> Sequence[Event]:
-        """Add one event after another; a crash may leave the first of them."""
+        """Add one event after another; a crash may leave the first of them, bad data none."""
+        some = sealing.drafts(added)
+        self._require_same(added)
         stored: list[Event] = []
-        for event in added:
+        for at in range(len(added)):
             self._certainty.require()
             try:
-                one, is_new = self._add(event, expect, signer)
+                one, is_new = self._add(some.only(at), expect, signer)
             except UncertainError as error:
                 self._certainty.lose(error)
                 raise
@@ -91,16 +93,19 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def read(self, uuid_: UUID) -> Event:
         """The event in the file that is called by its UUID."""
-        return self._decode(self._line(uuid_), uuid_)
+        return self._decode(self._line(check_uuid(uuid_)), uuid_)
 
     def exists(self, uuid_: UUID) -> bool:
         """Whether there is a file of that UUID to which a link leads."""
         self._require_open()
+        check_uuid(uuid_)
         # In this order, as it may be given its own name in between.
         return self._is_named(uuid_) or self._unfinished(uuid_) is not None or self._is_named(uuid_)
 
     def next(self, uuid_: UUID | None = None) -> UUID | None:
         """Where the link behind an event leads, or the first one; None for the tail."""
+        if uuid_ is not None:
+            check_uuid(uuid_)
         link = self._link(uuid_)
         if link is None and uuid_ is not None and not self.exists(uuid_):
             raise keeper.missing(uuid_)
@@ -113,13 +118,19 @@ class RecordKeeper(keeper.RecordKeeper):
             uuid = link.uuid
         return uuid
 
+    def locate(self, place: Place) -> int:
+        """The position of a place; that of a UUID is in its line."""
+        self._require_open()
+        return super().locate(place)
+
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The events behind a place, one at a time; a position is found by walking there."""
-        place, skip = self.next(after if isinstance(after, UUID) else None), 0
-        if isinstance(after, int):
-            near, skip = self._near, after
-            if near is not None and near[1] <= after:
-                place, skip = self.next(near[0]), after - near[1]
+        begin, near = keeper.known_place(after), self._near
+        if isinstance(begin, UUID):
+            return self._walk(self.next(begin), 0)
+        place, skip = self.next(), begin
+        if near is not None and near[1] <= begin:
+            place, skip = self.next(near[0]), begin - near[1]
         return self._walk(place, skip)
 
     def _walk(self, place: UUID | None, skip: int) -> Iterator[bytes]:
@@ -129,7 +140,7 @@ class RecordKeeper(keeper.RecordKeeper):
             else:
                 line = self._linked(place)
                 yield line
-                self._come_to(place, eventlines.position_in(line))
+                self._come_to(place, eventlines.place_in(line, self._file(place))[0])
             place = self.next(place)
 
     def close(self) -> None:
@@ -140,11 +151,22 @@ class RecordKeeper(keeper.RecordKeeper):
 
     # Adding
 
+    def _require_same(self, added: Sequence[Event]) -> None:
+        """Raises DuplicateEventError before anything is added, for what is known by then."""
+        self._require_open()
+        known: dict[UUID, Event] = {}
+        for event in added:
+            uuid = event.uuid
+            if uuid not in known and self._is_named(uuid):
+                known[uuid] = self.read(uuid)
+            sealing.check_same(event, known.setdefault(uuid, event))
+
     def _add(
-        self, event: Event, expect: UUID | int | None, signer: Signer | None
+        self, some: sealing.Drafts, expect: UUID | int | None, signer: Signer | None
     ) -> tuple[Event, bool]:
         """The event as it is stored, and whether it is new."""
-        uuid, some = event.uuid, sealing.drafts([event])
+        [event] = some.events
+        uuid = event.uuid
         while True:
             last, head = self._finish()
             if self._is_named(uuid):
@@ -304,8 +326,7 @@ class RecordKeeper(keeper.RecordKeeper):
             raise self._leads_nowhere(uuid) from error
 
     def _leads_nowhere(self, uuid: UUID) -> CorruptionError:
-        file = self._files.relative(names.record(self._root, uuid))
-        return CorruptionError("a link leads here, and nothing is there", file=file)
+        return CorruptionError("a link leads here, and nothing is there", file=self._file(uuid))
 
     def _unfinished(self, uuid: UUID) -> Link | None:
         """The link to that event, if it is the last one and may not have its own name yet."""
@@ -315,11 +336,14 @@ class RecordKeeper(keeper.RecordKeeper):
         return last if last is not None and last.uuid == uuid else None
 
     def _decode(self, line: bytes, uuid: UUID) -> Event:
-        file = self._files.relative(names.record(self._root, uuid))
+        file = self._file(uuid)
         event = eventlines.decode(line, file)
         if event.uuid != uuid:
             raise CorruptionError(f"this is the event {event.uuid}", file=file)
         return event
+
+    def _file(self, uuid: UUID) -> str:
+        return self._files.relative(names.record(self._root, uuid))
 
     def _is_named(self, uuid: UUID) -> bool:
         return self._files.exists(names.record(self._root, uuid))

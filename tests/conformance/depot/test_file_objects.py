@@ -50,6 +50,59 @@ def test_large_blobs(place: Place) -> None:
     assert place.depot.read(blob.identifier, 999, 2_000_000) == LARGE[999:2_000_999]
 
 
+def test_what_was_flushed_is_there_for_whoever_finalizes(depot: Depot) -> None:
+    blob = depot.create()
+    blob.write(b"hel")
+    blob.flush()
+    blob.write(b"lo")
+    blob.flush()
+    assert (depot.info(blob.identifier).size, depot.missing_ranges(blob.identifier)) == (5, [])
+    depot.finalize(blob.identifier)
+    assert depot.read(blob.identifier, 0, 9) == b"hello"
+    refused(blob.close, "finalized already")
+
+
+def test_two_write_parts_and_the_last_finalizes(depot: Depot) -> None:
+    depot.reserve(ONE, 10, sha256=hashlib.sha256(b"aaaaabbbbb").hexdigest())
+    first, second = depot.resume(ONE), depot.resume(ONE)
+    first.write(b"aaaaa")
+    first.flush()
+    second.seek(5)
+    second.write(b"bbbbb")
+    second.close()
+    first.abandon()
+    assert depot.read(ONE, 0, 10) == b"aaaaabbbbb"
+
+
+def test_a_closed_blob_does_nothing(depot: Depot) -> None:
+    with depot.create() as blob:
+        blob.write(b"hello")
+    found = depot.open(blob.identifier)
+    found.close()
+    for closed in (blob, found):
+        for call in (
+            closed.tell,
+            closed.read,
+            closed.readline,
+            closed.flush,
+            closed.raw.tell,
+            lambda closed=closed: closed.seek(0),
+            lambda closed=closed: closed.raw.seek(0),
+            lambda closed=closed: next(closed),
+            lambda closed=closed: closed.readinto(bytearray(3)),
+            lambda closed=closed: closed.raw.read(1),
+            lambda closed=closed: closed.raw.readinto(memoryview(bytearray(1))),
+            closed.__enter__,
+        ):
+            with pytest.raises(ValueError, match="closed"):
+                call()
+    with pytest.raises(ValueError, match=r"closed|fileno"):  # most have none
+        found.fileno()
+    for write in (blob.truncate, lambda: blob.write(b"x"), blob.sync, lambda: blob.raw.write(b"x")):
+        with pytest.raises(ValueError, match="closed"):
+            write()
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, GeneratorExit])
 def test_an_exception_leaves_a_blob_that_is_not_readable(
     place: Place, error: type[BaseException]

@@ -1,0 +1,83 @@
+"""What an event log takes and refuses of schemas, versions, validators and consumers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from objstore import Dict
+from objstore.backings.records import MemoryRecordKeeper
+from objstore.errors import FormatError, ValidationError
+from objstore.events import Event, EventLog
+
+
+@pytest.fixture
+def log() -> EventLog:
+    return EventLog(MemoryRecordKeeper())
+
+
+class Person(Dict):
+    name: str
+
+
+class Hears:
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def consume(self, event: Event) -> None:
+        self.heard.append(event.data)
+
+
+def test_an_object_of_the_class_fits_the_class_as_its_contents_do(log: EventLog) -> None:
+    log.schema("added", Person)
+    for one in (Person(name="Ada"), {"name": "Ada"}):
+        assert log.append("added", one).data == {"name": "Ada"}
+    with pytest.raises(ValidationError, match="event added at /name: expected a string, found 1"):
+        log.append("added", Dict(name=1))
+    with pytest.raises(FormatError, match="at /name: expected a JSON value, found a bytes"):
+        log.append("added", {"name": b"Ada"})
+    assert len(log) == 2
+
+
+def test_an_event_as_json_is_json_of_its_own(log: EventLog) -> None:
+    data = {"who": Person(name="Ada"), "at": [1]}
+    fresh = Event("added", data, author="me")
+    stored = log.extend([fresh])[0]
+    for event in (fresh, stored, log[0]):
+        said = event.to_json()
+        assert json.loads(json.dumps(said)) == said
+        assert said["data"] == {"who": {"name": "Ada"}, "at": [1]}
+        said["data"]["at"].append(2)
+        said.setdefault("integrity", {})["hash"] = ""
+    assert data["at"] == [1]
+    assert log[0].to_json() == stored.to_json()
+    log.verify()
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "1", 1.0])
+def test_versions_that_cannot_be(log: EventLog, version: Any) -> None:
+    with pytest.raises(ValueError, match="an event's version is an integer from 1 on"):
+        log.schema("n", {}, version=version)
+    with pytest.raises(ValueError, match="an event's version is an integer from 1 on"):
+        log.upcaster("n", version)
+
+
+@pytest.mark.parametrize(("name", "error"), [("", ValueError), (3, TypeError), (None, TypeError)])
+def test_types_that_cannot_be(log: EventLog, name: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="an event's type is"):
+        log.schema(name, {})
+    with pytest.raises(error, match="an event's type is"):
+        log.upcaster(name)
+    with pytest.raises(error, match="an event's type is"):
+        log.register(Hears(), name)
+
+
+def test_a_class_is_no_consumer(log: EventLog) -> None:
+    with pytest.raises(TypeError, match="expected an object with a method validate or consume"):
+        log.register(Hears)  # type: ignore[arg-type]
+    hears = Hears()
+    log.register(hears)
+    log.append("n", 1)
+    assert hears.heard == [1]

@@ -1,0 +1,196 @@
+"""What verification finds of events that somebody changed, wherever that is in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from objstore.backings.filesystem import open_events
+from objstore.backings.memory_storage import MemoryStorage
+from objstore.backings.records import MemoryRecordKeeper
+from objstore.backings.storage_records import StorageRecordKeeper
+from objstore.errors import CorruptionError, ObjstoreError, VerificationError
+from objstore.events import Event, EventLog
+
+_KEY = Ed25519PrivateKey.generate()
+_TAB = b"\t"
+
+
+def a_log(*, signed: bool = False) -> EventLog:
+    log = EventLog(MemoryRecordKeeper(), signer=_KEY if signed else None)
+    log.append("moved", {"data": {"to": "Rome"}, "time": "z"}, author="ada")
+    log.append("paid", {"euro": {"sum": 100, "tip": 1.0}})
+    log.append("paid", [1, {"euro": 12}])
+    return log
+
+
+def lines_of(log: EventLog) -> list[bytes]:
+    return [line for some in log.keeper.lines() for line in some]
+
+
+def replaced(log: EventLog, position: int, line: bytes) -> EventLog:
+    """The log with another line at a position, as one has it who can write to the medium."""
+    keeper = MemoryRecordKeeper()
+    keeper._kept.lines.extend(lines_of(log))
+    keeper._kept.lines[position - 1] = line
+    keeper._kept.head = log.head()
+    return EventLog(keeper)
+
+
+def assert_found(log: EventLog, position: int, line: bytes, *, signed: bool = False) -> None:
+    keys = [_KEY.public_key()] if signed else None
+    with pytest.raises(VerificationError) as caught:
+        replaced(log, position, line).verify(keys=keys)
+    assert caught.value.position == position
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_data_beside_the_data_are_found(signed: bool) -> None:
+    log = a_log(signed=signed)
+    before, data, after = lines_of(log)[1].split(_TAB)
+    # What parses all takes the last, and what looks for tabs the first.
+    forged = b'%b\t{"euro":1}\t,"data":%b%b' % (before, data, after)
+    for line in (forged, forged.replace(b'"position":2', b'"position":2,"canonical":false')):
+        assert [event.data for event in replaced(log, 2, line)][1] == {"euro": 1}
+        assert_found(log, 2, line, signed=signed)
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+def test_tabs_around_another_part_are_found(position: int) -> None:
+    log = a_log()
+    line = lines_of(log)[position - 1]
+    text = line.replace(_TAB, b"")
+    ends = range(1, len(text))
+    moved = (
+        text[:first] + _TAB + text[first:last] + _TAB + text[last:]
+        for first in ends
+        for last in ends[first:]
+        if text[first : first + 1] in b'{"1[' and text[last : last + 1] in b",]}"
+    )
+    for other in moved:
+        if other != line:
+            assert_found(log, position, other)
+
+
+def test_a_line_has_nothing_more() -> None:
+    log = a_log()
+    for position, line in enumerate(lines_of(log), 1):
+        for other in (
+            line[:-2] + b',"x":1}}',
+            line[:-1] + b',"x":1}',
+            line[:-2] + b',"canonical":true}}',
+            line.replace(b',"canonical":false', b"")[:-2] + b',"canonical":false} }',
+            line.replace(b'{"data"', b'{ "data"'),
+            line.replace(b"\t,", b"\n,"),
+            line.replace(b"\t,", b"\t ,"),
+            b"[%b]" % line,
+            b"[]",
+            b"null",
+            b"",
+        ):
+            if other != line:
+                assert_found(log, position, other)
+
+
+def test_a_signature_is_in_lower_case_and_has_no_blanks() -> None:
+    log = a_log(signed=True)
+    line = lines_of(log)[2]
+    start = line.index(b'"signature":"') + len(b'"signature":"')
+    signature = line[start:-3]
+    for other in (signature.upper(), signature[:2] + b" " + signature[2:]):
+        assert_found(log, 3, line.replace(signature, other), signed=True)
+
+
+# The last event, which tells how many there are
+
+
+def bytes_changed(line: bytes) -> Iterator[bytes]:
+    for at in range(len(line)):
+        for other in (line[at] ^ 1, line[at] ^ 0x80):
+            yield line[:at] + bytes([other]) + line[at + 1 :]
+
+
+def test_a_damaged_tail_in_a_storage_is_named_and_nothing_leaks(tmp_path: Path) -> None:
+    storage = MemoryStorage(tmp_path / "m", create=True)
+    log = EventLog(StorageRecordKeeper(storage))
+    for n in range(3):
+        log.append("n", {"x": float(n)})
+    known = log.tail()
+    key = f"{3:016}"
+    line = storage.get_container_item("events", key)
+    assert isinstance(line, bytes)
+    calls: list[Callable[[], object]] = [
+        log.head,
+        log.tail,
+        lambda: log[-1].uuid,
+        lambda: [(event.uuid, event.type, event.time, event.integrity) for event in log],
+        lambda: log.next(log[1].uuid),
+        lambda: log.read(known) if known else None,
+    ]
+    for damaged in bytes_changed(line):
+        storage.set_container_item("events", key, damaged)
+        with pytest.raises(VerificationError) as caught:
+            log.verify()
+        assert caught.value.position == 3
+        for call in calls:
+            try:
+                call()
+            except ObjstoreError as error:
+                assert isinstance(error, CorruptionError)  # noqa: PT017 - it may as well be read
+
+
+def test_a_damaged_last_record_is_named(tmp_path: Path) -> None:
+    with open_events(str(tmp_path)) as log:
+        for n in range(4):
+            log.append("n", {"n": n})
+        head = log.head()
+    [path] = tmp_path.rglob("00000001-a.log")
+    whole = path.read_bytes()
+    at = whole.rindex(b'{"n":3}')
+    path.write_bytes(whole[: at + 5] + b"4" + whole[at + 6 :])
+    for _ in range(2):
+        with (
+            open_events(str(tmp_path)) as log,
+            pytest.raises(VerificationError, match=r"^event 4:") as caught,
+        ):
+            log.verify(head=head)
+        assert caught.value.position == 4
+    with open_events(str(tmp_path)) as log:
+        good = iter(log)
+        assert [next(good).data["n"] for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(CorruptionError):
+            next(good)
+
+
+# Fields that are read late
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        (b'"time":', b'"tim3":', "time"),
+        (b"-11-20T", b"/11-20T", "time"),
+        (b'"uuid":"9', b'"uuid":"z', "uuid"),
+        (b'"uuid":', b'"uu1d":', "uuid"),
+        (b'"type":"n"', b'"type":12', "type"),
+        (b'"position":1', b'"position":0', "position"),
+    ],
+)
+def test_a_field_that_is_wrong_is_corruption_whenever_it_is_read(
+    old: bytes, new: bytes, wrong: str
+) -> None:
+    from datetime import UTC, datetime
+    from uuid import UUID
+
+    log = EventLog(MemoryRecordKeeper())
+    uuid = UUID("96f76903-7b92-44d1-8e53-fc47a520684c")
+    log.extend([Event("n", 1, uuid=uuid, time=datetime(2026, 11, 20, tzinfo=UTC))])
+    [line] = lines_of(log)
+    assert old in line
+    [event] = replaced(log, 1, line.replace(old, new))
+    assert event.data == 1
+    with pytest.raises(CorruptionError, match=f"its {wrong} is wrong or missing"):
+        event.time
