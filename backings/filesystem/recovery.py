@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Change, Loaded
@@ -166,7 +167,8 @@ class Recovery:
             there = (path for path in place.files if self._files.exists(path))
             file = self._files.relative(next(there, place.files[0]))
         change = Change(unit, old, edit.value, edit.stamp)
-        return Revision(change, before, edit.digest, file, lambda: self._text(unit))
+        text = partial(self._text, unit)
+        return Revision(change, before, edit.digest, file, text, is_remade=True)
 
     def _text(self, unit: str) -> bytes | None:
         return None if self._ledger.head(unit) is None else self._ledger.text(unit)

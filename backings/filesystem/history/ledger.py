@@ -17,6 +17,7 @@ from ..log import jsonline
 from ..log.commitlog import CommitLog, Position, Record, Writer
 from ..log.logfiles import Ranges
 from ..log.logview import Link
+from ..stamps import digest
 from . import record
 from .heads import SCOPED_FILE, Head, Heads, Key, key_of
 from .headsfile import HeadsFile
@@ -52,6 +53,8 @@ class Revision(NamedTuple):
     """Whether what was before is another than the commit before left."""
     lost: int | None = None
     """As in ``Entry``."""
+    is_remade: bool = False
+    """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
 
 
 class Trace(NamedTuple):
@@ -289,7 +292,7 @@ class Ledger:
         with self._guard:
             generation = writer.begin()
             heads = self._loaded()
-            entries = [entry_of(heads, said.scope, one, generation) for one in revisions]
+            entries = [entry_of(heads, said, one, generation) for one in revisions]
             said = said._replace(entries=entries, done=done)
             payload = record.encode(said, generation)
             number, position = writer.append(payload)
@@ -428,22 +431,27 @@ class Ledger:
         return self._heads
 
 
-def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) -> Entry:
+def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
     """How a change is entered in the file of a generation, given the heads before it."""
     change = one.change
-    head = heads.units.get(key_of(scope, change.unit))
+    head = heads.units.get(key_of(said.scope, change.unit))
     patch = diff(change.old, change.new)
     text = jsonline.dump(patch)
     image, file = None, None
     needed = one.is_anew or _needs_image(head, one.before, len(text), generation)
-    if one.before != NO_FILE and needed:
+    if head is not None and head.is_found and not said.external:
+        needed = True  # or nothing would have the bytes that this commit was made on
+    before = one.before
+    if before != NO_FILE and needed:
         image = one.text()
+        if one.is_remade and image is not None and before != digest(image):
+            before = None
     if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
         file = one.file
     nth, last, jump = 1, None, None
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
-    digests = (one.before, one.after)
+    digests = (before, one.after)
     given = (one.base, one.lost)
     return Entry(change.unit, patch, *digests, image, file, nth, last, jump, *given, text)
 
