@@ -11,6 +11,7 @@ from ._autoids import to_keep
 from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
 from ._deltas import Delta, gather, patch_of, turned
 from ._past import PastDocuments, contents_at, require_commit, require_known, unit_at, units_below
+from ._savepoint import Savepoint
 from .documents import Change, Commit, Documents
 from .errors import (
     CommitNotFoundError,
@@ -22,7 +23,7 @@ from .errors import (
 from .objects import copy_of
 from .patch import Operation, merge
 from .pointer import split
-from .transaction import Host, Savepoint, Transaction
+from .transaction import Host, Transaction
 from .values import MISSING, show
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, step
 from ._references import References
+from ._savepoint import Savepoint
 from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View
 from .beside import Beside
@@ -37,7 +38,7 @@ from .paths import address
 from .pointer import build, join, split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
-from .transaction import Savepoint, Transaction
+from .transaction import Transaction
 from .values import JSON, MISSING, same, show
 from .watching import Watching
 
@@ -279,7 +280,12 @@ class Store(
             return seen is not None
 
     def _look(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
-        """What is at ``path``, as ``Documents.look`` says it; within a transaction as of its start.
+        """What is at ``path``, by ``Documents.look``; in a transaction, as that one has it."""
+        seen = self._seen(path, shape, unit, tx)
+        return DIRECTORY if seen is None and tx is not None and tx.makes(path) else seen
+
+    def _seen(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
+        """The same without what the transaction has changed: as of its start.
 
         Edits made outside that nobody has committed are seen. A past that differs from what is
         there now is pinned, and its contents are the answer.
@@ -383,6 +389,8 @@ class Store(
         """Whether a directory is at ``path`` now."""
         with self.lock:
             tx = self.current()
+            if tx is not None and tx.makes(path):
+                return True
             if tx is not None and self._moved_on(tx):
                 return self._past(path, ANY, tx.base) is DIRECTORY
             return self._documents.look(path) is DIRECTORY

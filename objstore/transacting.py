@@ -8,8 +8,9 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from ._pause import pause
+from ._savepoint import Savepoint
 from .errors import ConflictError
-from .transaction import Host, Savepoint, Transaction
+from .transaction import Host, Transaction
 
 T = TypeVar("T")
 

@@ -1,0 +1,34 @@
+"""What a transaction sees of its own changes, before anybody else does."""
+
+from __future__ import annotations
+
+import pytest
+
+from objstore import Directory
+
+from .stores import Opener, reopen
+
+__all__ = ["reopen"]
+
+
+def test_a_transaction_finds_what_it_makes_in_new_folders(reopen: Opener) -> None:
+    store = reopen()
+    with store.transaction():
+        store["/a/b/c"] = {"x": 1}
+        assert store["/a/b/c/x"] == 1
+        assert isinstance(store["/a"], Directory)
+        assert "/a/b" in store
+        assert "a" in store.root
+        assert list(store) == ["/a/b/c"]
+        assert store.root.contents == {"a": {"b": {"c": {"x": 1}}}}
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            store["/d/e"] = []
+            store["/d/e"].append(1 // 0)
+        assert "/d" not in store
+        store["/d/e"] = []
+        assert store.pop("/d/e") == []
+        assert "/d" not in store
+        store["/a/f"] = {}
+        del store["/a/b"]
+        assert store["/a"].contents == {"f": {}}
+    assert list(store) == ["/a/f"]
