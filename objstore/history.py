@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Self
 from ._autoids import to_keep
 from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
 from ._deltas import Delta, gather, patch_of, turned
-from ._past import PastDocuments, contents_at, require_commit, require_known, unit_at, units_below
+from ._past import (
+    PastDocuments,
+    contents_at,
+    node_at,
+    require_commit,
+    require_known,
+    unit_at,
+    units_below,
+)
 from ._savepoint import Savepoint
 from .documents import Change, Commit, Documents
 from .errors import (
@@ -22,9 +30,10 @@ from .errors import (
 )
 from .objects import copy_of
 from .patch import Operation, merge
+from .paths import address
 from .pointer import split
 from .transaction import Host, Transaction
-from .values import MISSING, show
+from .values import MISSING, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._units import Unit
@@ -68,7 +77,8 @@ class History(Host):
         A directory is an object of all that was in it. Raises KeyNotFoundError where nothing was.
         """
         self._require_open()
-        number, pointer = _number(commit), self._pointer(path)
+        number = _number(commit)
+        pointer = self._pointer_then(path, number)
         found = contents_at(self._documents, pointer, number)
         if found is MISSING:
             raise KeyNotFoundError(f"nothing was at {pointer} after commit {number}")
@@ -103,7 +113,7 @@ class History(Host):
         start, end = _number(a), _number(b)
         older, newer = min(start, end), max(start, end)
         require_known(self._documents, newer)
-        pointer = self._pointer(path)
+        pointer = self._pointer_then(path, start, end)
         between = takewhile(lambda one: one.number <= newer, self._commits(older, pointer))
         deltas = gather(between, pointer)
         if start > end:
@@ -139,7 +149,8 @@ class History(Host):
         log until every value's commit is found. Raises KeyNotFoundError where nothing is.
         """
         self._require_open()
-        pointer, head = self._pointer(path), self._documents.head()
+        head = self._documents.head()
+        pointer = self._pointer_then(path, head)
         place, trees = self._leaves(pointer, head)
         search = Blame(trees)
         for commit in backwards(lambda after: self._commits(after, place), head):
@@ -216,6 +227,20 @@ class History(Host):
         """Raise ClosedError for a store that was closed."""
 
     # --- steps ------------------------------------------------------------------------------------
+
+    def _pointer_then(self, path: str, *numbers: int) -> str:
+        """The same as ``_pointer``, by what was in the files after one of these commits."""
+        pointer = address(path)
+        above = pointer.rstrip("/")
+        if above == pointer or any(self._has_keys(above, number) for number in numbers):
+            return pointer
+        return above
+
+    def _has_keys(self, pointer: str, at: int) -> bool:
+        """Whether an object or an array of a file was at a pointer."""
+        found = unit_at(self._documents, pointer, at)
+        node = None if found is None else node_at(found[1], split(pointer[len(found[0]) :]))
+        return is_object(node) or is_array(node)
 
     def _commits(self, after: int, pointer: str) -> Iterator[Commit]:
         found = self._documents.commits(after, pointer)
