@@ -200,7 +200,7 @@ class Pending:
         self.touch(due.target)
         if self.units.get(unit) is due:
             del self.units[unit]
-        if due.new is MISSING and due.content is not None:
+        if due.new is MISSING:
             self._remove_empty_folders(unit)
 
     def note(self, stamp: Stamp, path: str) -> os.stat_result | None:
@@ -313,15 +313,15 @@ class Pending:
 
     def _remove(self, due: Due) -> None:
         content = due.content
-        if content is None:
-            return
-        if due.path != content.target:
+        if content is not None and due.path != content.target:
             # The key goes, not the file that its link leads to.
             self._files.unlink(due.path)
             return
         temporary = names.temporary_path(due.path)
         self._rescue(due, temporary)
         self._files.unlink(temporary)
+        if content is None:
+            return
         try:
             self._files.rename(due.path, temporary)
         except BackingError as error:

@@ -22,6 +22,7 @@ from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
 from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing
+from tests.folders import tree
 
 
 class Amid(Files):
@@ -179,9 +180,9 @@ def _lost_and_found(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in (folder / ".objstore" / "lost+found").glob("*")]
 
 
-def _commit(documents: FilesystemDocuments, value: JSON | Missing) -> None:
-    loaded = documents.load("/a")
-    documents.commit([Change("/a", loaded.value, value, loaded.stamp)], base=documents.head())
+def _commit(documents: FilesystemDocuments, value: JSON | Missing, unit: str = "/a") -> None:
+    loaded = documents.load(unit)
+    documents.commit([Change(unit, loaded.value, value, loaded.stamp)], base=documents.head())
 
 
 @pytest.mark.parametrize("value", [[3], MISSING], ids=["set", "deleted"])
@@ -293,3 +294,18 @@ def test_edits_upon_edits_leave_a_log_that_is_whole(tmp_path: Path) -> None:
     assert documents.compact(retention)
     assert list(documents.check()) == []
     documents.close()
+
+
+def test_what_was_made_and_deleted_before_it_was_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    for unit in ("/a", "/b/c/d"):
+        _commit(documents, [1], unit)
+        _commit(documents, MISSING, unit)
+    documents.flush()
+    assert list(documents.check()) == []
+    documents.close()
+    assert tree(tmp_path) == []
+    assert _lost_and_found(tmp_path) == []
