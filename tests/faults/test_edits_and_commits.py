@@ -309,3 +309,15 @@ def test_what_was_made_and_deleted_before_it_was_written_leaves_nothing(
     documents.close()
     assert tree(tmp_path) == []
     assert _lost_and_found(tmp_path) == []
+
+
+def test_what_was_taken_back_before_it_was_written_has_reached_its_file(tmp_path: Path) -> None:
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    for value in ({"n": 0}, {"n": 1}, {"n": 0}):
+        _commit(documents, value)
+        if value["n"] == 0:
+            documents.flush()
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    assert list(other.check()) == []
+    documents.close()
+    other.close()
