@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
-from ._autoids import META, Numbering, Numbers
+from ._autoids import Numbering, said
 from ._checking import UNREADABLE, Checking
 from ._encode import encode
 from ._past import refusal
@@ -512,7 +512,7 @@ class Store(
             changes,
             base=tx.base,
             match=_rests_on(tx, views) if tx.serializable or tx._numbers else None,
-            meta=(tx.meta if tx._numbers is None else _said(tx, tx._numbers)) or None,
+            meta=said(tx.meta, tx._numbers) or None,
             tx=tx.id,
             waiting=partial(self._unlocked, views) if _may_share(tx) else None,
         )
@@ -576,11 +576,6 @@ def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:
     units: dict[str, Any] = {u.pointer: u.stamp for u in read if u not in changed}
     counted = {} if tx._numbers is None else tx._numbers.listed
     return units | tx._listed | counted
-
-
-def _said(tx: Transaction, numbers: Numbers) -> Mapping[str, Any]:
-    """A commit's meta, with the numbers that it gave."""
-    return {**tx.meta, META: numbers.greatest} if numbers.greatest else tx.meta
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 from ._pause import pause
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
-from .errors import ConflictError, Failure, ReadOnlyError, TransactionError, ValidationError
+from .errors import (
+    ConflictError,
+    Failure,
+    LayoutError,
+    ReadOnlyError,
+    TransactionError,
+    ValidationError,
+)
 from .patch import merge
 from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
@@ -424,9 +431,16 @@ class Host(ABC):
         """
         for unit in tx._read:
             self.recheck(unit, None)
+            view = tx._views.get(unit)
             if unit.value is UNLOADED:
-                self.load(unit)
-            view, now = tx._views.get(unit), cast("JSON | Missing", unit.value)
+                try:
+                    self.load(unit)
+                except LayoutError as error:  # a directory has come in its place
+                    source, base = self.source(unit), MISSING if view is None else view.base
+                    raise _read_conflict(
+                        source, unit.pointer, base, ours=base, theirs=MISSING
+                    ) from error
+            now = cast("JSON | Missing", unit.value)
             if view is not None and not same(view.base, now):
                 raise _read_conflict(
                     self.source(unit), unit.pointer, view.base, ours=view.root, theirs=now

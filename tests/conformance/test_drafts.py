@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
-from objstore import Directory
+from objstore import Directory, ValidationError
 
 from .stores import Opener, reopen
 
@@ -32,3 +35,19 @@ def test_a_transaction_finds_what_it_makes_in_new_folders(reopen: Opener) -> Non
         del store["/a/b"]
         assert store["/a"].contents == {"f": {}}
     assert list(store) == ["/a/f"]
+
+
+@pytest.mark.parametrize("value", [object(), math.nan, {1: 2}, "\ud800"])
+def test_a_commit_says_about_itself_what_is_json(reopen: Opener, value: Any) -> None:
+    store = reopen()
+    why: list[Any] = []
+    transaction = store.transaction(meta={"why": value})
+    with pytest.raises(ValidationError, match="meta at /why"), transaction:
+        store["/a"] = {}
+    assert list(store) == []
+    transaction = store.transaction(meta={"why": why})
+    with transaction:
+        store["/a"] = {}
+    why.append(1)
+    assert transaction.commit is not None
+    assert transaction.commit.meta == {"why": []}
