@@ -32,12 +32,12 @@ from .objects import copy_of
 from .patch import Operation, merge
 from .paths import address
 from .pointer import split
+from .retention import Retention
 from .transaction import Host, Transaction
 from .values import MISSING, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._units import Unit
-    from .retention import Retention
 
 
 class History(Host):
@@ -177,6 +177,8 @@ class History(Host):
         becomes part of the next one that stays. Reads and writes go on meanwhile.
         """
         self._require_open()
+        if not isinstance(retention, Retention):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"what to keep is said by a Retention, not {show(retention)}")
         for number in to_keep(self._documents):
             self._documents.pin(number)
         return self._documents.compact(retention)
