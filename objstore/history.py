@@ -255,6 +255,12 @@ class History(Host):
             raise CommitNumberError("no commit has the number 0: it is the state before all")
         require_commit(self._documents, number)
         found = _find(self._documents, number)
+        if found is None and self._scope is not None:
+            require_known(self._documents, number)
+            reason = f"commit {number} changed nothing that the scope {show(self._scope)} shows"
+            raise CommitNotFoundError(reason)
+        if found is None:
+            raise HistoryGone(f"commit {number} was removed by compaction")
         if found.scope not in (None, self._scope):
             reason = f"commit {number} is of the scope {show(found.scope)}, which is not this store"
             raise CommitNotFoundError(reason)
@@ -302,11 +308,9 @@ def _number(commit: object) -> int:
     return commit
 
 
-def _find(documents: Documents, number: int) -> Commit:
+def _find(documents: Documents, number: int) -> Commit | None:
     try:
         found = next(documents.commits(number - 1), None)
     except HistoryGone:  # the one before it was removed; which one is left, nothing says
         found = next((one for one in documents.commits() if one.number >= number), None)
-    if found is None or found.number != number:
-        raise HistoryGone(f"commit {number} was removed by compaction")
-    return found
+    return found if found is not None and found.number == number else None
