@@ -151,3 +151,20 @@ def test_what_is_no_path_is_refused(store: Store[Library], path: str) -> None:
         with pytest.raises(PathError, match="character"):
             call()
     assert store.root.people == {"ada": ADA, "bob": BOB}
+
+
+def test_what_is_no_text_is_no_path(store: Store[Library]) -> None:
+    path: Any = 5
+    calls: list[Callable[[], object]] = [
+        lambda: store[path],
+        lambda: store.PUT(path, {}),
+        lambda: store.read_at(path, 0),
+        lambda: store.log(path),
+        lambda: store.diff(0, 0, path),
+        lambda: store.blame(path),
+        lambda: store.new_tx(1).patcher(path, []),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="a path is text, not 5"):
+            call()
+    assert path not in store
