@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from ._apply import apply
+from ._encode import encode
 from ._past import contents_at
 from ._shapes import ANY, Shape
 from .errors import HistoryGone
@@ -255,6 +256,17 @@ def _split(place: str) -> tuple[str, list[str]]:
     tokens = split(place)
     end = tokens.index("*") if "*" in tokens else len(tokens) - 1
     return build(tokens[:end]), tokens[end:]
+
+
+def said(meta: Mapping[str, Any], numbers: Numbers | None) -> Mapping[str, Any]:
+    """What a commit says about itself, with the numbers that it gave; a copy.
+
+    Raises ValidationError for what is no JSON.
+    """
+    copy: Any = encode(meta, ANY, source="meta") if meta else {}
+    if numbers is not None and numbers.greatest:
+        copy[META] = numbers.greatest
+    return cast("Mapping[str, Any]", copy)
 
 
 def to_keep(documents: Documents) -> set[int]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ._align import align
 from .errors import DetachedError, Failure, ValidationError
-from .pointer import build
+from .pointer import build, split
 from .values import JSON, MISSING, Missing, is_array, is_object, same
 
 if TYPE_CHECKING:
@@ -503,3 +503,13 @@ def detached(part: Part, path: list[str | int]) -> DetachedError:
 def min_token(path: list[str | int]) -> int:
     """The least index in a path; below zero where it leads through an element that is gone."""
     return min((step for step in path if isinstance(step, int)), default=0)
+
+
+def correct_keys(keys: dict[str, None], path: str, unit: Unit, value: Any) -> None:
+    """Have the keys of the directory at ``path`` be those where a unit has a value, or MISSING."""
+    if unit.pointer.startswith(path + "/"):
+        first, *deeper = split(unit.pointer[len(path) :])
+        if value is not MISSING:
+            keys[first] = None
+        elif not deeper:
+            keys.pop(first, None)

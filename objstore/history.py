@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 from ._autoids import to_keep
 from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
 from ._deltas import Delta, gather, patch_of, require_old, turned
-from ._past import PastDocuments, contents_at, require_commit, require_known, unit_at, units_below
+from ._past import (
+    PastDocuments,
+    contents_at,
+    node_at,
+    require_commit,
+    require_known,
+    unit_at,
+    units_below,
+)
+from ._savepoint import Savepoint
 from .documents import Change, Commit, Documents
 from .errors import (
     CommitNotFoundError,
@@ -21,13 +30,14 @@ from .errors import (
 )
 from .objects import copy_of
 from .patch import Operation, merge
+from .paths import address
 from .pointer import split
-from .transaction import Host, Savepoint, Transaction
-from .values import MISSING, show
+from .retention import Retention
+from .transaction import Host, Transaction
+from .values import MISSING, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._units import Unit
-    from .retention import Retention
 
 
 class History(Host):
@@ -67,7 +77,8 @@ class History(Host):
         A directory is an object of all that was in it. Raises KeyNotFoundError where nothing was.
         """
         self._require_open()
-        number, pointer = _number(commit), self._pointer(path)
+        number = _number(commit)
+        pointer = self._pointer_then(path, number)
         found = contents_at(self._documents, pointer, number)
         if found is MISSING:
             raise KeyNotFoundError(f"nothing was at {pointer} after commit {number}")
@@ -103,7 +114,7 @@ class History(Host):
         start, end = _number(a), _number(b)
         older, newer = min(start, end), max(start, end)
         require_known(self._documents, newer)
-        pointer = self._pointer(path)
+        pointer = self._pointer_then(path, start, end)
         between = takewhile(lambda one: one.number <= newer, self._commits(older, pointer))
         deltas = gather(between, pointer)
         if start > end:
@@ -142,7 +153,8 @@ class History(Host):
         log until every value's commit is found. Raises KeyNotFoundError where nothing is.
         """
         self._require_open()
-        pointer, head = self._pointer(path), self._documents.head()
+        head = self._documents.head()
+        pointer = self._pointer_then(path, head)
         place, trees = self._leaves(pointer, head)
         search = Blame(trees)
         for commit in backwards(lambda after: self._commits(after, place), head):
@@ -170,6 +182,8 @@ class History(Host):
         while another thread or process compacts.
         """
         self._require_open()
+        if not isinstance(retention, Retention):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"what to keep is said by a Retention, not {show(retention)}")
         for number in to_keep(self._documents):
             self._documents.pin(number)
         return self._documents.compact(retention)
@@ -221,6 +235,20 @@ class History(Host):
 
     # --- steps ------------------------------------------------------------------------------------
 
+    def _pointer_then(self, path: str, *numbers: int) -> str:
+        """The same as ``_pointer``, by what was in the files after one of these commits."""
+        pointer = address(path)
+        above = pointer.rstrip("/")
+        if above == pointer or any(self._has_keys(above, number) for number in numbers):
+            return pointer
+        return above
+
+    def _has_keys(self, pointer: str, at: int) -> bool:
+        """Whether an object or an array of a file was at a pointer."""
+        found = unit_at(self._documents, pointer, at)
+        node = None if found is None else node_at(found[1], split(pointer[len(found[0]) :]))
+        return is_object(node) or is_array(node)
+
     def _commits(self, after: int, pointer: str) -> Iterator[Commit]:
         found = self._documents.commits(after, pointer)
         return (commit for commit in found if commit.scope in (None, self._scope))
@@ -232,6 +260,12 @@ class History(Host):
             raise CommitNumberError("no commit has the number 0: it is the state before all")
         require_commit(self._documents, number)
         found = _find(self._documents, number)
+        if found is None and self._scope is not None:
+            require_known(self._documents, number)
+            reason = f"commit {number} changed nothing that the scope {show(self._scope)} shows"
+            raise CommitNotFoundError(reason)
+        if found is None:
+            raise HistoryGone(f"commit {number} was removed by compaction")
         if found.scope not in (None, self._scope):
             reason = f"commit {number} is of the scope {show(found.scope)}, which is not this store"
             raise CommitNotFoundError(reason)
@@ -279,11 +313,9 @@ def _number(commit: object) -> int:
     return commit
 
 
-def _find(documents: Documents, number: int) -> Commit:
+def _find(documents: Documents, number: int) -> Commit | None:
     try:
         found = next(documents.commits(number - 1), None)
     except HistoryGone:  # the one before it was removed; which one is left, nothing says
         found = next((one for one in documents.commits() if one.number >= number), None)
-    if found is None or found.number != number:
-        raise HistoryGone(f"commit {number} was removed by compaction")
-    return found
+    return found if found is not None and found.number == number else None

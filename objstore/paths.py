@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from . import pointer as pointers
 from .errors import PathError
-from .values import JSON, MISSING, Missing, is_array, is_object
+from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 
 class Step(NamedTuple):
@@ -30,8 +30,10 @@ def address(path: str) -> str:
     A pathname is a pointer whose first slash is missing, ``people/ada``; slashes at its end count
     for nothing. Text is one, and no kinded path, that has a slash in front of every quote, or none
     of the characters that make a kinded path more than one word. "/" is the root, as no file has an
-    empty name. Raises PathError.
+    empty name. Raises PathError, TypeError for what is no text.
     """
+    if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a path is text, not {show(path)}")
     if is_kinded(path):
         return to_pointer(path)
     rest = path.lstrip("/") if path.startswith("/") else path.rstrip("/")

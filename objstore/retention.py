@@ -56,13 +56,13 @@ class Retention(_Fields):
         stay = numbers.intersection(pins)
         if numbers:
             stay.add(max(numbers))
-        cutoff = now - self.keep - _START
+        cutoff = (now - _START) - self.keep  # in this order, as ``keep`` may be longer than time
         start, stretch = _tier(cutoff, self.every, self.slots), self.every
         newer: timedelta | None = None
         for number, time in newest_first:
             since = time - _START
             while since < start:
-                stretch *= self.factor
+                stretch = _times(stretch, self.factor)
                 start = _tier(start, stretch, self.slots)
             # The next newer one may be in a younger tier. It then stays for this stretch as well:
             # it is the one that will be there once all of the stretch has come to this tier.
@@ -74,7 +74,15 @@ class Retention(_Fields):
 
 def _tier(end: timedelta, stretch: timedelta, slots: int) -> timedelta:
     """Where a tier starts that ends at ``end``: so that it has as many stretches, or parts."""
-    return (-(-end // stretch) - slots) * stretch
+    return _times(stretch, -(-end // stretch) - slots)
+
+
+def _times(stretch: timedelta, factor: int) -> timedelta:
+    """A length of time so often; the longest that there is, either way, where that is longer."""
+    try:
+        return stretch * factor
+    except OverflowError:
+        return timedelta.max if factor > 0 else timedelta.min
 
 
 def _require_time(name: str, value: object, least: timedelta) -> None:

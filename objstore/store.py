@@ -11,14 +11,15 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 
-from ._autoids import META, Numbering, Numbers
+from ._autoids import Numbering, said
 from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, step
 from ._references import References
+from ._savepoint import Savepoint
 from ._shapes import ANY, Shape
-from ._units import UNLOADED, Unit, View
+from ._units import UNLOADED, Unit, View, correct_keys
 from .beside import Beside
 from .directories import Directory
 from .documents import DIRECTORY, Change, Commit, Documents
@@ -37,7 +38,7 @@ from .paths import address
 from .pointer import build, join, split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
-from .transaction import Savepoint, Transaction
+from .transaction import Transaction
 from .values import JSON, MISSING, same, show
 from .watching import Watching
 
@@ -285,7 +286,12 @@ class Store(
             return seen is not None
 
     def _look(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
-        """What is at ``path``, as ``Documents.look`` says it; within a transaction as of its start.
+        """What is at ``path``, by ``Documents.look``; in a transaction, as that one has it."""
+        seen = self._seen(path, shape, unit, tx)
+        return DIRECTORY if seen is None and tx is not None and tx.makes(path) else seen
+
+    def _seen(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
+        """The same without what the transaction has changed: as of its start.
 
         Edits made outside that nobody has committed are seen. A past that differs from what is
         there now is pinned, and its contents are the answer.
@@ -389,6 +395,8 @@ class Store(
         """Whether a directory is at ``path`` now."""
         with self.lock:
             tx = self.current()
+            if tx is not None and tx.makes(path):
+                return True
             if tx is not None and self._moved_on(tx):
                 return self._past(path, ANY, tx.base) is DIRECTORY
             return self._documents.look(path) is DIRECTORY
@@ -436,11 +444,11 @@ class Store(
                 found = dict.fromkeys(self._documents.keys(path, at=tx.base))
             else:
                 for unit in self._saving:  # what is on its way is nobody's yet
-                    _correct(found, path, unit, unit.value)
+                    correct_keys(found, path, unit, unit.value)
             if tx is not None and tx.serializable:
                 tx._listed.setdefault(path, tuple(found))
             for unit, view in () if tx is None else tx._views.items():
-                _correct(found, path, unit, view.root)
+                correct_keys(found, path, unit, view.root)
             return sorted(found)
 
     # --- what a Host is asked ---------------------------------------------------------------------
@@ -507,7 +515,7 @@ class Store(
             changes,
             base=tx.base,
             match=_rests_on(tx, views) if tx.serializable or tx._numbers else None,
-            meta=(tx.meta if tx._numbers is None else _said(tx, tx._numbers)) or None,
+            meta=said(tx.meta, tx._numbers) or None,
             tx=tx.id,
             waiting=partial(self._unlocked, views) if _may_share(tx) else None,
         )
@@ -573,11 +581,6 @@ def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:
     return units | tx._listed | counted
 
 
-def _said(tx: Transaction, numbers: Numbers) -> Mapping[str, Any]:
-    """A commit's meta, with the numbers that it gave."""
-    return {**tx.meta, META: numbers.greatest} if numbers.greatest else tx.meta
-
-
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:
     cls = shape.directory
     if cls is None:
@@ -593,13 +596,3 @@ def _files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:
             yield from _files_below(store, folder)
         else:
             yield path
-
-
-def _correct(keys: dict[str, None], path: str, unit: Unit, value: Any) -> None:
-    """Have the keys of the directory at ``path`` be those where a unit has a value, or MISSING."""
-    if unit.pointer.startswith(path + "/"):
-        first, *deeper = split(unit.pointer[len(path) :])
-        if value is not MISSING:
-            keys[first] = None
-        elif not deeper:
-            keys.pop(first, None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, nullcontext
+from types import GeneratorType
 from typing import Any, TypeVar
 
 from ._pause import pause
+from ._savepoint import Savepoint
 from .errors import ConflictError
-from .transaction import Host, Savepoint, Transaction
+from .transaction import Host, Transaction
 
 T = TypeVar("T")
 
@@ -30,10 +32,13 @@ class Transacting(Host):
         ``fn`` is given the Transaction, and is called up to ``retries`` times more, after pauses
         of up to 64 ms; what it does beside the store it does each time. Within a transaction it
         is called once, in a savepoint, with the transaction around: a conflict shows when that
-        ends. Raises the last ConflictError, TypeError for a coroutine function, which would run
-        after the transaction, and whatever ``fn`` raises.
+        ends. Raises the last ConflictError, TypeError for a coroutine or a generator function,
+        which would run after the transaction, ValueError for ``retries`` below 0, and whatever
+        ``fn`` raises.
         """
         self._require_open()
+        if retries < 0:
+            raise ValueError(f"retries must be 0 or more, not {retries!r}")
         outer = self.current()
         if outer is not None:
             with Savepoint(outer, meta, serializable=serializable):
@@ -67,11 +72,12 @@ class Transacting(Host):
 def _result(fn: Callable[[Transaction], T], tx: Transaction) -> T:
     result = fn(tx)
     kind = type(result)
-    if hasattr(kind, "__await__") or hasattr(kind, "__aiter__"):
+    if hasattr(kind, "__await__") or hasattr(kind, "__aiter__") or kind is GeneratorType:
         close = getattr(result, "close", None)
         if close is not None:
             close()  # or Python warns that it was never awaited
         raise TypeError(
-            "store.run takes a plain function: a coroutine would run when its transaction is over"
+            "store.run takes a plain function: a coroutine or a generator would run when its "
+            "transaction is over"
         )
     return result

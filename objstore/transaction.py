@@ -19,8 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 from ._pause import pause
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
-from .errors import ConflictError, Failure, ReadOnlyError, TransactionError, ValidationError
+from .errors import (
+    ConflictError,
+    Failure,
+    LayoutError,
+    ReadOnlyError,
+    TransactionError,
+    ValidationError,
+)
 from .patch import merge
+from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
 
 if TYPE_CHECKING:
@@ -82,6 +90,7 @@ class Transaction:
         self._views: dict[Unit, View] = {}  # guarded by host.lock for all but this thread's reads
         self._read: set[Unit] = set()  # keeps what was read once, so that it reads the same again
         self._listed: dict[str, tuple[str, ...]] = {}  # by directory, the keys; if serializable
+        self._made: dict[str, list[Unit]] = {}  # by directory, what it may have made in or below
         self._numbers: Numbers | None = None  # that the schema asked for, in this attempt
         self._era = 0
         self._owner: Owner = (0, None)
@@ -138,6 +147,8 @@ class Transaction:
                     self._views[unit] = View(unit, base)
                     unit.drafts += 1
                     unit.clear_mirrors()
+                    for above in aboves(unit.pointer) if base is MISSING else ():
+                        self._made.setdefault(above, []).append(unit)
             return self._views[unit]
 
     def contents(self, unit: Unit) -> JSON | Missing:
@@ -186,6 +197,11 @@ class Transaction:
             return True
         return not self.serializable and unit.checked >= self._era and unit.since <= self.base
 
+    def makes(self, path: str) -> bool:
+        """Whether it makes a directory of ``path``, by a file in or below it; call with
+        ``host.lock`` held."""
+        return any(self._views[unit].root is not MISSING for unit in self._made.get(path, ()))
+
     @contextmanager
     def frozen(self) -> Generator[None]:
         """Nothing can be changed within the block."""
@@ -205,48 +221,6 @@ class Transaction:
             self._views[unit] = View(unit, base)
             unit.drafts += 1
             unit.clear_mirrors()
-
-
-class Savepoint:
-    """A transaction within a transaction: an exception takes back what was done since its start."""
-
-    def __init__(
-        self, outer: Transaction, meta: Mapping[str, Any] | None, *, serializable: bool = False
-    ) -> None:
-        if serializable and not outer.serializable:
-            raise TransactionError(
-                "a transaction within another one is as serializable as that one is"
-            )
-        self._outer = outer
-        self._meta = meta
-        self._saved: dict[Unit, Any] = {}
-
-    @property
-    def commit(self) -> Commit | None:
-        """The commit of the transaction around it, once there is one."""
-        return self._outer.commit
-
-    def __enter__(self) -> Self:
-        self._outer._require_running()
-        with self._outer._host.lock:
-            self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._outer.meta.update(self._meta or {})
-            return
-        with self._outer._host.lock:
-            for unit, view in self._outer._views.items():
-                if unit in self._saved:
-                    view.restore(self._saved[unit])
-                else:
-                    view.replace(view.base)
 
 
 class Host(ABC):
@@ -457,9 +431,16 @@ class Host(ABC):
         """
         for unit in tx._read:
             self.recheck(unit, None)
+            view = tx._views.get(unit)
             if unit.value is UNLOADED:
-                self.load(unit)
-            view, now = tx._views.get(unit), cast("JSON | Missing", unit.value)
+                try:
+                    self.load(unit)
+                except LayoutError as error:  # a directory has come in its place
+                    source, base = self.source(unit), MISSING if view is None else view.base
+                    raise _read_conflict(
+                        source, unit.pointer, base, ours=base, theirs=MISSING
+                    ) from error
+            now = cast("JSON | Missing", unit.value)
             if view is not None and not same(view.base, now):
                 raise _read_conflict(
                     self.source(unit), unit.pointer, view.base, ours=view.root, theirs=now

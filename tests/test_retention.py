@@ -55,6 +55,17 @@ def test_older_commits_stay_ever_further_apart() -> None:
     assert dates == days + twos + fours + eights  # 11-19 has a younger one than a day
 
 
+def test_lengths_of_time_beyond_what_there_is() -> None:
+    known = [(n, NOW - (20 - n) * DAY) for n in range(21)]
+    every = set(range(21))
+    assert Retention(timedelta.max, HOUR).survivors(known, NOW) == every
+    assert Retention(timedelta(days=10**6), HOUR).survivors(known, NOW) == every
+    for slots in (1, 8):
+        assert Retention(timedelta(0), timedelta.max, slots).survivors(known, NOW) == {20}
+    stay = Retention(timedelta(0), DAY, slots=1, factor=10**12).survivors(known, NOW)
+    assert stay <= {0, 18, 19, 20}
+
+
 def test_a_tier_keeps_one_commit_of_each_of_its_slots() -> None:
     known = [(n, NOW - (1000 - n) * timedelta(minutes=1)) for n in range(1001)]
     for slots in range(1, 5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from objstore.documents import Change, Loaded
@@ -179,7 +180,8 @@ class Recovery:
         if head is None:
             return self._first_revision(edit, file)
         change = Change(unit, self._ledger.newest(unit), edit.value, edit.stamp)
-        return Revision(change, head.after, edit.digest, file, lambda: self._ledger.text(unit))
+        text = partial(self._ledger.text, unit)
+        return Revision(change, head.after, edit.digest, file, text, is_remade=True)
 
     def _first_revision(self, edit: Edit, file: str) -> Revision:
         """The same of a unit that the log has not."""

@@ -69,6 +69,25 @@ def test_within_a_file_an_empty_key_is_a_key(anything: Store[Directory[Any]]) ->
     assert anything["doc"] == {"a": {"": 3}}
 
 
+def test_within_a_file_of_then_an_empty_key_is_a_key(reopen_logged: Opener) -> None:
+    store = reopen_logged()
+    store["doc"] = {"a": {"": 1, "b": 2}, "n": None}
+    store["doc/a"] = {"": 2, "b": 3}
+    store["doc"] = {}
+    assert [store.read_at("/doc/a/", number) for number in (1, 2)] == [1, 2]
+    assert store.diff(1, 2, "/doc/a/") == [{"op": "replace", "path": "/doc/a/", "value": 2}]
+    assert store.diff(3, 1, "/doc/a/") == [{"op": "add", "path": "/doc/a/", "value": 1}]
+    assert store.at(2)["/doc/a/"] == 2
+    assert store.read_at("/doc/n/", 1) is None
+    store["folder/file"] = {"": 4}
+    assert list(store.blame("/folder/file/")) == ["/folder/file/"]
+    del store["folder"]
+    assert store.read_at("/folder/", 4) == {"file": {"": 4}}
+    assert store.diff(4, 5, "/folder/") == [{"op": "remove", "path": "/folder"}]
+    with pytest.raises(KeyNotFoundError):
+        store.read_at("/doc/a/", 3)
+
+
 def test_a_slash_at_the_end_of_what_is_not_there_yet_counts_for_nothing(
     anything: Store[Directory[Any]],
 ) -> None:
@@ -132,3 +151,20 @@ def test_what_is_no_path_is_refused(store: Store[Library], path: str) -> None:
         with pytest.raises(PathError, match="character"):
             call()
     assert store.root.people == {"ada": ADA, "bob": BOB}
+
+
+def test_what_is_no_text_is_no_path(store: Store[Library]) -> None:
+    path: Any = 5
+    calls: list[Callable[[], object]] = [
+        lambda: store[path],
+        lambda: store.PUT(path, {}),
+        lambda: store.read_at(path, 0),
+        lambda: store.log(path),
+        lambda: store.diff(0, 0, path),
+        lambda: store.blame(path),
+        lambda: store.new_tx(1).patcher(path, []),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="a path is text, not 5"):
+            call()
+    assert path not in store

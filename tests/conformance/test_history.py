@@ -375,6 +375,12 @@ def test_15_pinned_commits_stay(store: Store[Library]) -> None:
         store.at(3)
 
 
+def test_what_is_no_retention_is_refused(store: Store[Library]) -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="a Retention, not null"):
+        store.compact(nothing)
+
+
 def test_what_compaction_left_can_be_compared_undone_and_blamed(store: Store[Library]) -> None:
     store.pin(2)
     store.compact(NEWEST)

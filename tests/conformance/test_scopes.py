@@ -14,6 +14,7 @@ from objstore import Dict, Directory, List, Store
 from objstore.documents import Change, Commit
 from objstore.errors import (
     ClosedError,
+    CommitNotFoundError,
     ConflictError,
     HistoryGone,
     LayoutError,
@@ -314,6 +315,22 @@ def test_listeners_in_a_scope_hear_what_is_seen_there(place: Store[Place]) -> No
     end()
     place.root.people["ada"].born = 2
     assert len(heard) == 2
+
+
+def test_a_commit_that_the_scope_hides_is_none_of_it(place: Store[Place]) -> None:
+    scope = place.scope("mine")
+    del scope.root.people["bob"]
+    place.root.people["bob"].born = 1
+    hidden = place.head
+    for call in (scope.undo, scope.patch_of):
+        with pytest.raises(CommitNotFoundError, match='nothing that the scope "mine" shows'):
+            call(hidden)
+    place.root.people["ada"].born = 2
+    scope.root.people["ada"].born = 3
+    place.compact(NEWEST)
+    for call in (scope.undo, scope.patch_of):
+        with pytest.raises(HistoryGone, match="removed by compaction"):
+            call(hidden)
 
 
 def test_the_past_of_a_scope_that_compaction_may_have_taken_is_gone(place: Store[Place]) -> None:

@@ -110,6 +110,23 @@ def test_a_file_that_was_changed_and_changed_back_is_as_it_was(pair: Pair, here:
 
 
 @here
+def test_a_directory_in_the_place_of_what_was_not_there_is_a_conflict(
+    untyped: Pair, here: bool
+) -> None:
+    store = untyped.ours
+    store["/a"] = {}
+    with (
+        pytest.raises(objstore.ConflictError, match="serializable") as caught,
+        store.transaction(serializable=True),
+    ):
+        assert "/x" not in store
+        store["/a/n"] = 1
+        untyped.commit(put("/x/y", {}), here=here)
+    assert caught.value.pointer == "/x"
+    assert store["/a"] == {}
+
+
+@here
 def test_no_write_skew(pair: Pair, here: bool) -> None:
     """Each takes away one of two if both are there; one must stay."""
     store = pair.ours
@@ -264,10 +281,16 @@ def test_run_refuses_what_would_run_later(pair: Pair) -> None:
     async def pieces(transaction: Transaction) -> Any:
         yield 1
 
-    functions: list[Any] = [later, pieces]
+    def parts(transaction: Transaction) -> Any:
+        store["/settings/theme"] = "light"
+        yield 1
+
+    functions: list[Any] = [later, pieces, parts]
     for fn in functions:
-        with pytest.raises(TypeError, match="coroutine"):
+        with pytest.raises(TypeError, match="coroutine or a generator"):
             store.run(fn)
+    with pytest.raises(ValueError, match="retries must be 0 or more, not -1"):
+        store.run(lambda transaction: 5, retries=-1)
 
     async def main() -> int:
         return store.run(lambda transaction: 5)

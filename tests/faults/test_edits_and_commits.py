@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -12,13 +13,16 @@ import pytest
 
 from objstore.backings.filesystem import committer, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.history import ledger
 from objstore.backings.filesystem.history.record import decode
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.documents import Change, Commit, Loaded
 from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
+from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing
+from tests.folders import tree
 
 
 class Amid(Files):
@@ -176,9 +180,9 @@ def _lost_and_found(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in (folder / ".objstore" / "lost+found").glob("*")]
 
 
-def _commit(documents: FilesystemDocuments, value: JSON | Missing) -> None:
-    loaded = documents.load("/a")
-    documents.commit([Change("/a", loaded.value, value, loaded.stamp)], base=documents.head())
+def _commit(documents: FilesystemDocuments, value: JSON | Missing, unit: str = "/a") -> None:
+    loaded = documents.load(unit)
+    documents.commit([Change(unit, loaded.value, value, loaded.stamp)], base=documents.head())
 
 
 @pytest.mark.parametrize("value", [[3], MISSING], ids=["set", "deleted"])
@@ -390,3 +394,84 @@ def test_an_edit_at_the_last_moment_is_not_overwritten(
     assert (newest.external, newest.changes[0].new) == (True, left)
     assert [found.name for found in tmp_path.iterdir() if found.name != ".objstore"] == ["a.json"]
     documents.close()
+
+
+BY_HAND = "# mine\nn:   1 # why\nnames:\n" + "".join(f"- name {n}\n" for n in range(50))
+
+
+@pytest.mark.parametrize("is_reopened", [False, True])
+def test_the_text_of_an_edit_outlives_who_changed_it_and_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reopened: bool
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(ledger, "_OFTEN", 1)  # every close writes down the index
+    path = tmp_path / "a.yaml"
+    path.write_text("[]")
+    dying = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    value: dict[str, JSON] = {"n": 0, "names": [f"name {n}" for n in range(50)]}
+    _commit(dying, value)
+    dying.flush()
+    path.write_text(BY_HAND)
+    assert dying.commit_external(["/a"], fits)
+    again = BY_HAND
+    if is_reopened:
+        dying.switch_and_snapshot()
+        _commit(dying, {**value, "n": 5})
+        dying.flush()
+        path.write_text(again := BY_HAND.replace("mine", "still mine"))
+        assert dying.commit_external(["/a"], fits)
+        dying.close()
+        dying = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    for n in (2, 3):
+        _commit(dying, {**value, "n": n})
+    assert path.read_text() == again
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    other.flush()
+    assert path.read_text() == again.replace("1 #", "3 #")
+    other.close()
+    dying.close()
+
+
+def test_edits_upon_edits_leave_a_log_that_is_whole(tmp_path: Path) -> None:
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    path = tmp_path / "a.json"
+    _commit(documents, [0])
+    for n in range(1, 20):
+        path.write_text(f"[ {n} ]")
+        assert documents.commit_external(["/a"], fits)
+        if n % 3 == 0:
+            _commit(documents, [n, n])
+    assert list(documents.check()) == []
+    documents.switch_and_snapshot()
+    retention = Retention(keep=timedelta(0), every=timedelta(days=1), slots=1)
+    documents.pin(5)
+    assert documents.compact(retention)
+    assert list(documents.check()) == []
+    documents.close()
+
+
+def test_what_was_made_and_deleted_before_it_was_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    for unit in ("/a", "/b/c/d"):
+        _commit(documents, [1], unit)
+        _commit(documents, MISSING, unit)
+    documents.flush()
+    assert list(documents.check()) == []
+    documents.close()
+    assert tree(tmp_path) == []
+    assert _lost_and_found(tmp_path) == []
+
+
+def test_what_was_taken_back_before_it_was_written_has_reached_its_file(tmp_path: Path) -> None:
+    documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    for value in ({"n": 0}, {"n": 1}, {"n": 0}):
+        _commit(documents, value)
+        if value["n"] == 0:
+            documents.flush()
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    assert list(other.check()) == []
+    documents.close()
+    other.close()

@@ -109,7 +109,7 @@ class Compaction:
         yield start
         offset, heads, number = len(start), Heads(), 0
         for number, bare, revisions in self._squashed(saids, stay):
-            entries = [entry_of(heads, bare.scope, one, file.generation) for one in revisions]
+            entries = [entry_of(heads, bare, one, file.generation) for one in revisions]
             said = bare._replace(entries=entries)
             frame = codec.encode(frames.RECORD, number, 0, record.encode(said, file.generation))
             heads.take(said, Link(number, file.generation, offset))
@@ -150,7 +150,7 @@ class Compaction:
         file = one.last.file or one.first.file or self._ledger.file_of(key)
         digests = (one.first.before, one.last.after)
         made = Revision(one.change, *digests, file, text, one.last.base)
-        return made._replace(lost=one.first.lost)
+        return made._replace(lost=one.first.lost, is_remade=True)
 
 
 def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:

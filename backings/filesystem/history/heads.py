@@ -41,6 +41,8 @@ class Head(NamedTuple):
     """The bytes of that image, or of the patch that made the file; the weight never exceeds it."""
     marks: tuple[tuple[int, Link], ...]
     """The changes that jumps to come lead to, oldest first; the last one is this change."""
+    is_found: bool = False
+    """Whether somebody else left the file as it is: the log has its contents, not its bytes."""
 
     def jump(self) -> Link | None:
         """Where the jump of the next change leads."""
@@ -48,7 +50,7 @@ class Head(NamedTuple):
         return next((link for nth, link in reversed(self.marks) if nth == target), None)
 
 
-def _after(head: Head | None, entry: Entry, link: Link) -> Head:
+def _after(head: Head | None, entry: Entry, link: Link, *, external: bool) -> Head:
     """The head once ``entry`` is the newest change."""
     weight = len(patch_text(entry))
     kept = entry.nth & (entry.nth - 1)
@@ -61,7 +63,8 @@ def _after(head: Head | None, entry: Entry, link: Link) -> Head:
         # The patch has all there is, as an image would.
         size, before, weight = weight, 0, 0
     marks = (*marks, (entry.nth, link))
-    return Head(link, entry.nth, entry.after, file, before + weight, size, marks)
+    is_found = external and entry.after != NO_FILE
+    return Head(link, entry.nth, entry.after, file, before + weight, size, marks, is_found)
 
 
 class Heads:
@@ -79,7 +82,7 @@ class Heads:
             self._drop(scope)
         for entry in said.entries:
             key = key_of(said.scope, entry.unit)
-            self.units[key] = _after(self.units.get(key), entry, link)
+            self.units[key] = _after(self.units.get(key), entry, link, external=said.external)
             if said.scope is not None:
                 self._lay(said.scope, entry, link)
         if said.deletes and said.scope is not None:

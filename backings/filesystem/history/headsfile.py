@@ -15,7 +15,7 @@ from ..log.frames import crc32c
 from ..log.logview import Link
 from .heads import Head, Heads, Key
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MAX: Final = 1 << 30
 
 
@@ -86,14 +86,14 @@ def _checked(data: bytes) -> dict[str, Any] | None:
 def _line(key: Key, head: Head) -> list[Any]:
     scope, unit = (None, key) if isinstance(key, str) else key
     marks = [[nth, *link] for nth, link in head.marks]
-    return [scope, unit, head.after, head.file, head.weight, head.size, marks]
+    return [scope, unit, head.after, head.file, head.weight, head.size, marks, head.is_found]
 
 
 def _head(line: list[Any]) -> tuple[Key, Head]:
-    scope, unit, after, file, weight, size, found = line
-    marks = tuple((nth, Link(*link)) for nth, *link in found)
+    scope, unit, after, file, weight, size, links, is_found = line
+    marks = tuple((nth, Link(*link)) for nth, *link in links)
     nth, link = marks[-1]
-    head = Head(link, nth, after, file, weight, size, marks)
+    head = Head(link, nth, after, file, weight, size, marks, is_found)
     return (unit if scope is None else (scope, unit)), head
 
 

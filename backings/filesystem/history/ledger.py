@@ -55,6 +55,8 @@ class Revision(NamedTuple):
     """As in ``Entry``."""
     is_lone: bool = False
     """As in ``Entry``."""
+    is_remade: bool = False
+    """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
 
 
 class Trace(NamedTuple):
@@ -292,7 +294,7 @@ class Ledger:
         with self._guard:
             generation = writer.begin()
             heads = self._loaded()
-            entries = [entry_of(heads, said.scope, one, generation) for one in revisions]
+            entries = [entry_of(heads, said, one, generation) for one in revisions]
             said = said._replace(entries=entries, done=done)
             payload = record.encode(said, generation)
             number, position = writer.append(payload)
@@ -431,18 +433,19 @@ class Ledger:
         return self._heads
 
 
-def entry_of(heads: Heads, scope: str | None, one: Revision, generation: int) -> Entry:
+def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
     """How a change is entered in the file of a generation, given the heads before it."""
     change = one.change
-    head = heads.units.get(key_of(scope, change.unit))
+    head = heads.units.get(key_of(said.scope, change.unit))
     patch = diff(change.old, change.new)
     text = jsonline.dump(patch)
     image, file, before = None, None, one.before
     needed = one.is_anew or _needs_image(head, one.before, len(text), generation)
-    if one.before != NO_FILE and needed:
+    if head is not None and head.is_found and not said.external:
+        needed = True  # or nothing would have the bytes that this commit was made on
+    if before != NO_FILE and needed:
         image = one.text()
-        if image is not None and before is not None and digest(image) != before:
-            # An edit left it so. The log has what it changed, and makes the text of that.
+        if one.is_remade and image is not None and before != digest(image):
             before = None
     if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
         file = one.file

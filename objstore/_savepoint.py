@@ -1,0 +1,56 @@
+"""Savepoints: transactions within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .errors import TransactionError
+
+if TYPE_CHECKING:
+    from ._units import Unit
+    from .documents import Commit
+    from .transaction import Transaction
+
+
+class Savepoint:
+    """A transaction within a transaction: an exception takes back what was done since its start."""
+
+    def __init__(
+        self, outer: Transaction, meta: Mapping[str, Any] | None, *, serializable: bool = False
+    ) -> None:
+        if serializable and not outer.serializable:
+            raise TransactionError(
+                "a transaction within another one is as serializable as that one is"
+            )
+        self._outer = outer
+        self._meta = meta
+        self._saved: dict[Unit, Any] = {}
+
+    @property
+    def commit(self) -> Commit | None:
+        """The commit of the transaction around it, once there is one."""
+        return self._outer.commit
+
+    def __enter__(self) -> Self:
+        self._outer._require_running()
+        with self._outer._host.lock:
+            self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._outer.meta.update(self._meta or {})
+            return
+        with self._outer._host.lock:
+            for unit, view in self._outer._views.items():
+                if unit in self._saved:
+                    view.restore(self._saved[unit])
+                else:
+                    view.replace(view.base)
