@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 import objstore
 from objstore import Commit, Invalid, Mended, Retention, Store
+from objstore.backings.filesystem.watching import bursts
 
 from .conformance.library import ADA, BOB, Library, fill
 from .faults.machine import need_tool
@@ -173,6 +175,22 @@ def test_a_file_that_is_deleted(store: Store[Library], ada: Path) -> None:
     assert (commit.changes[0].unit, commit.changes[0].new) == ("/people/ada", objstore.MISSING)
     with pytest.raises(objstore.DetachedError):
         person.name
+
+
+def test_what_was_written_slowly_is_told_when_it_is_closed(
+    store: Store[Library], ada: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else happened meanwhile."""
+    monkeypatch.setitem(bursts._HOLDS, bursts.Kind.OPEN, 4 * PATIENCE)
+    monkeypatch.setattr(bursts, "LONGEST", 4 * PATIENCE)
+    with Heard(store) as heard:
+        with ada.open("w") as file:
+            file.write('{"name": "Eda",')
+            file.flush()
+            ada.with_name("bob.json").unlink()
+            time.sleep(2 * bursts.GONE)
+            file.write('"born": 1815}')
+        heard.until_units({"/people/ada", "/people/bob"})
 
 
 def test_a_file_that_is_renamed_is_one_commit(store: Store[Library], ada: Path) -> None:

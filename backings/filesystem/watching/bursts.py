@@ -76,6 +76,8 @@ class Gathering:
         self._lost = False
         self._held: dict[str, float] = {}
         """Until when a path may become something else; not for files that are whole."""
+        self._open: set[str] = set()
+        """The files that are being written."""
         self._moved: dict[int, str] = {}
         self._calm = True
         self._first = self._last = float("-inf")
@@ -87,6 +89,11 @@ class Gathering:
     def is_whole(self) -> bool:
         """Whether nothing is expected to become something else."""
         return not self._held
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no file is being written: what else is expected comes within ``GONE``."""
+        return not self._open
 
     @property
     def last(self) -> float:
@@ -111,6 +118,10 @@ class Gathering:
             self._folders.add(path)
         else:
             self._files[path] = kind
+        if kind is Kind.OPEN:
+            self._open.add(path)
+        else:
+            self._open.discard(path)
         hold = _HOLDS.get(kind)
         if hold is None:
             self._held.pop(path, None)
@@ -136,6 +147,7 @@ class Gathering:
         }
         batch = Batch([f for f in self._files if f not in still], [*self._folders], self._lost)
         self._files = dict.fromkeys(still, Kind.OPEN)
+        self._open = set(still)
         self._folders, self._lost, self._held, self._moved = set(), False, still, {}
         self._first, self._calm = now, False
         return batch

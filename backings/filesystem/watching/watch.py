@@ -21,7 +21,7 @@ from .. import git, names
 from ..addresses import Addresses
 from ..io import Files
 from ..places import Places
-from .bursts import MANY, Batch, Gathering, Kind
+from .bursts import GONE, MANY, Batch, Gathering, Kind
 from .eyes import open_eyes
 from .following import Following, Sight
 
@@ -118,7 +118,12 @@ class Watch:
         with self._news:
             now = time.monotonic()
             self._gathering.put(meant, kind, now, move=move)
-            if self._wakes is None or (self._gathering.is_whole and self._wakes - now > MANY):
+            gathering, wait = self._gathering, 0.0 if self._wakes is None else self._wakes - now
+            if (
+                self._wakes is None
+                or (gathering.is_whole and wait > MANY)
+                or (gathering.is_closed and wait > GONE)
+            ):
                 self._news.notify()
 
     def _meant(self, path: str, kind: Kind) -> tuple[str | None, Kind]:
