@@ -5,6 +5,7 @@ Rules and order of steps: docs/formats/value-log.md.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from objstore.errors import BackingError
+from objstore.errors import BackingError, BusyError
 
 from .. import names
 from ..io import Files
@@ -62,7 +63,11 @@ class _Made(NamedTuple):
 def compact(files: Files, view: View, writer: Writer, wasted: float) -> None:
     """Rewrite the files of which at least that share is dead. Raises BusyError, CorruptionError."""
     lock = LogLock(files, names.compaction_lock(files.root))
-    lock.acquire(0)
+    try:
+        lock.acquire(0)
+    except BusyError:
+        reason = "another compaction of this storage is running"
+        raise BusyError(errno.ETIMEDOUT, reason, files.root) from None
     try:
         with writer.writing():
             _sweep(files, view)
