@@ -321,7 +321,7 @@ class LmdbStorage(TransactingStorage[Work]):
             work.has_read = True
             with self._reading() as txn:
                 entry = self._find(txn, c_id)
-            return Scan.of(self._items(work, entry, low, high, reverse))
+            return Scan.of(self._items(work.seen(), entry, low, high, reverse))
         return Scan.of(self._kept(c_id, low, high, reverse))
 
     def _kept(
@@ -334,13 +334,13 @@ class LmdbStorage(TransactingStorage[Work]):
             entry = self._find(work.txn, c_id)
             yield ()  # the call that made the generator is over
             size = None if low or high is not None else entry.size
-            yield from self._items(work, entry, low, high, reverse, size)
+            yield from self._items(work.seen(), entry, low, high, reverse, size)
         finally:
             work.end()
 
     def _items(
         self,
-        work: Work,
+        seen: Callable[[], Txn],
         entry: records.Entry,
         low: str,
         high: str | None,
@@ -349,7 +349,7 @@ class LmdbStorage(TransactingStorage[Work]):
     ) -> Generator[Iterable[tuple[str, Value]]]:
         first, end = records.span(entry.prefix, low, high)
         yield ()  # nothing is read at the call
-        rows = chunks(work, first, end, reverse=reverse)
+        rows = chunks(seen, first, end, reverse=reverse, folder=self._environment.folder)
         yield from records.items(
             rows, low, high, reverse=reverse, file=self.path, name=entry.name, size=size
         )

@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import lmdb
-
-from objstore.errors import TransactionError
 
 from . import storages
 from .inherited import keep_for_ever
@@ -61,8 +59,20 @@ class Work:
     def txn(self) -> Txn:
         """LMDB's transaction. Raises TransactionError when all is over."""
         if self._txn is None:
-            raise TransactionError("the transaction of this iteration has ended")
+            raise storages.over()
         return self._txn
+
+    def seen(self) -> Callable[[], Txn]:
+        """What gives ``txn``, and does not keep this from ending with its thread."""
+        known = ref(self)
+
+        def txn() -> Txn:
+            work = known()
+            if work is None:
+                raise storages.over()
+            return work.txn
+
+        return txn
 
     def read(self) -> None:
         """Begin to see one state."""
@@ -187,10 +197,12 @@ def begin(environment: Environment, wait: float, *, write: bool = False) -> Txn:
             raise mapped(error, environment.folder) from error
 
 
-def chunks(work: Work, start: bytes, end: bytes, *, reverse: bool) -> Iterator[list[Raw]]:
+def chunks(
+    seen: Callable[[], Txn], start: bytes, end: bytes, *, reverse: bool, folder: str
+) -> Iterator[list[Raw]]:
     """What a transaction sees from ``start`` on and before ``end``; it may change meanwhile."""
     try:
-        while rows := _fetch(work.txn, start, end, reverse=reverse):
+        while rows := _fetch(seen(), start, end, reverse=reverse):
             yield rows
             if len(rows) < ROWS:
                 return
@@ -199,7 +211,7 @@ def chunks(work: Work, start: bytes, end: bytes, *, reverse: bool) -> Iterator[l
             else:
                 start = rows[-1][0] + b"\0"
     except lmdb.Error as error:
-        raise mapped(error, work.folder) from error
+        raise mapped(error, folder) from error
 
 
 def chunks_of(txn: Txn, start: bytes, end: bytes) -> Iterator[list[Raw]]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import Any, Final, TypeVar, cast
+from weakref import ref
 
 import apsw
 
-from objstore.errors import CorruptionError, TransactionError
+from objstore.errors import CorruptionError
 from objstore.storage import Items, Progress, Value, as_text, as_value
 from objstore.values import show
 
@@ -387,13 +389,13 @@ class SqliteStorage(TransactingStorage[Work]):
             return self.scan(c_id)
         names = [str(key) for key in keys]
         if self._current() is None:
-            return self._kept(c_id, lambda link, table: self._picks(c_id, link, table, names))
+            return Scan.of(self._kept(c_id, partial(self._picks, c_id, names)))
         with self._reading() as link:
             table = self._on_table(link, c_id, lambda table: touched(link, table))
             return iter([*self._picked(c_id, link, table, names)])
 
     def _picks(
-        self, c_id: object, link: Link, table: Table, names: list[str]
+        self, c_id: object, names: list[str], link: Link, table: Table
     ) -> Iterator[Iterable[tuple[str, Value | None]]]:
         for at in range(0, len(names), ROWS):
             yield [*self._picked(c_id, link, table, names[at : at + ROWS])]
@@ -421,13 +423,11 @@ class SqliteStorage(TransactingStorage[Work]):
         """As the contract says; fetched by the hundred, and verified together."""
         low, high = storages.bounds(prefix, start, stop)
         if self._current() is None:
-            return self._kept(
-                c_id, lambda link, table: self._rows(c_id, link, table, low, high, reverse)
-            )
+            return Scan.of(self._kept(c_id, partial(self._rows, c_id, low, high, reverse)))
         return self._steps(c_id, low, high, reverse)
 
     def _rows(
-        self, c_id: object, link: Link, table: Table, low: str, high: str | None, reverse: bool
+        self, c_id: object, low: str, high: str | None, reverse: bool, link: Link, table: Table
     ) -> Iterator[Iterable[tuple[str, Value]]]:
         upto = high is not None
         cursor = link.execute(
@@ -452,13 +452,8 @@ class SqliteStorage(TransactingStorage[Work]):
 
     def _kept(
         self, c_id: object, chunks: Callable[[Link, Table], Iterator[Iterable[T]]]
-    ) -> Iterator[T]:
-        """What comes of a state that is kept, on a connection of its own, until all has come."""
-        return Scan.of(self._keeping(c_id, chunks))
-
-    def _keeping(
-        self, c_id: object, chunks: Callable[[Link, Table], Iterator[Iterable[T]]]
     ) -> Generator[Iterable[T]]:
+        """What comes of a state that is kept, on a connection of its own, until all has come."""
         link = self._links.take()
         try:
             begin_reading(link)
@@ -482,12 +477,14 @@ class SqliteStorage(TransactingStorage[Work]):
             if not low and high is None:
                 size = self._on_table(link, c_id, lambda t: table_size(link, t))
             changes = link.total_changes()
-        return Scan.of(self._more(c_id, transaction, rows, (low, high, reverse), (size, changes)))
+        return Scan.of(
+            self._more(c_id, ref(transaction), rows, (low, high, reverse), (size, changes))
+        )
 
     def _more(
         self,
         c_id: object,
-        transaction: Work,
+        known: ref[Work],
         rows: list[Row],
         bounds: tuple[str, str | None, bool],
         expected: tuple[int | None, int],
@@ -500,22 +497,25 @@ class SqliteStorage(TransactingStorage[Work]):
             yield self._verified(c_id, rows)
             if len(rows) < ROWS:
                 break
-            if transaction.ended:
-                raise TransactionError("the transaction of this iteration has ended")
             if reverse:
                 high = rows[-1][0]
             else:
                 low = rows[-1][0]
-            rows = self._next_rows(c_id, transaction.link, (low, high, reverse))
+            rows = self._next_rows(c_id, known, (low, high, reverse))
+        transaction = known()
+        if size is None or transaction is None or transaction.ended:
+            return
         # What the transaction has changed meanwhile it may have come past, or not.
-        is_whole = size is not None and not transaction.ended
-        if is_whole and transaction.link.total_changes() == changes and count != size:
-            raise storages.miscounted(str(c_id), count, size or 0, self.path)
+        if transaction.link.total_changes() == changes and count != size:
+            raise storages.miscounted(str(c_id), count, size, self.path)
 
     def _next_rows(
-        self, c_id: object, link: Link, bounds: tuple[str, str | None, bool]
+        self, c_id: object, known: ref[Work], bounds: tuple[str, str | None, bool]
     ) -> list[Row]:
-        low, high, reverse = bounds
+        transaction = known()  # which ends with its thread, whoever keeps the iteration
+        if transaction is None or transaction.ended:
+            raise storages.over()
+        link, (low, high, reverse) = transaction.link, bounds
         try:
             return self._on_table(
                 link, c_id, lambda t: fetch(link, t, low, high, reverse, not reverse)

@@ -82,6 +82,10 @@ def not_running() -> TransactionError:
     return TransactionError("this thread has not begun a transaction")
 
 
+def over() -> TransactionError:
+    return TransactionError("the transaction of this iteration has ended")
+
+
 def bounds(prefix: str, start: str | None, stop: str | None) -> tuple[str, str | None]:
     """The range of keys that a scan covers: the first, and the first behind it, if there is one."""
     for name, given in (("prefix", prefix), ("start", start), ("stop", stop)):

@@ -298,6 +298,8 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         try:
             if not self.readonly:
                 self._writer.close()
+        except BusyError:
+            raise storages.busy(self.path, self._wait) from None
         finally:
             closed = _Closed(self.path, self._view.tail.file.id)
             self._view.close((closed, 0), cast("LogValues", closed))
@@ -480,7 +482,12 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         self._require_open()
         if self.readonly:
             raise storages.readonly(self.path)
-        vlogcompact.compact(self._files, self._view, self._writer, wasted)
+        try:
+            vlogcompact.compact(self._files, self._view, self._writer, wasted)
+        except BusyError as error:
+            if error.errno is not None:
+                raise  # another compaction
+            raise storages.busy(self.path, self._wait) from None
 
     def get_file_infos(self) -> list[ValueFileInfo]:
         """What each value file holds, in order; ``deleted`` counts what was replaced, too."""

@@ -352,6 +352,17 @@ def test_a_number_of_a_container_is_never_given_again(tmp_path: Path) -> None:
         assert contents(storage) == {"c": {}, "e": {}}
 
 
+def test_a_compaction_and_a_close_wait_as_writers_do(tmp_path: Path) -> None:
+    with ValueLogStorage(tmp_path / "v", create=True) as writing:
+        writing.add_container("c")
+        waiting = ValueLogStorage(tmp_path / "v", wait=0.05)
+        waiting.set_container_item("c", "a", "1")
+        with writing.transaction():
+            for call in (waiting.compact, waiting.close):
+                with pytest.raises(BusyError, match=r"longer than this writer waits \(0.05 s\)"):
+                    call()
+
+
 def test_one_compaction_at_a_time(tmp_path: Path) -> None:
     with new(tmp_path) as storage, OverFiles(Quick(str(tmp_path))) as other:
         storage.set_container_item("c", "k", "v")
@@ -359,7 +370,7 @@ def test_one_compaction_at_a_time(tmp_path: Path) -> None:
         announce = storage._writer.announce
 
         def meanwhile() -> None:
-            with pytest.raises(BusyError):
+            with pytest.raises(BusyError, match="another compaction of this storage"):
                 other.compact()
             refused.append(True)
             announce()

@@ -44,6 +44,8 @@ from .log.manifest import Manifest
 from .reading import Reading
 from .tree import MAX_FILE_SIZE
 
+_BUSY: Final = "somebody is writing to the store"
+
 
 def repair(path: str | os.PathLike[str]) -> list[str]:
     """Mend what can be mended of the store in a folder; what was done, in sentences.
@@ -64,7 +66,7 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
         return []
     lock = names.lock(files.root)
     if lock not in no_files(files):  # else nobody can hold it
-        with alone(files):
+        with alone(files, _BUSY):
             pass  # check waits for nobody, and judges only what nobody is writing
     failures = check(Reading(files, _layout(files)))
     return _Repair(files, failures).run() if failures else []
@@ -95,19 +97,19 @@ class _Repair:
         """Mend what can be mended; what was done."""
         for path in no_files(self._files):
             self._set_aside(path)
-        with alone(self._files, names.log_compaction_lock(self._root)):
+        with alone(self._files, _BUSY, names.log_compaction_lock(self._root)):
             self._mend()
         return self._done
 
     def _mend(self) -> None:
-        with alone(self._files):
+        with alone(self._files, _BUSY):
             self._mend_manifest()
             self._mend_log()
             self._mend_index()
             self._mend_pins()
             self._remove_old_logs()
         self._apply()
-        with alone(self._files):
+        with alone(self._files, _BUSY):
             self._remove_leftovers()
 
     def _say(self, path: str, what: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,27 @@ class Interrupt(BaseException):
     """As KeyboardInterrupt."""
 
 
-@pytest.fixture
-def after() -> Iterator[Callable[[float], None]]:
-    """Sets how many seconds from now this thread is interrupted."""
+class Timer:
+    """Interrupts this thread once."""
 
-    def interrupt(*_: object) -> None:
-        raise Interrupt
+    def __init__(self) -> None:
+        self.is_set = False
 
-    def set_timer(seconds: float) -> None:
+    def set(self, seconds: float) -> None:
+        self.is_set = True
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    yield set_timer
-    set_timer(0)
+    def interrupt(self, *_: object) -> None:
+        self.is_set = False
+        raise Interrupt
+
+
+@pytest.fixture
+def timer() -> Iterator[Timer]:
+    timer = Timer()
+    before = signal.signal(signal.SIGALRM, timer.interrupt)
+    yield timer
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
 
@@ -72,9 +80,7 @@ def one(storage: Storage, value: str) -> None:
 CALLS = [set_all, scan, fill, empty, one]
 
 
-def interrupted(
-    maker: StorageMaker, path: str, after: Callable[[float], None], seconds: float
-) -> int:
+def interrupted(maker: StorageMaker, path: str, timer: Timer, seconds: float) -> int:
     """Interrupt calls for a while; others can write at once each time, and all of it is whole."""
     chance, rounds = random.Random(7), 0  # noqa: S311
     options: dict[str, Any] = {"durability": "os"} if maker.on_disk else {}
@@ -86,11 +92,10 @@ def interrupted(
         while time.monotonic() < end:
             rounds += 1
             with contextlib.suppress(Interrupt):
-                after(chance.random() * 0.0005 + 1e-6)
+                timer.set(chance.random() * 0.0005 + 1e-6)
                 # It may come as something is freed, and go no further.
-                while signal.getitimer(signal.ITIMER_REAL)[0]:
+                while timer.is_set:
                     chance.choice(CALLS)(storage, str(rounds))
-            after(0)
             assert storage.in_transaction is False  # type: ignore[attr-defined]
             in_thread(lambda: storage.set_container_item("e", "two", "2"))
             with maker.make(path, wait=2, **options) as other:
@@ -101,15 +106,11 @@ def interrupted(
 
 
 @pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
-def test_an_interrupt_locks_nobody_out(
-    maker: StorageMaker, tmp_path: Path, after: Callable[[float], None]
-) -> None:
-    assert interrupted(maker, maker.path(tmp_path), after, 3) > 50
+def test_an_interrupt_locks_nobody_out(maker: StorageMaker, tmp_path: Path, timer: Timer) -> None:
+    assert interrupted(maker, maker.path(tmp_path), timer, 3) > 50
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
-def test_many_interrupts(
-    maker: StorageMaker, tmp_path: Path, after: Callable[[float], None]
-) -> None:
-    assert interrupted(maker, maker.path(tmp_path), after, 120) > 2000
+def test_many_interrupts(maker: StorageMaker, tmp_path: Path, timer: Timer) -> None:
+    assert interrupted(maker, maker.path(tmp_path), timer, 120) > 2000

@@ -50,7 +50,8 @@ class Compaction:
 
         Two would write one file, and one of them give it its name while the other is half done.
         """
-        return alone(self._files, names.log_compaction_lock(self._files.root))
+        reason = "another compaction of this store is running, or a repair"
+        return alone(self._files, reason, names.log_compaction_lock(self._files.root))
 
     def run(self, retention: Retention) -> list[int]:
         """Remove the commits of ended files that do not stay; their numbers. For who is alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Generator
@@ -223,10 +224,13 @@ def _left(until: float | None) -> float:
 
 
 @contextmanager
-def alone(files: Files, path: str | None = None) -> Generator[None]:
-    """Hold a lock that nobody else has. Raises BusyError where somebody has it."""
+def alone(files: Files, otherwise: str, path: str | None = None) -> Generator[None]:
+    """Hold a lock that nobody else has. Raises BusyError, which says ``otherwise``, if one has."""
     lock = LogLock(files, path)
-    lock.acquire(0)
+    try:
+        lock.acquire(0)
+    except BusyError:
+        raise BusyError(errno.ETIMEDOUT, otherwise, files.root) from None
     try:
         yield
     finally:

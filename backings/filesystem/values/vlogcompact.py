@@ -61,7 +61,8 @@ class _Made(NamedTuple):
 
 def compact(files: Files, view: View, writer: Writer, wasted: float) -> None:
     """Rewrite the files of which at least that share is dead. Raises BusyError, CorruptionError."""
-    with alone(files, names.compaction_lock(files.root)):
+    reason = "another compaction of this storage is running"
+    with alone(files, reason, names.compaction_lock(files.root)):
         with writer.writing():
             _sweep(files, view)
             _seal(view, writer, wasted)

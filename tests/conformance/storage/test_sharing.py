@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -164,10 +164,20 @@ def test_8_the_limit_of_the_wait_is_a_number(maker: StorageMaker, path: str) -> 
         maker.make(path)
 
 
-def test_8_a_thread_that_ends_in_its_transaction_holds_nothing(letters: Storage) -> None:
+@pytest.mark.parametrize("iterates", [False, True])
+def test_8_a_thread_that_ends_in_its_transaction_holds_nothing(
+    letters: Storage, iterates: bool
+) -> None:
+    """Even where another one keeps what it was iterating over."""
+    letters.set_container_items("letters", {f"{n}": f"{n}" for n in range(2000)})
+    kept: list[Iterator[Any]] = []
+
     def begin() -> None:
         letters.begin()
         letters.set_container_item("letters", "a", "lost")
+        if iterates:
+            kept.append(letters.get_container_items("letters"))
+            next(kept[0])
 
     thread = threading.Thread(target=begin)
     thread.start()
