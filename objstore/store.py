@@ -345,7 +345,7 @@ class Store(
         unit.checked = self._era
         if tx is not None and tx.serializable:
             tx.notice(unit)
-        elif tx is not None and unit.value is not UNLOADED:
+        elif tx is not None and unit.value is not UNLOADED and unit.since <= tx.base:
             tx._read.add(unit)
         return unit
 

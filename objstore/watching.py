@@ -321,8 +321,10 @@ class Watching(Host):
             found = self._whole(unit.pointer, unit.shape)
             if found is None:
                 return
-            value, stamp = found
-        super()._publish(unit, value, stamp, by=by, view=view)
+            super()._publish(unit, *found, by=by, view=view)
+            unit.since = self._newest()  # as it has been loaded
+        else:
+            super()._publish(unit, value, stamp, by=by, view=view)
 
     def failures_of(self, view: View) -> list[Failure]:
         """As Host does; raises what is wrong with a file that is broken, as it is not replaced."""

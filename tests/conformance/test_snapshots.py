@@ -5,6 +5,7 @@ Another store at the same place stands for another process: nothing is told to t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 import objstore
-from objstore import Store
+from objstore import Commit, Store
 
 from .library import ADA, BOB, Library, fill
 from .makers import LOGGED, Maker
@@ -22,8 +23,10 @@ from .makers import LOGGED, Maker
 class Pair:
     """Two stores at one place."""
 
-    def __init__(self, url: str, schema: type[Library] | None = Library) -> None:
-        self.ours: Store[Any] = objstore.open(url, schema)
+    def __init__(
+        self, url: str, schema: type[Library] | None = Library, *, watch: bool = False
+    ) -> None:
+        self.ours: Store[Any] = objstore.open(url, schema, watch=watch)
         if schema is not None:
             fill(cast("Store[Library]", self.ours))
         self.theirs: Store[Any] = objstore.open(url, schema)
@@ -216,3 +219,46 @@ def test_a_transaction_that_began_between_two_commits_sees_the_first(pair: Pair)
         assert pool.submit(lambda: ada.name).result(timeout=20) == "Ada"
         pool.submit(early.__exit__, None, None, None).result(timeout=20)
     assert ada.name == "Second"
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    """Ours is watched, as files can be, and finds what is new before the watch has told it."""
+
+    def take_in(commit: Commit) -> None:
+        """Come too late."""
+
+    pair = Pair(str(tmp_path), watch=True)
+    monkeypatch.setattr(pair.ours, "_take_in", take_in)
+    yield from closing(pair)
+
+
+def test_a_held_object_of_a_watched_store_is_as_of_the_start(watched: Pair) -> None:
+    ada = watched.ours.root.people["ada"]
+    assert ada.name == "Ada"
+    with watched.ours.snapshot_view():
+        watched.commit(put("/people/ada/name", "Later"), here=False)
+        assert ada.name == "Ada"
+    assert ada.name == "Later"
+
+
+def test_a_member_of_a_watched_store_is_as_of_the_start(
+    watched: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is written in another style, and is changed as it is loaded for that."""
+    store = watched.ours
+    assert store.root.people["ada"].name == "Ada"
+    load, later = store._documents.load, iter(["Later"])
+
+    def change_and_load(unit: str, *, at: int | None = None) -> Any:
+        for name in later if at is None else ():
+            watched.commit(put("/people/ada/name", name), here=False)
+        return load(unit, at=at)
+
+    with store.snapshot_view():
+        (tmp_path / "people/ada.json").write_text(json.dumps(ADA))
+        monkeypatch.setattr(store._documents, "load", change_and_load)
+        ada = store.root.people["ada"]
+        assert list(later) == []
+        assert ada.name == "Ada"
+    assert store.root.people["ada"].name == "Later"
