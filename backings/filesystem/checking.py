@@ -45,6 +45,9 @@ _PATIENCE: Final = 1.0
 
 _POLL: Final = 0.05
 
+_ATTEMPTS: Final = 5
+"""How often the log is checked that others compact at the same time."""
+
 _UNREADABLE: Final = (
     BackingError,
     FormatError,
@@ -63,7 +66,7 @@ def check(reading: Reading) -> list[Failure]:
     found = [_not_a_file(files, path) for path in no_files(files)]
     odd = {one.source for one in found}
     try:
-        found += [one for one in _Check(files).run() if one.source not in odd]
+        found += [one for one in _checked(files) if one.source not in odd]
         found += _lasting(lambda: list(_undone(reading)))
     except BackingError as error:  # the engine's own files are not this process's to read
         name = files.relative(str(error.filename))
@@ -94,6 +97,23 @@ def _lasting(look: Callable[[], list[Failure]]) -> list[Failure]:
         again = look()
         found = [one for one in found if one in again]
     return found
+
+
+def _checked(files: Files) -> list[Failure]:
+    """What is wrong with the engine's own files, which nobody has compacted meanwhile."""
+    found: list[Failure] = []
+    for _ in range(_ATTEMPTS):
+        before = _logs(files)
+        found = _Check(files).run()
+        if not found or before <= _logs(files):
+            break
+    return found
+
+
+def _logs(files: Files) -> set[tuple[int, int]]:
+    """The files of the log, each by its generation and inode."""
+    there = ((one, files.lstat(names.log(files.root, one))) for one in generations(files))
+    return {(one, status.st_ino) for one, status in there if status is not None}
 
 
 class _Check:
@@ -254,6 +274,8 @@ def _behind(reading: Reading) -> Iterator[Failure]:
         return  # told by who checks the log
     for unit in units:
         traces = ledger.strange(unit)
+        if not traces:
+            continue  # they are in the file by now
         try:
             state = settling.judge(unit, traces).state
         except (*_UNREADABLE, CorruptionError):

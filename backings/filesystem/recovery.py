@@ -198,8 +198,11 @@ class Recovery:
 
     def _settled(self, unit: str) -> list[Edit]:
         """Settle a unit, unless it cannot be told what its file is; the edit if it is one."""
+        traces = self._ledger.strange(unit)
+        if not traces:
+            return []  # another thread has learned that all are in the file
         try:
-            verdict = self._settling.judge(unit, self._ledger.strange(unit))
+            verdict = self._settling.judge(unit, traces)
         except _UNREADABLE:
             return []
         if verdict.state is State.BROKEN:
@@ -207,7 +210,7 @@ class Recovery:
         if verdict.content is not None:
             self._pending.touch(verdict.content.target)
         if verdict.state in (State.BEHIND, State.TORN):
-            self._have_written(unit, verdict, self._ledger.strange(unit)[0].number)
+            self._have_written(unit, verdict, traces[0].number)
         self._ledger.settle(unit)
         if verdict.state is State.EDITED:
             return [Edit(unit, verdict.value, verdict.digest, verdict.stamp)]

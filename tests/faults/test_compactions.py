@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import BusyError, HistoryGone, Retention, Store
+from objstore import BusyError, Failure, HistoryGone, Retention, Store
+from objstore.backings.filesystem import checking
+from objstore.backings.filesystem.history.ledger import Ledger
+from objstore.backings.filesystem.history.logcheck import failure
+from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log import logappend
 
 NEWEST = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
@@ -103,3 +107,35 @@ def test_nothing_is_made_where_nothing_was_committed(tmp_path: Path) -> None:
     with objstore.open(tmp_path) as store:
         assert store.compact(NEWEST) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("compacts", [True, False])
+def test_what_a_check_finds_amid_a_compaction_is_looked_at_again(
+    store: Store[Any], monkeypatch: pytest.MonkeyPatch, compacts: bool
+) -> None:
+    """It had read one file of the log before, and the next one after."""
+    run, runs = checking._Check.run, list[bool]()
+
+    def find(self: checking._Check) -> list[Failure]:
+        runs.append(True)
+        if len(runs) > 1:
+            return run(self)
+        if compacts:
+            store.compact(NEWEST)
+        return [failure("the log", "a record", "another one")]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checking._Check, "run", find)
+        found = store.check()
+    assert len(found) == (not compacts)
+    assert len(runs) == 1 + compacts
+
+
+def test_a_commit_that_is_doubted_and_is_in_its_file_is_doubted_no_more(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["counter"] = {"n": 1}
+    ledger = Ledger(Files(str(tmp_path)))
+    ledger.doubt("/counter", 2)
+    assert ledger.strangers() == []
+    ledger.doubt("/counter", 1)
+    assert ledger.strangers() == ["/counter"]

@@ -178,7 +178,7 @@ class Ledger:
                 entry = self.past.change(unit, link).entry
                 traces.append(Trace(link, entry.before, entry.after))
                 link = entry.last
-            self._strange[unit] = traces[::-1]
+            self._keep(unit, traces[::-1])
 
     def found(self, unit: str, digest: str) -> None:
         """The unit's file has this digest: the changes up to the one that left it so are in it."""
@@ -423,7 +423,7 @@ class Ledger:
         if traces:
             self._strange[unit] = traces
         else:
-            del self._strange[unit]
+            self._strange.pop(unit, None)
 
     def _loaded(self) -> Heads:
         """The heads, complete."""
