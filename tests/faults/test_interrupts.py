@@ -80,6 +80,14 @@ def one(storage: Storage, value: str) -> None:
 CALLS = [set_all, scan, fill, empty, one]
 
 
+def call_amid(timer: Timer, chance: random.Random, storage: Storage, value: str) -> None:
+    """Call this and that until an interrupt comes: here, as it may come between two calls too."""
+    timer.set(chance.random() * 0.0005 + 1e-6)
+    # It may come as something is freed, and go no further.
+    while timer.is_set:
+        chance.choice(CALLS)(storage, value)
+
+
 def interrupted(maker: StorageMaker, path: str, timer: Timer, seconds: float) -> int:
     """Interrupt calls for a while; others can write at once each time, and all of it is whole."""
     chance, rounds = random.Random(7), 0  # noqa: S311
@@ -92,10 +100,7 @@ def interrupted(maker: StorageMaker, path: str, timer: Timer, seconds: float) ->
         while time.monotonic() < end:
             rounds += 1
             with contextlib.suppress(Interrupt):
-                timer.set(chance.random() * 0.0005 + 1e-6)
-                # It may come as something is freed, and go no further.
-                while timer.is_set:
-                    chance.choice(CALLS)(storage, str(rounds))
+                call_amid(timer, chance, storage, str(rounds))
             assert storage.in_transaction is False  # type: ignore[attr-defined]
             in_thread(lambda: storage.set_container_item("e", "two", "2"))
             with maker.make(path, wait=2, **options) as other:
