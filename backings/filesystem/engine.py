@@ -126,7 +126,7 @@ class Engine:
             stamp.through = traces[-1].number
             return Loaded(value, stamp)
         if verdict.state is State.SAME:
-            self.ledger.settle(unit)
+            self.ledger.settle(unit, traces[-1].number)
         return None
 
     def _superseded(self, unit: str, known: Stamp | None = None) -> Loaded | None:

@@ -211,7 +211,7 @@ class Recovery:
             self._pending.touch(verdict.content.target)
         if verdict.state in (State.BEHIND, State.TORN):
             self._have_written(unit, verdict, traces[0].number)
-        self._ledger.settle(unit)
+        self._ledger.settle(unit, traces[-1].number)
         if verdict.state is State.EDITED:
             return [Edit(unit, verdict.value, verdict.digest, verdict.stamp)]
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +14,11 @@ import pytest
 from objstore.backings.filesystem import committer, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history import ledger
+from objstore.backings.filesystem.history.ledger import Trace
 from objstore.backings.filesystem.history.record import decode
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log.commitlog import CommitLog
+from objstore.backings.filesystem.settling import Settling, Verdict
 from objstore.documents import Change, Commit, Loaded
 from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
@@ -475,3 +477,59 @@ def test_what_was_taken_back_before_it_was_written_has_reached_its_file(tmp_path
     assert list(other.check()) == []
     documents.close()
     other.close()
+
+
+def test_a_commit_that_comes_as_its_file_is_judged_is_not_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one thread found out of the file is older than what another learned of the log."""
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    writer = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    reader = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    _commit(writer, {"n": 1})
+    assert reader.head() == 1
+    writer.flush()
+    judge, values = Settling.judge, [{"n": 2}]
+
+    def judge_and_learn(self: Settling, unit: str, traces: Sequence[Trace]) -> Verdict:
+        verdict = judge(self, unit, traces)
+        if values:
+            _commit(writer, values.pop())
+            assert reader.head() == 2
+        return verdict
+
+    monkeypatch.setattr(Settling, "judge", judge_and_learn)
+    reader.look("/a")
+    assert values == []
+    assert reader.commit_external(["/a"], fits) is None
+    assert reader.load("/a").value == {"n": 2}
+    writer.close()
+    reader.close()
+
+
+def test_what_is_read_as_a_commit_comes_is_not_taken_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    writer = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    reader = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    _commit(writer, {"n": 1})
+    assert reader.head() == 1
+    newest, values = ledger.Ledger.newest, [{"n": 2}]
+
+    def read_and_learn(self: ledger.Ledger, unit: str) -> JSON | Missing:
+        value = newest(self, unit)
+        if values:
+            _commit(writer, values.pop())
+            assert reader.head() == 2
+        return value
+
+    monkeypatch.setattr(ledger.Ledger, "newest", read_and_learn)
+    loaded = reader.load("/a")
+    assert (values, loaded.value) == ([], {"n": 1})
+    assert reader.look("/a", loaded.stamp) is not loaded.stamp
+    with pytest.raises(ConflictError):
+        reader.commit([Change("/a", {"n": 1}, {"n": 3}, loaded.stamp)], base=1)
+    assert reader.load("/a").value == {"n": 2}
+    writer.close()
+    reader.close()

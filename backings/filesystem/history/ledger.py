@@ -148,11 +148,11 @@ class Ledger:
     # Changes that may not be in their files: other processes', and those before an unclean end
 
     def strange(self, unit: str) -> Sequence[Trace]:
-        """The unit's changes, oldest first, that may not be in its file."""
+        """The unit's changes, oldest first, that may not be in its file, as far as now is known."""
         if not self._is_open:
             with self._guard:
                 self._open()
-        return self._strange.get(unit, ())
+        return tuple(self._strange.get(unit, ()))
 
     def strangers(self) -> list[str]:
         """The units that have such changes."""
@@ -188,10 +188,14 @@ class Ledger:
             if at is not None:
                 self._keep(unit, traces[at + 1 :])
 
-    def settle(self, unit: str) -> None:
-        """The unit's file is what the log says, or will be made so by this handle."""
+    def settle(self, unit: str, number: int) -> None:
+        """The unit's file is what commit ``number`` left, or will be made so by this handle.
+
+        Another thread may have learned of later ones since the file was read.
+        """
         with self._guard:
-            self._strange.pop(unit, None)
+            traces = self._strange.get(unit, [])
+            self._keep(unit, [one for one in traces if one.number > number])
 
     # Heads
 
@@ -417,7 +421,7 @@ class Ledger:
             return
         for unit, traces in list(self._strange.items()):
             if traces[0].link.number <= done:
-                self._keep(unit, [one for one in traces if one.link.number > done])
+                self._keep(unit, [one for one in traces if one.number > done])
 
     def _keep(self, unit: str, traces: list[Trace]) -> None:
         if traces:
