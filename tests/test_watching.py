@@ -35,8 +35,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[Store[Library]]:
-    with objstore.open(folder, Library, watch=True) as store:
+    with objstore.open(folder, Library) as store:
         fill(store)
+    # Folders that are made in a watch are watched a moment later.
+    with objstore.open(folder, Library, watch=True) as store:
         yield store
 
 
