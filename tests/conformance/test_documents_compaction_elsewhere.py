@@ -62,3 +62,18 @@ def test_changes_that_compaction_left_nothing_of(maker: Maker, url: str) -> None
         changes = {change.unit: change.old for change in list(opened.commits())[-1].changes}
         assert changes == {"/a": [1], "/b": MISSING}
     other.close()
+
+
+def test_a_record_that_was_read_before_it_took_in_others(maker: Maker, url: str) -> None:
+    documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
+    old, mid, new = ({"n": n, "text": "x" * 500} for n in (1, 2, 3))
+    for unit, value in (("/a", old), ("/b", [1]), ("/a", mid), ("/a", new)):
+        put(documents, {unit: value})
+    assert other.read("/b", at=3) == [1]
+    documents.pin(2)
+    documents.pin(3)
+    assert documents.compact(NEWEST) == [1]
+    changes = [change[:3] for one in other.commits(2) for change in one.changes]
+    assert changes == [("/a", old, mid), ("/a", mid, new)]
+    other.close()
+    documents.close()

@@ -39,7 +39,7 @@ class Past:
     def __init__(self, log: CommitLog) -> None:
         self._log: Final = log
         self._guard: Final = Lock()
-        self._kept: Final[OrderedDict[int, tuple[Link, Said]]] = OrderedDict()  # guarded by _guard
+        self._kept: Final[OrderedDict[Link, Said]] = OrderedDict()  # guarded by _guard
 
     def forget(self) -> None:
         """The log was compacted: records are others, and elsewhere."""
@@ -52,14 +52,15 @@ class Past:
         Raises CorruptionError where it cannot be read.
         """
         with self._guard:
-            kept = self._kept.get(link.number)
+            kept = self._kept.get(link)
             if kept is not None:
-                self._kept.move_to_end(link.number)
-                return kept
+                self._kept.move_to_end(link)
+                return link, kept
         found = self._log.find(link.number, link.generation, link.offset)
         said = self.read(found)
+        # By its place, as another process may compact: then it is elsewhere, with other changes.
         with self._guard:
-            self._kept[link.number] = found.link, said
+            self._kept[found.link] = said
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return found.link, said
