@@ -196,7 +196,7 @@ def test_04_committing_again_returns_the_same(store: Store[Any]) -> None:
 
 
 def test_04_where_one_never_comes_the_others_time_out(store: Store[Any]) -> None:
-    tx = store.new_tx(3, timeout=0.1)
+    tx = store.new_tx(3, timeout=1.5)
     parts = [tx.patcher("/doc/a", [add("/z", 1)]), tx.patcher("/doc/b", [add("/z", 1)])]
     for result in together(*parts):
         assert (result.committed, result.commit) == (False, None)
