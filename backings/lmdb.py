@@ -22,7 +22,7 @@ from . import lmdb_records as records
 from .checks import check_options, check_wait
 from .checksums import SOUND, SUM, crc32c
 from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
-from .lmdb_work import Work, begin, chunks, chunks_of
+from .lmdb_work import Work, begin, chunks, chunks_of, write_alone
 from .pairs import Pairs
 from .scanning import Scan
 from .transacting import Threads, TransactingStorage
@@ -154,11 +154,11 @@ class LmdbStorage(TransactingStorage[Work]):
 
     def _write(self, step: Callable[[Txn], T]) -> T:
         """Do what one call writes; in a transaction of its own if in no other."""
-        work = self._current()
+        work = self._current() if self._closed else self._threads.transaction
         if self.readonly:
             raise storages.readonly(self.path)
         if work is None:
-            return self._write_alone(step)
+            return write_alone(self._environment, self._wait, step)
         try:
             work.reserve()
             return work.do(step)
@@ -167,16 +167,6 @@ class LmdbStorage(TransactingStorage[Work]):
                 self._threads.transaction = None
                 work.end()
             raise
-
-    def _write_alone(self, step: Callable[[Txn], T]) -> T:
-        work = Work(self._environment, self._wait, lasts=False)
-        try:
-            work.reserve()
-            result = work.do(step)
-            work.commit()
-        finally:
-            work.end()
-        return result
 
     def _find(self, txn: Txn, c_id: object) -> records.Entry:
         """A container's entry. Raises ContainerNotFoundError."""
@@ -362,8 +352,12 @@ class LmdbStorage(TransactingStorage[Work]):
         prefixes = self._prefixes
 
         def step(txn: Txn) -> None:
-            if self._replace(txn, c_id, name, kept):
-                return
+            prefix = prefixes.get(str(c_id))
+            if prefix is not None:
+                stored, record = records.item(prefix, name, kept)
+                if txn.get(stored) is not None:
+                    txn.put(stored, record)
+                    return
             entry = self._find(txn, c_id)
             self._note_prefix(prefixes, entry)
             stored, record = records.item(entry.prefix, name, kept)
@@ -373,14 +367,6 @@ class LmdbStorage(TransactingStorage[Work]):
                 txn.put(stored, record)
 
         self._write(step)
-
-    def _replace(self, txn: Txn, c_id: object, key: str, value: Value) -> bool:
-        """Set the value of a key that is there, for which its container need not be looked up."""
-        prefix = self._prefixes.get(str(c_id))
-        if prefix is None:
-            return False
-        stored, record = records.item(prefix, key, value)
-        return txn.get(stored) is not None and txn.put(stored, record)
 
     def set_container_items(self, c_id: str, items: Items) -> None:
         """As the contract says; stored in the order of keys, whatever order they come in."""

@@ -187,20 +187,24 @@ class Environment:
 
         Raises BusyError. ``taken`` tells whether ``end_turn`` is to follow, after an error too.
         """
+        lock = self._lock
+        if take(self.turn, 0, taken) and lock is not None and self._files.try_lock(lock):
+            return
         end = time.monotonic() + wait
-        if not take(self.turn, wait, taken):
+        if not (taken or take(self.turn, wait, taken)):
             raise storages.busy(self.folder, wait)
         self._lock_out(end, wait)
 
     def _lock_out(self, end: float, wait: float) -> None:
-        # LMDB has a lock of its own, which it waits for without a limit; who has ours has that.
+        # LMDB has a lock of its own, which it waits for without a limit; who has ours has that,
+        # unless somebody has removed our file.
         pause = _FIRST_PAUSE
         lock = self._lock
         if lock is None:
             lock = self._lock = self._files.lockable(names.lmdb_turn(self.folder))
             if lock is None:
                 raise storages.no_storage(self.folder)
-        while not self._files.lock_opened(lock, wait=False):
+        while not self._files.try_lock(lock):
             left = end - time.monotonic()
             if left <= 0:
                 raise storages.busy(self.folder, wait)

@@ -89,14 +89,15 @@ def sealed(stored: bytes, body: bytes) -> bytes:
 def item(prefix: bytes, key: str, value: Value) -> Raw:
     """An item's stored key and record."""
     name = key.encode()
-    stored = stored_key(prefix, name)
-    text = isinstance(value, str)
-    data = value.encode() if isinstance(value, str) else value
-    if len(name) <= _LONGEST:
-        body = (_TEXT if text else _BYTES) + data
+    if isinstance(value, str):
+        kind, long_kind, data = _TEXT, _LONG_TEXT, value.encode()
     else:
-        body = (_LONG_TEXT if text else _LONG_BYTES) + _LENGTH.pack(len(name)) + name + data
-    return stored, sealed(stored, body)
+        kind, long_kind, data = _BYTES, _LONG_BYTES, value
+    if len(name) <= _LONGEST:
+        stored, body = prefix + name, kind + data
+        return stored, body + SUM.pack(crc32c(stored + body))
+    stored = stored_key(prefix, name)
+    return stored, sealed(stored, long_kind + _LENGTH.pack(len(name)) + name + data)
 
 
 def opened(stored: bytes, record: bytes) -> bytes:

@@ -10,6 +10,7 @@ import lmdb
 import pytest
 
 from objstore import LmdbStorage
+from objstore.backings.filesystem import names
 from objstore.errors import BusyError, CorruptionError, StorageError, StorageNotFoundError
 from tests.conformance.storages import check, dump
 
@@ -96,6 +97,17 @@ def test_storages_of_one_file_share_what_is_open(tmp_path: Path) -> None:
     with LmdbStorage(path, durability="os") as again:
         again.set_container_item("c", "a", "1")
         assert dump(again) == {"c": {"a": "1"}}
+
+
+def test_a_lock_that_was_removed_keeps_nobody_waiting(tmp_path: Path) -> None:
+    # LMDB's own lock keeps writers apart all the same.
+    with LmdbStorage(tmp_path / "s", create=True, wait=0.1) as storage:
+        storage.add_container("c")
+        Path(names.lmdb_turn(str(tmp_path / "s"))).unlink()
+        storage.set_container_item("c", "a", "1")
+        with LmdbStorage(tmp_path / "s") as other:
+            other.set_container_item("c", "b", "2")
+        assert dict(storage.get_container_items("c")) == {"a": "1", "b": "2"}
 
 
 def test_a_file_of_another_program(tmp_path: Path) -> None:

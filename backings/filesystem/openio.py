@@ -328,6 +328,16 @@ class OpenFiles:
             self._refused("lock", opened.path, error)
         return False
 
+    def try_lock(self, opened: Opened) -> bool:
+        """Take the lock on an open file, wherever its path leads; False where others hold it."""
+        try:
+            fcntl.flock(opened.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._refused("lock", opened.path, error)
+        return True
+
     def unlock_opened(self, opened: Opened) -> None:
         fcntl.flock(opened.descriptor, fcntl.LOCK_UN)
 

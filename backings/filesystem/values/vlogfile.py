@@ -33,14 +33,9 @@ class Batch(NamedTuple):
     header: Header
     operations: bytes
 
-    @property
-    def values(self) -> int:
-        """Where its values begin."""
-        return self.offset + FRAME_SIZE + len(self.operations)
-
-    @property
-    def end(self) -> int:
-        return self.offset + self.header.size
+    values: int
+    """Where its values begin."""
+    end: int
 
 
 class LogValues:
@@ -96,9 +91,10 @@ class LogValues:
             operations = window.take(offset + FRAME_SIZE, header.operations)
             if crc32c(operations) != header.operations_check:
                 return
-            batch = Batch(offset, header, operations)
-            yield batch
-            offset, link = batch.end, header.own
+            values = offset + FRAME_SIZE + len(operations)
+            end = values + header.values
+            yield Batch(offset, header, operations, values, end)
+            offset, link = end, header.own
 
     def sealed_batches(self, size: int, offset: int = 0, link: int = 0) -> Iterator[Batch]:
         """All batches of a file that is sealed. Raises CorruptionError where one is not there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID, uuid4
@@ -213,12 +213,12 @@ class Writer:
         if kind == vlogbatch.BATCH and upto != size:
             upto = self._space_for(upto, end, end - tail.end)
         try:
-            writable.put(tail.end, (frame, values), end, size, upto)
+            writable.put(tail.end, frame, values, size, upto)
         except BackingError as error:
             if error.errno != errno.ENOSPC or upto == end + HEAD.size:
                 raise
             # It may do without the space ahead.
-            writable.put(tail.end, (frame, values), end, size, end + HEAD.size)
+            writable.put(tail.end, frame, values, size, end + HEAD.size)
         if push:
             self._files.push(writable.opened, tail.end, end - tail.end)
         tail.follow(end, own, kind)
@@ -334,17 +334,26 @@ class _Writable:
     def write(self, offset: int, data: bytes) -> None:
         self._files.write_at(self.opened, offset, data)
 
-    def put(self, offset: int, batch: Iterable[bytes], end: int, size: int, upto: int) -> None:
-        """Write a batch that ends at ``end``, and make a file of ``size`` bytes ``upto`` long.
+    def put(self, offset: int, frame: bytes, values: bytes, size: int, upto: int) -> None:
+        """Write a batch, and make a file of ``size`` bytes ``upto`` long.
 
         After an error nothing is there. Raises UncertainError where that is not sure.
         """
+        start = offset + len(frame)
+        end = start + len(values)
         if upto > size:
             self._files.allocate(self.opened, size, upto)
         padding = vlogbatch.padding(max(upto, size) - end - HEAD.size)
         try:
             self._fill(max(size, end + HEAD.size), upto)
-            self.write(offset, b"".join((*batch, padding)))
+            if len(values) < _PIECE:
+                self.write(offset, b"".join((frame, values, padding)))
+            else:
+                # Not put together, which for megabytes takes longer than to write them. The frame
+                # comes last, as it says what is behind it.
+                self.write(end, padding)
+                self.write(start, values)
+                self.write(offset, frame)
         except BaseException as error:
             self._take_back(offset, size, error)
             raise
