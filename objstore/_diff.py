@@ -65,7 +65,7 @@ def _values(old: Any, new: Any, path: str, patch: list[Operation]) -> bool:
 
 def _objects(old: dict[str, Any], new: dict[str, Any], path: str, patch: list[Operation]) -> bool:
     changed = changed_keys(old, new)
-    stayed = len(new) > sum(key in new for key in changed)
+    stayed = len(new) > len(changed) or not new.keys() <= set(changed)
     for key in changed:
         place = f"{path}/{escape(key)}"
         if key not in new:

@@ -289,6 +289,8 @@ class View:
         ``others`` are the views that other transactions have of the unit: they go on seeing every
         element where it was.
         """
+        if not self._origins:
+            return
         moves = [(part, dict(_positions(origin))) for part, origin in self._origins.values()]
         lengths = [[_length(view.locate(part)) for part, _ in moves] for view in others]
         for number, (part, positions) in enumerate(moves):

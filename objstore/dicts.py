@@ -146,7 +146,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
             shape = type(self)._info.shape_for(key)
             view = tx.view(self._unit)
             encoded = self._encode(value, shape or ANY, view, key)
-            container, view = self._own(tx)
+            container = self._own_in(view)
             view.drop_below(self, key)
             self._leave(key, container.get(key))
             container[key] = encoded
@@ -156,7 +156,8 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
             contents, view = self._mapping()
             if key not in contents:
                 raise self._missing(key, self._where(view))
-            container, view = self._own(tx)
+            view = tx.view(self._unit)
+            container = self._own_in(view)
             view.drop_below(self, key)
             self._leave(key, container[key])
             del container[key]
@@ -186,7 +187,8 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def clear(self) -> None:
         """Remove every stored key."""
         with self._edit() as tx:
-            container, view = self._own(tx)
+            view = tx.view(self._unit)
+            container = self._own_in(view)
             for key in container:
                 view.drop_below(self, key)
             container.clear()

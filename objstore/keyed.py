@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .errors import AttributeNotFoundError, DefinedKeyError, KeyNotFoundError
 from .objects import Object, defined_keys
+from .values import MISSING
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -154,10 +155,12 @@ class Keyed(Object):
                 raise AttributeNotFoundError(str(error)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(getattr(type(self), name, None), property):
+        there = getattr(type(self), name, MISSING)
+        if isinstance(there, property):
             object.__setattr__(self, name, value)
             return
-        self._require_key(name)
+        if there is not MISSING or name.startswith("__"):
+            self._require_key(name)
         self._put(name, value)
 
     def __delattr__(self, name: str) -> None:

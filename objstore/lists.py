@@ -279,7 +279,7 @@ class List(Part, MutableSequence[T]):
                 self._leave(token, contents)
 
     def _owned(self, tx: Transaction) -> list[Any]:
-        return cast("list[Any]", self._own(tx)[0])
+        return cast("list[Any]", self._own_in(tx.view(self._unit)))
 
     def _element_contents(self, value: Any, index: int, view: View) -> Any:
         return self._encode(value, type(self)._info.shape_at(index), view, index)

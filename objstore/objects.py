@@ -355,12 +355,11 @@ class Part(Object):
         except ValidationError as error:
             raise ValidationError(unit.host.located(error.failures, unit)) from None
 
-    def _own(self, tx: Transaction) -> tuple[Any, View]:
-        """The draft of this Object's container, to be changed in place, and its view."""
-        view = tx.view(self._unit)
+    def _own_in(self, view: View) -> Any:
+        """The draft of this Object's container, to be changed in place."""
         owned = view.own(self)
         self._got()
-        return owned, view
+        return owned
 
     def _is_own_child(self, key: str | int, value: object) -> bool:
         """Whether a value is what already stands there, as after ``obj.tags += ["x"]``."""

@@ -146,7 +146,8 @@ class Transaction:
                 if unit not in self._views:  # nor did that pin a past
                     self._views[unit] = View(unit, base)
                     unit.drafts += 1
-                    unit.clear_mirrors()
+                    if unit.mirrored:
+                        unit.clear_mirrors()
                     for above in aboves(unit.pointer) if base is MISSING else ():
                         self._made.setdefault(above, []).append(unit)
             return self._views[unit]
@@ -475,7 +476,8 @@ class Host(ABC):
                     tx._pin(unit, unit.value)
                 if unit in tx._views:
                     others.append(tx._views[unit])
-        unit.clear_mirrors()
+        if unit.mirrored:
+            unit.clear_mirrors()
         before = unit.value
         if view is not None:
             view.publish_moves(others)
@@ -538,7 +540,7 @@ def _reconcile(view: View, *, merges: bool) -> None:
     unit, base = view.unit, view.base
     if unit.value is UNLOADED:
         unit.host.load(unit)
-    now = cast("JSON | Missing", unit.value)
+    now: Any = unit.value
     if now is base or same(now, base):
         return
     if not merges:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 import objstore
+from objstore.backings.filesystem import committer
 from objstore.backings.filesystem.io import Files, Opened
 
 from .news import PATIENCE
@@ -127,3 +130,48 @@ def test_what_flush_cannot_write_is_tried_again(
             with pytest.raises(objstore.BackingError, match="not now"):
                 store.flush()
         until(lambda: '"n": 1' in file.read_text())
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions are called."""
+    number = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal number
+        number += event == "call"
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return number
+
+
+@pytest.mark.parametrize("what", ["commit", "read"])
+def test_what_is_due_already_costs_a_commit_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(committer, "_DELAY", 60)  # nothing is written meanwhile
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["counter"], store["other"] = {"n": 0}, {"n": 0}
+        counter, other = store["counter"], store["other"]
+        store.flush()
+        numbers = itertools.count(1)
+
+        def work() -> None:
+            if what == "commit":
+                counter["n"] = next(numbers)
+            else:
+                with store.transaction():
+                    assert other["n"] == 0
+
+        def fewest() -> int:
+            work()
+            return min(calls_of(work) for _ in range(3))
+
+        before = fewest()
+        with store.transaction():
+            for number in range(300):
+                store[f"more{number}"] = {"n": number}
+        assert fewest() <= before + 20

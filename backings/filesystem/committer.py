@@ -66,8 +66,10 @@ class Committer:
         # The fields below are guarded by _guard.
         self._later: Timer | None = None
         self._is_closed = False
-        # The field below is guarded by the writer's lock.
+        # The fields below are guarded by the writer's lock.
         self._has_written = False
+        self._seen = 0
+        """The newest commit up to which others' are known to have superseded nothing due here."""
 
     def commit(
         self,
@@ -160,7 +162,7 @@ class Committer:
         """Take in what others committed; see to what they have left undone."""
         if writer.head:
             self._ledger.catch_up(writer.head)
-            if self.pending.units:
+            if self._ledger.taken != self._seen:
                 self._drop_superseded()
             edits = self._recovery.settle(touched)
             if edits:
@@ -168,6 +170,7 @@ class Committer:
 
     def _drop_superseded(self) -> None:
         """What others committed since is theirs to write; until then the file may be behind."""
+        self._seen = self._ledger.taken  # first: more may come meanwhile
         for unit, due in list(self.pending.units.items()):
             if self._ledger.changed(unit) > due.number:
                 self._ledger.doubt(unit, due.since)
@@ -214,6 +217,8 @@ class Committer:
             self.pending.undo(dues, made, error)
             raise
         self._has_written = True
+        if self._seen == number - 1:
+            self._seen = number
         for folder in made:
             self.pending.touch(folder)
         for due in dues:
@@ -222,8 +227,7 @@ class Committer:
 
     def _done(self) -> int | None:
         """What the next record says is in its files."""
-        units = self.pending.units
-        return self._ledger.done(min(due.since for due in units.values()) if units else None)
+        return self._ledger.done(self.pending.first())
 
     def _revision(self, step: Step) -> Revision:
         due = step.due
@@ -258,10 +262,7 @@ class Committer:
         """These are on the disk, and perhaps others', so that one thread writes all their files."""
         for step in steps:
             self.pending.confirm(step.due)
-        for due in list(self.pending.units.values()):
-            position = due.position  # another thread may confirm it just now
-            if position is not None and self._ledger.log.is_synced(position):
-                self.pending.confirm(due)
+        self.pending.confirm_others(self._ledger.log.is_synced)
 
     # Writing files
 
@@ -364,7 +365,7 @@ class Committer:
             made.number, made.since, made.is_durable = due.number, due.since, True
         else:
             made = self._with_edit(writer, due, content, value)
-        self.pending.units[unit] = made
+        self.pending.take(made)
         return made
 
     def _with_edit(

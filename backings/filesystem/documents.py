@@ -162,6 +162,8 @@ class FilesystemDocuments(Documents):
         self._require_open()
         engine = self._found()
         if engine is not None:
+            if known is not None and engine.is_due(path, known):
+                return known
             found = engine.look(path, known, sure=sure)
             if found is not None:
                 return found if isinstance(found, Directory) else found.stamp

@@ -96,7 +96,7 @@ class Engine:
             due = self._pending.shown(path)
             if due is not None:
                 return Loaded(due.new, None if due.new is MISSING else due.stamp)
-            if self._is_above_due(path):
+            if self._pending.is_above(path):
                 return DIRECTORY
         traces = self.ledger.strange(path)
         if not traces:
@@ -106,6 +106,14 @@ class Engine:
         if known is not None and fresh and self.is_still(path, known, sure=sure):
             return Loaded(None, known)
         return self._through_log(path, traces)
+
+    def is_due(self, unit: str, known: Stamp) -> bool:
+        """Whether a unit's file is yet to become the version that a stamp stands for, and nobody
+        has committed it since."""
+        due = self._pending.units.get(unit)
+        if due is None or due.stamp is not known or not due.is_durable:
+            return False
+        return self.ledger.changed(unit) <= due.number
 
     def is_still(self, path: str, known: Stamp, *, sure: bool) -> bool:
         """Whether a unit is the version that a stamp stands for."""
@@ -145,14 +153,6 @@ class Engine:
         stamp = Stamp(due.path, None, None)
         stamp.through = number
         return Loaded(value, stamp)
-
-    def _is_above_due(self, path: str) -> bool:
-        below = path + "/"
-        shown = ((unit, self._pending.shown(unit)) for unit in list(self._pending.units))
-        return any(
-            due is not None and due.new is not MISSING and unit.startswith(below)
-            for unit, due in shown
-        )
 
     def correct_keys(self, path: str, keys: dict[str, None], *, sure: bool = True) -> None:
         """Have the keys be those of the newest commit where files are behind."""

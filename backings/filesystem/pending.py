@@ -10,10 +10,13 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Final
 
 from objstore.errors import BackingError, KeyNameError, LayoutError
+from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing
 
 from . import lostfound, names
@@ -30,6 +33,7 @@ class Due:
     """A unit's contents as committed, and its file as it was found."""
 
     __slots__ = (
+        "_temporary",
         "before",
         "content",
         "data",
@@ -44,7 +48,6 @@ class Due:
         "since",
         "stamp",
         "target",
-        "temporary",
     )
 
     def __init__(
@@ -62,8 +65,7 @@ class Due:
         """Where the place has the file, a link or the file itself."""
         self.target: Final = path if content is None else content.target
         """The file itself, where a link lies at ``path``."""
-        self.temporary: Final = names.temporary_path(self.target)
-        """The file that is written first, and then takes its place."""
+        self._temporary = ""
         self.content: Final = content
         """The file as it is expected to be; None for none."""
         self.old: Final = old
@@ -87,6 +89,13 @@ class Due:
         """What was due before, as long as this is not durable."""
 
     @property
+    def temporary(self) -> str:
+        """The file that is written first, and then takes its place."""
+        if not self._temporary:
+            self._temporary = names.temporary_path(self.target)
+        return self._temporary
+
+    @property
     def is_same(self) -> bool:
         """Whether the file has the right bytes as it is."""
         return self.content is not None and self.data == self.content.data
@@ -104,7 +113,7 @@ class EditedError(Exception):
 
 
 class Pending:
-    """The files that are due. All of it is for who holds the writer's lock, but for ``get``."""
+    """The files that are due. What changes ``units`` is for who holds the writer's lock."""
 
     def __init__(self, files: Files, places: Places, has_had: Callable[[str, str], bool]) -> None:
         self._files: Final = files
@@ -112,8 +121,16 @@ class Pending:
         """Whether the log has a unit's file of a digest."""
         self._places: Final = places
         self.recent: Final = Recent(files)
-        self.units: Final[dict[str, Due]] = {}
+        self._units: Final[dict[str, Due]] = {}
+        self.units: Final[Mapping[str, Due]] = self._units
         """By unit. Read without a lock: one entry at a time, and they are replaced whole."""
+        self._first: Final[list[tuple[int, str]]] = []
+        """A heap of units by their first commits that may not be in their files; of what is due no
+        more as well, until it comes to the top."""
+        self._above: Final[Counter[str]] = Counter()
+        """How many units are due below a directory."""
+        self._unsure: Final[set[Due]] = set()
+        """Those whose commits may not be on the disk yet."""
         self.dirty: Final[dict[str, None]] = {}
         """The files and folders that were changed and not synced since."""
         self.is_others = False
@@ -126,6 +143,27 @@ class Pending:
             due = due.before
         return due
 
+    def first(self) -> int | None:
+        """The first commit that may not be in its files; None where nothing is due."""
+        while self._first:
+            since, unit = self._first[0]
+            due = self._units.get(unit)
+            if due is not None and due.since == since:
+                return since
+            heappop(self._first)
+        return None
+
+    def is_above(self, path: str) -> bool:
+        """Whether a directory is due to be there, as something in or below it is."""
+        if not self._above[path]:
+            return False
+        below = path + "/"
+        shown = ((unit, self.shown(unit)) for unit in list(self._units))
+        return any(
+            due is not None and due.new is not MISSING and unit.startswith(below)
+            for unit, due in shown
+        )
+
     def prepare(self, dues: Sequence[Due], made: list[str]) -> None:
         """Write what may fail, before there is a commit that must not: folders, temporary files.
 
@@ -136,7 +174,7 @@ class Pending:
         for due in dues:
             if due.new is MISSING:
                 self._require_removable(due)
-            earlier = self.units.get(due.place.pointer)
+            earlier = self._units.get(due.place.pointer)
             if earlier is not None and earlier.ready is not None:
                 earlier.ready = None
                 self._files.unlink(earlier.temporary)
@@ -160,27 +198,52 @@ class Pending:
         """Have a unit be due, as commit ``number`` made it so; it is not on the disk yet."""
         due.number = due.since = due.stamp.number = number
         due.position = position
-        due.before = self.units.get(due.place.pointer)
+        due.before = self._units.get(due.place.pointer)
         if due.before is not None:
             due.since = due.before.since
-        self.units[due.place.pointer] = due
+        self.take(due)
+        self._unsure.add(due)
+
+    def take(self, due: Due) -> None:
+        """Have a unit be due, instead of what it was due to be if it was."""
+        unit = due.place.pointer
+        before = self._units.get(unit)
+        self._units[unit] = due
+        if before is None:
+            self._above.update(aboves(unit))
+        if before is None or before.since != due.since:
+            heappush(self._first, (due.since, unit))
+
+    def _let_go(self, unit: str) -> Due:
+        due = self._units.pop(unit)
+        self._above.subtract(aboves(unit))
+        return due
 
     def confirm(self, due: Due) -> None:
         """The commit is on the disk."""
         due.is_durable, due.position, due.before = True, None, None
+        self._unsure.discard(due)
+
+    def confirm_others(self, is_synced: Callable[[Position], bool]) -> None:
+        """The same for the commits of other threads, as far as they are."""
+        for due in list(self._unsure):
+            position = due.position  # its thread may confirm it just now
+            if position is not None and is_synced(position):
+                self.confirm(due)
 
     def cancel(self, due: Due) -> None:
         """The commit may not be on the disk, and never be told of."""
         unit = due.place.pointer
-        if self.units.get(unit) is due:
+        self._unsure.discard(due)
+        if self._units.get(unit) is due:
             if due.before is None:
-                del self.units[unit]
+                self._let_go(unit)
             else:
-                self.units[unit] = due.before
+                self.take(due.before)
 
     def supersede(self, unit: str) -> None:
         """Others have committed the unit since, and write its file. Raises BackingError."""
-        due = self.units.pop(unit)
+        due = self._let_go(unit)
         if self._is_ready(due):
             self._files.unlink(due.temporary)
 
@@ -188,7 +251,7 @@ class Pending:
         """A unit's file is what it is due to be already. Raises BackingError."""
         self._clear(due)
         self.touch(due.target)
-        del self.units[due.place.pointer]
+        self._let_go(due.place.pointer)
 
     def put(self, due: Due) -> None:
         """Make a unit's file what it is due to be, and the unit due no more.
@@ -206,8 +269,8 @@ class Pending:
         if written is not None and found is not None:
             self._note_written(due, found, written)
         self.touch(due.target)
-        if self.units.get(unit) is due:
-            del self.units[unit]
+        if self._units.get(unit) is due:
+            self._let_go(unit)
         if due.new is MISSING:
             self._remove_empty_folders(unit)
 

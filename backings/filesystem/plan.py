@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from objstore.documents import Change
@@ -115,8 +116,9 @@ class Planner:
     def _step_from(self, change: Change, due: Due) -> Step:
         """The step from a commit whose file is yet to be written."""
         self._check_due(change, due)
-        source, data = self._files.relative(due.path), None
+        data = None
         if change.new is not MISSING and not self._may_wait(due.path):
+            source = self._files.relative(due.path)
             if due.new is MISSING:
                 data = render(None, None, change.new, source)
             else:
@@ -125,7 +127,11 @@ class Planner:
         made = Due(due.place, due.path, due.content, due.old, change.new, data, stamp)
         if due.new is MISSING:
             return Step(change, made, NO_FILE, due.number, lambda: None)
-        return Step(change, made, due.stamp.digest, due.number, lambda: due.render(source))
+        image = partial(self._rendered, due)
+        return Step(change, made, due.stamp.digest, due.number, image)
+
+    def _rendered(self, due: Due) -> bytes:
+        return due.render(self._files.relative(due.path))
 
     def _check_due(self, change: Change, due: Due) -> None:
         stamp = None if due.new is MISSING else due.stamp
@@ -217,7 +223,7 @@ class Planner:
             if other != due.path:
                 one, two = self._files.relative(other), self._files.relative(due.path)
                 raise LayoutError(errno.EEXIST, f"{one} and {two} are one file", due.path)
-            for above in aboves(step.change.unit):
+            for above in aboves(step.change.unit) if made else ():
                 if above in made and due.new is not MISSING:
                     reason = f"{above} cannot be a file and the directory of {step.change.unit}"
                     raise LayoutError(errno.EEXIST, reason, due.path)

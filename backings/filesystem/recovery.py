@@ -232,7 +232,8 @@ class Recovery:
         due = Due(place, path, content, verdict.value, new, data, stamp)
         due.number = stamp.number = 0 if head is None else head.link.number
         due.is_durable, due.since = True, since
-        self._pending.units[unit] = self._left[unit] = due
+        self._pending.take(due)
+        self._left[unit] = due
         self._pending.is_others = True
 
 

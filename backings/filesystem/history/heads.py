@@ -47,7 +47,10 @@ class Head(NamedTuple):
     def jump(self) -> Link | None:
         """Where the jump of the next change leads."""
         target = (self.nth + 1) & self.nth
-        return next((link for nth, link in reversed(self.marks) if nth == target), None)
+        for nth, link in reversed(self.marks):
+            if nth == target:
+                return link
+        return None
 
 
 def _after(head: Head | None, entry: Entry, link: Link, *, external: bool) -> Head:
