@@ -339,7 +339,10 @@ class Part(Object):
 
     def _note_mirror(self) -> None:
         """Have the values that are mirrored from now on taken back in time."""
-        mirrored = self._unit.mirrored
+        unit = self._unit
+        mirrored = unit.mirrored
+        if not mirrored:
+            unit.host._note_mirrored(unit)
         if _is_power_of_two(len(mirrored)):
             # Before it grows, the dead go: a loop over a large file makes and drops many Objects.
             mirrored[:] = [reference for reference in mirrored if reference() is not None]

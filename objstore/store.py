@@ -141,7 +141,7 @@ class Store(
         with self.lock:
             self._wait_for(None)
             if self._held_root is not None:
-                for unit in self._units():
+                for unit in self._by_path.values():
                     unit.clear_mirrors()
                 self._recent.clear()
                 self._held_root = None
@@ -532,9 +532,6 @@ class Store(
 
     def _keys_now(self, path: str) -> tuple[str, ...]:
         return tuple(self._documents.keys(path))
-
-    def _units(self) -> list[Unit]:
-        return self._by_path.values()
 
     def _head(self) -> int:
         return self._documents.head()

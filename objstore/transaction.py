@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -235,6 +236,8 @@ class Host(ABC):
         """The units of commits that wait for the disk without ``lock``, with the commits' numbers.
         To all others they are as before, until the commit is published."""
         self._saved: threading.Condition | None = None  # of lock; once somebody waits
+        self._mirroring: weakref.WeakSet[Unit] | None = None
+        """The units of which Objects may hold values since a transaction last began."""
         self._numbering: Numbering | None = None  # once a unit is there whose schema asks for any
         self._era = 0
         # Counts the transactions begun: what was checked for changes made outside in an earlier
@@ -264,10 +267,6 @@ class Host(ABC):
     def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
         """Make the changes of these views durable; the commit, and the stamp of each unit."""
 
-    @abstractmethod
-    def _units(self) -> list[Unit]:
-        """Every unit in memory."""
-
     def failures_of(self, view: View) -> list[Failure]:
         """Where a unit's changed contents do not fit its schema."""
         unit, new, old = view.unit, view.root, view.base
@@ -278,7 +277,7 @@ class Host(ABC):
             found = validator.failures(new, "")
         else:
             found = validator.failures_of_change(old, new, "")
-        return self.located(found, unit)
+        return self.located(found, unit) if found else []
 
     def located(self, failures: Sequence[Failure], unit: Unit) -> list[Failure]:
         """Failures that name their file: asked for only where there are any, as it costs a look."""
@@ -329,13 +328,20 @@ class Host(ABC):
         """The newest commit, where a running transaction may have to see an older state; or 0."""
         return 0 if all(tx._single for tx in self._running) else self._head()
 
+    def _note_mirrored(self, unit: Unit) -> None:
+        """Have the values that Objects hold of a unit taken back when a transaction begins."""
+        if self._mirroring is None:
+            self._mirroring = weakref.WeakSet()
+        self._mirroring.add(unit)
+
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
             if not tx._single:  # which is of the newest, whatever its number
                 tx.base = min([self._head(), *(one - 1 for one in self._saving.values())])
                 self._era += 1
-                for unit in self._units():
+                for unit in self._mirroring or ():
                     unit.clear_mirrors()
+                self._mirroring = None
             tx._era = self._era
             self._running.append(tx)
 
@@ -525,9 +531,6 @@ class Unattached(Host):
 
     def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
         return None, [None for _ in views]
-
-    def _units(self) -> list[Unit]:
-        return []
 
 
 def _reconcile(view: View, *, merges: bool) -> None:

@@ -175,3 +175,23 @@ def test_what_is_due_already_costs_a_commit_nothing(
             for number in range(300):
                 store[f"more{number}"] = {"n": number}
         assert fewest() <= before + 20
+
+
+def test_objects_that_are_held_cost_a_transaction_nothing(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["counter"] = {"n": 0}
+        counter = store["counter"]
+
+        def work() -> None:
+            with store.transaction():
+                assert counter.n == 0
+
+        work()
+        before = min(calls_of(work) for _ in range(3))
+        for number in range(300):
+            store[f"more{number}"] = {"n": number}
+        held = [store[f"more{number}"] for number in range(300)]
+        for _ in range(3):  # until attribute access finds them without asking
+            assert sum(one.n for one in held) == 299 * 150
+            work()
+        assert min(calls_of(work) for _ in range(3)) <= before + 20
