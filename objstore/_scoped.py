@@ -107,9 +107,10 @@ class ScopedDocuments(Documents):
         if at is not None:
             return self._past.overlays(at)
         now = self._documents.overlays(self._scope)
-        if self._indexed.by_unit is not now:
-            self._indexed = Overlays(now)
-        return self._indexed
+        indexed = self._indexed
+        if indexed.by_unit is not now:
+            indexed = self._indexed = indexed.updated(now)
+        return indexed
 
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True

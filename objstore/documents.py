@@ -227,7 +227,10 @@ class Documents(ABC):
 
     @abstractmethod
     def overlays(self, scope: str) -> Mapping[str, Overlay]:
-        """The units that a scope has changed; none for an unknown one."""
+        """The units that a scope has changed; none for an unknown one.
+
+        Never changed afterwards, and the same mapping until the scope is.
+        """
 
     @abstractmethod
     def delete_scope(self, scope: str) -> Commit:

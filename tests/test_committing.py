@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import objstore
 from objstore.backings.filesystem import committer
 from objstore.backings.filesystem.io import Files, Opened
 
+from .counting import calls_of
 from .news import PATIENCE
 
 
@@ -130,22 +130,6 @@ def test_what_flush_cannot_write_is_tried_again(
             with pytest.raises(objstore.BackingError, match="not now"):
                 store.flush()
         until(lambda: '"n": 1' in file.read_text())
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """How many functions are called."""
-    number = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal number
-        number += event == "call"
-
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return number
 
 
 @pytest.mark.parametrize("what", ["commit", "read"])

@@ -121,7 +121,7 @@ class Committer:
                 revisions = changes(self._planner)
                 number, position = self._ledger.enter(writer, said, revisions, self._done())
                 self._has_written = True
-                there = self._ledger.overlays().get(said.scope or "", {})
+                there = self._ledger.overlays(said.scope or "")
                 made = tuple(
                     one.change._replace(stamp=there[one.change.unit].stamp if there else None)
                     for one in revisions

@@ -302,11 +302,11 @@ class FilesystemDocuments(Documents):
 
     def scopes(self) -> list[str]:
         self.head()
-        return sorted(self._engine.ledger.overlays())
+        return sorted(self._engine.ledger.scopes())
 
     def overlays(self, scope: str) -> Mapping[str, Overlay]:
         self.head()
-        return self._engine.ledger.overlays().get(scope, {})
+        return self._engine.ledger.overlays(scope)
 
     def delete_scope(self, scope: str) -> Commit:
         self._require_writable()

@@ -272,8 +272,8 @@ class Engine:
         """Delete a scope. Raises ScopeNotFoundError."""
 
         def back(_: Planner) -> Sequence[Revision]:
-            there = self.ledger.overlays().get(scope)
-            if there is None:
+            there = self.ledger.overlays(scope)
+            if scope not in self.ledger.scopes():
                 raise ScopeNotFoundError(f"there is no scope {show(scope)}")
             changes = (
                 Change(unit, overlay.value, self._outside(unit), overlay.stamp)
@@ -307,7 +307,7 @@ class Engine:
     ) -> Sequence[Revision]:
         """The changes of a scope, as they are entered. Under the lock."""
         self._check(match, planner)
-        there = self.ledger.overlays().get(scope, {})
+        there = self.ledger.overlays(scope)
         made = [self._scoped_change(change, there.get(change.unit)) for change in changes]
         return [one for one in made if one.change.new is not one.change.old]
 

@@ -97,7 +97,7 @@ class Compaction:
         if not saids:
             return set()
         known = [(number, said.time, said.scope) for number, said in saids.items()]
-        stay = staying(known, retention, datetime.now(UTC), pins, self._ledger.overlays())
+        stay = staying(known, retention, datetime.now(UTC), pins, self._ledger.scopes())
         return stay | {known[-1][0]}  # which the next file says it follows
 
     def _frames(

@@ -8,6 +8,7 @@ the log where its file is missing, torn or another store's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Overlay
@@ -23,6 +24,9 @@ Key: TypeAlias = "str | tuple[str, str]"
 
 SCOPED_FILE: Final = "scope.json"
 """What the image of a unit in a scope is called: its contents, as JSON."""
+
+
+_NO_OVERLAYS: Final[Mapping[str, Overlay]] = {}
 
 
 class Head(NamedTuple):
@@ -78,6 +82,8 @@ class Heads:
         """The last record that was taken in."""
         self.units: Final[dict[Key, Head]] = {}
         self.overlays: Final[dict[str, dict[str, Overlay]]] = {}
+        self._lent: Final[set[str]] = set()
+        """The scopes whose overlays somebody was given, so that they must not change any more."""
 
     def take(self, said: Said, link: Link) -> None:
         """Take in the next record."""
@@ -92,8 +98,17 @@ class Heads:
             self._drop(said.scope)
         self.number = link.number
 
+    def lend(self, scope: str) -> Mapping[str, Overlay]:
+        """What a scope holds now, and will have held then; nothing where there is none."""
+        if scope in self.overlays:
+            self._lent.add(scope)
+        return self.overlays.get(scope, _NO_OVERLAYS)
+
     def _lay(self, scope: str, entry: Entry, link: Link) -> None:
         units = self.overlays.setdefault(scope, {})
+        if scope in self._lent:
+            units = self.overlays[scope] = units.copy()
+            self._lent.remove(scope)
         there = units.get(entry.unit)
         is_told = entry.is_base or entry.is_lone
         before = image_of(entry) if there is None or is_told else there.value
@@ -103,6 +118,7 @@ class Heads:
         units[entry.unit] = Overlay(base, apply(before, entry.patch), link.number)
 
     def _drop(self, scope: str) -> None:
+        self._lent.discard(scope)
         for unit in self.overlays.pop(scope, {}):
             self.units.pop((scope, unit), None)
 

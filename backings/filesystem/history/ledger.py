@@ -209,11 +209,15 @@ class Ledger:
         with self._guard:
             return [key for key in self._loaded().units if isinstance(key, str)]
 
-    def overlays(self) -> Mapping[str, Mapping[str, Overlay]]:
-        """What the scopes hold."""
+    def scopes(self) -> list[str]:
+        """The scopes that there are."""
         with self._guard:
-            loaded = self._loaded()
-            return {scope: dict(units) for scope, units in loaded.overlays.items()}
+            return [*self._loaded().overlays]
+
+    def overlays(self, scope: str) -> Mapping[str, Overlay]:
+        """What a scope holds, the same object until it changes; nothing where there is none."""
+        with self._guard:
+            return self._loaded().lend(scope)
 
     def file_of(self, key: Key) -> str:
         """The file of a unit, as far as the log says."""
