@@ -77,6 +77,13 @@ class PastDocuments(Documents):
             require_commit(self, at)
         return self._documents.keys(path, at=self._number if at is None else at)
 
+    def has_keys(self, path: str, *, at: int | None = None) -> bool:
+        """As the contract says, of the same commit as ``keys``."""
+        self._require_open()
+        if at is not None:
+            require_commit(self, at)
+        return self._documents.has_keys(path, at=self._number if at is None else at)
+
     def source(self, unit: str) -> str:
         return self._documents.source(unit)
 
@@ -136,7 +143,7 @@ class PastDocuments(Documents):
 
     def _find_has_members(self, path: str) -> bool:
         try:
-            return bool(self._documents.keys(path, at=self._number))
+            return self._documents.has_keys(path, at=self._number)
         except LayoutError:
             return False
 

@@ -168,6 +168,10 @@ class Documents(ABC):
         for ``at`` what ``load`` raises.
         """
 
+    def has_keys(self, path: str, *, at: int | None = None) -> bool:
+        """Whether a directory has any, which may be known before all of them are."""
+        return bool(self.keys(path, at=at))
+
     @abstractmethod
     def source(self, unit: str) -> str:
         """What error messages call the unit: its file's path within the store."""

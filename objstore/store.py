@@ -327,7 +327,7 @@ class Store(
             if value is not MISSING or shape.directory is None:
                 return value
         with suppress(LayoutError):
-            return DIRECTORY if self._documents.keys(path, at=number) else MISSING
+            return DIRECTORY if self._documents.has_keys(path, at=number) else MISSING
         return MISSING
 
     def _noticed(

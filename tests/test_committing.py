@@ -158,7 +158,7 @@ def test_what_is_due_already_costs_a_commit_nothing(
         with store.transaction():
             for number in range(300):
                 store[f"more{number}"] = {"n": number}
-        assert fewest() <= before + 20
+        assert fewest() < 2 * before
 
 
 def test_objects_that_are_held_cost_a_transaction_nothing(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ def test_objects_that_are_held_cost_a_transaction_nothing(tmp_path: Path) -> Non
         for _ in range(3):  # until attribute access finds them without asking
             assert sum(one.n for one in held) == 299 * 150
             work()
-        assert min(calls_of(work) for _ in range(3)) <= before + 20
+        assert min(calls_of(work) for _ in range(3)) < 2 * before

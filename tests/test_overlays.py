@@ -52,5 +52,5 @@ def test_what_a_scope_has_changed_already_costs_the_next_nothing(tmp_path: Path)
         with scope.transaction():
             for number in range(300):
                 scope[f"more{number}"] = {"n": number}
-        assert fewest() <= before + 40
+        assert fewest() < 2 * before
         assert store.read_at("/counter", store.head) == {"n": 0}

@@ -147,7 +147,7 @@ class FilesystemDocuments(Documents):
         if found is None:  # no commit has touched it: it is as it always was
             there = self._reading.load(unit)
             found = self._engine.load_at(unit, at) or there  # one may have done so before this
-            if found.value is MISSING and self._engine.keys_at(unit, at):
+            if found.value is MISSING and self._engine.has_keys_at(unit, at):
                 reason = f"{unit} was a directory after commit {at}"
                 raise LayoutError(errno.EISDIR, reason, unit)
         return found
@@ -180,6 +180,13 @@ class FilesystemDocuments(Documents):
             return sorted(self._engine.keys_at(path, at))
         engine = self._found()
         return sorted(self._reading.keys(path)) if engine is None else engine.keys(path)
+
+    def has_keys(self, path: str, *, at: int | None = None) -> bool:
+        """As the contract says; of the past, by the log alone where that tells."""
+        if at is None:
+            return super().has_keys(path)
+        self._require_open()
+        return self._engine.has_keys_at(path, at)
 
     def source(self, unit: str) -> str:
         """The unit's file, relative to the store's folder."""

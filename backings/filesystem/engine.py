@@ -184,7 +184,7 @@ class Engine:
             return None
         value = self.ledger.value(unit, at)
         if value is MISSING:
-            if self.keys_at(unit, at):
+            if self.has_keys_at(unit, at):
                 reason = f"{unit} was a directory after commit {at}"
                 raise LayoutError(errno.EISDIR, reason, unit)
             return Loaded(MISSING, None)
@@ -214,6 +214,27 @@ class Engine:
             elif first in keys and not self._has_unknown(join(path, first)):
                 del keys[first]
         return keys
+
+    def has_keys_at(self, path: str, at: int) -> bool:
+        """Whether a directory had any after a past commit, as far as can be by the log alone."""
+        self.require(at)
+        newest, below = self.ledger.taken, path + "/"
+        known: set[str] = set()
+        for unit in self.ledger.units():
+            if unit.startswith(below):
+                if self.ledger.was_there(unit, at) and self._has_place(unit):
+                    return True
+                known.add(below + unit[len(below) :].partition("/")[0])
+        if self.ledger.head(path) is not None and self.ledger.value(path, at) is not MISSING:
+            return False
+
+        def is_older(pointer: str) -> bool:
+            return pointer not in known or self._has_unknown(pointer)
+
+        found = self._reading.look(path) is DIRECTORY and self._reading.has_key(path, is_older)
+        if found and self.ledger.refresh() != newest:  # one of those may have made it
+            return bool(self.keys_at(path, at))
+        return found
 
     def _has_place(self, unit: str) -> bool:
         """Whether the layout has a place for what was committed, perhaps by another layout."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from objstore.errors import BackingError, Failure, KeyNameError, LayoutError, OutsideError
@@ -41,6 +41,20 @@ class Listing:
         if layout.open_ended:
             return sorted(self._listed(found, layout, declared))
         return sorted(key for key in declared.members if self._exists(join(pointer, key)))
+
+    def has_key(self, pointer: str, is_wanted: Callable[[str], bool]) -> bool:
+        """Whether a directory has a member whose pointer is wanted; looks no further than that."""
+        found = self._folder(pointer)
+        if found is None:
+            return False
+        layout, declared = self._places.at(pointer).layout, self._places.declared(pointer)
+        listed: Iterator[str | None]
+        if layout.open_ended:
+            self._tree.check_inside(found)
+            listed = (key_of(entry, layout, declared) for entry in self._files.entries(found))
+        else:
+            listed = (key for key in declared.members if self._exists(join(pointer, key)))
+        return any(key is not None and is_wanted(join(pointer, key)) for key in listed)
 
     def survey(self, pointer: str) -> tuple[list[str], list[Failure]]:
         """As ``Checkable`` says; where the layout names all keys, those, be they there or not."""

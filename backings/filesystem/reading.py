@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from objstore.documents import DIRECTORY, Directory, Loaded
@@ -51,6 +52,10 @@ class Reading:
     def keys(self, path: str) -> list[str]:
         """The keys of a directory's members, as its files are."""
         return self._listing.keys(path)
+
+    def has_key(self, path: str, is_wanted: Callable[[str], bool]) -> bool:
+        """Whether a directory's files have a key whose pointer is wanted."""
+        return self._listing.has_key(path, is_wanted)
 
     def survey(self, path: str) -> tuple[list[str], list[Failure]]:
         """As ``Checkable`` says, as its files are."""

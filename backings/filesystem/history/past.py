@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import cached_property
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -33,20 +34,37 @@ class Found(NamedTuple):
     entry: Entry
 
 
+class Parsed:
+    """A record, and where it is."""
+
+    def __init__(self, link: Link, said: Said) -> None:
+        self.link: Final = link
+        self.said: Final = said
+
+    @cached_property
+    def _by_unit(self) -> dict[str, Entry]:
+        return {entry.unit: entry for entry in self.said.entries}
+
+    def change(self, scope: str | None, unit: str) -> Found | None:
+        """What it says of a unit."""
+        entry = self._by_unit.get(unit) if self.said.scope == scope else None
+        return None if entry is None else Found(self.link, entry)
+
+
 class Past:
     """Reads the changes of units. Safe between threads."""
 
     def __init__(self, log: CommitLog) -> None:
         self._log: Final = log
         self._guard: Final = Lock()
-        self._kept: Final[OrderedDict[Link, Said]] = OrderedDict()  # guarded by _guard
+        self._kept: Final[OrderedDict[Link, Parsed]] = OrderedDict()  # guarded by _guard
 
     def forget(self) -> None:
         """The log was compacted: records are others, and elsewhere."""
         with self._guard:
             self._kept.clear()
 
-    def record(self, link: Link) -> tuple[Link, Said]:
+    def record(self, link: Link) -> Parsed:
         """The record at a link; where that was removed, the next one, which has its changes.
 
         Raises CorruptionError where it cannot be read.
@@ -55,15 +73,15 @@ class Past:
             kept = self._kept.get(link)
             if kept is not None:
                 self._kept.move_to_end(link)
-                return link, kept
+                return kept
         found = self._log.find(link.number, link.generation, link.offset)
-        said = self.read(found)
+        parsed = Parsed(found.link, self.read(found))
         # By its place, as another process may compact: then it is elsewhere, with other changes.
         with self._guard:
-            self._kept[found.link] = said
+            self._kept[found.link] = parsed
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-        return found.link, said
+        return parsed
 
     def read(self, one: Record) -> Said:
         """What a record says. Raises CorruptionError where it says nothing that it should."""
@@ -91,7 +109,7 @@ class Past:
         """
         found = self.find(key, link)
         if found is None:
-            where, _ = self.record(link)
+            where = self.record(link).link
             reason = f"record {where.number} should have a change of {key}"
             file = self._log.name(where.generation)
             raise CorruptionError(reason, file=file, offset=where.offset)
@@ -100,12 +118,12 @@ class Past:
     def find(self, key: Key, link: Link) -> Found | None:
         """The same; None where nothing is left of it, nor of any change before."""
         scope, unit = (None, key) if isinstance(key, str) else key
-        where, said = self.record(link)
+        record = self.record(link)
         # Compaction has made the change part of the next commit of the same scope,
-        while said.scope != scope and where.number < self._log.head:
-            where, said = self.record(Link(where.number + 1, 0, 0))
-        found = _entry_in(where, said, scope, unit)
-        if found is None and where.number != link.number:
+        while record.said.scope != scope and record.link.number < self._log.head:
+            record = self.record(Link(record.link.number + 1, 0, 0))
+        found = record.change(scope, unit)
+        if found is None and record.link.number != link.number:
             # or of none, where another change had taken it back by then.
             found = self._last_before(link.number, scope, unit)
         return found
@@ -116,7 +134,7 @@ class Past:
         for one in self._log.records():
             if one.number >= number:
                 break
-            last = _entry_in(one.link, self.read(one), scope, unit) or last
+            last = Parsed(one.link, self.read(one)).change(scope, unit) or last
         return last
 
     def newest(self, key: Key, link: Link, at: int) -> Found | None:
@@ -187,7 +205,7 @@ class Past:
 
     def commit(self, link: Link) -> Commit:
         """The commit of one record."""
-        return self._commit(link.number, self.record(link)[1], OrderedDict())
+        return self._commit(link.number, self.record(link).said, OrderedDict())
 
     def _commit(self, number: int, said: Said, running: OrderedDict[Key, JSON | Missing]) -> Commit:
         changes: list[Change] = []
@@ -246,9 +264,3 @@ class Past:
             reason = f"the patch of {one.entry.unit} does not fit: {error}"
             file = self._log.name(one.link.generation)
             raise CorruptionError(reason, file=file, offset=one.link.offset) from error
-
-
-def _entry_in(link: Link, said: Said, scope: str | None, unit: str) -> Found | None:
-    if said.scope != scope:
-        return None
-    return next((Found(link, entry) for entry in said.entries if entry.unit == unit), None)
