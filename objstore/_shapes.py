@@ -372,9 +372,10 @@ class ClassFolder:
         if shape is None:
             return None
         member = shape.member
-        if key in info.keys or member.kind == "directory" or member.ending:
+        ending = self._ending
+        if ending is None or key in info.keys or member.kind == "directory" or member.ending:
             return member
-        return member._replace(ending=self._ending)
+        return member._replace(ending=ending)
 
     def declared(self) -> Iterable[tuple[str, Member]]:
         """The keys that the class names."""

@@ -103,6 +103,16 @@ def test_what_a_crash_has_left_goes_with_the_next_one(store: Store[Any], tmp_pat
     assert not old.exists()
 
 
+def test_a_file_that_was_half_written_goes_with_the_next_one(
+    store: Store[Any], tmp_path: Path
+) -> None:
+    left = tmp_path / ".objstore/log/.00000004-b.log.objstore-tmp"
+    left.write_bytes(b"a part of a log")
+    assert [one.source for one in store.check()] == [f".objstore/log/{left.name}"]
+    store.compact(NEWEST)
+    assert not left.exists()
+
+
 def test_nothing_is_made_where_nothing_was_committed(tmp_path: Path) -> None:
     with objstore.open(tmp_path) as store:
         assert store.compact(NEWEST) == []

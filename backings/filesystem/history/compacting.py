@@ -68,7 +68,17 @@ class Compaction:
         for generation in generations(self._files):
             if counting and generation < counting[0].generation:
                 self._files.unlink(names.log(self._files.root, generation))
+        self._remove_temporaries()
         return gone
+
+    def _remove_temporaries(self) -> None:
+        """Remove what those have left that died in a compaction, or in a switch."""
+        folder = names.logs(self._files.root)
+        if any(names.is_temporary(entry.name) for entry in self._files.entries(folder)):
+            with self._ledger.log.writing():  # as who switches does
+                for entry in self._files.entries(folder):
+                    if names.is_temporary(entry.name):
+                        self._files.unlink(f"{folder}/{entry.name}")
 
     def _shorten(self, retention: Retention) -> list[int] | None:
         """Steps 1 to 3; None where pins changed meanwhile, and other commits are to stay."""
