@@ -58,19 +58,28 @@ def same(a: Any, b: Any) -> bool:
     kind = type(a)  # pyright: ignore[reportUnknownVariableType]
     if kind is not type(b):
         return False
-    if kind is dict:
-        if len(a) != len(b):
-            return False
-        for key, value in a.items():
-            other = b.get(key, MISSING)
-            if value is not other and not same(value, other):
-                return False
-        return True
-    if kind is list:
-        return len(a) == len(b) and all(map(same, a, b))
+    if kind is dict or kind is list:
+        # Most that differ are told apart by the interpreter, in a tenth of the time.
+        return a == b and _same_parts(a, b)
     if kind is float and a == 0:
         return bool(b == 0 and copysign(1, a) == copysign(1, b))
     return bool(a == b)
+
+
+def _same_parts(a: Any, b: Any) -> bool:
+    """The same of two objects or two arrays, which are equal."""
+    pairs = zip(a, b, strict=True) if is_array(a) else ((a[key], b[key]) for key in a)
+    for one, other in pairs:
+        if one is other:
+            continue
+        if type(one) is not type(other):
+            return False
+        if is_object(one) or is_array(one):
+            if not _same_parts(one, other):
+                return False
+        elif not same(one, other):
+            return False
+    return True
 
 
 def show(value: Any, limit: int = 60) -> str:

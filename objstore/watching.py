@@ -328,7 +328,8 @@ class Watching(Host):
 
     def failures_of(self, view: View) -> list[Failure]:
         """As Host does; raises what is wrong with a file that is broken, as it is not replaced."""
-        self._require_whole(view.unit.pointer)
+        if view.unit.pointer in self._broken:
+            self._require_whole(view.unit.pointer)
         return super().failures_of(view)
 
     def _require_whole(self, unit: str) -> None:
