@@ -64,7 +64,7 @@ class _Encoder:
         return self._other(value, shape)
 
     def _other(self, value: Any, shape: Shape) -> JSON:
-        if hasattr(value, "_snapshot") and hasattr(value, "_info"):
+        if hasattr(value, "_snapshot") and hasattr(value, "_info") and not isinstance(value, type):
             return self.encode(value._assigned(), shape)  # an Object: its contents
         for codec in shape.codecs:
             if type(value) in codec.types:

@@ -33,7 +33,7 @@ from .errors import (
 )
 from .meetings import Meetings, Note, meetings_of
 from .transaction import Host
-from .values import JSON, MISSING, Missing
+from .values import JSON, MISSING, Missing, show
 
 _LONGEST: Final = 24 * 3600.0
 """How long participants may wait, in seconds. A meeting that is quiet for longer is forgotten."""
@@ -79,6 +79,8 @@ class Joint(Host):
         self._require_writable()
         if type(participants) is not int or participants < 1:
             raise ValueError(f"participants must be 1 or more, not {participants!r}")
+        if timeout is not None and not isinstance(timeout, float | int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"timeout is a number of seconds, or None, not {show(timeout)}")
         if timeout is not None and not 0 < timeout <= _LONGEST:
             raise ValueError(f"timeout must be above 0 and up to {_LONGEST:.0f}, not {timeout!r}")
         header: Note = {

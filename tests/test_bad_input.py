@@ -381,3 +381,34 @@ def test_update_of_a_directory_tells_all_failures(tmp_path: Path) -> None:
             "people/z.json",
         ]
         assert list(store.root.people) == []
+
+
+def test_a_class_is_no_value(free: Store[Any]) -> None:
+    free["ada"] = {"name": "Ada"}
+    with pytest.raises(objstore.ValidationError, match="at /name: expected a JSON value"):
+        free["ada"]["name"] = objstore.Dict
+    assert free["ada"].contents == {"name": "Ada"}
+
+
+def test_a_timeout_that_is_no_number(free: Store[Any]) -> None:
+    with pytest.raises(TypeError, match='timeout is a number of seconds, or None, not "10"'):
+        free.new_tx(1, timeout="10")  # type: ignore[arg-type]
+
+
+def test_the_path_of_a_store_to_repair_may_be_bytes(free: Store[Any], folder: Path) -> None:
+    free["ada"] = {"name": "Ada"}
+    free.close()
+    assert objstore.repair(os.fsencode(folder)) == []  # type: ignore[arg-type]
+
+
+def test_a_check_tells_that_the_stores_folder_was_moved(
+    free: Store[Any], folder: Path, tmp_path: Path
+) -> None:
+    assert free.check() == []
+    free["ada"] = {"name": "Ada"}
+    folder.rename(tmp_path / "elsewhere")
+    assert [str(one) for one in free.check()] == [
+        ".objstore: expected the commit log of this store, found nothing"
+    ]
+    (tmp_path / "elsewhere").rename(folder)
+    assert free.check() == []

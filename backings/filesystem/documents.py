@@ -260,7 +260,14 @@ class FilesystemDocuments(Documents):
         self._require_open()
         from .checking import check  # with what it takes to judge records: most programs do not
 
+        if self._has_lost_its_log():
+            return [Failure(".objstore", "", "the commit log of this store", "nothing")]
         return check(self._reading)
+
+    def _has_lost_its_log(self) -> bool:
+        """Whether the log that this handle has read is gone, as where the folder was moved."""
+        has_read = self._made is not None and self._made.ledger.taken > 0
+        return has_read and not self._files.exists(names.engine(self._files.root))
 
     def survey(self, path: str) -> tuple[list[str], list[Failure]]:
         """As ``objstore.checkable`` says."""

@@ -58,7 +58,7 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
     StoreNotFoundError where no folder is, BusyError while somebody writes to it, FormatError for a
     store of a format to come, BackingError where the medium refuses.
     """
-    files = Files(path_of(os.fspath(path)))
+    files = Files(path_of(os.fsdecode(path)))
     found = files.stat(files.root)
     if found is None or not stat.S_ISDIR(found.st_mode):
         raise StoreNotFoundError(errno.ENOENT, "there is no store", os.fspath(path))
