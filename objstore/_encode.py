@@ -64,7 +64,9 @@ class _Encoder:
         return self._other(value, shape)
 
     def _other(self, value: Any, shape: Shape) -> JSON:
-        if hasattr(value, "_snapshot") and hasattr(value, "_info") and not isinstance(value, type):
+        if issubclass(type(value), type):  # which has what its objects have
+            return self._refuse("a JSON value", "a class")
+        if hasattr(value, "_snapshot") and hasattr(value, "_info"):
             return self.encode(value._assigned(), shape)  # an Object: its contents
         for codec in shape.codecs:
             if type(value) in codec.types:
