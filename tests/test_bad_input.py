@@ -385,7 +385,7 @@ def test_update_of_a_directory_tells_all_failures(tmp_path: Path) -> None:
 
 def test_a_class_is_no_value(free: Store[Any]) -> None:
     free["ada"] = {"name": "Ada"}
-    with pytest.raises(objstore.ValidationError, match="at /name: .* found a class"):
+    with pytest.raises(objstore.ValidationError, match=r"at /name: .* found a class"):
         free["ada"]["name"] = objstore.Dict
     assert free["ada"].contents == {"name": "Ada"}
 
