@@ -200,11 +200,10 @@ class Engine:
         if self.ledger.head(path) is not None and self.ledger.value(path, at) is not MISSING:
             reason = f"{path} was a file after commit {at}"
             raise LayoutError(errno.ENOTDIR, reason, path)
-        below = path + "/"
         depth = len(split(path))
         there: dict[str, bool] = {}
-        for unit in self.ledger.units():
-            if unit.startswith(below) and self._has_place(unit):
+        for unit in self.ledger.units_below(path):
+            if self._has_place(unit):
                 first = split(unit)[depth]
                 is_there = self.ledger.was_there(unit, at)
                 there[first] = there.get(first, False) or is_there
@@ -220,11 +219,10 @@ class Engine:
         self.require(at)
         newest, below = self.ledger.taken, path + "/"
         known: set[str] = set()
-        for unit in self.ledger.units():
-            if unit.startswith(below):
-                if self.ledger.was_there(unit, at) and self._has_place(unit):
-                    return True
-                known.add(below + unit[len(below) :].partition("/")[0])
+        for unit in self.ledger.units_below(path):
+            if self.ledger.was_there(unit, at) and self._has_place(unit):
+                return True
+            known.add(below + unit[len(below) :].partition("/")[0])
         if self.ledger.head(path) is not None and self.ledger.value(path, at) is not MISSING:
             return False
 

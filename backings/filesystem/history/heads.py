@@ -8,11 +8,12 @@ the log where its file is missing, torn or another store's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Overlay
 from objstore.patch import apply
+from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing
 
 from ..contents import parse
@@ -84,6 +85,8 @@ class Heads:
         self.overlays: Final[dict[str, dict[str, Overlay]]] = {}
         self._lent: Final[set[str]] = set()
         """The scopes whose overlays somebody was given, so that they must not change any more."""
+        self._below: dict[str, set[str]] | None = None
+        """By place, what is right below it and leads to units of the base; once asked for."""
 
     def take(self, said: Said, link: Link) -> None:
         """Take in the next record."""
@@ -91,12 +94,31 @@ class Heads:
             self._drop(scope)
         for entry in said.entries:
             key = key_of(said.scope, entry.unit)
+            if self._below is not None and said.scope is None and key not in self.units:
+                _lead_to(entry.unit, self._below)
             self.units[key] = _after(self.units.get(key), entry, link, external=said.external)
             if said.scope is not None:
                 self._lay(said.scope, entry, link)
         if said.deletes and said.scope is not None:
             self._drop(said.scope)
         self.number = link.number
+
+    def below(self, path: str) -> Iterator[str]:
+        """The units of the base that are below a place; others may come meanwhile."""
+        if self._below is None:
+            self._below = {}
+            for key in self.units:
+                if isinstance(key, str):
+                    _lead_to(key, self._below)
+        return self._walk(path, self._below)
+
+    def _walk(self, path: str, below: Mapping[str, set[str]]) -> Iterator[str]:
+        waiting = [path]
+        while waiting:
+            for place in list(below.get(waiting.pop(), ())):
+                if place in self.units:
+                    yield place
+                waiting.append(place)
 
     def lend(self, scope: str) -> Mapping[str, Overlay]:
         """What a scope holds now, and will have held then; nothing where there is none."""
@@ -121,6 +143,16 @@ class Heads:
         self._lent.discard(scope)
         for unit in self.overlays.pop(scope, {}):
             self.units.pop((scope, unit), None)
+
+
+def _lead_to(unit: str, below: dict[str, set[str]]) -> None:
+    place = unit
+    for above in aboves(unit):
+        there = below.setdefault(above, set())
+        if place in there:
+            break
+        there.add(place)
+        place = above
 
 
 def key_of(scope: str | None, unit: str) -> Key:

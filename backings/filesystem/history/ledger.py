@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import Final, NamedTuple, TypeVar
 
@@ -208,6 +208,11 @@ class Ledger:
         """All units of the base that the log knows, deleted ones too."""
         with self._guard:
             return [key for key in self._loaded().units if isinstance(key, str)]
+
+    def units_below(self, path: str) -> Iterator[str]:
+        """Those of them that are below a place; new ones may come meanwhile."""
+        with self._guard:
+            return self._loaded().below(path)
 
     def scopes(self) -> list[str]:
         """The scopes that there are."""
