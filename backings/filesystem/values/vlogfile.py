@@ -32,7 +32,6 @@ class Batch(NamedTuple):
     offset: int
     header: Header
     operations: bytes
-
     values: int
     """Where its values begin."""
     end: int
