@@ -356,11 +356,13 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         # What the slow way does, in one piece, where nothing is in its way.
         moment = None
         if not self._has_begun or (transaction := self._threads.transaction) is None:
-            bell, at = self._view.bell
+            view = self._view
+            bell, at = view.bell
             if bell[at] != 1:
                 self._require_open()
-                self._view.refresh()
-            index = self._view.index
+                view = self._view  # which a forked child makes anew
+                view.refresh()
+            index = view.index
         else:
             changes = transaction.changes
             if changes.names or self._is_closed:
@@ -375,8 +377,8 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
                 moment.names is None and not moment.before and moment.next is None
             ):
                 at = location >> OFFSET_SHIFT & OFFSET_MASK
-                file = index.files[location >> SLOT_SHIFT]
-                entry = file.map[at : at + (location >> 1 & SIZE_MASK)]
+                mapped = index.files[location >> SLOT_SHIFT].map
+                entry = mapped[at : at + (location >> 1 & SIZE_MASK)]
                 if crc32c(entry) == SOUND:
                     return entry[_IN:_OUT] if location & 1 else entry[_IN:_OUT].decode()
         except (KeyError, TypeError):
