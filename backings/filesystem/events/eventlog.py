@@ -72,18 +72,16 @@ def open_events(
 class _Call(Task):
     """A call of ``extend``."""
 
-    __slots__ = ("batch", "drafts", "end", "error", "expect", "is_durable", "signer")
-
     def __init__(self, drafts: Drafts, expect: UUID | int | None, signer: Signer | None) -> None:
-        super().__init__()
         self.drafts: Final = drafts
         self.expect: Final = expect
         self.signer: Final = signer
-        self.batch: Batch | None = None
-        self.end: Position | None = None
-        """Of what was appended, or was there already."""
-        self.is_durable = False
-        self.error: Exception | None = None
+
+    batch: Batch | None = None
+    end: Position | None = None
+    """Of what was appended, or was there already."""
+    is_durable = False
+    error: Exception | None = None
 
 
 class SegmentRecordKeeper(RecordKeeper):

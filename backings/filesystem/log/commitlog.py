@@ -162,7 +162,7 @@ class CommitLog:
             position = view.reached()[1]
         while view is not None and position and self._files.sync and not view.is_synced(position):
             self._certainty.require()
-            self._group.join(self._sync)
+            self._group.share(self._sync)
 
     def is_synced(self, position: Position) -> bool:
         """Whether all up to there is known to be on the disk, or need not be."""

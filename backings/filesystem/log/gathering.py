@@ -14,22 +14,19 @@ from objstore.errors import BusyError
 
 
 class Task:
-    """What a thread wants done."""
+    """What a thread wants done. Of most little is ever set: the rest is the class's."""
 
-    __slots__ = ("gate", "has_left", "is_done", "leads", "then")
-
-    def __init__(self) -> None:
-        self.is_done = False
-        """Set by whoever does it, from when it must not be done a second time."""
-        # Guarded by the gathering's guard.
-        self.leads = False
-        """Whether its thread is the one that works."""
-        self.has_left = False
-        """Whether its thread waits no more, as it was interrupted."""
-        self.gate: Lock | None = None
-        """Let go to wake its thread."""
-        self.then: Task | None = None
-        """Whom its thread wakes, as soon as it is awake itself."""
+    is_done = False
+    """Set by whoever does it, from when it must not be done a second time."""
+    # Guarded by the gathering's guard.
+    leads = False
+    """Whether its thread is the one that works."""
+    has_left = False
+    """Whether its thread waits no more, as it was interrupted."""
+    gate: Lock | None = None
+    """Let go to wake its thread."""
+    then: Task | None = None
+    """Whom its thread wakes, as soon as it is awake itself."""
 
     def wake(self) -> None:
         """Have its thread go on."""
@@ -53,6 +50,8 @@ class Gathering(Generic[T]):
         self._waiting: list[T] = []
         self._is_led = False
         self._was_shared = False
+        self._group: Sequence[T] = ()
+        """Whom the one works for that leads; nobody else looks at it."""
 
     @property
     def is_shared(self) -> bool:
@@ -110,22 +109,20 @@ class Gathering(Generic[T]):
         raise BusyError("another thread was writing for longer than this one waits")
 
     def _lead(self, task: T, work: Work[T]) -> None:
-        group: Sequence[T] = ()
-
-        def take() -> Sequence[T]:
-            nonlocal group
-            with self._guard:
-                group, self._waiting = self._waiting, []
-            return group
-
         try:
-            work(take)
+            work(self._take)
         finally:
+            group, self._group = self._group, ()
             with self._guard:
                 is_alone = len(group) <= 1 and not self._waiting
                 self._is_led = task.leads = self._was_shared = not is_alone
             if not is_alone:
                 self._pass_on(task, group)
+
+    def _take(self) -> Sequence[T]:
+        with self._guard:
+            self._group, self._waiting = self._waiting, []
+        return self._group
 
     def _pass_on(self, task: T, group: Sequence[T]) -> None:
         with self._guard:

@@ -183,7 +183,7 @@ class Codec:
         return False
 
     def _own(self, head: bytes, offset: int) -> int:
-        return extend(extend(self._seed, offset.to_bytes(8, "big")), head)
+        return extend(self._seed, offset.to_bytes(8, "big") + head)
 
 
 def is_torn(data: bytes, offset: int, size: int) -> bool:

@@ -21,17 +21,15 @@ from .vlogwriter import Writer
 class _Waiting(Task):
     """A put that waits to be written."""
 
-    __slots__ = ("error", "is_there", "name", "position", "put")
-
     def __init__(self, name: str, put: Put) -> None:
-        super().__init__()
         self.name: Final = name
         self.put: Final = put
-        self.is_there = False
-        """Whether there is a container of that name."""
-        self.position: Position | None = None
-        """Where it was written, if anything had to be."""
-        self.error: StorageError | None = None
+
+    is_there = False
+    """Whether there is a container of that name."""
+    position: Position | None = None
+    """Where it was written, if anything had to be that is not on the disk yet."""
+    error: StorageError | None = None
 
 
 class PutQueue:
@@ -53,7 +51,7 @@ class PutQueue:
         if one.error is not None:
             raise one.error
         if one.position is not None:
-            self._writer.sync(one.position)  # done already, unless it failed
+            self._writer.sync(one.position)  # that of who wrote it failed
         return one.is_there
 
     def _write(self, take: Callable[[], Sequence[_Waiting]]) -> None:
@@ -78,6 +76,8 @@ class PutQueue:
         written = [each.position for each in group if each.position is not None]
         if written:
             self._writer.sync(written[-1])
+        for each in group:
+            each.position = None
 
     # While the writer's lock is held
 

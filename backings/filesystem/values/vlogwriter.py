@@ -126,7 +126,7 @@ class Writer:
         """
         while self._files.sync and not self._is_synced(position):
             self._certainty.require()
-            self._group.join(self._sync_newest)
+            self._group.share(self._sync_newest)
 
     def begin_next(self) -> None:
         """Seal the newest file, and begin another."""
@@ -345,7 +345,8 @@ class _Writable:
             self._files.allocate(self.opened, size, upto)
         padding = vlogbatch.padding(max(upto, size) - end - HEAD.size)
         try:
-            self._fill(max(size, end + HEAD.size), upto)
+            if upto > size:
+                self._fill(max(size, end + HEAD.size), upto)
             if len(values) < _PIECE:
                 self.write(offset, b"".join((frame, values, padding)))
             else:
