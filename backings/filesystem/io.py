@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -140,11 +141,15 @@ class Files(OpenFiles):
 
     def entries(self, folder: str) -> list[Entry]:
         """What a folder holds, in no order; empty where no folder is."""
+        return list(self.each_entry(folder))
+
+    def each_entry(self, folder: str) -> Iterator[Entry]:
+        """The same, one by one, for who may not need them all."""
         try:
             with os.scandir(folder) as found:
-                return [_entry(one) for one in found]
+                yield from map(_entry, found)
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             self._refused("list", folder, error)
 

@@ -51,7 +51,7 @@ class Listing:
         listed: Iterator[str | None]
         if layout.open_ended:
             self._tree.check_inside(found)
-            listed = (key_of(entry, layout, declared) for entry in self._files.entries(found))
+            listed = (key_of(entry, layout, declared) for entry in self._files.each_entry(found))
         else:
             listed = (key for key in declared.members if self._exists(join(pointer, key)))
         return any(key is not None and is_wanted(join(pointer, key)) for key in listed)

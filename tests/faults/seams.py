@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from objstore.backings.filesystem.documents import FilesystemDocuments
@@ -50,9 +51,9 @@ class Counting(Files):
         self.opened.append(self.relative(path))
         return super().read(path, limit)
 
-    def entries(self, folder: str) -> list[Entry]:
+    def each_entry(self, folder: str) -> Iterator[Entry]:
         self.listed.append(self.relative(folder))
-        return super().entries(folder)
+        return super().each_entry(folder)
 
 
 class Failing(Files):
@@ -111,8 +112,8 @@ class CaseBlind(Files):
     def read(self, path: str, limit: int) -> Snapshot | None:
         return super().read(self._on_disk(path), limit)
 
-    def entries(self, folder: str) -> list[Entry]:
-        return super().entries(self._on_disk(folder))
+    def each_entry(self, folder: str) -> Iterator[Entry]:
+        return super().each_entry(self._on_disk(folder))
 
     def write(
         self,
