@@ -291,10 +291,10 @@ class View:
         """
         if not self._origins:
             return
-        moves = [(part, dict(_positions(origin))) for part, origin in self._origins.values()]
+        moves = list(self._origins.values())
         lengths = [[_length(view.locate(part)) for part, _ in moves] for view in others]
-        for number, (part, positions) in enumerate(moves):
-            renamed = _Renaming(positions)
+        for number, (part, tokens) in enumerate(moves):
+            renamed = _Renaming(tokens)
             for view, sizes in zip(others, lengths, strict=True):
                 origin = view.origin(part, sizes[number])
                 origin[:] = map(renamed, origin)
@@ -307,10 +307,14 @@ _Saved: TypeAlias = "tuple[JSON | Missing, dict[int, tuple[Part, list[int]]]]"
 class _Renaming:
     """Committed tokens after a commit, by the tokens before it."""
 
-    def __init__(self, positions: dict[int, int]) -> None:
-        self._positions = positions
+    def __init__(self, tokens: Iterable[int | None]) -> None:
+        """``tokens`` are those before it of the elements there are now; None for a new one's."""
+        self._tokens: Final = tokens
+        self._positions: dict[int | None, int] = {}
 
     def __call__(self, token: int) -> int:
+        if not self._positions:  # mostly nobody asks
+            self._positions.update(zip(self._tokens, itertools.count()))
         found = self._positions.get(token)
         if found is None:
             # Gone from committed contents; still there for a transaction that began earlier.
@@ -332,10 +336,10 @@ def follow(unit: Unit, before: JSON | Missing, views: list[View]) -> None:
     for number, part in numbered:
         now = _elements(part._locate_committed(unit.value))
         partners = followed(now, olds[number], _name(part, None))
-        positions = {index: at for at, index in enumerate(partners) if index is not None}
-        if positions == dict(enumerate(range(len(olds[number])))):
+        length = len(olds[number])
+        if partners[:length] == list(range(length)):
             continue
-        renamed = _Renaming(positions)
+        renamed = _Renaming(partners)
         for view, sizes in zip(views, lengths, strict=True):
             origin = view.origin(part, sizes[number])
             origin[:] = map(renamed, origin)
@@ -406,10 +410,6 @@ def _is_below(part: Part, parent: Part, key: str | int) -> bool:
             return True
         step = step._parent
     return False
-
-
-def _positions(origin: list[int]) -> Iterator[tuple[int, int]]:
-    return ((token, index) for index, token in enumerate(origin))
 
 
 def _at(elements: list[Any], index: int) -> JSON | Missing:

@@ -179,3 +179,16 @@ def test_objects_that_are_held_cost_a_transaction_nothing(tmp_path: Path) -> Non
             assert sum(one.n for one in held) == 299 * 150
             work()
         assert min(calls_of(work) for _ in range(3)) < 2 * before
+
+
+def test_elements_that_nobody_holds_cost_a_change_of_their_list_nothing(tmp_path: Path) -> None:
+    def cost() -> int:
+        return min(calls_of(lambda: numbers.append(0)) for _ in range(3))
+
+    (tmp_path / "file.json").write_text('{"numbers": [0]}')
+    with objstore.open(tmp_path, apply="lazy", durability="os") as store:
+        numbers = store["file/numbers"]
+        numbers.append(0)
+        before = cost()
+        numbers.extend(range(3000))
+        assert cost() < before + 50
