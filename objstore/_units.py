@@ -20,6 +20,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ._align import align
+from ._origins import Origins, fresh_tokens
 from .errors import DetachedError, Failure, ValidationError
 from .pointer import build, split
 from .values import JSON, MISSING, Missing, is_array, is_object, same
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from .transaction import Host
 
 Container: TypeAlias = "dict[str, Any] | list[Any]"
-
-fresh_tokens: Final[Iterator[int]] = itertools.count(-1, -1)
-"""Tokens for elements that no commit has; never the same twice in a process."""
 
 
 class Unloaded(Enum):
@@ -132,14 +130,13 @@ class View:
         self.root = base
         self._owned: dict[int, Container] = {}
         # Copies that this transaction made, and may change, by id; kept so that ids stay theirs.
-        self._origins: dict[int, tuple[Part, list[int]]] = {}
-        # By id of the List whose elements moved.
+        self._origins = Origins()
 
     def replace(self, root: JSON | Missing) -> None:
         """Give the unit other contents as a whole."""
         self.root = root
         self._owned.clear()
-        self._origins.clear()
+        self._origins = Origins()
 
     def leave(self) -> None:
         """Have the Object of the root keep what it has here, as that is about to be replaced."""
@@ -172,18 +169,13 @@ class View:
 
     def index(self, parent: Part, token: int) -> int:
         """The present index of a list's element; -1 where it is gone."""
-        entry = self._origins.get(id(parent))
-        if entry is None:
-            return token
-        try:
-            return entry[1].index(token)
-        except ValueError:
-            return -1
+        order = self._origins.get(parent)
+        return token if order is None else order.place(token)
 
     def token(self, parent: Part, index: int) -> int:
         """The token of the element that is at ``index`` now."""
-        entry = self._origins.get(id(parent))
-        return index if entry is None else entry[1][index]
+        order = self._origins.get(parent)
+        return index if order is None else order.tokens[index]
 
     def own(self, part: Part) -> Container:
         """The container that an Object stands for, as a copy that may be changed in place.
@@ -216,25 +208,16 @@ class View:
 
     def origin(self, parent: Part, length: int) -> list[int]:
         """The tokens of a list's elements, to be changed along with them."""
-        entry = self._origins.get(id(parent))
-        if entry is None:
-            entry = self._origins[id(parent)] = (parent, list(range(length)))
-        return entry[1]
+        return self._origins.tokens(parent, length)
 
     def drop_below(self, parent: Part, key: str | int) -> None:
         """Forget what moved within an element that was replaced as a whole."""
-        if self._origins:
-            self._origins = {
-                number: (part, origin)
-                for number, (part, origin) in self._origins.items()
-                if not _is_below(part, parent, key)
-            }
+        self._origins.drop_below(parent, key)
 
     def save(self) -> _Saved:
         """What ``restore`` needs to come back here; copies made so far are no longer owned."""
         self._owned = {}
-        origins = {key: (part, list(origin)) for key, (part, origin) in self._origins.items()}
-        return self.root, origins
+        return self.root, self._origins.copy()
 
     def restore(self, saved: _Saved) -> None:
         self._owned = {}
@@ -242,7 +225,7 @@ class View:
 
     def rebase(self, merged: JSON | Missing, theirs: JSON | Missing) -> None:
         """Go on from contents that others committed meanwhile, with both changes in ``merged``."""
-        lists = [(part, self.locate(part), origin) for part, origin in self._origins.values()]
+        lists = [(one.part, self.locate(one.part), one.tokens) for one in self._origins]
         before, self.root, self.base = View(self.unit, theirs), merged, theirs
         self._owned = {}
         for part, ours, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
@@ -252,7 +235,7 @@ class View:
                 zip(_elements(ours), origin, strict=False),
                 _name(part, self),
             )
-            self._origins[id(part)] = (part, tokens)
+            self._origins.put(part, tokens)
 
     def become(self, root: JSON | Missing, lineage: Lineage) -> None:
         """Take contents that were made of the ones here; elements that stayed are followed.
@@ -281,7 +264,7 @@ class View:
         for part, before, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
             indices = inherited(part, _elements(self.locate(part)), before)
             tokens = [next(fresh_tokens) if index is None else origin[index] for index in indices]
-            self._origins[id(part)] = (part, tokens)
+            self._origins.put(part, tokens)
 
     def publish_moves(self, others: list[View]) -> None:
         """Give elements that moved their committed tokens, in the Objects that follow them.
@@ -291,17 +274,16 @@ class View:
         """
         if not self._origins:
             return
-        moves = list(self._origins.values())
+        moves = [(order.part, order.tokens) for order in self._origins]
         lengths = [[_length(view.locate(part)) for part, _ in moves] for view in others]
         for number, (part, tokens) in enumerate(moves):
             renamed = _Renaming(tokens)
             for view, sizes in zip(others, lengths, strict=True):
-                origin = view.origin(part, sizes[number])
-                origin[:] = map(renamed, origin)
+                view._origins.rename(part, sizes[number], renamed)
             part._rename_kids(renamed)
 
 
-_Saved: TypeAlias = "tuple[JSON | Missing, dict[int, tuple[Part, list[int]]]]"
+_Saved: TypeAlias = "tuple[JSON | Missing, Origins]"
 
 
 class _Renaming:
@@ -341,8 +323,7 @@ def follow(unit: Unit, before: JSON | Missing, views: list[View]) -> None:
             continue
         renamed = _Renaming(partners)
         for view, sizes in zip(views, lengths, strict=True):
-            origin = view.origin(part, sizes[number])
-            origin[:] = map(renamed, origin)
+            view._origins.rename(part, sizes[number], renamed)
         part._rename_kids(renamed)
 
 
@@ -401,15 +382,6 @@ def _lists_below(part: Part) -> Iterator[Part]:
         kid = reference()
         if kid is not None:
             yield from _lists_below(kid)
-
-
-def _is_below(part: Part, parent: Part, key: str | int) -> bool:
-    step: Part | None = part
-    while step is not None:
-        if step._parent is parent and step._key == key:
-            return True
-        step = step._parent
-    return False
 
 
 def _at(elements: list[Any], index: int) -> JSON | Missing:

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from operator import index as as_index
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, SupportsIndex, cast, overload
 
+from ._origins import fresh_tokens
 from ._shapes import BASES, Kind
-from ._units import Container, View, fresh_tokens
+from ._units import Container, View
 from .objects import Part, read_value, unattached_copy
 from .values import is_array, is_object
 
