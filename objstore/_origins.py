@@ -115,6 +115,10 @@ class Origins:
         return made
 
 
+NOTHING_MOVED: Final = Origins()
+"""Those of a transaction that moved nothing; never changed."""
+
+
 def _note(below: dict[_Way, list[int]], part: Part) -> None:
     for way in _ways_to(part):
         below.setdefault(way, []).append(id(part))

@@ -20,7 +20,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ._align import align
-from ._origins import Origins, fresh_tokens
+from ._origins import NOTHING_MOVED, Origins, fresh_tokens
 from .errors import DetachedError, Failure, ValidationError
 from .pointer import build, split
 from .values import JSON, MISSING, Missing, is_array, is_object, same
@@ -130,13 +130,13 @@ class View:
         self.root = base
         self._owned: dict[int, Container] = {}
         # Copies that this transaction made, and may change, by id; kept so that ids stay theirs.
-        self._origins = Origins()
+        self._origins = NOTHING_MOVED
 
     def replace(self, root: JSON | Missing) -> None:
         """Give the unit other contents as a whole."""
         self.root = root
         self._owned.clear()
-        self._origins = Origins()
+        self._origins = NOTHING_MOVED
 
     def leave(self) -> None:
         """Have the Object of the root keep what it has here, as that is about to be replaced."""
@@ -202,17 +202,24 @@ class View:
     def _copy(self, found: JSON | Missing, part: Part) -> Container:
         if not part._fits(found):
             raise part._gone()
-        copy = cast("Container", found).copy()
+        copy: Container = found.copy()  # type: ignore[union-attr]
         self._owned[id(copy)] = copy
         return copy
 
     def origin(self, parent: Part, length: int) -> list[int]:
         """The tokens of a list's elements, to be changed along with them."""
-        return self._origins.tokens(parent, length)
+        return self.origins().tokens(parent, length)
+
+    def origins(self) -> Origins:
+        """Those of its Lists, to be changed."""
+        if self._origins is NOTHING_MOVED:  # as in most transactions
+            self._origins = Origins()
+        return self._origins
 
     def drop_below(self, parent: Part, key: str | int) -> None:
         """Forget what moved within an element that was replaced as a whole."""
-        self._origins.drop_below(parent, key)
+        if self._origins is not NOTHING_MOVED:
+            self._origins.drop_below(parent, key)
 
     def save(self) -> _Saved:
         """What ``restore`` needs to come back here; copies made so far are no longer owned."""
@@ -235,7 +242,7 @@ class View:
                 zip(_elements(ours), origin, strict=False),
                 _name(part, self),
             )
-            self._origins.put(part, tokens)
+            self.origins().put(part, tokens)
 
     def become(self, root: JSON | Missing, lineage: Lineage) -> None:
         """Take contents that were made of the ones here; elements that stayed are followed.
@@ -264,7 +271,7 @@ class View:
         for part, before, origin in sorted(lists, key=lambda entry: _depth(entry[0])):
             indices = inherited(part, _elements(self.locate(part)), before)
             tokens = [next(fresh_tokens) if index is None else origin[index] for index in indices]
-            self._origins.put(part, tokens)
+            self.origins().put(part, tokens)
 
     def publish_moves(self, others: list[View]) -> None:
         """Give elements that moved their committed tokens, in the Objects that follow them.
@@ -279,7 +286,7 @@ class View:
         for number, (part, tokens) in enumerate(moves):
             renamed = _Renaming(tokens)
             for view, sizes in zip(others, lengths, strict=True):
-                view._origins.rename(part, sizes[number], renamed)
+                view.origins().rename(part, sizes[number], renamed)
             part._rename_kids(renamed)
 
 
@@ -323,7 +330,7 @@ def follow(unit: Unit, before: JSON | Missing, views: list[View]) -> None:
             continue
         renamed = _Renaming(partners)
         for view, sizes in zip(views, lengths, strict=True):
-            view._origins.rename(part, sizes[number], renamed)
+            view.origins().rename(part, sizes[number], renamed)
         part._rename_kids(renamed)
 
 

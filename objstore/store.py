@@ -465,7 +465,6 @@ class Store(
         self._follow_elements(unit)
 
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
-        self._require_open()
         if unit.value is not UNLOADED and unit not in self._saving:
             seen = self._documents.look(unit.pointer, unit.stamp, sure=sure)
             if seen is not unit.stamp:

@@ -414,7 +414,7 @@ class Host(ABC):
             if tx.serializable:
                 self._require_unchanged(tx)
             for view in views:
-                if attempt or not tx._single:  # a single change has looked just now
+                if attempt:  # else the backing looks, and refuses what is not as it was read
                     self.recheck(view.unit, tx)
                 _reconcile(view, merges=not tx.serializable)
             if self._numbering is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -192,3 +193,28 @@ def test_elements_that_nobody_holds_cost_a_change_of_their_list_nothing(tmp_path
         before = cost()
         numbers.extend(range(3000))
         assert cost() < before + 50
+
+
+def test_a_transaction_looks_at_each_file_when_it_is_first_used_and_once_more_under_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    lstat = Files.lstat
+
+    def look(self: Files, path: str) -> os.stat_result | None:
+        looked.append(self.relative(path))
+        return lstat(self, path)
+
+    (tmp_path / "people").mkdir()
+    names = [f"people/p{number}" for number in range(5)]
+    with objstore.open(tmp_path, apply="lazy") as store:
+        for name in names:
+            store[name] = {"n": 0}
+        people = [store[name] for name in names]
+        store.flush()
+        monkeypatch.setattr(Files, "lstat", look)
+        with store.transaction():
+            for one in people:
+                one.n += 1
+        assert [looked.count(f"{name}.json") for name in names] == [2] * 5
+        assert looked.count("people") == 1

@@ -160,7 +160,7 @@ class FilesystemDocuments(Documents):
         A stamp of this method's own making holds no digest, as nothing was read for it.
         """
         self._require_open()
-        engine = self._found()
+        engine = self._made or self._found()
         if engine is not None:
             if known is not None and engine.is_due(path, known):
                 return known

@@ -49,6 +49,8 @@ class Planner:
         self._pending: Final[Mapping[str, Due]] = pending.units
         self._recent: Final = pending.recent
         self._lazy: Final = lazy
+        self._inside: Final[set[str]] = set()
+        """The folders in which this plan has found files so far: a look at each is enough."""
 
     def plan(self, changes: Sequence[Change]) -> list[Step]:
         """What to do to make these changes.
@@ -56,6 +58,7 @@ class Planner:
         Raises ConflictError where a file is not what a change's stamp says, FormatError,
         KeyNameError, KeyNotFoundError, LayoutError and OutsideError.
         """
+        self._inside.clear()
         steps = [self._step(change) for change in changes]
         if len(steps) > 1:
             self._check_together(steps)
@@ -110,7 +113,10 @@ class Planner:
         content = self._recent.find(path)
         if content is None:
             return self._tree.content_at(path)
-        self._tree.check_inside(path.rpartition("/")[0])
+        folder = path.rpartition("/")[0]
+        if folder not in self._inside:
+            self._tree.check_inside(folder)
+            self._inside.add(folder)
         return content
 
     def _step_from(self, change: Change, due: Due) -> Step:

@@ -315,9 +315,10 @@ class Ledger:
             heads.take(said, link)
             self._taken, self._end = number, position
             if said.scope is None:
-                for unit, _, new, _ in (one.change for one in revisions):
+                for one in revisions:
+                    unit = one.change.unit
                     self._changed[unit] = number
-                    self._last = unit, number, new
+                    self._last = unit, number, one.change.new
             return number, position
 
     def save(self) -> None:
