@@ -32,6 +32,19 @@ def encode(value: object, shape: Shape, *, source: str, path: Sequence[str | int
     return contents
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value is a scalar that is stored as it is wherever it stands, as most are."""
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
+    if kind is str:
+        return bool(value.isascii())
+    if kind is int:
+        # Python writes and reads no longer ones as text, so no file could hold them.
+        return bool(value.bit_length() <= _MAX_INTEGER_BITS)
+    if kind is float:
+        return math.isfinite(value)
+    return kind is bool or value is None
+
+
 def encode_default(source: str, value: object, shape: Shape) -> JSON:
     """The contents of a default. Raises SchemaError where they are none."""
     try:
@@ -48,19 +61,19 @@ class _Encoder:
 
     def encode(self, value: Any, shape: Shape) -> JSON:
         """What is stored of a value; what JSON cannot hold is noted in ``failures``."""
-        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if kind is str:
-            return self.check_text(value)
-        if kind is int:
-            return self._integer(value)
-        if kind is bool or value is None:
+        if is_plain(value):
             return value  # type: ignore[no-any-return]
-        if kind is float:
-            return self._number(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is dict:
             return self._object(value, shape)
         if kind is list:
             return self._array(value, shape)
+        if kind is str:
+            return self.check_text(value)
+        if kind is int:
+            return self._refuse(f"an integer of at most {_MAX_INTEGER_BITS} bits", show(value))
+        if kind is float:
+            return self._refuse("a finite number", repr(value))
         return self._other(value, shape)
 
     def _other(self, value: Any, shape: Shape) -> JSON:
@@ -127,15 +140,6 @@ class _Encoder:
             except UnicodeEncodeError:
                 return self._refuse("text without lone surrogates", show(value))
         return value
-
-    def _integer(self, value: int) -> JSON:
-        # Python writes and reads no longer ones as text, so no file could hold it.
-        if value.bit_length() > _MAX_INTEGER_BITS:
-            return self._refuse(f"an integer of at most {_MAX_INTEGER_BITS} bits", show(value))
-        return value
-
-    def _number(self, value: float) -> JSON:
-        return value if math.isfinite(value) else self._refuse("a finite number", repr(value))
 
     def _refuse(self, expected: str, found: str) -> JSON:
         self.failures.append(Failure(self._source, build(self._path), expected, found, "type"))

@@ -20,9 +20,7 @@ class _Defined:
     """A class's defined keys, found once: name -> (getter, setter or None)."""
 
     def __get__(self, instance: object, cls: type[Keyed]) -> dict[str, tuple[Any, Any]]:
-        found = vars(cls).get("_own_defined")
-        if found is None:
-            found = cls._own_defined = defined_keys(cls)
+        found = cls._defined = defined_keys(cls)
         return found
 
 
@@ -31,12 +29,11 @@ class Keyed(Object):
 
     __slots__ = ()
 
-    _own_defined: ClassVar[dict[str, tuple[Any, Any]] | None] = None
-    _defined: ClassVar[_Defined] = _Defined()
+    _defined: ClassVar[Any] = _Defined()
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        cls._own_defined = None
+        cls._defined = _Defined()
 
     # --- what Dict and Directory say themselves ---------------------------------------------------
 

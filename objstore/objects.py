@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from . import _annotations
-from ._encode import encode
+from ._encode import encode, is_plain
 from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, SchemaError, ValidationError
@@ -352,6 +352,8 @@ class Part(Object):
 
     def _encode(self, value: Any, shape: Shape, view: View, key: str | int) -> JSON:
         """The contents that a value is stored as below this Object."""
+        if is_plain(value) and (not isinstance(key, str) or key.isascii()):
+            return value  # type: ignore[no-any-return]
         unit = self._unit
         try:
             return encode(value, shape, source="", path=[*path_of(self, view), key])
