@@ -91,7 +91,7 @@ class Committer:
         entered: Commit | None = None
         try:
             with self._ledger.log.writing() as writer:
-                self._catch_up(writer, [*(change.unit for change in changes), *checked])
+                self._catch_up(writer, [*[change.unit for change in changes], *checked])
                 check(self._planner)
                 steps = self._planner.plan(changes)
                 self._enter_edits(writer, self._edits(steps))
@@ -179,9 +179,9 @@ class Committer:
     def _edits(self, steps: Sequence[Step]) -> list[Edit]:
         """What somebody else had made of the files before these steps, if the log has it not."""
         found: list[Edit] = []
-        for step in steps:
+        heads = self._ledger.heads([step.change.unit for step in steps])
+        for step, head in zip(steps, heads, strict=True):
             unit, before = step.change.unit, step.before
-            head = self._ledger.head(unit)
             if head is None or step.known == head.link.number or head.after == before:
                 continue
             if not same(step.change.old, self._ledger.newest(unit)):

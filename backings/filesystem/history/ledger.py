@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import Final, NamedTuple, TypeVar
 
@@ -203,6 +203,11 @@ class Ledger:
         """The newest change of a unit."""
         with self._guard:
             return self._loaded().units.get(key)
+
+    def heads(self, keys: Iterable[Key]) -> list[Head | None]:
+        """Those of many units."""
+        with self._guard:
+            return list(map(self._loaded().units.get, keys))
 
     def units(self) -> list[str]:
         """All units of the base that the log knows, deleted ones too."""
