@@ -62,9 +62,6 @@ class Origins:
         self._below: dict[_Way, list[int]] | None = {}
         # The Lists that a step leads to, and some that are gone; None where it has to be made anew.
 
-    def __bool__(self) -> bool:
-        return bool(self._orders)
-
     def __iter__(self) -> Iterator[Order]:
         return iter(list(self._orders.values()))
 

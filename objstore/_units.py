@@ -279,7 +279,7 @@ class View:
         ``others`` are the views that other transactions have of the unit: they go on seeing every
         element where it was.
         """
-        if not self._origins:
+        if self._origins is NOTHING_MOVED:
             return
         moves = [(order.part, order.tokens) for order in self._origins]
         lengths = [[_length(view.locate(part)) for part, _ in moves] for view in others]

@@ -160,8 +160,9 @@ class Committer:
 
     def _catch_up(self, writer: Writer, touched: Iterable[str]) -> None:
         """Take in what others committed; see to what they have left undone."""
-        if writer.head:
-            self._ledger.catch_up(writer.head)
+        head = writer.head
+        if head:
+            self._ledger.catch_up(head)
             if self._ledger.taken != self._seen:
                 self._drop_superseded()
             edits = self._recovery.settle(touched)

@@ -78,9 +78,9 @@ class Codec:
         """A frame. Raises ValueError for a payload that is not one line of UTF-8, or too long."""
         if b"\n" in payload or b"\xff" in payload or len(payload) > MAX_PAYLOAD:
             raise ValueError(f"a payload is a line of JSON, of up to {MAX_PAYLOAD} bytes")
-        check = crc32c(payload, self._seed)
+        check = _extend(self._seed, payload)
         header = _CHECKED.pack(_MAGIC, kind, number, synced, len(payload), check)
-        own = crc32c(header, self._seed).to_bytes(4, "big")
+        own = _extend(self._seed, header).to_bytes(4, "big")
         return b"".join((header, own, b"\n", payload, b"\n"))
 
     def header(self, data: bytes, at: int = 0) -> Header | None:

@@ -97,8 +97,10 @@ class View:
 
     def is_synced(self, position: Position) -> bool:
         """Whether all up to there is known to be on the disk, as all of an ended file is."""
+        generation, offset = position
         with self.guard:
-            return position <= Position(self.file.generation, self.synced)
+            newest = self.file.generation
+            return generation < newest or (generation == newest and offset <= self.synced)
 
     def note_synced(self, position: Position) -> None:
         with self.guard:
