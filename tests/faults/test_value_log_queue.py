@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.openio import Opened, UncertainError
 from objstore.backings.filesystem.values.vlogput import Additions
 from objstore.backings.filesystem.values.vlogview import Position
@@ -18,6 +19,7 @@ from objstore.errors import (
     BackingError,
     BusyError,
     CapacityExceeded,
+    ClosedError,
     ContainerNotFoundError,
     StorageError,
 )
@@ -228,3 +230,31 @@ def test_puts_beside_transactions_and_other_handles(tmp_path: Path) -> None:
         assert failed == []
         assert contents(storage) == {"c": {f"{who}": "59" for who in range(9)}}
         assert storage.check() == []
+
+
+class Closing(Files):
+    """Files with something to do amid their next sync."""
+
+    __slots__ = ("act",)
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.act: Callable[[], None] | None = None
+
+    def reached(self, point: str, path: str) -> None:
+        if point == "sync data" and self.act is not None:
+            act, self.act = self.act, None
+            act()
+
+
+def test_a_file_stays_open_until_its_sync_is_over(tmp_path: Path) -> None:
+    """Whoever waits for the disk may find the storage closed by another thread meanwhile."""
+    files = Closing(tmp_path)
+    storage = OverFiles(files, create=True)
+    storage.add_container("c")
+    storage._writer._opened = None  # as a close leaves it, which then lets go of all else
+    files.act = storage.close
+    storage._writer._sync_newest()
+    assert files.act is None
+    with pytest.raises(ClosedError):
+        storage._writer._sync_newest()

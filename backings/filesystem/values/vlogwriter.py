@@ -306,11 +306,11 @@ class Writer:
     def _sync_newest(self) -> None:
         with self._view.guard:
             tail, opened = self._view.tail, self._opened
-            reached = tail.end
-        if opened is not None and opened[0] != tail.file.id.int:
+            file, reached = tail.file, tail.end  # which a close would close but for who holds it
+        if opened is not None and opened[0] != file.id.int:
             return  # it was synced before the next one was begun
         try:
-            self._files.sync_data(tail.file.opened if opened is None else opened[1].opened)
+            self._files.sync_data(file.opened if opened is None else opened[1].opened)
         except UncertainError as error:
             self._note(error)
             raise
