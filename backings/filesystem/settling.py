@@ -143,9 +143,16 @@ class Settling:
         return Verdict(state, content, parse(content.data, self._files.relative(content.path)))
 
     def _older(self, unit: str, traces: Sequence[Trace]) -> Iterator[JSON | Missing]:
-        for found in self._changes(unit, traces):
-            if not found.entry.is_lone:
-                yield self._ledger.past.before(found.entry, unit)
+        """What the unit was before each of the changes, one made of the other."""
+        value: JSON | Missing | None = None
+        for found in [*self._changes(unit, traces)][::-1]:
+            if found.entry.is_lone:
+                value = MISSING  # nobody knows
+            else:
+                if value is None or found.entry.is_base:
+                    value = self._ledger.past.before(found.entry, unit)
+                yield value
+            value = self._ledger.past.applied(value, found)
 
     def _changes(self, unit: str, traces: Sequence[Trace]) -> Iterator[Found]:
         """The changes that may be missing in the file, newest first."""

@@ -183,7 +183,7 @@ class Past:
         first, *others = self._since_base(key, found)
         value = image_of(first.entry)
         for one in (first, *others):
-            value = self._applied(value, one)
+            value = self.applied(value, one)
         return value
 
     def before(self, entry: Entry, key: Key) -> JSON | Missing:
@@ -235,7 +235,7 @@ class Past:
             if old is None or entry.is_lone or (in_scope and entry.is_base):
                 # What an edit found before it was first committed nobody knows.
                 old = MISSING if entry.is_lone else self.before(entry, key)
-            new = self._applied(old, Found(Link(number, 0, 0), entry))
+            new = self.applied(old, Found(Link(number, 0, 0), entry))
             running[key] = number, new
             if len(running) > _RUNNING:
                 running.popitem(last=False)
@@ -253,7 +253,7 @@ class Past:
         value = image_of(chain[0].entry)
         for one in chain:
             file = one.entry.file or file
-            new = self._applied(value, one)
+            new = self.applied(value, one)
             data = None if new is MISSING else render(data, value, new, file)
             value = new
         return data
@@ -275,7 +275,8 @@ class Past:
             found = earlier
         return found
 
-    def _applied(self, value: JSON | Missing, one: Found) -> JSON | Missing:
+    def applied(self, value: JSON | Missing, one: Found) -> JSON | Missing:
+        """What a change makes of a unit's contents. Raises CorruptionError if it does not fit."""
         try:
             return apply(value, one.entry.patch)
         except PatchError as error:

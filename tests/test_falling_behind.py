@@ -1,0 +1,108 @@
+"""A handle that has learned of less than others have committed, while their files come later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import Store
+from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.history.ledger import Ledger
+
+from .counting import calls_of
+
+UNIT = "/counter"
+TEXT = "so that changes are small beside it " * 100
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Iterator[Store[Any]]:
+    """Another process's, whose files come a while after its commits."""
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["counter"] = {"n": 0, "of": "theirs", "text": TEXT}
+        store.flush()
+        yield store
+        store.flush()
+        assert store.check() == []
+
+
+@pytest.fixture
+def ours(tmp_path: Path, theirs: Store[Any]) -> Iterator[Store[Any]]:
+    with objstore.open(tmp_path) as store:
+        assert store["counter/n"] == 0
+        yield store
+
+
+def ledger_of(store: Store[Any]) -> Ledger:
+    documents = store._documents
+    assert isinstance(documents, FilesystemDocuments)
+    return documents._engine.ledger
+
+
+def commits(store: Store[Any], count: int) -> None:
+    for _ in range(count):
+        store["counter"].n += 1
+
+
+def test_a_file_that_is_ahead_of_what_is_known_has_the_rest_learned(
+    ours: Store[Any], theirs: Store[Any]
+) -> None:
+    commits(theirs, 5)
+    ledger = ledger_of(ours)
+    ledger.refresh()
+    assert len(ledger.strange(UNIT)) == 5
+    commits(theirs, 5)
+    theirs.flush()
+    ours._documents.look(UNIT)
+    assert ledger.taken == theirs.head
+    assert not ledger.strange(UNIT)
+
+
+def test_what_a_file_is_takes_as_long_as_the_changes_that_may_be_missing_are_many(
+    ours: Store[Any], theirs: Store[Any], tmp_path: Path
+) -> None:
+    """In one that was written amid many changes: their bytes are not known, only the contents."""
+    file = tmp_path / "counter.json"
+
+    def cost(count: int) -> int:
+        theirs.flush()
+        before, text = theirs["counter/n"], file.read_text()
+        commits(theirs, count)
+        ledger_of(ours).refresh()
+        file.write_text(json.dumps({"n": before + 1, "of": "theirs", "text": TEXT}))
+        calls = calls_of(lambda: ours._documents.look(UNIT))
+        assert len(ledger_of(ours).strange(UNIT)) == count
+        file.write_text(text)
+        return calls
+
+    few = cost(25)
+    assert cost(100) < 6 * few
+
+
+def test_contents_of_before_are_told_from_an_edit(
+    ours: Store[Any], theirs: Store[Any], tmp_path: Path
+) -> None:
+    """Whichever commit's they are, also of one that was made after an edit by hand."""
+    file = tmp_path / "counter.json"
+
+    def shown(contents: dict[str, Any]) -> Any:
+        text = file.read_text()
+        file.write_text(json.dumps(contents, indent=1))
+        with ours.transaction():
+            found = ours["counter"].contents
+        file.write_text(text)
+        return found
+
+    commits(theirs, 2)
+    theirs.flush()
+    file.write_text('{"n": 100}')
+    commits(theirs, 5)
+    for number in range(100, 106):
+        assert shown({"n": number}) == {"n": 105}
+    assert shown({"n": 55}) == {"n": 55}
+    assert shown({"n": 2}) == {"n": 2}
