@@ -202,7 +202,7 @@ class View:
     def _copy(self, found: JSON | Missing, part: Part) -> Container:
         if not part._fits(found):
             raise part._gone()
-        copy: Container = found.copy()  # type: ignore[union-attr]
+        copy = cast("Container", found).copy()
         self._owned[id(copy)] = copy
         return copy
 

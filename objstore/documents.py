@@ -29,10 +29,6 @@ Stamp: TypeAlias = Any
 """A version of a unit as its backing tells it: only handed back, and compared with ``is``."""
 
 
-Waiting: TypeAlias = Callable[[int], AbstractContextManager[None]]
-"""See ``Documents.commit``."""
-
-
 class Directory:
     """The type of DIRECTORY."""
 
@@ -106,6 +102,10 @@ class Commit(NamedTuple):
         if change.unit in self.unknown and change.new is not MISSING:
             return f"{change.unit} changed"
         return str(change)
+
+
+Waiting: TypeAlias = Callable[[Commit], AbstractContextManager[None]]
+"""See ``Documents.commit``."""
 
 
 class Overlay(NamedTuple):
@@ -199,7 +199,7 @@ class Documents(ABC):
         part of the commit, and only asks for its stamp. ``match`` is about the base, in a scope as
         well. ``tx`` is kept with the commit.
 
-        ``waiting`` is entered with the commit's number while nothing is left to do but to wait for
+        ``waiting`` is entered with the commit while nothing is left to do but to wait for
         the medium: what the caller holds can be let go for so long, and then others' commits share
         the wait. A backing that does not wait may leave it out.
 

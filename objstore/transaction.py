@@ -15,9 +15,10 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
 from ._pause import pause
+from ._reconciling import read_conflict, reconcile, require_valid
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
 from .errors import (
@@ -26,9 +27,7 @@ from .errors import (
     LayoutError,
     ReadOnlyError,
     TransactionError,
-    ValidationError,
 )
-from .patch import merge
 from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
 
@@ -94,6 +93,7 @@ class Transaction:
         self._made: dict[str, list[Unit]] = {}  # by directory, what it may have made in or below
         self._numbers: Numbers | None = None  # that the schema asked for, in this attempt
         self._era = 0
+        self._entered: _Entered | None = None  # once it waits for the disk, and lets others go on
         self._owner: Owner = (0, None)
         self._state: Literal["new", "running", "ended"] = "new"
 
@@ -225,6 +225,15 @@ class Transaction:
             unit.clear_mirrors()
 
 
+class _Entered(NamedTuple):
+    """A commit as it is to be published."""
+
+    number: int
+    tx: Transaction
+    views: Sequence[View]
+    stamps: Sequence[Any]
+
+
 class Host(ABC):
     """Where Objects live."""
 
@@ -235,6 +244,8 @@ class Host(ABC):
         self._saving: dict[Unit, int] = {}
         """The units of commits that wait for the disk without ``lock``, with the commits' numbers.
         To all others they are as before, until the commit is published."""
+        self._line: dict[int, _Entered] = {}
+        """Those commits, by their numbers, in their order."""
         self._saved: threading.Condition | None = None  # of lock; once somebody waits
         self._mirroring: weakref.WeakSet[Unit] | None = None
         """The units of which Objects may hold values since a transaction last began."""
@@ -366,12 +377,14 @@ class Host(ABC):
             try:
                 commit, stamps = self._reconcile_and_save(tx, views)
                 number = 0 if commit is None else commit.number
-                for view, stamp in zip(views, stamps, strict=True):
-                    self._publish(view.unit, view.root, stamp, by=tx, view=view)
-                    view.unit.since = number
+                self._publish_line(number)
+                if tx._entered is None:
+                    self._publish_all(_Entered(number, tx, views, stamps))
                 return commit
             finally:
-                self._end_saving(views)
+                entered, tx._entered = tx._entered, None
+                if entered is not None and entered.number in self._line:
+                    self._leave_line(entered)
 
     def _wait_for(self, units: Sequence[Unit] | None) -> None:
         """Wait until no commit of any of the units is on its way, or none at all for None.
@@ -384,20 +397,40 @@ class Host(ABC):
             self._saved.wait()
 
     @contextmanager
-    def _unlocked(self, views: Sequence[View], number: int) -> Generator[None]:
+    def _unlocked(self, tx: Transaction, views: Sequence[View], commit: Commit) -> Generator[None]:
         """Let other threads go on while a commit waits for the disk, so that they can share it."""
         lock = cast(Any, self.lock)
+        stamps = [change.stamp for change in commit.changes]
+        tx._entered = entered = _Entered(commit.number, tx, views, stamps)
+        self._line[commit.number] = entered
         for view in views:
-            self._saving[view.unit] = number
+            self._saving[view.unit] = commit.number
         held = lock._release_save()  # however deep; as threading.Condition does
         try:
             yield
         finally:
             lock._acquire_restore(held)
 
-    def _end_saving(self, views: Sequence[View]) -> None:
-        for view in views:
-            self._saving.pop(view.unit, None)
+    def _publish_line(self, number: int) -> None:
+        """Publish all that waits for the disk up to commit ``number``, which is there.
+
+        Whoever made it is still to be woken. Who sees a commit sees all that came before: to wait
+        for others would take longer, and without them the next transaction of who made the last one
+        could not be shown it.
+        """
+        for entered in [one for earlier, one in self._line.items() if earlier <= number]:
+            self._publish_all(entered)
+            self._leave_line(entered)
+
+    def _publish_all(self, entered: _Entered) -> None:
+        for view, stamp in zip(entered.views, entered.stamps, strict=True):
+            self._publish(view.unit, view.root, stamp, by=entered.tx, view=view)
+            view.unit.since = entered.number
+
+    def _leave_line(self, entered: _Entered) -> None:
+        del self._line[entered.number]
+        for view in entered.views:
+            del self._saving[view.unit]
         if self._saved is not None:
             self._saved.notify_all()
 
@@ -416,10 +449,10 @@ class Host(ABC):
             for view in views:
                 if attempt:  # else the backing looks, and refuses what is not as it was read
                     self.recheck(view.unit, tx)
-                _reconcile(view, merges=not tx.serializable)
+                reconcile(view, merges=not tx.serializable)
             if self._numbering is not None:
                 tx._numbers = self._numbering.fill(views, self._declares)
-            _require_valid(views)
+            require_valid(views)
             try:
                 return self._save(tx, views)
             except ConflictError:
@@ -444,19 +477,19 @@ class Host(ABC):
                     self.load(unit)
                 except LayoutError as error:  # a directory has come in its place
                     source, base = self.source(unit), MISSING if view is None else view.base
-                    raise _read_conflict(
+                    raise read_conflict(
                         source, unit.pointer, base, ours=base, theirs=MISSING
                     ) from error
             now = cast("JSON | Missing", unit.value)
             if view is not None and not same(view.base, now):
-                raise _read_conflict(
+                raise read_conflict(
                     self.source(unit), unit.pointer, view.base, ours=view.root, theirs=now
                 )
         for path, keys in tx._listed.items():
             found = self._keys_now(path)
             if found != keys:
                 before = list(keys)
-                raise _read_conflict(
+                raise read_conflict(
                     f"the directory {path or '/'}", path, before, ours=before, theirs=list(found)
                 )
 
@@ -531,54 +564,3 @@ class Unattached(Host):
 
     def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
         return None, [None for _ in views]
-
-
-def _reconcile(view: View, *, merges: bool) -> None:
-    """Take in what was committed to the unit since the transaction began.
-
-    Changes to different places merge; raises ConflictError where both changed the same one, be it
-    to the same value: whoever counts up must not count once for two. Without ``merges`` any change
-    is a conflict: a serializable transaction has read the unit as a whole.
-    """
-    unit, base = view.unit, view.base
-    if unit.value is UNLOADED:
-        unit.host.load(unit)
-    now: Any = unit.value
-    if now is base or same(now, base):
-        return
-    if not merges:
-        source = unit.host.source(unit)
-        raise _read_conflict(source, unit.pointer, base, ours=view.root, theirs=now)
-    merged = merge(base, view.root, now, agree=False, schema_keys=unit.shape.merge_key_at)
-    if not merged.conflicts:
-        view.rebase(merged.value, now)
-        return
-    first = merged.conflicts[0]
-    place = f" at {first.pointer}" if first.pointer else ""
-    raise ConflictError(
-        f"{unit.host.source(unit)}{place} was changed by somebody else "
-        "since this transaction began",
-        pointer=unit.pointer + first.pointer,
-        base=first.base,
-        ours=first.ours,
-        theirs=first.theirs,
-    )
-
-
-def _read_conflict(
-    what: str, pointer: str, base: object, *, ours: object, theirs: object
-) -> ConflictError:
-    return ConflictError(
-        f"{what} was changed by somebody else since this serializable transaction read it",
-        pointer=pointer,
-        base=base,
-        ours=ours,
-        theirs=theirs,
-    )
-
-
-def _require_valid(views: list[View]) -> None:
-    """Raise ValidationError with every failure of every unit that is to be written."""
-    failures = [failure for view in views for failure in view.unit.host.failures_of(view)]
-    if failures:
-        raise ValidationError(failures)

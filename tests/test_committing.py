@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,53 @@ def test_a_transaction_looks_at_each_file_when_it_is_first_used_and_once_more_un
                 one.n += 1
         assert [looked.count(f"{name}.json") for name in names] == [2] * 5
         assert looked.count("people") == 1
+
+
+def test_a_commit_is_shown_with_all_before_it_though_their_threads_still_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next transaction of who made it would begin before it, and be overtaken by it."""
+    entered, may_go_on = threading.Event(), threading.Event()
+    apply_due = committer.Committer._apply_due
+
+    def held(self: committer.Committer, writer: Any = None) -> None:
+        if threading.current_thread() is theirs:
+            entered.set()
+            assert may_go_on.wait(PATIENCE)
+        apply_due(self, writer)
+
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["ada"], store["bob"] = {"n": 0}, {"n": 0}
+        theirs = threading.Thread(target=lambda: setattr(store["bob"], "n", 1))
+        monkeypatch.setattr(committer.Committer, "_apply_due", held)
+        theirs.start()
+        assert entered.wait(PATIENCE)
+        with store.transaction():
+            assert store["bob"].n == 0
+            store["ada"].n += 1
+        with store.transaction():
+            assert (store["ada"].n, store["bob"].n) == (1, 1)
+            store["ada"].n += 1
+            store["bob"].n += 1
+        may_go_on.set()
+        theirs.join()
+        assert (store["ada"].n, store["bob"].n) == (2, 2)
+        assert [len(list(store.log(name))) for name in ("ada", "bob")] == [3, 3]
+
+
+@pytest.mark.parametrize("apply", ["lazy", "eager"])
+def test_threads_that_change_different_files_never_conflict(tmp_path: Path, apply: str) -> None:
+    names = [f"p{number}" for number in range(4)]
+    with objstore.open(tmp_path, apply=apply) as store:
+        for name in names:
+            store[name] = {"n": 0}
+
+        def count_up(name: str) -> None:
+            for expected in range(100):
+                with store.transaction():
+                    assert store[name].n == expected
+                    store[name].n += 1
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(count_up, names))
+        assert [store[name].n for name in names] == [100] * 4

@@ -107,7 +107,7 @@ class Committer:
                 self._apply_due()
             raise
         if not is_alone:
-            with nullcontext() if waiting is None else waiting(number):
+            with nullcontext() if waiting is None else waiting(commit):
                 self._confirm(steps, position)
                 self._apply_due()
         self.teller.tell(number)

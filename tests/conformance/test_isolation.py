@@ -222,7 +222,7 @@ def break_merges(monkeypatch: pytest.MonkeyPatch) -> None:
         changed = {key: value for key, value in ours.items() if value != base[key]}
         return Merged({**theirs, **changed}, ())
 
-    monkeypatch.setattr("objstore.transaction.merge", merge)
+    monkeypatch.setattr("objstore._reconciling.merge", merge)
 
 
 def break_guards(monkeypatch: pytest.MonkeyPatch) -> None:
