@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Defined:
-    """A class's defined keys, found once: name -> (getter, setter or None)."""
+    """A class's defined keys: name -> (getter, setter or None). They then stand in its place."""
 
     def __get__(self, instance: object, cls: type[Keyed]) -> dict[str, tuple[Any, Any]]:
         found = cls._defined = defined_keys(cls)
