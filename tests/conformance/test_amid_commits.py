@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from objstore import Dict, Directory, Store
-from objstore.documents import Waiting
+from objstore.documents import Commit, Waiting
 
 from .stores import Opener, reopen
 
@@ -40,9 +40,9 @@ def pausing(store: Store[Any], there: threading.Event, goes_on: threading.Event)
 
     def slowly(*args: Any, waiting: Waiting | None = None, **options: Any) -> Any:
         @contextmanager
-        def pause(number: int) -> Generator[None]:
+        def pause(made: Commit) -> Generator[None]:
             assert waiting is not None
-            with waiting(number):
+            with waiting(made):
                 yield
                 there.set()
                 assert goes_on.wait(PATIENCE)

@@ -41,7 +41,7 @@ class Amid(Files):
             self.step()
 
 
-def let_go(number: int) -> AbstractContextManager[None]:
+def let_go(made: Commit) -> AbstractContextManager[None]:
     """As who has other threads; else the lock is kept until the files are written."""
     return nullcontext()
 
