@@ -11,6 +11,7 @@ definitions, with versions known).
     lost update    two committed transactions wrote one register, each having seen the same version
     write skew     under serializable only: something that was read was overwritten between the
                    start and the commit
+    stale start    it began before a commit that its own client had made by then
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ Register = str
 
 
 class Done(NamedTuple):
-    """One transaction that ended."""
+    """One transaction that ended. Those of one client stand in a history in their order."""
 
     name: str
+    """The client's, and a number where it has several."""
     start: int
     """The newest commit when it began."""
     commit: int | None
@@ -37,6 +39,11 @@ class Done(NamedTuple):
     reads: dict[Register, str]
     """What it read before it wrote there itself: the name of the writer; "" for the beginning."""
     writes: tuple[Register, ...]
+
+    @property
+    def client(self) -> str:
+        """Who made it, one after the other."""
+        return self.name.rpartition("-")[0] or self.name
 
 
 class Anomaly(NamedTuple):
@@ -65,7 +72,7 @@ def check(history: Iterable[Done], *, serializable: bool) -> list[Anomaly]:
             found += _overwritten("lost update", one, one.writes, versions, writers)
             if serializable:
                 found += _overwritten("write skew", one, one.reads, versions, writers)
-    return found
+    return [*found, *_stale_starts(done)]
 
 
 def _reads(
@@ -86,6 +93,15 @@ def _reads(
                 f"{expected or 'nothing'} at its start {one.start}, and it saw {seen or 'nothing'}"
             )
             yield Anomaly("read skew", one.name, register, what)
+
+
+def _stale_starts(done: Iterable[Done]) -> Iterable[Anomaly]:
+    last: dict[str, int] = {}
+    for one in done:
+        if one.start < last.get(one.client, 0):
+            what = f"it began at {one.start}, and its client had made commit {last[one.client]}"
+            yield Anomaly("stale start", one.name, "", what)
+        last[one.client] = one.commit or last.get(one.client, 0)
 
 
 def _overwritten(

@@ -16,7 +16,9 @@ import pytest
 
 import objstore
 from objstore import Store
+from objstore.backings.filesystem.committer import Committer
 from objstore.patch import Merged
+from objstore.transaction import Host
 from tests.faults.machine import start_child
 
 from .histories import Anomaly, Done, check, load, save
@@ -31,7 +33,7 @@ class Client:
     """Makes transactions of its own, and notes what it saw."""
 
     def __init__(self, url: str, name: str, *, serializable: bool) -> None:
-        self.store: Store[Any] = objstore.open(url, durability="os")
+        self.store: Store[Any] = objstore.open(url)
         self.history: list[Done] = []
         self._name = name
         self._random = random.Random(name)  # noqa: S311 - a history that can be had again
@@ -201,6 +203,17 @@ def test_the_checker_finds(kind: str, history: list[Done]) -> None:
         assert check(history, serializable=False) == []
 
 
+def test_the_checker_finds_who_is_not_shown_its_own_commits() -> None:
+    history = [
+        done("a-0", 0, 2, {}, "x"),
+        done("b-0", 0, 1, {}, "y"),
+        done("a-1", 1, None, {"x": ""}),
+        done("b-1", 1, None, {"x": ""}),
+    ]
+    [found] = check(history, serializable=False)
+    assert (found.kind, found.transaction) == ("stale start", "a-1")
+
+
 def test_the_checker_takes_what_is_right() -> None:
     history = [
         done("a", 0, 1, {"x": ""}, "x", "y"),
@@ -251,3 +264,30 @@ def test_a_broken_store_shows(
     strict = kind == "write skew"
     history = of_threads(url, 2_000, serializable=strict)
     assert kind in {one.kind for one in check(history, serializable=strict)}
+
+
+def test_a_store_that_shows_each_commit_by_itself_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by the thread that made it, as soon as that is awake, in whichever order."""
+    publish_line, apply_due = Host._publish_line, Committer._apply_due
+    pick = random.Random(0)  # noqa: S311
+
+    def publish(self: Host, number: int) -> None:
+        others = {one: self._line.pop(one) for one in list(self._line) if one != number}
+        publish_line(self, number)
+        self._line.update(others)
+
+    def late(self: Committer, writer: Any = None) -> None:
+        time.sleep(pick.random() * 0.002)
+        apply_due(self, writer)
+
+    url = str(tmp_path)
+    begin(url)
+    monkeypatch.setattr(Committer, "_apply_due", late)
+    history = of_threads(url, 2_000, serializable=False)
+    assert check(history, serializable=False) == []
+    begin(url)
+    monkeypatch.setattr(Host, "_publish_line", publish)
+    history = of_threads(url, 2_000, serializable=False)
+    assert "stale start" in {one.kind for one in check(history, serializable=False)}
