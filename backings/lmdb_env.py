@@ -19,13 +19,13 @@ from weakref import WeakSet
 
 import lmdb
 
+from objstore._turns import Taken, take
 from objstore.errors import BackingError, BusyError, CorruptionError, StorageError
 
 from . import storages
 from .filesystem import names
 from .filesystem.io import Files, Opened
 from .inherited import keep_for_ever
-from .turns import Taken, take
 
 _LARGEST: Final = 2**40
 """Bytes of address space that a map is given at first, if the machine has them to give: they cost

@@ -10,11 +10,12 @@ from weakref import WeakSet, ref
 
 import lmdb
 
+from objstore._turns import Taken
+
 from . import storages
 from .inherited import keep_for_ever
 from .lmdb_env import Environment, Txn, close_unused, mapped, shared_lock
 from .lmdb_records import Raw
-from .turns import Taken
 
 T = TypeVar("T")
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from threading import Lock, RLock
 from typing import Any, Final
 
+from objstore._turns import Taken, take
 from objstore.errors import CorruptionError, StorageError
 from objstore.storage import Items, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_wait
 from .transacting import Threads, TransactingStorage
-from .turns import Taken, take
 
 # Guarded by _shared_lock.
 _shared: Final[dict[str, _Contents]] = {}

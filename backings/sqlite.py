@@ -17,6 +17,7 @@ from weakref import ref
 
 import apsw
 
+from objstore._turns import Taken, take
 from objstore.errors import CorruptionError
 from objstore.storage import Items, Progress, Value, as_text, as_value
 from objstore.values import show
@@ -54,7 +55,6 @@ from .sqlite_tables import (
 )
 from .sqlite_work import Work, begin_to_read, begin_writing, patiently
 from .transacting import Threads, TransactingStorage
-from .turns import Taken, take
 
 T = TypeVar("T")
 

@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 
 import apsw
 
+from objstore._turns import Taken
+
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
 from .sqlite_tables import begin_reading
-from .turns import Taken
 
 T = TypeVar("T")
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn, cast
 from uuid import UUID
 from weakref import WeakSet
 
+from objstore._turns import NOT_TAKEN, Taken
 from objstore.errors import (
     BusyError,
     ClosedError,
@@ -48,7 +49,6 @@ from .filesystem.values.vlogqueue import PutQueue
 from .filesystem.values.vlogview import SOMETHING, View
 from .filesystem.values.vlogwriter import Writer
 from .transacting import Threads, TransactingStorage
-from .turns import NOT_TAKEN, Taken
 
 CAPACITY: Final = 1 << 27
 """How long a value file may become, in bytes, before the next one is begun."""

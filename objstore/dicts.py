@@ -125,18 +125,20 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
                     object.__setattr__(self, "_mirrored", _READ_ONCE)
                     return
                 if self._mirrored is _READ_ONCE:
+                    self._note_mirror()  # first: an interrupt must leave nothing that nobody knows
                     object.__setattr__(self, "_mirrored", {})
-                    self._note_mirror()
                 self._mirrored[key] = value
                 # Not by way of __dict__: once that was asked for, attributes are read from it,
                 # which takes longer.
                 object.__setattr__(self, key, value)
 
     def _forget(self) -> None:
-        mirrored = self._mirrored
+        for key in self._mirrored:
+            try:  # noqa: SIM105 - for each key of each commit
+                object.__delattr__(self, key)
+            except AttributeError:
+                pass  # it was interrupted here, or as it was set
         object.__setattr__(self, "_mirrored", _READ_ONCE)
-        for key in mirrored:
-            object.__delattr__(self, key)
 
     def _write(self, key: str, value: Any) -> None:
         require_str(key)

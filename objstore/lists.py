@@ -81,8 +81,8 @@ class List(Part, MutableSequence[T]):
         with unit.host.lock:
             if unit.may_mirror() and self._committed() is contents:
                 if self._mirrored is None:
-                    object.__setattr__(self, "_mirrored", [_UNREAD] * len(contents))
                     self._note_mirror()
+                    object.__setattr__(self, "_mirrored", [_UNREAD] * len(contents))
                 cast("list[Any]", self._mirrored)[index] = value
 
     def _forget(self) -> None:

@@ -516,7 +516,7 @@ class Store(
             match=_rests_on(tx, views) if tx.serializable or tx._numbers else None,
             meta=said(tx.meta, tx._numbers) or None,
             tx=tx.id,
-            waiting=partial(self._unlocked, tx, views) if _may_share(tx) else None,
+            waiting=partial(self._wait_aside, tx, views) if _may_share(tx) else None,
         )
         if tx._numbers is not None and self._numbering is not None:
             self._numbering.keep(commit, tx._numbers)

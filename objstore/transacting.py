@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, nullcontext
-from types import GeneratorType
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import GeneratorType, TracebackType
+from typing import Any, Final, TypeVar
 
 from ._pause import pause
 from ._savepoint import Savepoint
+from ._turns import Block, Exit
 from .errors import ConflictError
 from .transaction import Host, Transaction
 
@@ -52,21 +53,51 @@ class Transacting(Host):
         with Transaction(self, meta, serializable=serializable) as tx:
             return _result(fn, tx)
 
-    @contextmanager
-    def snapshot_view(self) -> Generator[int]:
+    def snapshot_view(self) -> AbstractContextManager[int]:
         """Only read: in the block, this thread or task sees the store as of the block's start.
 
         The block gets the number of the commit that it sees. Changing anything in it raises
         ReadOnlyError. Within a transaction it sees what that one does.
         """
         self._require_open()
-        outer = self.current()
-        with Transaction(self) if outer is None else nullcontext(outer) as tx, tx.frozen():
-            yield tx.base
+        return SnapshotView(self)
 
     @abstractmethod
     def _require_open(self) -> None:
         """Raise ClosedError for a store that was closed."""
+
+
+class SnapshotView:
+    """A block in which its thread or task only reads. Made by ``Transacting.snapshot_view``."""
+
+    def __init__(self, host: Host) -> None:
+        self._host: Final = host
+        self._own: Transaction | None = None
+        self._tx: Transaction | None = None
+        self.block: Block | None = None
+
+    def __enter__(self) -> int:
+        tx = self._host.current()
+        if tx is None:
+            tx = self._own = Transaction(self._host)
+            tx.block = self.block
+            tx.__enter__()
+        tx._frozen += 1
+        self._tx = tx
+        return tx.base
+
+    __exit__: Final = Exit()
+
+    def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._tx is not None:
+            self._tx._frozen -= 1
+        if self._own is not None:
+            self._own.leave(kind, error, trace)
 
 
 def _result(fn: Callable[[Transaction], T], tx: Transaction) -> T:

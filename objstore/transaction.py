@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
+from ._turns import Block, Exit, Released, Taken, take_again
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
 from .errors import (
     ConflictError,
     Failure,
     LayoutError,
+    ObjstoreError,
     ReadOnlyError,
     TransactionError,
 )
@@ -41,6 +43,8 @@ _NUMBERING_ATTEMPTS: Final = 100
 """The same where others may take the numbers that it was about to give."""
 
 _active: ContextVar[tuple[Transaction, ...]] = ContextVar("objstore.transactions", default=())
+
+_INTERRUPTED: Final = KeyboardInterrupt, None, None
 
 Owner = tuple[int, object]
 
@@ -94,43 +98,49 @@ class Transaction:
         self._numbers: Numbers | None = None  # that the schema asked for, in this attempt
         self._era = 0
         self._entered: _Entered | None = None  # once it waits for the disk, and lets others go on
+        self._aside: Released | None = None  # how it lets them
+        self._taken: Taken = []  # of the host's lock, for a change for itself alone
         self._owner: Owner = (0, None)
+        self.block: Block | None = None  # which it ends with
         self._state: Literal["new", "running", "ended"] = "new"
 
     def __enter__(self) -> Self:
         if self._state != "new":
             raise TransactionError("this transaction was used before; make a new one")
-        if self._single:
-            self._host.lock.acquire()
         try:
+            if self._single:
+                take_again(self._host.lock, self._taken)
             self._owner = _owner()
             self._host._begin(self)
             self._state = "running"
             _active.set((*_active.get(), self))
         except BaseException:
-            if self._single:
-                self._host.lock.release()
+            self.leave(*sys.exc_info())
             raise
         return self
 
-    def __exit__(
+    __exit__: Final = Exit()
+
+    def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._require_running()
             _active.set(tuple([tx for tx in _active.get() if tx is not self]))
-            try:
-                if kind is None:
-                    self.commit = self._host._commit(self)
-            finally:
-                self._state = "ended"
-                self._host._end(self)
+            if kind is None:
+                self._require_running()
+                self.commit = self._host._commit(self)
         finally:
-            if self._single:
-                self._host.lock.release()
+            # Whatever is called may be interrupted before it does anything, and nothing else.
+            self._state = "ended"
+            try:
+                self._host._end_all()
+            finally:
+                if self._taken:
+                    del self._taken[:]
+                    self._host.lock.release()
 
     def view(self, unit: Unit) -> View:
         """The view of a unit that this transaction is about to change."""
@@ -145,8 +155,8 @@ class Transaction:
                 host._require_writable()
                 base = self.contents(unit)
                 if unit not in self._views:  # nor did that pin a past
-                    self._views[unit] = View(unit, base)
                     unit.drafts += 1
+                    self._views[unit] = View(unit, base)
                     if unit.mirrored:
                         unit.clear_mirrors()
                     for above in aboves(unit.pointer) if base is MISSING else ():
@@ -204,15 +214,6 @@ class Transaction:
         ``host.lock`` held."""
         return any(self._views[unit].root is not MISSING for unit in self._made.get(path, ()))
 
-    @contextmanager
-    def frozen(self) -> Generator[None]:
-        """Nothing can be changed within the block."""
-        self._frozen += 1
-        try:
-            yield
-        finally:
-            self._frozen -= 1
-
     def _require_running(self) -> None:
         if self._state != "running":
             raise TransactionError(f"this transaction is {self._state}, not running")
@@ -220,8 +221,8 @@ class Transaction:
     def _pin(self, unit: Unit, base: JSON | Missing) -> None:
         """Go on seeing ``base`` although the unit is about to change for everybody else."""
         if unit not in self._views:
-            self._views[unit] = View(unit, base)
             unit.drafts += 1
+            self._views[unit] = View(unit, base)
             unit.clear_mirrors()
 
 
@@ -321,8 +322,12 @@ class Host(ABC):
         if not self._running:
             return None
         for tx in reversed(_active.get()):
-            if tx._host is self:
-                return tx if tx._owner == _owner() else None
+            if tx._host is self and tx._state == "running":
+                if tx._owner != _owner():
+                    return None
+                if tx.block is None or tx.block() is not None:
+                    return tx
+                tx.leave(*_INTERRUPTED)
         return None
 
     def edit(self) -> AbstractContextManager[Transaction]:
@@ -356,13 +361,15 @@ class Host(ABC):
             tx._era = self._era
             self._running.append(tx)
 
-    def _end(self, tx: Transaction) -> None:
+    def _end_all(self) -> None:
+        """Let go of the transactions that have ended."""
         with self.lock:
-            self._running.remove(tx)
-            for unit in tx._views:
-                unit.drafts -= 1
-            tx._views = {}
-            tx._read = set()
+            for tx in [one for one in self._running if one._state == "ended"]:
+                while tx._views:
+                    unit, _ = tx._views.popitem()
+                    unit.drafts -= 1
+                tx._read = set()
+                self._running.remove(tx)
 
     def _commit(self, tx: Transaction) -> Commit | None:
         """The protocol of a commit: conflicts, validation, durability, then everybody sees it."""
@@ -381,10 +388,26 @@ class Host(ABC):
                 if tx._entered is None:
                     self._publish_all(_Entered(number, tx, views, stamps))
                 return commit
+            except BaseException as error:
+                if tx._aside is not None:
+                    tx._aside.end()
+                if not isinstance(error, ObjstoreError):
+                    self._look_again(tx, views, error)
+                raise
             finally:
                 entered, tx._entered = tx._entered, None
-                if entered is not None and entered.number in self._line:
+                if entered is not None:
                     self._leave_line(entered)
+
+    def _look_again(self, tx: Transaction, views: Sequence[View], error: BaseException) -> None:
+        """After an interruption: there may be a commit all the same."""
+        if tx._entered is not None:
+            self._leave_line(tx._entered)  # for what is on its way there is no look
+        for view in views:
+            try:
+                self.recheck(view.unit, tx)
+            except ObjstoreError as failure:
+                error.add_note(str(failure))
 
     def _wait_for(self, units: Sequence[Unit] | None) -> None:
         """Wait until no commit of any of the units is on its way, or none at all for None.
@@ -396,20 +419,15 @@ class Host(ABC):
             self._saved = self._saved or threading.Condition(self.lock)
             self._saved.wait()
 
-    @contextmanager
-    def _unlocked(self, tx: Transaction, views: Sequence[View], commit: Commit) -> Generator[None]:
+    def _wait_aside(self, tx: Transaction, views: Sequence[View], commit: Commit) -> Released:
         """Let other threads go on while a commit waits for the disk, so that they can share it."""
-        lock = cast(Any, self.lock)
         stamps = [change.stamp for change in commit.changes]
         tx._entered = entered = _Entered(commit.number, tx, views, stamps)
         self._line[commit.number] = entered
         for view in views:
             self._saving[view.unit] = commit.number
-        held = lock._release_save()  # however deep; as threading.Condition does
-        try:
-            yield
-        finally:
-            lock._acquire_restore(held)
+        tx._aside = Released(self.lock)
+        return tx._aside
 
     def _publish_line(self, number: int) -> None:
         """Publish all that waits for the disk up to commit ``number``, which is there.
@@ -428,9 +446,10 @@ class Host(ABC):
             view.unit.since = entered.number
 
     def _leave_line(self, entered: _Entered) -> None:
-        del self._line[entered.number]
+        self._line.pop(entered.number, None)
         for view in entered.views:
-            del self._saving[view.unit]
+            if self._saving.get(view.unit) == entered.number:
+                del self._saving[view.unit]
         if self._saved is not None:
             self._saved.notify_all()
 

@@ -215,7 +215,12 @@ def test_settings_follow_edits() -> None:
 
 
 def test_settings_serve_until_interrupted(tmp_path: Path) -> None:
-    command = [sys.executable, "-u", "-m", "examples.settings", str(tmp_path)]
+    # A shell has what it starts in the background ignore Ctrl-C: these tests, and so the service.
+    program = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "runpy.run_module('examples.settings', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-u", "-c", program, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout is not None
         assert "serves on port 8080" in service.stdout.readline()

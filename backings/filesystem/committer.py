@@ -18,6 +18,7 @@ from objstore.errors import (
     BackingError,
     ClosedError,
     FormatError,
+    ObjstoreError,
     TransactionError,
 )
 from objstore.patch import merge
@@ -68,6 +69,8 @@ class Committer:
         self._is_closed = False
         # The fields below are guarded by the writer's lock.
         self._has_written = False
+        self._interruptions = 0
+        """The writer's, when what is kept here was last made anew."""
         self._seen = 0
         """The newest commit up to which others' are known to have superseded nothing due here."""
 
@@ -102,14 +105,16 @@ class Committer:
                 if is_alone:
                     self._confirm(steps, position)
                     self._apply_due(writer)
-        except BaseException:
-            if entered is None:
+            if not is_alone:
+                with nullcontext() if waiting is None else waiting(commit):
+                    self._confirm(steps, position)
+                    self._apply_due()
+        except BaseException as error:
+            if not isinstance(error, ObjstoreError):
+                self._begin_anew(error)
+            elif entered is None:
                 self._apply_due()
             raise
-        if not is_alone:
-            with nullcontext() if waiting is None else waiting(commit):
-                self._confirm(steps, position)
-                self._apply_due()
         self.teller.tell(number)
         return commit
 
@@ -160,14 +165,39 @@ class Committer:
 
     def _catch_up(self, writer: Writer, touched: Iterable[str]) -> None:
         """Take in what others committed; see to what they have left undone."""
-        head = writer.head
-        if head:
-            self._ledger.catch_up(head)
+        if self._learn(writer):
             if self._ledger.taken != self._seen:
                 self._drop_superseded()
             edits = self._recovery.settle(touched)
             if edits:
                 self._enter_edits(writer, edits)
+
+    def _learn(self, writer: Writer) -> int:
+        """Take in what the log has; the newest commit.
+
+        The log is the truth: where this handle was interrupted, by Ctrl-C or for want of memory,
+        it begins anew, as the next one would if the process had died.
+        """
+        head = writer.head
+        if writer.interruptions != self._interruptions:
+            self.pending.start_anew()
+            self._recovery.start_anew()
+            self._ledger.start_anew()
+            self._seen, self._interruptions = 0, writer.interruptions
+        elif head:
+            self._ledger.catch_up(head)
+        return head
+
+    def _begin_anew(self, error: BaseException) -> None:
+        """After an interruption: see to what was left half done. What fails is for who writes next,
+        and noted on ``error``."""
+        self._ledger.log.doubt()
+        try:
+            with self._ledger.log.writing() as writer:
+                self._catch_up(writer, ())
+            self._apply_due()
+        except ObjstoreError as failure:
+            error.add_note(f"and what it left could not be seen to yet: {failure}")
 
     def _drop_superseded(self) -> None:
         """What others committed since is theirs to write; until then the file may be behind."""
@@ -316,7 +346,7 @@ class Committer:
             self._apply(writer)
 
     def _apply(self, writer: Writer) -> None:
-        self._ledger.catch_up(writer.head)
+        self._learn(writer)
         self._drop_superseded()
         if self.pending.is_others:
             self._ledger.log.sync()
@@ -469,7 +499,7 @@ class Committer:
 
     def _apply_all(self, writer: Writer) -> None:
         """Write the files of all commits, those included whose makers wait for the disk now."""
-        self._ledger.catch_up(writer.head)
+        self._learn(writer)
         self._drop_superseded()
         self._catch_up(writer, self._ledger.strangers())
         self._ledger.log.sync()

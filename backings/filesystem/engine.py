@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, Final, cast
 
 from objstore._refusals import no_commit_yet
+from objstore._turns import Taken, take
 from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay, Waiting
 from objstore.errors import (
     BackingError,
@@ -372,12 +373,14 @@ class Engine:
 
     def switch(self) -> int:
         """Take a snapshot. Raises TransactionError while another is taken."""
-        if not self._switching.acquire(blocking=False):
-            raise TransactionError("a snapshot is being taken already")
+        taken: Taken = []
         try:
+            if not take(self._switching, 0, taken):
+                raise TransactionError("a snapshot is being taken already")
             return self.committer.switch()
         finally:
-            self._switching.release()
+            if taken:
+                self._switching.release()
 
     def compact(self, retention: Retention) -> list[int]:
         """Remove the commits that need not stay; the numbers of those.
@@ -415,12 +418,14 @@ class Engine:
         commits = number - max(log.begins_after, self._switch_failed)
         if commits < self.switch_commits and (log.end < self.switch_bytes or commits < _PAUSE):
             return
-        if self._switching.acquire(blocking=False):
-            try:
+        taken: Taken = []
+        try:
+            if take(self._switching, 0, taken):
                 self.committer.switch()
-            except (BackingError, TransactionError) as error:
-                # The commit stands. A later one tries again.
-                self._switch_failed = number
-                _logger.warning("no snapshot could be taken: %s", error)
-            finally:
+        except (BackingError, TransactionError) as error:
+            # The commit stands. A later one tries again.
+            self._switch_failed = number
+            _logger.warning("no snapshot could be taken: %s", error)
+        finally:
+            if taken:
                 self._switching.release()

@@ -219,6 +219,20 @@ class Pending:
         self._above.subtract(aboves(unit))
         return due
 
+    def start_anew(self) -> None:
+        """Have nothing be due: whoever was at it was interrupted, and the log knows better.
+
+        Raises BackingError where a temporary file cannot be removed.
+        """
+        dues = list(self._units.values())
+        self._units.clear()
+        self._above.clear()
+        self._first.clear()
+        self._unsure.clear()
+        for due in dues:
+            if due.content is not None or due.new is not MISSING:
+                self._clear(due)
+
     def confirm(self, due: Due) -> None:
         """The commit is on the disk."""
         due.is_durable, due.position, due.before = True, None, None

@@ -74,6 +74,12 @@ class Recovery:
         self._unsettled: Final[set[str]] = set()
         """Those that nothing was found out about, when all was settled."""
 
+    def start_anew(self) -> None:
+        """Settle all once more, as this handle was interrupted and knows no better than another."""
+        self._is_done = False
+        self._left.clear()
+        self._unsettled.clear()
+
     def settle(self, touched: Iterable[str]) -> list[Edit]:
         """Settle these units, or all if that is due; the edits that are to be entered."""
         strange = self._ledger.strangers()

@@ -7,6 +7,7 @@ from itertools import takewhile
 from threading import Lock
 from typing import Final, TypeAlias
 
+from objstore._turns import Taken, take
 from objstore.documents import Commit
 
 Hear: TypeAlias = Callable[[Commit], None]
@@ -50,11 +51,15 @@ class Teller:
             return
         with self._guard:
             self._head = max(self._head, head)
-        while self._told < self._head and self._turn.acquire(blocking=False):
+        while self._told < self._head:
+            taken: Taken = []
             try:
+                if not take(self._turn, 0, taken):
+                    break
                 self._tell()
             finally:
-                self._turn.release()
+                if taken:
+                    self._turn.release()
 
     def _tell(self) -> None:
         head = self._head

@@ -73,11 +73,19 @@ class BlobPlace(NamedTuple):
                 files.unlock(lock)
 
 
-@contextmanager
-def locked(files: Files, opened: Opened, *, shared: bool = False) -> Generator[bool]:
-    """The lock on a writable blob; False where its name is gone, or another file's."""
-    is_there = files.lock_opened(opened, shared=shared)
-    try:
-        yield is_there
-    finally:
-        files.unlock_opened(opened)
+class Locked:
+    """A block with the lock on a writable blob; False where its name is gone, or another file's.
+
+    No generator, which would unlock whatever is open by then, were it interrupted and ended later.
+    """
+
+    def __init__(self, files: Files, opened: Opened, *, shared: bool = False) -> None:
+        self._files: Final = files
+        self._opened: Final = opened
+        self._shared: Final = shared
+
+    def __enter__(self) -> bool:
+        return self._files.lock_opened(self._opened, shared=self._shared)
+
+    def __exit__(self, *_: object) -> None:
+        self._files.unlock_opened(self._opened)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +14,7 @@ from objstore.errors import StorageError
 from ..io import Files, Opened, UncertainError
 from ..log.frames import is_zero
 from .blobmeta import BlobMeta, Found
-from .blobplace import BlobPlace, locked
+from .blobplace import BlobPlace, Locked
 from .rangelog import RangeLog, Written
 
 _NOTED: Final = 8 << 20
@@ -51,7 +49,8 @@ class FileWriter(Writer):
 
     def _write(self, offset: int, data: memoryview) -> None:
         self._log.begin()
-        with self._in_place(shared=True):
+        with self._locked(shared=True) as is_there:
+            self._require_writable(is_there)
             self._files.write_at(self._opened, offset, data)
         self._keep(Range(offset, len(data)))
         self._unsynced += len(data)
@@ -61,7 +60,8 @@ class FileWriter(Writer):
     def _truncate(self, size: int) -> None:
         self._log.begin()
         self._note()
-        with self._in_place(shared=True):
+        with self._locked(shared=True) as is_there:
+            self._require_writable(is_there)
             before = self._log.written().length
             # First to what is noted: behind it may be what a killed process wrote.
             self._files.truncate(self._opened, min(before, size))
@@ -94,7 +94,8 @@ class FileWriter(Writer):
     def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
         self._note()
         self._end_sync()
-        with self._in_place():
+        with self._locked() as is_there:
+            self._require_writable(is_there)
             written = self._log.written()
             missing = self._missing(written)
             self._require_all(missing, zeroes)
@@ -130,15 +131,15 @@ class FileWriter(Writer):
             self._log.close()
             self._files.close(self._opened)
 
-    @contextmanager
-    def _in_place(self, *, shared: bool = False) -> Generator[None]:
-        """Hold the lock. Raises StorageError where the blob is no longer writable."""
-        with locked(self._files, self._opened, shared=shared) as is_there:
-            if not is_there:
-                is_final = self._files.lstat(self._place.final) is not None
-                what = "finalized already" if is_final else "purged"
-                raise StorageError(f"the blob {self.identifier} was {what}")
-            yield
+    def _locked(self, *, shared: bool = False) -> Locked:
+        return Locked(self._files, self._opened, shared=shared)
+
+    def _require_writable(self, is_there: bool) -> None:
+        """Raise StorageError where the blob is no longer writable."""
+        if not is_there:
+            is_final = self._files.lstat(self._place.final) is not None
+            what = "finalized already" if is_final else "purged"
+            raise StorageError(f"the blob {self.identifier} was {what}")
 
     def _missing(self, written: Written) -> list[Range]:
         return written.missing(self.size, self._files.size(self._opened))

@@ -20,7 +20,7 @@ from objstore.errors import BackingError, ReadOnlyError, StorageError
 from .. import git, names
 from ..io import Files
 from .blobmeta import BlobMeta
-from .blobplace import BlobPlace, locked
+from .blobplace import BlobPlace, Locked
 from .blobreader import BlobReader
 from .blobwriter import FileWriter
 from .export import export
@@ -76,7 +76,7 @@ class Depot(objstore.depot.Depot):
         if opened is None:
             return self._remove(place, place.final)
         try:
-            with locked(self._files, opened) as is_there:
+            with Locked(self._files, opened) as is_there:
                 return is_there and self._remove(place, place.writable)
         finally:
             self._files.close(opened)

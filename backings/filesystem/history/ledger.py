@@ -7,7 +7,7 @@ from threading import RLock
 from typing import Final, NamedTuple, TypeVar
 
 from objstore.documents import Change, Overlay
-from objstore.errors import CorruptionError
+from objstore.errors import CorruptionError, ObjstoreError
 from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing
 
@@ -83,6 +83,8 @@ class Ledger:
         self._guard: Final = RLock()
         # The fields below are guarded by _guard; who needs the writer's lock too takes that first.
         self._is_open = False
+        self._is_amid = False
+        """Whether records are being taken in. To who finds it set, that was interrupted."""
         self._taken = 0
         """The last record that was taken in."""
         self._end: Position | None = None
@@ -110,6 +112,12 @@ class Ledger:
             if number > self._taken:
                 self._learn()
             return number
+
+    def start_anew(self) -> None:
+        """Read once more what the log says, as this handle was interrupted at it."""
+        with self._guard:
+            self._forget_all()
+            self._open()
 
     def catch_up(self, head: int) -> None:
         """The same for who holds the writer's lock, and knows the newest commit's number."""
@@ -317,7 +325,12 @@ class Ledger:
             time, meta, scope, _, external, tx, deletes, drops, _ = said
             said = Said(time, meta, scope, entries, external, tx, deletes, drops, done)
             payload = record.encode(said, generation)
-            number, position = writer.append(payload)
+            self._is_amid = True
+            try:
+                number, position = writer.append(payload)
+            except ObjstoreError:
+                self._is_amid = False  # nothing was appended
+                raise
             link = Record(number, payload, position).link
             heads.take(said, link)
             self._taken, self._end = number, position
@@ -326,6 +339,7 @@ class Ledger:
                     unit = one.change.unit
                     self._changed[unit] = number
                     self._last = unit, number, one.change.new
+            self._is_amid = False
             return number, position
 
     def save(self) -> None:
@@ -361,6 +375,8 @@ class Ledger:
 
     def _open(self) -> None:
         """See the log for the first time: how far it goes, and whether it was left in order."""
+        if self._is_amid:
+            self._forget_all()
         if self._is_open or not self._files.exists(names.engine(self._files.root)):
             return
         number = self._taken = self.log.refresh()
@@ -392,8 +408,25 @@ class Ledger:
             self._files.rename(names.temporary_path(path), path)
         self.stopped = False
 
+    def _forget_all(self) -> None:
+        """Forget what may have been taken in by half; ``_changed`` says nothing that is wrong."""
+        self._is_open = False
+        self._taken, self._end, self._heads, self._last = 0, None, None, None
+        self._strange.clear()
+        self.past.forget()
+        self._is_amid = False
+
     def _learn(self) -> None:
         """Take in records that this handle did not make."""
+        self._is_amid = True
+        try:
+            self._take_in()
+        except ObjstoreError:
+            self._is_amid = False  # as far as it went, it is right
+            raise
+        self._is_amid = False
+
+    def _take_in(self) -> None:
         heads, done = self._heads, 0
         for one in self.log.records(self._taken, self._end):
             link = one.link

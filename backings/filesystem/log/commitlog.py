@@ -232,6 +232,11 @@ class CommitLog:
         """What errors call a generation's file."""
         return self._files.relative(names.log(self._files.root, generation))
 
+    def doubt(self) -> None:
+        """Have who writes next take nothing for done that this handle left to itself: whoever was
+        at it has been interrupted. See ``Writer.interruptions``."""
+        self._writer.doubt()
+
     def lose(self, error: UncertainError) -> None:
         """Write nothing more through this handle, as a sync has failed of what it rests on."""
         self._certainty.lose(error)

@@ -115,7 +115,8 @@ class Appender:
                 frame = frame.ljust(upto - offset, b"\0")
             self._files.write_at(self._opened, offset, frame)
             self._size = max(self._size or 0, upto)
-        except BaseException as error:
+        except BackingError as error:
+            # Not where it is interrupted: all of it may be there, and others have read it.
             try:
                 self.cut(offset)
             except BackingError as failure:

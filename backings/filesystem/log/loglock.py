@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Final
 
+from objstore._turns import Taken, take
 from objstore.errors import BackingError, BusyError
 
-from ...turns import Taken, take
 from .. import names
 from ..io import Files, Opened
 

@@ -84,9 +84,14 @@ class View:
                     if alone:
                         self._judge()
 
-    def refresh_alone(self) -> None:
-        """The same for who holds the writer's lock: whatever is odd is judged."""
+    def refresh_alone(self, *, sure: bool = True) -> None:
+        """The same for who holds the writer's lock: whatever is odd is judged.
+
+        Not ``sure``: this handle was interrupted amid an append.
+        """
         with self.guard:
+            if not sure:
+                self.tail = Tail.UNKNOWN
             if self._advance() or self.tail is not Tail.CLEAN:
                 self._judge()
 
@@ -157,14 +162,17 @@ class View:
             raise file.corrupted(0, reason)
 
     def _begin(self, file: LogFile) -> None:
-        self.file = file
         mark = file.closed()
+        last: Kind = frames.START
         if mark is not None:
-            _, self.number, self.synced = mark.header[:3]
-            self.end, self.last, self.tail = mark.end, frames.CLOSED, Tail.CLEAN
+            _, number, synced = mark.header[:3]
+            end, last, tail = mark.end, frames.CLOSED, Tail.CLEAN
         else:
-            self.number, self.synced = file.start.after, file.begin
-            self.end, self.last, self.tail = file.begin, frames.START, Tail.UNKNOWN
+            number, synced = file.start.after, file.begin
+            end, tail = synced, Tail.UNKNOWN
+        # All at once: nothing is called here, hence nothing interrupts it.
+        self.file, self.number, self.synced = file, number, synced
+        self.end, self.last, self.tail = end, last, tail
 
     def _advance(self) -> bool:
         """Take what is there; whether something that is no frame is behind it."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+from threading import get_ident
 from types import TracebackType
 from typing import Final
 
-from objstore.errors import BackingError, TransactionError
+from objstore._turns import Taken
+from objstore.errors import BackingError, ObjstoreError, TransactionError
 from objstore.values import JSON
 
 from .. import names
@@ -54,7 +56,14 @@ class Writer:
         self._certainty: Final = certainty
         self._group: Final = group
         # The fields below are guarded by the writer's lock.
-        self._is_holding = False
+        self._taken: Taken = []
+        """The lock's, while it is held."""
+        self._holder = 0
+        """The thread that holds it."""
+        self._is_amid = False
+        """Whether a block has begun and not come to an end that leaves all as it should be."""
+        self.interruptions = 0
+        """How many blocks had not: what was learned in one may be half of it."""
         self._met_others = False
         """Whether others had appended something when this handle last took the lock."""
         self._tenure = 0
@@ -85,10 +94,14 @@ class Writer:
 
     def __enter__(self) -> Writer:
         self._certainty.require()
-        self._lock.acquire()
-        self._is_holding = True
+        me = get_ident()
+        if self._taken and self._holder == me:
+            self._lock.release()  # what was to do so was interrupted before it began
+        self._taken = self._lock.acquire()
+        self._holder = me
         try:
-            self._look()
+            was_amid, self._is_amid = self._is_amid, True
+            self._look(sure=not was_amid)
         except BaseException as error:
             self._leave(error)
             raise
@@ -100,15 +113,23 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave(error)
+        try:
+            self._leave(error)
+        finally:
+            if self._taken:
+                self._lock.release()  # once more, as that was interrupted
+
+    def doubt(self) -> None:
+        """Whoever called was interrupted, at what was left to do after the block."""
+        self._is_amid = True
 
     def _leave(self, error: BaseException | None) -> None:
         try:
             if isinstance(error, UncertainError):
                 self._certainty.lose(error)
             self._unmake(error)
+            self._is_amid = not (error is None or isinstance(error, ObjstoreError))
         finally:
-            self._is_holding = False
             self._lock.release()
 
     def begin(self) -> int:
@@ -169,10 +190,22 @@ class Writer:
                     self._appender_of(view).release(view.end)
         self._appender = None
 
-    def _look(self) -> None:
-        """See all that is there, which who kept the lock for this thread has."""
+    def _look(self, *, sure: bool) -> None:
+        """See all that is there, which who kept the lock for this thread has.
+
+        Not ``sure``: it was interrupted, by Ctrl-C or for want of memory, and left anything half
+        done, as a process that dies does.
+        """
         view = self._views.get()
-        if view is None or self._tenure == self._lock.tenure:
+        if not sure:
+            self.interruptions += 1
+            self._appender, self._times_opened, self._is_whole = None, 0, False
+            if view is not None:
+                view.refresh_alone(sure=False)
+                self._files.unlink(names.temporary_path(self._path_of_next(view)))
+        elif view is None or self._tenure == self._lock.tenure:
+            return
+        if view is None:
             return
         if self._appender is not None:
             self._appender.forget_size()
@@ -194,15 +227,19 @@ class Writer:
 
     def _unmake(self, error: BaseException | None) -> None:
         if self._making is not None:
-            self._making.undo(error)
+            view = self._views.get()
+            if view is not None:
+                view.refresh_alone(sure=False)
+            if view is None or not view.number:  # else it was interrupted once a record was there
+                self._making.undo(error)
+                self._views.forget()
             self._making = None
-            self._views.forget()
         if self._views.get() is None:
             self._lock.unmake(error)
 
     def _ready(self) -> View:
         """The view of a log to which a frame can be added right away."""
-        if not self._is_holding:
+        if not self._taken:
             raise TransactionError("the log is written to within CommitLog.writing only")
         view = self._views.get() or self._make()
         if not self._is_whole:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import UUID, uuid4
 
+from objstore._turns import Taken
 from objstore.errors import BackingError, CapacityExceeded, ObjstoreError
 
-from ...turns import Taken
 from .. import names
 from ..io import Files, Opened, UncertainError
 from ..log.groupsync import GroupSync

@@ -1,0 +1,85 @@
+"""Locks that an interrupt does not leave locked.
+
+The handler of a signal may raise, as that of Ctrl-C does, after any call that the interpreter does:
+also after ``lock.acquire()``, before what it returns is looked at. Then nobody knows who has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock, RLock
+from types import TracebackType
+from typing import Any, Final, TypeAlias
+from weakref import ReferenceType, ref
+
+Taken: TypeAlias = list[bool]
+"""Not empty while a lock is held for its owner, who empties it and releases the lock::
+
+    if taken:
+        del taken[:]
+        lock.release()
+
+Written out like that nothing can come between these two; from a function of its own it could.
+"""
+
+
+NOT_TAKEN: Final[Taken] = []
+"""Of who never asked for it."""
+
+
+def take(lock: Lock, wait: float, taken: Taken) -> bool:
+    """Acquire ``lock`` within ``wait`` seconds, -1 for any time, and note it in the same call."""
+    taken.extend(filter(None, map(lock.acquire, (True,), (wait,))))
+    return bool(taken)
+
+
+def take_again(lock: RLock, taken: Taken) -> None:
+    """The same for a lock that a thread may hold more than once, for as long as it takes."""
+    taken.extend(map(lock.acquire, (True,)))
+
+
+class Released:
+    """Lets go of a lock in a block, however often this thread holds it, as a Condition does."""
+
+    def __init__(self, lock: RLock) -> None:
+        self._lock: Final[Any] = lock
+        self._state: Final[list[Any]] = []
+
+    def __enter__(self) -> None:
+        self._state.extend(map(type(self._lock)._release_save, (self._lock,)))
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Hold the lock again, as often as before. Also for the caller, around the block: what is
+        interrupted at its ends has not done so."""
+        if self._state and not self._lock._is_owned():
+            self._lock._acquire_restore(self._state[0])
+
+
+Leave: TypeAlias = Callable[
+    [type[BaseException] | None, BaseException | None, TracebackType | None], None
+]
+
+Block: TypeAlias = "ReferenceType[Leave]"
+"""Alive as long as a ``with`` block has yet to leave it, or is at it."""
+
+
+class Exit:
+    """``__exit__`` as ``leave``, of a context manager that can tell by its ``block`` whether the
+    ``with`` that it was entered by is still on.
+
+    An interrupt may come after a block has begun to call ``__exit__`` and before that does
+    anything: then it never will. What a block calls in the end it alone holds on to, and so the end
+    of that is the end of the block.
+    """
+
+    def __get__(self, manager: Any, owner: type[Any]) -> Leave:
+        leave: Leave
+        if manager is None:  # as contextlib.ExitStack looks it up
+            leave = owner.leave
+        else:
+            leave = manager.leave
+            manager.block = ref(leave)
+        return leave
