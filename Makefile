@@ -15,7 +15,7 @@ test: $(VENV)/.test
 
 # The suite on every supported Python that the machine has, those of pyenv included.
 test-all:
-	@for v in 3.11 3.12 3.13; do \
+	@for v in 3.11 3.12 3.13 3.14; do \
 	  for python in python$$v "$$HOME"/.pyenv/versions/$$v.*/bin/python; do \
 	    if "$$python" -c "" 2>/dev/null; then \
 	      echo "== Python $$v"; \

@@ -488,48 +488,68 @@ def _name_of(argument: Any) -> str:
 # --- resolving annotations ------------------------------------------------------------------------
 
 
+def annotations_of(cls: type) -> Mapping[str, Any]:
+    """A class's own annotations as they are when it is made."""
+    there: Mapping[str, Any] | None = vars(cls).get("__annotations__")
+    if there is None and sys.version_info >= (3, 14):
+        import annotationlib
+
+        # They are evaluated when they are asked for (PEP 649), which is too early now.
+        there = annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
+    return there or {}
+
+
+def _annotations_now(cls: type) -> Mapping[str, Any]:
+    """The same once a class is used, evaluated where Python has left that for now."""
+    if sys.version_info >= (3, 14) and "__annotations__" not in vars(cls):
+        import annotationlib
+
+        try:
+            return annotationlib.get_annotations(cls)
+        except NameError:
+            return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return annotations_of(cls)
+
+
 def _declarations(cls: type[Object]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The resolved annotations of a class and its bases, in order, and the defaults given."""
     hints: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        for name, hint in vars(base).get("_declares", {}).items():
-            hints[name] = _resolve(base, hint)
+        declares = vars(base).get("_declares", ())
+        annotations: Mapping[str, Any] = _annotations_now(base) if declares else {}
+        for name in declares:
+            hints[name] = _resolve(base, annotations[name])
             defaults.pop(name, None)  # who declares a key again says anew whether it has a default
         defaults.update(vars(base).get("_defaults", {}))
     return hints, defaults
 
 
 def _resolve(cls: type, hint: Any) -> Any:
-    """An annotation with its forward references looked up, at any depth."""
-    holder = type("_", (), {"__annotations__": {"hint": hint}, "__module__": cls.__module__})
-    names = _Names(cls)
-    module = vars(sys.modules.get(cls.__module__, typing))
-    try:
-        return typing.get_type_hints(holder, module, names, include_extras=True)["hint"]
-    except NameError as error:
-        raise SchemaError(f"{cls.__qualname__}: {error} in the annotation {hint!r}") from error
-
-
-class _Names(dict[str, Any]):
-    """The names that an annotation may use besides those of its module.
+    """An annotation with its forward references looked up, at any depth.
 
     A class within a function sees what the function had defined by then, and classes of ours that
     the function defined later.
     """
+    holder = type("_", (), {"__annotations__": {"hint": hint}, "__module__": cls.__module__})
+    module = vars(sys.modules.get(cls.__module__, typing))
+    names: dict[str, Any] = {**(getattr(cls, "_locals", None) or {}), cls.__name__: cls}
+    while True:
+        try:
+            return typing.get_type_hints(holder, module, names, include_extras=True)["hint"]
+        except NameError as error:
+            name = error.name or ""
+            found = _neighbour(cls, name)
+            if found is None or name in names:
+                reason = f"{cls.__qualname__}: {error} in the annotation {hint!r}"
+                raise SchemaError(reason) from error
+            names[name] = found
 
-    def __init__(self, cls: type) -> None:
-        super().__init__(getattr(cls, "_locals", None) or {})
-        self._scope = cls.__qualname__.rpartition(".")[0]
-        self._module = cls.__module__
-        self[cls.__name__] = cls
 
-    def __missing__(self, name: str) -> Any:
-        qualname = f"{self._scope}.{name}" if self._scope else name
-        found = _by_name.get((self._module, qualname))
-        if found is None:
-            raise KeyError(name)
-        return found
+def _neighbour(cls: type, name: str) -> type[Object] | None:
+    """The class of ours that is defined under a name in the same place."""
+    scope = cls.__qualname__.rpartition(".")[0]
+    return _by_name.get((cls.__module__, f"{scope}.{name}" if scope else name))
 
 
 _by_name: dict[tuple[str, str], type[Object]] = {}

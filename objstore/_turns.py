@@ -7,6 +7,7 @@ also after ``lock.acquire()``, before what it returns is looked at. Then nobody 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import methodcaller
 from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -38,6 +39,9 @@ def take_again(lock: RLock, taken: Taken) -> None:
     taken.extend(map(lock.acquire, (True,)))
 
 
+_release: Final = methodcaller("_release_save")
+
+
 class Released:
     """Lets go of a lock in a block, however often this thread holds it, as a Condition does."""
 
@@ -46,7 +50,7 @@ class Released:
         self._state: Final[list[Any]] = []
 
     def __enter__(self) -> None:
-        self._state.extend(map(type(self._lock)._release_save, (self._lock,)))
+        self._state.extend(map(_release, (self._lock,)))
 
     def __exit__(self, *_: object) -> None:
         self.end()

@@ -428,7 +428,7 @@ def read_value(
 def _take_declarations(cls: type[Object]) -> None:
     """Move declared keys and their defaults off the class, so that instances are asked for them."""
     body = vars(cls)
-    declares = {k: v for k, v in body.get("__annotations__", {}).items() if not _is_class_var(v)}
+    declares = {k: v for k, v in _annotations.annotations_of(cls).items() if not _is_class_var(v)}
     base = next(b for b in cls.__mro__ if b in BASES.values())
     for name in declares:
         if hasattr(base, name):

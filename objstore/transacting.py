@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import GeneratorType, TracebackType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ._pause import pause
 from ._savepoint import Savepoint
@@ -86,18 +86,19 @@ class SnapshotView:
         self._tx = tx
         return tx.base
 
-    __exit__: Final = Exit()
-
     def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """End the block, as ``__exit__`` does."""
         if self._tx is not None:
             self._tx._frozen -= 1
         if self._own is not None:
             self._own.leave(kind, error, trace)
+
+    __exit__ = leave if TYPE_CHECKING else Exit()
 
 
 def _result(fn: Callable[[Transaction], T], tx: Transaction) -> T:

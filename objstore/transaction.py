@@ -119,14 +119,13 @@ class Transaction:
             raise
         return self
 
-    __exit__: Final = Exit()
-
     def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """End the block, as ``__exit__`` does."""
         try:
             _active.set(tuple([tx for tx in _active.get() if tx is not self]))
             if kind is None:
@@ -141,6 +140,8 @@ class Transaction:
                 if self._taken:
                     del self._taken[:]
                     self._host.lock.release()
+
+    __exit__ = leave if TYPE_CHECKING else Exit()
 
     def view(self, unit: Unit) -> View:
         """The view of a unit that this transaction is about to change."""

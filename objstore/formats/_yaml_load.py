@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 import yaml
 
@@ -74,10 +74,6 @@ class _Guard:
         return MAP if kind is yaml.MappingNode else SEQ
 
 
-class FastLoader(_Guard, yaml.CSafeLoader):
-    """On libyaml."""
-
-
 class SlowLoader(_Guard, yaml.SafeLoader):
     """In Python, where PyYAML was built without libyaml."""
 
@@ -88,8 +84,15 @@ class SlowLoader(_Guard, yaml.SafeLoader):
         return node
 
 
-Loader: TypeAlias = FastLoader | SlowLoader
-LOADER: type[Loader] = FastLoader if yaml.__with_libyaml__ else SlowLoader
+if TYPE_CHECKING or yaml.__with_libyaml__:
+
+    class FastLoader(_Guard, yaml.CSafeLoader):
+        """On libyaml."""
+
+    Loader: TypeAlias = FastLoader | SlowLoader
+    LOADER: type[Loader] = FastLoader
+else:
+    LOADER = Loader = SlowLoader
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Stores whose callers are interrupted, as by Ctrl-C, at every moment at which they can be.
+"""Stores whose callers are interrupted, as by Ctrl-C, at moments at which they can be.
 
 A signal's handler runs as a Python function begins, as a call into C ends and as a loop goes on,
 and may raise there.
@@ -225,13 +225,13 @@ def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_a_store_goes_on_after_an_interrupt(
     call: Callable[[Store[Any], int], None], mode: Mode, tmp_path: Path
 ) -> None:
-    interrupt(tmp_path / "store", call, mode, 25)
+    interrupt(tmp_path / "store", call, mode, 20)
 
 
 @pytest.mark.torture
 @pytest.mark.usefixtures("_warm")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-def test_a_store_goes_on_after_an_interrupt_anywhere(
+def test_a_store_goes_on_after_many_interrupts(
     call: Callable[[Store[Any], int], None], mode: Mode, tmp_path: Path
 ) -> None:
-    interrupt(tmp_path / "store", call, mode, 10_000)
+    interrupt(tmp_path / "store", call, mode, 500)

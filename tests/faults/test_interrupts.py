@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,14 @@ from objstore.storage import Scans, Storage
 from tests.conformance.storage.calls import in_thread
 from tests.conformance.storages import STORAGES, StorageMaker, check, dump
 
-# What is freed amid an interrupt tells of it, and goes on.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    # What is freed amid an interrupt tells of it, and goes on.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.skipif(
+        sys.version_info[:2] == (3, 14),
+        reason="an interrupt may leave what `with lock` locks locked, see python/cpython#148874",
+    ),
+]
 
 PAIRS = {f"{n}": "x" for n in range(20)}
 
