@@ -354,7 +354,10 @@ class Host(ABC):
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
             if not tx._single:  # which is of the newest, whatever its number
-                tx.base = min([self._head(), *(one - 1 for one in self._saving.values())])
+                head = self._head()
+                if self._line and head - next(iter(self._line)) >= len(self._line):
+                    self._wait_for_line(head)  # others' are among them, and may have been told of
+                tx.base = min([head, *(one - 1 for one in self._line)])
                 self._era += 1
                 for unit in self._mirroring or ():
                     unit.clear_mirrors()
@@ -417,6 +420,12 @@ class Host(ABC):
         out about the unit under it before may be relied on.
         """
         while self._saving and (units is None or any(one in self._saving for one in units)):
+            self._saved = self._saved or threading.Condition(self.lock)
+            self._saved.wait()
+
+    def _wait_for_line(self, number: int) -> None:
+        """Wait until all commits up to ``number`` are published, as ``_wait_for`` does."""
+        while any(earlier <= number for earlier in self._line):
             self._saved = self._saved or threading.Condition(self.lock)
             self._saved.wait()
 

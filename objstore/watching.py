@@ -8,7 +8,6 @@ showing what was there before. Commits of other processes are heard of through t
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
 from abc import abstractmethod
@@ -22,6 +21,7 @@ from typing import (
 )
 
 from ._feed import Feed
+from ._forks import rest
 from ._news import Invalid, Mended, News, invalid
 from ._references import References
 from ._telling import Teller
@@ -86,9 +86,30 @@ class Watching(Host):
         # Guarded by _feeds_lock; made for the first, as few stores have any.
         self._feeds: weakref.WeakSet[Feed[News]] | None = None
         self._teller: Teller | None = None  # guarded by _feeds_lock
-        self._feeds_lock: Final = threading.RLock()
-        self._busy: Final = threading.Lock()
+        self._feeds_lock = threading.RLock()
+        self._busy = threading.Lock()
         """Held while a burst is worked on."""
+        rest(self)
+
+    # --- forks ------------------------------------------------------------------------------------
+
+    def resting_locks(self) -> Collection[Any]:
+        return self._busy, self.lock
+
+    def begin_in_child(self, held: Collection[Any]) -> None:
+        if self._busy not in held:
+            self._busy = threading.Lock()
+        if self.lock not in held:
+            self.lock = threading.RLock()
+        self._feeds_lock = threading.RLock()
+        # What other threads were at. What they have committed, the log tells.
+        self._saved = None
+        self._saving.clear()
+        self._line.clear()
+        for tx in self._running:
+            if tx._owner[0] != threading.get_ident():
+                tx._state = "ended"
+        self._end_all()
 
     # --- for users --------------------------------------------------------------------------------
 
@@ -165,7 +186,6 @@ class Watching(Host):
             stop_listening()
 
         self._end_watch = end
-        _watching.add(self)
 
     def _stop_telling(self) -> None:
         """End the watch, callbacks and iterators. Call without ``lock``: their threads take it."""
@@ -367,26 +387,3 @@ def _misfits(shape: Shape, value: JSON | Missing) -> list[Failure]:
 
 def _is_shown(unit: Unit) -> bool:
     return unit.value is not UNLOADED and unit.value is not MISSING and not unit.failures
-
-
-# A fork copies locks as they are, and no thread but its own. So that none is held in the child by a
-# thread that is not there, the watches' threads are between two bursts when it happens.
-_watching: Final[weakref.WeakSet[Watching]] = weakref.WeakSet()
-_forking: Final = threading.local()
-_PATIENCE: Final = 1.0
-"""How long a fork waits for a watch that may be waiting for the thread that forks, in seconds."""
-
-
-def _rest() -> None:
-    held: list[Any] = []
-    _forking.held = held
-    for store in sorted(_watching, key=id):
-        held += [lock for lock in (store._busy, store.lock) if lock.acquire(timeout=_PATIENCE)]
-
-
-def _go_on() -> None:
-    while _forking.held:
-        _forking.held.pop().release()
-
-
-os.register_at_fork(before=_rest, after_in_parent=_go_on, after_in_child=_go_on)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from objstore import Store
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history.ledger import Ledger
 
+from .conformance.test_amid_commits import pausing
 from .counting import calls_of
 
 UNIT = "/counter"
@@ -106,3 +109,25 @@ def test_contents_of_before_are_told_from_an_edit(
         assert shown({"n": number}) == {"n": 105}
     assert shown({"n": 55}) == {"n": 55}
     assert shown({"n": 2}) == {"n": 2}
+
+
+def test_a_transaction_sees_what_others_committed_while_a_thread_waits(tmp_path: Path) -> None:
+    there, goes_on = threading.Event(), threading.Event()
+    with objstore.open(tmp_path) as store, objstore.open(tmp_path) as other:
+        for name in "ab":
+            store[name] = {"n": 0}
+        pausing(store, there, goes_on)
+
+        def read() -> tuple[int, int]:
+            with store.transaction():
+                return store["a"]["n"], store["b"]["n"]
+
+        with ThreadPoolExecutor(2) as pool:
+            changing = pool.submit(lambda: store["a"].update(n=1))
+            assert there.wait(20)
+            other["b"]["n"] = 1
+            reading = pool.submit(read)
+            wait([reading], 0.3)  # it has begun, and waits or has not seen it
+            goes_on.set()
+            assert reading.result(20) == (1, 1)
+            changing.result(20)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,30 @@ def test_a_fork_while_the_lock_is_held(tmp_path: Path) -> None:
             assert not alone
         writer.append(payload(2))
     assert payloads(log) == [payload(1), payload(2)]
+
+
+def test_one_thread_at_a_time_writes(tmp_path: Path) -> None:
+    """Also where threads are switched between as often as can be."""
+    log = opened(tmp_path)
+    append(log, payload(0))
+    inside: list[int] = []
+    seen: list[int] = []
+    end = time.monotonic() + 2
+
+    def write(number: int) -> None:
+        while time.monotonic() < end:
+            with log.writing():
+                inside.append(number)
+                seen.append(len(inside))
+                time.sleep(0)  # others wait for it
+                inside.remove(number)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(write, range(6)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert set(seen) == {1}
+    assert len(seen) > 100

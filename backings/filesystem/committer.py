@@ -63,7 +63,7 @@ class Committer:
         self.settling: Final = Settling(files, places, tree, ledger)
         self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)
         self.teller: Final = Teller(self._commits)
-        self._guard: Final = Lock()
+        self._guard = Lock()
         # The fields below are guarded by _guard.
         self._later: Timer | None = None
         self._is_closed = False
@@ -73,6 +73,21 @@ class Committer:
         """The writer's, when what is kept here was last made anew."""
         self._seen = 0
         """The newest commit up to which others' are known to have superseded nothing due here."""
+
+    def begin_in_child(self, *, in_order: bool) -> None:
+        """In the child of a fork, where the parent's threads are not.
+
+        Unless all is ``in_order``, as none was amid anything, it begins anew. What is due then the
+        parent writes.
+        """
+        self._guard, self._later = Lock(), None
+        self.teller.begin_in_child()
+        self._ledger.begin_in_child(in_order=in_order)
+        if in_order:
+            self.pending.confirm_all()
+        else:
+            self.pending.forget()
+            self._interruptions = -1
 
     def commit(
         self,

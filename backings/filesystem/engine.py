@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, Final, cast
 
+from objstore._forks import rest
 from objstore._refusals import no_commit_yet
 from objstore._turns import Taken, take
 from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay, Waiting
@@ -66,8 +67,18 @@ class Engine:
         self._pending: Final = self.committer.pending
         self.pins: Final = Pins(files, self.ledger)
         self._compaction: Final = Compaction(files, self.ledger, self.pins)
-        self._switching: Final = Lock()
+        self._switching = Lock()
         self._switch_failed = 0  # guarded by _switching
+        rest(self, is_medium=True)
+
+    def resting_locks(self) -> Collection[Any]:
+        """Those with which nobody is amid writing the log, or learning of what is in it."""
+        return self.ledger.log.turn, self.ledger.guard
+
+    def begin_in_child(self, held: Collection[Any]) -> None:
+        """In the child of a fork, where the parent's threads are not."""
+        self._switching = Lock()
+        self.committer.begin_in_child(in_order=all(one in held for one in self.resting_locks()))
 
     def refresh(self) -> int:
         """See what other processes have committed, and tell who listens; the newest commit."""

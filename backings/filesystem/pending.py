@@ -225,18 +225,28 @@ class Pending:
         Raises BackingError where a temporary file cannot be removed.
         """
         dues = list(self._units.values())
+        self.forget()
+        for due in dues:
+            if due.content is not None or due.new is not MISSING:
+                self._clear(due)
+
+    def forget(self) -> None:
+        """Have nothing be due here."""
         self._units.clear()
         self._above.clear()
         self._first.clear()
         self._unsure.clear()
-        for due in dues:
-            if due.content is not None or due.new is not MISSING:
-                self._clear(due)
 
     def confirm(self, due: Due) -> None:
         """The commit is on the disk."""
         due.is_durable, due.position, due.before = True, None, None
         self._unsure.discard(due)
+
+    def confirm_all(self) -> None:
+        """Take all for what others have committed: whoever made it waits for the disk elsewhere."""
+        self.is_others = self.is_others or bool(self._unsure)
+        for due in list(self._unsure):
+            self.confirm(due)
 
     def confirm_others(self, is_synced: Callable[[Position], bool]) -> None:
         """The same for the commits of other threads, as far as they are."""

@@ -19,17 +19,21 @@ class Teller:
     def __init__(self, read: Callable[[int], Iterable[Commit]]) -> None:
         self._read: Final = read
         """Gives the commits behind a number."""
-        self._turn: Final = Lock()
+        self._turn = Lock()
         """Held while somebody tells; nobody waits for it, as a listener may wait for a lock that
         the one who waits would hold."""
         self._told = 0  # guarded by _turn
-        self._guard: Final = Lock()
+        self._guard = Lock()
         # The fields below are guarded by _guard.
         self._hearers: Final[list[Hear]] = []
         self._head = 0
         """How far there is something to tell."""
         self._known: Final[dict[int, Commit]] = {}
         """Commits at hand, so that they need not be read."""
+
+    def begin_in_child(self) -> None:
+        """In the child of a fork, where nobody holds the locks."""
+        self._turn, self._guard = Lock(), Lock()
 
     def add(self, hear: Hear, head: int) -> Callable[[], None]:
         """Have ``hear`` called for every commit behind ``head``; the result ends it."""

@@ -289,5 +289,6 @@ def test_a_store_that_shows_each_commit_by_itself_shows(
     assert check(history, serializable=False) == []
     begin(url)
     monkeypatch.setattr(Host, "_publish_line", publish)
+    monkeypatch.setattr(Host, "_wait_for_line", lambda *_: None)
     history = of_threads(url, 2_000, serializable=False)
     assert "stale start" in {one.kind for one in check(history, serializable=False)}

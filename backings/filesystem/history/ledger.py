@@ -80,8 +80,8 @@ class Ledger:
         self.log: Final = CommitLog(files)
         self.past: Final = Past(self.log)
         self._file: Final = HeadsFile(files)
-        self._guard: Final = RLock()
-        # The fields below are guarded by _guard; who needs the writer's lock too takes that first.
+        self.guard = RLock()
+        # The fields below are guarded by guard; who needs the writer's lock too takes that first.
         self._is_open = False
         self._is_amid = False
         """Whether records are being taken in. To who finds it set, that was interrupted."""
@@ -106,7 +106,7 @@ class Ledger:
 
     def refresh(self) -> int:
         """Take in what others appended; the newest commit's number. Waits for nobody."""
-        with self._guard:
+        with self.guard:
             self._open()
             number = self.log.refresh()
             if number > self._taken:
@@ -115,9 +115,16 @@ class Ledger:
 
     def start_anew(self) -> None:
         """Read once more what the log says, as this handle was interrupted at it."""
-        with self._guard:
+        with self.guard:
             self._forget_all()
             self._open()
+
+    def begin_in_child(self, *, in_order: bool) -> None:
+        """In the child of a fork; unless all is ``in_order``, a thread was amid anything here."""
+        if not in_order:
+            self.guard = RLock()
+            self._is_amid = True
+        self.past.begin_in_child()
 
     def catch_up(self, head: int) -> None:
         """The same for who holds the writer's lock, and knows the newest commit's number."""
@@ -135,7 +142,7 @@ class Ledger:
         Those are the ones in the newest file of the log: whoever ended another has synced the
         rest. Where this handle found the log left in order, what came before is synced too.
         """
-        with self._guard:
+        with self.guard:
             units, newest = self._loaded().units, self.log.generation
             among = [*units] if self._was_left else [*self._changed]
             heads = ((unit, units.get(unit)) for unit in among if isinstance(unit, str))
@@ -143,7 +150,7 @@ class Ledger:
 
     def written(self, unit: str, number: int, digest: str | None) -> None:
         """A unit's file has what commit ``number`` made of it, and that digest."""
-        with self._guard:
+        with self.guard:
             units = self._loaded().units
             head = units.get(unit)
             if head is not None and head.link.number == number and head.after is None:
@@ -158,19 +165,19 @@ class Ledger:
     def strange(self, unit: str) -> Sequence[Trace]:
         """The unit's changes, oldest first, that may not be in its file, as far as now is known."""
         if not self._is_open:
-            with self._guard:
+            with self.guard:
                 self._open()
         return tuple(self._strange.get(unit, ()))
 
     def strangers(self) -> list[str]:
         """The units that have such changes."""
-        with self._guard:
+        with self.guard:
             self._open()
             return list(self._strange)
 
     def done(self, due: int | None) -> int | None:
         """What a record to be made says is done, if ``due`` is the first commit that is not."""
-        with self._guard:
+        with self.guard:
             first = [traces[0].number for traces in self._strange.values()]
         if due is not None:
             first.append(due)
@@ -178,7 +185,7 @@ class Ledger:
 
     def doubt(self, unit: str, since: int) -> None:
         """Any change of the unit from commit ``since`` on may be missing in its file."""
-        with self._guard:
+        with self.guard:
             traces: list[Trace] = []
             head = self._loaded().units.get(unit)
             link = None if head is None else head.link
@@ -190,7 +197,7 @@ class Ledger:
 
     def found(self, unit: str, digest: str) -> None:
         """The unit's file has this digest: the changes up to the one that left it so are in it."""
-        with self._guard:
+        with self.guard:
             traces = self._strange.get(unit, [])
             at = max((n for n, one in enumerate(traces) if one.after == digest), default=None)
             if at is not None:
@@ -201,7 +208,7 @@ class Ledger:
 
         Another thread may have learned of later ones since the file was read.
         """
-        with self._guard:
+        with self.guard:
             traces = self._strange.get(unit, [])
             self._keep(unit, [one for one in traces if one.number > number])
 
@@ -209,32 +216,32 @@ class Ledger:
 
     def head(self, key: Key) -> Head | None:
         """The newest change of a unit."""
-        with self._guard:
+        with self.guard:
             return self._loaded().units.get(key)
 
     def heads(self, keys: Iterable[Key]) -> list[Head | None]:
         """Those of many units."""
-        with self._guard:
+        with self.guard:
             return list(map(self._loaded().units.get, keys))
 
     def units(self) -> list[str]:
         """All units of the base that the log knows, deleted ones too."""
-        with self._guard:
+        with self.guard:
             return [key for key in self._loaded().units if isinstance(key, str)]
 
     def units_below(self, path: str) -> Iterator[str]:
         """Those of them that are below a place; new ones may come meanwhile."""
-        with self._guard:
+        with self.guard:
             return self._loaded().below(path)
 
     def scopes(self) -> list[str]:
         """The scopes that there are."""
-        with self._guard:
+        with self.guard:
             return [*self._loaded().overlays]
 
     def overlays(self, scope: str) -> Mapping[str, Overlay]:
         """What a scope holds, the same object until it changes; nothing where there is none."""
-        with self._guard:
+        with self.guard:
             return self._loaded().lend(scope)
 
     def file_of(self, key: Key) -> str:
@@ -273,12 +280,12 @@ class Ledger:
 
         Raises KeyError for an unknown unit.
         """
-        with self._guard:
+        with self.guard:
             link = self._newest(key)
         try:
             return tell(link)
         except CorruptionError:
-            with self._guard:
+            with self.guard:
                 if self._removed == self.log.removed():
                     raise
                 # Another process has compacted the log, and changes are elsewhere, or no more.
@@ -302,7 +309,7 @@ class Ledger:
 
     def was_there(self, unit: str, at: int) -> bool:
         """Whether a unit had contents after commit ``at``. Raises KeyError for an unknown unit."""
-        with self._guard:
+        with self.guard:
             head = self._loaded().units[unit]
         if head.link.number <= at:
             return head.after != NO_FILE
@@ -317,7 +324,7 @@ class Ledger:
 
         ``said`` is the record without its entries, and without what is ``done``.
         """
-        with self._guard:
+        with self.guard:
             generation = writer.begin()
             heads = self._loaded()
             entries = [entry_of(heads, said, one, generation) for one in revisions]
@@ -344,13 +351,13 @@ class Ledger:
 
     def save(self) -> None:
         """Write down the heads if that will spare the next handle much reading."""
-        with self._guard:
+        with self.guard:
             if self._heads is not None and self._taken - self._saved >= _OFTEN:
                 self.snapshot()
 
     def snapshot(self) -> None:
         """Write down the heads, unless they have changes that a compaction has removed since."""
-        with self._guard:
+        with self.guard:
             if self._removed != self.log.removed():
                 return
             self._file.write(self.log.store, self._loaded())
@@ -363,7 +370,7 @@ class Ledger:
 
     def renew(self) -> None:
         """Records are elsewhere, or part of others: make the heads anew."""
-        with self._guard:
+        with self.guard:
             self.past.forget()
             self._heads = self._end = None
             self._learn()

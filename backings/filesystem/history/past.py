@@ -64,8 +64,12 @@ class Past:
 
     def __init__(self, log: CommitLog) -> None:
         self._log: Final = log
-        self._guard: Final = Lock()
+        self._guard = Lock()
         self._kept: Final[OrderedDict[Link, Parsed]] = OrderedDict()  # guarded by _guard
+
+    def begin_in_child(self) -> None:
+        """In the child of a fork, where nobody holds the lock."""
+        self._guard = Lock()
 
     def forget(self) -> None:
         """The log was compacted: records are others, and elsewhere."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import Final, NamedTuple
 from weakref import WeakSet
 
@@ -141,6 +142,12 @@ class CommitLog:
             return 0
         view.refresh()
         return view.number
+
+    @property
+    def turn(self) -> Lock:
+        """What a thread holds from when it waits for other processes to let it write until it is
+        done."""
+        return self._lock.threads
 
     def writing(self) -> Writer:
         """Wait for the writer's lock and hold it, with all seen that others appended.

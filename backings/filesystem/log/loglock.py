@@ -34,10 +34,11 @@ class LogLock:
         self._files: Final = files
         self._path: Final = names.lock(files.root) if path is None else path
         self._process: Final = os.getpid()
-        self._threads: Final = Lock()
+        self.threads: Final = Lock()
+        """Who of this process has it, or waits for other processes."""
         self._guard: Final = Lock()
         self._waiting = 0  # guarded by _guard
-        # Guarded by _threads.
+        # Guarded by threads.
         self._taken: Taken = []
         self._opened: Opened | None = None
         self._is_locked = False
@@ -67,7 +68,7 @@ class LogLock:
         taken: Taken = []
         has_made: list[str] | None = None
         try:
-            if not take(self._threads, 0, taken):
+            if not take(self.threads, 0, taken):
                 self._wait_for_threads(until, taken)
             self._taken = taken
             self.made = has_made = []
@@ -99,7 +100,7 @@ class LogLock:
                 self._let_go()
         finally:
             del self._taken[:]
-            self._threads.release()
+            self.threads.release()
         if hands_over and not self._waiting:
             # Whoever waited may have given up meanwhile.
             with self._if_free():
@@ -125,7 +126,7 @@ class LogLock:
         """Be the thread that has the lock if no other one of the process is, and say whether."""
         taken: Taken = []
         try:
-            if take(self._threads, 0, taken):
+            if take(self.threads, 0, taken):
                 self._taken = taken
             yield bool(taken)
         finally:
@@ -134,7 +135,7 @@ class LogLock:
 
     def close(self) -> None:
         """Close the file, unless somebody holds the lock or waits for it; it may be used again."""
-        with self._threads:
+        with self.threads:
             if not self._is_locked:
                 self._close()
 
@@ -163,12 +164,12 @@ class LogLock:
         except BaseException:
             self._count_out()
             # The file may have been left locked for this thread.
-            take(self._threads, 0, taken)
+            take(self.threads, 0, taken)
             raise
         self._count_out()
 
     def _take_turn(self, until: float | None, taken: Taken) -> None:
-        if not take(self._threads, _left(until), taken):
+        if not take(self.threads, _left(until), taken):
             raise BusyError("another thread was writing for longer than this one waits")
 
     def _count_out(self) -> None:

@@ -56,10 +56,8 @@ class Writer:
         self._certainty: Final = certainty
         self._group: Final = group
         # The fields below are guarded by the writer's lock.
-        self._taken: Taken = []
-        """The lock's, while it is held."""
-        self._holder = 0
-        """The thread that holds it."""
+        self._held: tuple[int, Taken] = 0, []
+        """The thread that was the last to take the lock, and what tells as long as it holds it."""
         self._is_amid = False
         """Whether a block has begun and not come to an end that leaves all as it should be."""
         self.interruptions = 0
@@ -95,10 +93,10 @@ class Writer:
     def __enter__(self) -> Writer:
         self._certainty.require()
         me = get_ident()
-        if self._taken and self._holder == me:
+        holder, taken = self._held
+        if taken and holder == me:
             self._lock.release()  # what was to do so was interrupted before it began
-        self._taken = self._lock.acquire()
-        self._holder = me
+        self._held = me, self._lock.acquire()
         try:
             was_amid, self._is_amid = self._is_amid, True
             self._look(sure=not was_amid)
@@ -113,10 +111,11 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        _, taken = self._held
         try:
             self._leave(error)
         finally:
-            if self._taken:
+            if taken:
                 self._lock.release()  # once more, as that was interrupted
 
     def doubt(self) -> None:
@@ -239,7 +238,7 @@ class Writer:
 
     def _ready(self) -> View:
         """The view of a log to which a frame can be added right away."""
-        if not self._taken:
+        if not self._held[1]:
             raise TransactionError("the log is written to within CommitLog.writing only")
         view = self._views.get() or self._make()
         if not self._is_whole:

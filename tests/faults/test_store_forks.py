@@ -1,0 +1,98 @@
+"""Children of a program whose other threads use a store at the moment of the fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = """
+import os, signal, sys, threading
+import objstore
+import warnings
+
+warnings.simplefilter("ignore")  # Python's own, of forks amid threads
+path, options = sys.argv[1], dict(option.split("=") for option in sys.argv[3:])
+options["watch"] = options.get("watch") == "yes"
+THREADS, FORKS = 3, int(sys.argv[2])
+
+with objstore.open(path, **options) as store:
+    with store.transaction():
+        for name in ["child", "both", "alone", *map(str, range(THREADS))]:
+            store[name] = {"n": 0}
+    stop = threading.Event()
+
+    def count(name):
+        while not stop.is_set():
+            store[name]["n"] += 1
+            with store.transaction():
+                store[name]["n"] += 1
+
+    def go_on(turn):
+        with store.transaction():
+            store["child"]["n"] += 1
+        seen = [store[str(n)]["n"] for n in range(THREADS)]
+        with store.transaction():
+            again = [store[str(n)]["n"] for n in range(THREADS)]
+            assert all(one <= two for one, two in zip(seen, again)), (seen, again)
+            store["both"]["n"] += 1
+        store["alone"]["n"] = turn
+        assert store.current() is None
+        assert store.at(store.head)["child"]["n"] == turn + 1
+
+    threads = [threading.Thread(target=count, args=(str(n),)) for n in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(FORKS):
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(20)
+                    go_on(turn)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0, f"fork {turn}"
+            with store.transaction():
+                store["both"]["n"] += 1
+    finally:
+        stop.set()
+    for thread in threads:
+        thread.join()
+    store.flush()
+    assert store["child"]["n"] == FORKS
+    assert store["both"]["n"] == 2 * FORKS
+    assert store.check() == []
+with objstore.open(path) as store:
+    assert store["child"]["n"] == FORKS
+    assert store.check() == []
+"""
+
+OPTIONS = [
+    ("apply=eager", "durability=full"),
+    ("apply=lazy", "durability=full"),
+    ("apply=lazy", "durability=os"),
+    ("apply=eager", "watch=yes"),
+]
+
+
+def run(path: Path, forks: int, options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", _PROGRAM, str(path), str(forks), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_children_go_on_with_a_store_that_threads_are_using(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    run(tmp_path / "store", 15, options)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_many_children_do(tmp_path: Path, options: tuple[str, ...]) -> None:
+    run(tmp_path / "store", 1000, options)
