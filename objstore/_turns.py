@@ -70,13 +70,18 @@ Block: TypeAlias = "ReferenceType[Leave]"
 """Alive as long as a ``with`` block has yet to leave it, or is at it."""
 
 
+def is_over(block: Block | None) -> bool:
+    """Whether there was one and it has ended."""
+    return block is not None and block() is None
+
+
 class Exit:
     """``__exit__`` as ``leave``, of a context manager that can tell by its ``block`` whether the
     ``with`` that it was entered by is still on.
 
     An interrupt may come after a block has begun to call ``__exit__`` and before that does
-    anything: then it never will. What a block calls in the end it alone holds on to, and so the end
-    of that is the end of the block.
+    anything: then it never will. What a block calls in the end it gets before it enters, and it
+    alone holds on to that: the end of the one is the end of the other.
     """
 
     def __get__(self, manager: Any, owner: type[Any]) -> Leave:
@@ -85,5 +90,6 @@ class Exit:
             leave = owner.leave
         else:
             leave = manager.leave
-            manager.block = ref(leave)
+            if manager.is_new:
+                manager.block = ref(leave)
         return leave

@@ -20,9 +20,10 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast
 from . import _annotations
 from ._encode import encode, is_plain
 from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
+from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, SchemaError, ValidationError
-from .transaction import Transaction, Unattached
+from .transaction import Transaction
 from .values import JSON, MISSING
 
 Extra = Literal["allow", "forbid"]

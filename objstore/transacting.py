@@ -86,6 +86,11 @@ class SnapshotView:
         self._tx = tx
         return tx.base
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it is yet to begin."""
+        return self._tx is None
+
     def leave(
         self,
         kind: type[BaseException] | None,

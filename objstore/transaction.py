@@ -11,15 +11,15 @@ import sys
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
-from ._turns import Block, Exit, Released, Taken, take_again
+from ._turns import Block, Exit, Released, Taken, is_over, take_again
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
 from .errors import (
@@ -41,6 +41,9 @@ _ATTEMPTS: Final = 3
 
 _NUMBERING_ATTEMPTS: Final = 100
 """The same where others may take the numbers that it was about to give."""
+
+_PATIENCE: Final = 1.0
+"""For how many seconds a transaction waits for commits that are on their way."""
 
 _active: ContextVar[tuple[Transaction, ...]] = ContextVar("objstore.transactions", default=())
 
@@ -107,6 +110,8 @@ class Transaction:
     def __enter__(self) -> Self:
         if self._state != "new":
             raise TransactionError("this transaction was used before; make a new one")
+        if is_over(self.block):
+            self.block = None  # somebody else has asked for its end, and calls this by hand
         try:
             if self._single:
                 take_again(self._host.lock, self._taken)
@@ -118,6 +123,11 @@ class Transaction:
             self.leave(*sys.exc_info())
             raise
         return self
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is yet to begin."""
+        return self._state == "new"
 
     def leave(
         self,
@@ -326,7 +336,7 @@ class Host(ABC):
             if tx._host is self and tx._state == "running":
                 if tx._owner != _owner():
                     return None
-                if tx.block is None or tx.block() is not None:
+                if not is_over(tx.block):
                     return tx
                 tx.leave(*_INTERRUPTED)
         return None
@@ -424,10 +434,18 @@ class Host(ABC):
             self._saved.wait()
 
     def _wait_for_line(self, number: int) -> None:
-        """Wait until all commits up to ``number`` are published, as ``_wait_for`` does."""
-        while any(earlier <= number for earlier in self._line):
-            self._saved = self._saved or threading.Condition(self.lock)
-            self._saved.wait()
+        """Wait until other threads' commits up to ``number`` are published, as ``_wait_for`` does.
+
+        Not for ever: they might wait for what this thread holds.
+        """
+        self._saved = self._saved or threading.Condition(self.lock)
+        me = threading.get_ident()
+        self._saved.wait_for(
+            lambda: all(
+                one.number > number or one.tx._owner[0] == me for one in self._line.values()
+            ),
+            _PATIENCE,
+        )
 
     def _wait_aside(self, tx: Transaction, views: Sequence[View], commit: Commit) -> Released:
         """Let other threads go on while a commit waits for the disk, so that they can share it."""
@@ -566,30 +584,3 @@ class Host(ABC):
         unit.past = None
         if not same(past, unit.value):
             follow(unit, past, [tx._views[unit] for tx in self._running if unit in tx._views])
-
-
-class Unattached(Host):
-    """The host of one Object that belongs to no store: validated, in memory, never written."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-
-    @contextmanager
-    def make(self, unit: Unit, contents: JSON) -> Generator[Transaction]:
-        """Give the one Object its first contents, and whatever the block adds to them."""
-        with self.edit() as tx:
-            tx.view(unit).replace(contents)
-            yield tx
-
-    def load(self, unit: Unit) -> None:
-        raise TransactionError(f"{self._name} was never given contents")
-
-    def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
-        unit.checked = self._era
-
-    def source(self, unit: Unit) -> str:
-        return self._name
-
-    def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
-        return None, [None for _ in views]

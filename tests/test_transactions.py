@@ -7,6 +7,8 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -505,3 +507,25 @@ def test_keys_named_like_methods_are_items(store: Store[Library]) -> None:
         found.items = 5  # type: ignore[assignment, method-assign]
     found["items"] = 5
     assert dict(found.items())["items"] == 5
+
+
+def test_who_asks_for_the_end_of_a_transaction_does_not_end_it(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["a"] = {"n": 0}
+        with store.transaction() as tx:
+            assert hasattr(tx, "__exit__")
+            store["a"]["n"] = 1
+            assert store.current() is tx
+        tx = store.transaction()
+        assert hasattr(tx, "__exit__")
+        tx.__enter__()
+        store["a"]["n"] = 2
+        assert store.current() is tx
+        tx.__exit__(None, None, None)
+        with ExitStack() as stack:
+            tx = stack.enter_context(store.transaction())
+            store["a"]["n"] = 3
+            assert store.current() is tx
+            view = stack.enter_context(store.snapshot_view())
+            assert (view, store["a"]["n"]) == (tx.base, 3)
+        assert [one.number for one in store.log("a/n")] == [1, 2, 3, 4]

@@ -119,8 +119,8 @@ class Writer:
                 self._lock.release()  # once more, as that was interrupted
 
     def doubt(self) -> None:
-        """Whoever called was interrupted, at what was left to do after the block."""
-        self._is_amid = True
+        """Whoever calls was interrupted at what was left to do after the block."""
+        self.interruptions += 1
 
     def _leave(self, error: BaseException | None) -> None:
         try:
