@@ -94,15 +94,17 @@ class Watching(Host):
     # --- forks ------------------------------------------------------------------------------------
 
     def resting_locks(self) -> Collection[Any]:
+        """With which nobody is amid a burst, or anything of the store."""
         return self._busy, self.lock
 
     def begin_in_child(self, held: Collection[Any]) -> None:
+        """In the child of a fork: forget what other threads were at."""
         if self._busy not in held:
             self._busy = threading.Lock()
         if self.lock not in held:
             self.lock = threading.RLock()
         self._feeds_lock = threading.RLock()
-        # What other threads were at. What they have committed, the log tells.
+        # What they have committed, the log tells.
         self._saved = None
         self._saving.clear()
         self._line.clear()
