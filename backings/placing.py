@@ -26,8 +26,7 @@ def placed(target: str, path: str, make: Step, clear: Step) -> Generator[str]:
     files.make_folders(folder, [])
     if files.lstat(target) is not None:
         raise storages.duplicate_storage(path)
-    lock = files.lock(folder)  # what a dead one left is cleared away, and nobody's who lives
-    try:
+    with files.locked(folder):  # what a dead one left is cleared away, and nobody's who lives
         temporary = f"{folder}/{names.temporary(name)}"
         clear(files, temporary)
         try:
@@ -39,6 +38,3 @@ def placed(target: str, path: str, make: Step, clear: Step) -> Generator[str]:
             files.sync_folder(folder)
         finally:
             clear(files, temporary)
-    finally:
-        if lock is not None:
-            files.unlock(lock)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
+from objstore._forks import rest
 from objstore.containers import Containers
 from objstore.errors import ClosedError, DuplicateStorageError, StorageNotFoundError
 from objstore.storage import Storage
@@ -43,9 +45,19 @@ class _Lazily:
         self._readonly: Final = readonly
         self._durability: Final = durability
         self._wait: Final = check_wait(wait)
-        self._lock: Final = Lock()
+        self._lock = Lock()
         self._storage: Storage | None = None  # guarded by _lock for writing
         self._closed = False
+        rest(self, is_medium=True)
+
+    def resting_locks(self) -> Collection[Any]:
+        """With which nobody is making the storage."""
+        return (self._lock,)
+
+    def begin_in_child(self, held: Collection[Any]) -> None:
+        """In the child of a fork, where the thread that was at it is not."""
+        if self._lock not in held:
+            self._lock = Lock()
 
     def __call__(self, create: bool) -> Storage | None:
         if self._storage is not None:

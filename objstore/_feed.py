@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from threading import Condition, Lock
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ._news import Invalid, Mended, News, concerns
 from ._touched import touches
@@ -40,7 +41,8 @@ class Feed(Iterator[N]):
     can still be taken, and then it raises SlowConsumerError. No commit ever waits for a feed.
     ``before`` is called with each by the thread that takes it.
 
-    Raises, here or with the first commit taken, what ``Documents.commits`` does.
+    Raises, here or with the first commit taken, what ``Documents.commits`` does. Whoever is
+    interrupted in taking one, or gets an error, has taken none: it comes again.
     """
 
     def __init__(
@@ -60,9 +62,13 @@ class Feed(Iterator[N]):
         self._limit: Final = limit
         self._before: Final = before
         self._replaying: Final = Lock()
-        # Guarded by _replaying; once there is no replay any more, _last is guarded by _changed.
+        # Guarded by _replaying; once it is not replaying any more, _last is guarded by _changed.
         self._last = -1 if after is None else after
+        self._is_replaying = after is not None
         self._replay: Iterator[Commit] | None = None
+        """None also before it begins, or begins anew."""
+        self._returned: Final[deque[News]] = deque()
+        """What was taken by who did not come to have it. Guarded by _replaying as it is taken."""
         self._changed: Final = Condition()
         # Guarded by _changed.
         self._waiting: Final[deque[News]] = deque()
@@ -72,8 +78,6 @@ class Feed(Iterator[N]):
         self._end: Callable[[], None] | None = None
         if after is None:
             self._listen()
-        else:
-            self._replay = self._replayed(after)
 
     def take(self, timeout: float | None = None) -> N | None:
         """The next commit or other news; None once the feed is closed.
@@ -81,12 +85,16 @@ class Feed(Iterator[N]):
         Raises TimeoutError when none comes within ``timeout`` seconds, SlowConsumerError.
         """
         until = None if timeout is None else monotonic() + timeout
-        with self._replaying:
-            commit = self._replayed_one()
-        news = self._take_live(until) if commit is None else commit
-        if self._before is not None and isinstance(news, Commit):
-            self._before(news)
-        return cast("N | None", news)
+        taken: list[Any] = []
+        try:
+            self._take(taken, until)
+            if taken and self._before is not None and isinstance(taken[0], Commit):
+                self._before(taken[0])
+        except BaseException:
+            self._returned.extend(taken)
+            raise
+        news: N | None = taken[0] if taken else None  # and nothing is called any more
+        return news
 
     def tell(self, news: Invalid | Mended) -> None:
         """Have the feed say something of a unit, if it is near its path."""
@@ -98,6 +106,7 @@ class Feed(Iterator[N]):
         with self._changed:
             self._closed = True
             self._waiting.clear()
+            self._returned.clear()
             self._wake()
         self._stop()
 
@@ -150,15 +159,21 @@ class Feed(Iterator[N]):
 
     # --- the past, with _replaying held -----------------------------------------------------------
 
-    def _replayed_one(self) -> Commit | None:
-        if self._replay is None or self._closed:
-            return None
-        commit = next(self._replay, None)
-        if commit is None:
-            self._replay = None
-        else:
-            self._last = commit.number
-        return commit
+    def _take_past(self, taken: list[News]) -> None:
+        if self._closed:
+            return
+        if self._returned:
+            taken.extend(map(deque.popleft, (self._returned,)))
+        elif self._is_replaying:
+            if self._replay is None:
+                self._replay = self._replayed(self._last)
+            try:
+                taken.extend(islice(self._replay, 1))
+            except BaseException:
+                self._replay = None  # an iterator that has raised has ended
+                raise
+            if not taken:
+                self._is_replaying, self._replay = False, None
 
     def _replayed(self, after: int) -> Iterator[Commit]:
         """The commits up to now, and then those made while they were taken.
@@ -166,10 +181,16 @@ class Feed(Iterator[N]):
         Only the last of them wait in the queue as well, so that a long past does not fill it.
         """
         head = self._documents.head()
-        yield from self._documents.commits(after, self._path)
+        yield from self._past(after)
         self._last = max(self._last, head)
-        self._listen()
-        yield from self._documents.commits(self._last, self._path)
+        if self._end is None:
+            self._listen()
+        yield from self._past(self._last)
+
+    def _past(self, after: int) -> Iterator[Commit]:
+        for commit in self._documents.commits(after, self._path):
+            self._last = commit.number
+            yield commit
 
     # --- what is made from now on -----------------------------------------------------------------
 
@@ -200,22 +221,31 @@ class Feed(Iterator[N]):
         for wake in self._wakers:
             wake()
 
-    def _take_live(self, until: float | None) -> News | None:
+    def _take(self, taken: list[News], until: float | None) -> None:
+        """Put the next into ``taken`` in the step that takes it, unless the feed is closed."""
+        with self._replaying:
+            self._take_past(taken)
+        if not taken:
+            self._take_live(taken, until)
+
+    def _take_live(self, taken: list[News], until: float | None) -> None:
         with self._changed:
             while not self._closed:
                 while self._waiting:
-                    news = self._waiting.popleft()
+                    taken.extend(map(deque.popleft, (self._waiting,)))
+                    news = taken[0]
                     if not isinstance(news, Commit):
-                        return news
+                        return
                     if news.number > self._last:
                         self._last = news.number
-                        return news
+                        return
+                    del taken[:]
                 if self._dropped_at:
                     break
                 if not self._changed.wait(None if until is None else max(until - monotonic(), 0)):
                     raise TimeoutError
             if self._closed:
-                return None
+                return
         self._stop()
         raise SlowConsumerError(
             f"{self._dropped_at} came when {self._limit} others waited to be taken",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
@@ -62,7 +62,11 @@ class Beside(Host):
         super().__init__()
         self._company: dict[str, Any] = {}  # guarded by lock for writing
         self._follows = False  # whether commits are made events until the store is closed
-        self._following: Final = RLock()  # a consumer of events may follow commits itself
+        self._following = RLock()  # a consumer of events may follow commits itself
+
+    def begin_in_child(self, held: Collection[Any]) -> None:
+        super().begin_in_child(held)
+        self._following = RLock()
 
     @abstractmethod
     def _require_open(self) -> None:

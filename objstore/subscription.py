@@ -64,7 +64,7 @@ class Subscription:
         # Guarded by _guard.
         self._position = position
         """Of the last event in _ready, or that was given away."""
-        self._ready: Final[deque[Event]] = deque()
+        self._ready: deque[Event] = deque()
         self._is_closed = False
 
     def __iter__(self) -> Self:
@@ -113,19 +113,29 @@ class Subscription:
         self.close()
 
     def _take(self) -> Event | None:
-        with self._guard:
-            if not self._ready:
-                self._read()
-            return self._ready.popleft() if self._ready else None
+        taken: list[Event] = []
+        try:
+            with self._guard:
+                if not self._ready:
+                    self._read()
+                if self._ready:
+                    taken.extend(map(deque.popleft, (self._ready,)))  # noted as it is taken
+        except BaseException:
+            self._ready.extendleft(taken)  # interrupted: nobody has got it
+            raise
+        return taken[0] if taken else None
 
     def _read(self) -> None:
+        some: list[Event] = []
         try:
-            self._ready.extend(islice(self._since(self._position), _SOME))
+            some.extend(islice(self._since(self._position), _SOME))
         except Exception:
             # What was read before it comes first. Behind that it is met again.
-            if not self._ready:
+            if not some:
                 raise
-        self._position += len(self._ready)
+        ready, position = deque(some), self._position + len(some)
+        # Together: nothing is called here, hence nothing interrupts it.
+        self._ready, self._position = ready, position
 
 
 class _Pace:

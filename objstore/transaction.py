@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from types import TracebackType
@@ -289,6 +289,9 @@ class Host(ABC):
     @abstractmethod
     def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
         """Make the changes of these views durable; the commit, and the stamp of each unit."""
+
+    def begin_in_child(self, held: Collection[Any]) -> None:  # noqa: B027 - see _forks.Resting
+        """In the child of a fork: forget what other threads were at."""
 
     def failures_of(self, view: View) -> list[Failure]:
         """Where a unit's changed contents do not fit its schema."""

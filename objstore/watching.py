@@ -98,7 +98,7 @@ class Watching(Host):
         return self._busy, self.lock
 
     def begin_in_child(self, held: Collection[Any]) -> None:
-        """In the child of a fork: forget what other threads were at."""
+        super().begin_in_child(held)
         if self._busy not in held:
             self._busy = threading.Lock()
         if self.lock not in held:

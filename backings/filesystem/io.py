@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 from .openio import FOLDER, READ, OpenFiles
+from .openio import LockedFolder as LockedFolder
 from .openio import Opened as Opened
 from .openio import UncertainError as UncertainError
 

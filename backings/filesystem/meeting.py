@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os.path
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Final
 from uuid import uuid4
 
@@ -96,14 +96,8 @@ class FileMeetings(Meetings):
             time.sleep(min(pause, left))
             pause = min(2 * pause, _LATE)
 
-    @contextmanager
-    def turn(self, id: str) -> Iterator[None]:
-        descriptor = self._files.lock(names.meeting(self._root, id))
-        try:
-            yield
-        finally:
-            if descriptor is not None:
-                self._files.unlock(descriptor)
+    def turn(self, id: str) -> AbstractContextManager[object]:
+        return self._files.locked(names.meeting(self._root, id))
 
     def remove(self, id: str) -> None:
         self._remove(names.meeting(self._root, id))

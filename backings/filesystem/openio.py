@@ -342,34 +342,9 @@ class OpenFiles:
     def unlock_opened(self, opened: Opened) -> None:
         fcntl.flock(opened.descriptor, fcntl.LOCK_UN)
 
-    def lock(self, folder: str) -> int | None:
-        """Wait for the lock on a folder, which is no file in it; None where no folder is.
-
-        Returns a descriptor for ``unlock``. The lock is flock(2): between processes and between
-        descriptors, let go when the process dies.
-        """
-        try:
-            descriptor = os.open(folder, FOLDER)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._refused("lock", folder, error)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(descriptor, folder):
-                return descriptor
-        except OSError as error:
-            os.close(descriptor)
-            self._refused("lock", folder, error)
-        os.close(descriptor)
-        return None
-
-    def unlock(self, descriptor: int) -> None:
-        # Not left to close(2): a child forked meanwhile has the descriptor too.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        finally:
-            os.close(descriptor)
+    def locked(self, folder: str) -> LockedFolder:
+        """A block with the lock on a folder, which is no file in it; False where no folder is."""
+        return LockedFolder(self, folder)
 
     def _make(self, path: str) -> int:
         try:
@@ -418,6 +393,53 @@ class OpenFiles:
     def _reason(self, action: str, path: str, error: OSError) -> tuple[int | None, str, str]:
         reason = error.strerror or os.strerror(error.errno or errno.EIO)
         return error.errno, f"cannot {action} {self.relative(path)}: {reason}", path
+
+
+class LockedFolder:
+    """See ``OpenFiles.locked``. The lock is flock(2), between processes and between descriptors.
+
+    It ends with the block, and with the process, and where this is freed without either, as an
+    interrupt may come before there is a block to leave.
+    """
+
+    def __init__(self, files: OpenFiles, folder: str) -> None:
+        self._files: Final = files
+        self._folder: Final = folder
+        self._descriptors: Final[list[int]] = []
+
+    def __enter__(self) -> bool:
+        folder = self._folder
+        try:
+            self._descriptors.extend(map(os.open, (folder,), (FOLDER,)))
+            descriptor = self._descriptors[0]
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            is_there = _is_at(descriptor, folder)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._end()
+            self._files._refused("lock", folder, error)
+        except BaseException:
+            self._end()
+            raise
+        if not is_there:
+            self._end()
+        return is_there
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptors"):  # else it was interrupted in the making
+            self._end()
+
+    def _end(self) -> None:
+        if self._descriptors:
+            # Not left to close(2): a child forked meanwhile has the descriptor too.
+            try:
+                fcntl.flock(self._descriptors[0], fcntl.LOCK_UN)
+            finally:
+                os.close(self._descriptors.pop())
 
 
 def _real(path: str) -> tuple[str, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
@@ -11,8 +12,13 @@ from typing import Any
 import pytest
 
 from objstore._feed import Feed
-from objstore.documents import Documents
-from objstore.errors import CommitNotFoundError, CommitNumberError, SlowConsumerError
+from objstore.documents import Commit, Documents
+from objstore.errors import (
+    BackingError,
+    CommitNotFoundError,
+    CommitNumberError,
+    SlowConsumerError,
+)
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
 from tests.conformance.documents import (
@@ -218,3 +224,41 @@ def test_a_feed_has_room_and_a_path(documents: Documents) -> None:
         Feed(documents, limit=0)
     with pytest.raises(ValueError, match="JSON Pointer"):
         Feed(documents, path="people")
+
+
+def test_what_failed_in_the_past_comes_again(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_up(documents, 4)
+    whole, fails = documents.commits, [True]
+
+    def commits(after: int = 0, path: str = "") -> Iterator[Commit]:
+        for commit in whole(after, path):
+            if commit.number == 3 and fails:
+                fails.pop()
+                raise BackingError("cannot be read just now")
+            yield commit
+
+    monkeypatch.setattr(documents, "commits", commits)
+    with Feed(documents, after=0) as feed:
+        assert taken(feed, 2) == [1, 2]
+        with pytest.raises(BackingError):
+            feed.take(0)
+        assert taken(feed, 2) == [3, 4]
+        count_up(documents, 1)
+        assert taken(feed, 1) == [5]
+
+
+def test_what_could_not_be_shown_comes_again(documents: Documents) -> None:
+    fails = [True]
+
+    def show(_: Commit) -> None:
+        if fails:
+            fails.pop()
+            raise BackingError("cannot be read just now")
+
+    with Feed(documents, before=show) as feed:
+        count_up(documents, 2)
+        with pytest.raises(BackingError):
+            feed.take(0)
+        assert taken(feed, 2) == [1, 2]

@@ -1,18 +1,10 @@
-"""Stores whose callers are interrupted, as by Ctrl-C, at moments at which they can be.
-
-A signal's handler runs as a Python function begins, as a call into C ends and as a loop goes on,
-and may raise there.
-"""
+"""Stores whose callers are interrupted, as by Ctrl-C, at moments at which they can be."""
 
 from __future__ import annotations
 
-import dis
-import functools
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,69 +12,10 @@ import pytest
 import objstore
 from objstore.store import Store
 from tests.conformance.storage.calls import in_thread
+from tests.faults.interruptions import Interruption
 
 # What is freed amid an interrupt tells of it, and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-class Interrupt(BaseException):
-    """As KeyboardInterrupt."""
-
-
-class Interruption:
-    """Interrupts a block at the ``at``-th such moment; with 0 it counts them."""
-
-    def __init__(self, at: int) -> None:
-        self.seen = 0
-        self._at = at
-        self._calling: dict[FrameType, int | None] = {}
-        """By frame, where it has just called something, as far as we know written in C."""
-
-    def __enter__(self) -> Interruption:
-        sys.settrace(self._see)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        sys.settrace(None)
-        self._calling.clear()
-        return kind is not None and issubclass(kind, Interrupt)
-
-    def _see(self, frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename == __file__:
-            return None
-        if event == "call":
-            if frame.f_back in self._calling:
-                self._calling[frame.f_back] = None
-            frame.f_trace_lines, frame.f_trace_opcodes = False, True
-            self._count()
-        elif event == "opcode":
-            at, called = frame.f_lasti, self._calling.get(frame)
-            # It is for who handles errors of the call, and not for who may handle them from now on.
-            if called is not None and _handler(frame.f_code, called) == _handler(frame.f_code, at):
-                self._count()
-            self._calling[frame] = at if frame.f_code.co_code[at] in _CALLS else None
-        elif event == "return":
-            self._calling.pop(frame, None)
-        return self._see
-
-    def _count(self) -> None:
-        self.seen += 1
-        if self.seen == self._at:
-            sys.settrace(None)
-            raise Interrupt
-
-
-@functools.cache
-def _handlers(code: CodeType) -> list[tuple[int, int, int]]:
-    return [entry[:3] for entry in dis._parse_exception_table(code)]  # type: ignore[attr-defined]
-
-
-def _handler(code: CodeType, at: int) -> int | None:
-    """Where an error at an instruction leads to."""
-    return next((to for start, end, to in _handlers(code) if start <= at < end), None)
-
-
-_CALLS = {code for name, code in dis.opmap.items() if name.startswith(("CALL", "JUMP_BACKWARD"))}
 
 
 def set_one(store: Store[Any], turn: int) -> None:

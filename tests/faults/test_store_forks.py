@@ -15,6 +15,7 @@ import warnings
 
 warnings.simplefilter("ignore")  # Python's own, of forks amid threads
 path, options = sys.argv[1], dict(option.split("=") for option in sys.argv[3:])
+beside = options.pop("beside", "no") == "yes"
 options["watch"] = options.get("watch") == "yes"
 THREADS, FORKS = 3, int(sys.argv[2])
 
@@ -29,6 +30,17 @@ with objstore.open(path, **options) as store:
             store[name]["n"] += 1
             with store.transaction():
                 store[name]["n"] += 1
+            if beside:
+                use_beside(name)
+
+    def use_beside(name):
+        store.events.append("counted", {"by": name})
+        # No transaction of theirs, amid which nobody may fork: docs/how-to/containers.md.
+        store.containers["c"][name] = store.containers["c"].get(name, 0) + 1
+        blob = store.depot.put(name.encode())
+        assert store.depot.read(blob, 0, 9) == name.encode()
+        store.depot.purge(blob)
+        store.follow_commits()
 
     def go_on(turn):
         with store.transaction():
@@ -41,6 +53,8 @@ with objstore.open(path, **options) as store:
         store["alone"]["n"] = turn
         assert store.current() is None
         assert store.at(store.head)["child"]["n"] == turn + 1
+        if beside:
+            use_beside("child")
 
     threads = [threading.Thread(target=count, args=(str(n),)) for n in range(THREADS)]
     for thread in threads:
@@ -66,6 +80,15 @@ with objstore.open(path, **options) as store:
     assert store["child"]["n"] == FORKS
     assert store["both"]["n"] == 2 * FORKS
     assert store.check() == []
+    if beside:
+        assert store.containers["c"]["child"] == FORKS
+        store.follow_commits()
+        told = [event.data["number"] for event in store.events if event.type == "commit"]
+        assert told == list(range(1, store.head + 1))
+        by = [event.data["by"] for event in store.events if event.type == "counted"]
+        assert all(by.count(name) == n for name, n in store.containers["c"].items())
+        assert store.events.verify().position == len(by) + len(told)
+        assert list(store.depot.blobs()) == []
 with objstore.open(path) as store:
     assert store["child"]["n"] == FORKS
     assert store.check() == []
@@ -76,6 +99,7 @@ OPTIONS = [
     ("apply=lazy", "durability=full"),
     ("apply=lazy", "durability=os"),
     ("apply=eager", "watch=yes"),
+    ("apply=eager", "beside=yes"),
 ]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from objstore._depot_checks import check_identifier
 from objstore._identifiers import Identifier, ObjectStateT
 
 from .. import names
-from ..io import Files, Opened
+from ..io import Files, LockedFolder, Opened
 from . import blobmeta
 from .blobmeta import BlobMeta
 
@@ -62,15 +60,9 @@ class BlobPlace(NamedTuple):
         files.write(names.temporary_path(self.meta), meta.encode(), self.meta)
         files.rename(names.temporary_path(self.meta), self.meta)
 
-    @contextmanager
-    def named(self, files: Files) -> Generator[bool]:
-        """The lock on the names in the folder; False where there is no folder."""
-        lock = files.lock(self.folder)
-        try:
-            yield lock is not None
-        finally:
-            if lock is not None:
-                files.unlock(lock)
+    def named(self, files: Files) -> LockedFolder:
+        """A block with the lock on the names in the folder; False where there is no folder."""
+        return files.locked(self.folder)
 
 
 class Locked:

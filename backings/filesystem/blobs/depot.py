@@ -118,18 +118,15 @@ class Depot(objstore.depot.Depot):
 
     def _clean(self, folder: str) -> None:
         """Remove the files in a folder that a crash left without their blob."""
-        lock = self._files.lock(folder)
-        if lock is None:
-            return
-        try:
+        with self._files.locked(folder) as is_there:
+            if not is_there:
+                return
             there = {entry.name for entry in self._files.entries(folder)}
             left = [name for name in there if _is_left(name, there)]
             for name in left:
                 self._files.unlink(f"{folder}/{name}")
             if left:
                 self._files.sync_folder(folder)
-        finally:
-            self._files.unlock(lock)
 
     def _find(self, identifier: Identifier) -> BlobInfo | None:
         place = self._place(identifier)

@@ -108,6 +108,7 @@ class SegmentRecordKeeper(RecordKeeper):
         self._marks: dict[int, Position] = {}
         """By how many events there were: the end of the log then. Who follows it goes on there."""
         self._index: EventIndex | None = None
+        """Taken away while it is changed: who is interrupted at that leaves none, and not half."""
         self._segments: dict[int, LogFile] = {}
         self._last: tuple[Position, bytes] | None = None
         """The batch that was read last, as the next one asked for is mostly in it."""
@@ -123,7 +124,11 @@ class SegmentRecordKeeper(RecordKeeper):
         if self._readonly:
             raise ReadOnlyError("this event log was opened with readonly=True")
         call = _Call(sealing.drafts(added), expect, signer)
-        self._gathering.join(call, self._write)
+        try:
+            self._gathering.join(call, self._write)
+        except BaseException:
+            self._log.let_go()
+            raise
         if call.error is not None:
             raise call.error
         if call.batch is None or call.end is None:
@@ -135,7 +140,8 @@ class SegmentRecordKeeper(RecordKeeper):
         index = self._index
         if index is not None and index.is_full:
             with self._guard:
-                self._roll(index)
+                if self._index is index:
+                    self._roll(index)
         return Stored(call.batch.stored, call.batch.lines)
 
     def read(self, uuid_: UUID) -> Event:
@@ -284,7 +290,7 @@ class SegmentRecordKeeper(RecordKeeper):
                 generation, end = after.end
                 start = end - frames.HEADER_SIZE - len(payload) - 1
                 # What is made of it now is never written before this is on the disk.
-                index.add(Position(generation, start), after.end, payload)
+                self._add(index, Position(generation, start), after.end, payload)
 
     # Reading
 
@@ -374,15 +380,22 @@ class SegmentRecordKeeper(RecordKeeper):
         for generation, records in self._chunks(index.end, tail.end):
             for record in records:
                 start, end = Position(generation, record.start), Position(generation, record.end)
-                index.add(start, end, record.payload)
+                self._add(index, start, end, record.payload)
                 self._roll(index)
         self._roll(index)
         return index
 
+    def _add(self, index: EventIndex, start: Position, end: Position, payload: bytes) -> None:
+        self._index = None
+        index.add(start, end, payload)
+        self._index = index
+
     def _roll(self, index: EventIndex) -> None:
         if index.is_full:
             self._log.sync(index.end)
+            self._index = None
             index.roll()
+            self._index = index
 
     def _load(self) -> EventIndex:
         begin = self._begin()

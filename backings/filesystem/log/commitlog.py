@@ -239,6 +239,10 @@ class CommitLog:
         """What errors call a generation's file."""
         return self._files.relative(names.log(self._files.root, generation))
 
+    def let_go(self) -> None:
+        """After an interrupt: see to it that this thread keeps nobody from writing."""
+        self._writer.let_go()
+
     def doubt(self) -> None:
         """Have who writes next take nothing for done that this handle left to itself: whoever was
         at it has been interrupted. See ``Writer.interruptions``."""

@@ -98,6 +98,9 @@ class LogLock:
                 self._handovers += 1
             else:
                 self._let_go()
+        except BaseException:
+            self._let_go()  # once more, as that was interrupted
+            raise
         finally:
             del self._taken[:]
             self.threads.release()

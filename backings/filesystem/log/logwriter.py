@@ -91,12 +91,9 @@ class Writer:
         return not (self._met_others or self._lock.is_awaited or self._group.is_shared)
 
     def __enter__(self) -> Writer:
+        self.let_go()
         self._certainty.require()
-        me = get_ident()
-        holder, taken = self._held
-        if taken and holder == me:
-            self._lock.release()  # what was to do so was interrupted before it began
-        self._held = me, self._lock.acquire()
+        self._held = get_ident(), self._lock.acquire()
         try:
             was_amid, self._is_amid = self._is_amid, True
             self._look(sure=not was_amid)
@@ -117,6 +114,12 @@ class Writer:
         finally:
             if taken:
                 self._lock.release()  # once more, as that was interrupted
+
+    def let_go(self) -> None:
+        """Of the lock, if the end of this thread's last block was interrupted before it began."""
+        holder, taken = self._held
+        if taken and holder == get_ident():
+            self._lock.release()
 
     def doubt(self) -> None:
         """Whoever calls was interrupted at what was left to do after the block."""
