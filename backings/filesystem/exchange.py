@@ -40,8 +40,46 @@ def exchange(one: str, other: str) -> None:
 
 
 def place(path: str, target: str) -> None:
-    """Rename a file to a name that is free. Raises FileExistsError, OSError as above."""
-    _call(path, target, _NO_REPLACE)
+    """Rename to a name that is free. Raises FileExistsError, OSError."""
+    try:
+        _call(path, target, _NO_REPLACE)
+    except OSError as error:
+        if error.errno not in CANNOT:
+            raise
+        if os.path.isdir(path):
+            _place_folder(path, target)
+        else:
+            _place_file(path, target)
+
+
+def _place_folder(path: str, target: str) -> None:
+    try:
+        os.rename(path, target)  # which takes the place of nothing but an empty folder
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        raise
+
+
+def _place_file(path: str, target: str) -> None:
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno not in CANNOT:
+            raise
+        _put_over(path, target)
+    else:
+        os.unlink(path)
+
+
+def _put_over(path: str, target: str) -> None:
+    """Where there are no links either: over an empty file, which is made for it alone."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        os.rename(path, target)
+    except OSError:
+        os.unlink(target)
+        raise
 
 
 def _call(one: str, other: str, how: int) -> None:

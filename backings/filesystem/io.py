@@ -221,29 +221,17 @@ class Files(OpenFiles):
             self._refused("replace", target, error)
 
     def place(self, path: str, target: str) -> bool:
-        """Rename a file to a name that nothing has; False where something has it."""
-        renames = _renames()
+        """Rename to a name that nothing has, or for a folder an empty one; False where it is taken.
+
+        Where a disk has neither that nor links, as FAT on macOS, a file there is empty for a moment.
+        """
         try:
             self.reached("place", target)
-            try:
-                renames.place(path, target)
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if error.errno not in renames.CANNOT:
-                    raise
-                return self._link_to(path, target)
-            return True
-        except OSError as error:
-            self._refused("make", target, error)
-
-    def _link_to(self, path: str, target: str) -> bool:
-        """``place`` in two steps, for systems that have it not in one."""
-        try:
-            os.link(path, target)
+            _renames().place(path, target)
         except FileExistsError:
             return False
-        os.unlink(path)
+        except OSError as error:
+            self._refused("make", target, error)
         return True
 
     def unlink(self, path: str) -> None:

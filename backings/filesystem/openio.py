@@ -24,6 +24,8 @@ _PATH_ONLY: Final[int | None] = getattr(os, "O_PATH", None)
 
 # On macOS fsync leaves the data in the drive's cache; this is what flushes that too.
 _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
+_CANNOT_SYNC_FULLY: Final = frozenset((errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY))
+"""What disks of other systems, and on a network, say to it."""
 
 # What macOS has not, nor some file systems, which then take the space as it is written.
 _ALLOCATE: Final = getattr(os, "posix_fallocate", None)
@@ -368,7 +370,7 @@ class OpenFiles:
         try:
             self.reached(point, path)
             if _FULL_SYNC is not None:
-                fcntl.fcntl(descriptor, _FULL_SYNC)
+                _sync_fully(descriptor, _FULL_SYNC)
             elif only_data:
                 os.fdatasync(descriptor)
             else:
@@ -461,6 +463,15 @@ def _real(path: str) -> tuple[str, bool]:
         if found.startswith("/") and not found.endswith(" (deleted)"):
             return found, True
     return os.path.realpath(path), False
+
+
+def _sync_fully(descriptor: int, how: int) -> None:
+    try:
+        fcntl.fcntl(descriptor, how)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FULLY:
+            raise
+        os.fsync(descriptor)
 
 
 def _give(descriptor: int, like: os.stat_result) -> None:
