@@ -221,9 +221,9 @@ class Files(OpenFiles):
             self._refused("replace", target, error)
 
     def place(self, path: str, target: str) -> bool:
-        """Rename to a name that nothing has, or for a folder an empty one; False where it is taken.
+        """Rename to a name that nothing has, or for a folder an empty one; False where one is taken.
 
-        Where a disk has neither that nor links, as FAT on macOS, a file there is empty for a moment.
+        Where a disk has neither that nor links, as FAT on macOS, it is empty for a moment.
         """
         try:
             self.reached("place", target)
