@@ -16,6 +16,8 @@ from functools import cache
 from types import ModuleType
 from typing import Final, NamedTuple
 
+from objstore.errors import BackingError
+
 from .openio import FOLDER, READ, OpenFiles
 from .openio import LockedFolder as LockedFolder
 from .openio import Opened as Opened
@@ -333,12 +335,15 @@ def _renames() -> ModuleType:
 
 
 def boot_id() -> bytes | None:
-    """The line that the system has for this run of the machine; None where it has none."""
+    """The line that the system has for this run of the machine; None where it tells none."""
     try:
         with open(_BOOT_ID, "rb") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
+    except OSError as error:
+        reason = f"cannot read {_BOOT_ID}: {error.strerror}"
+        raise BackingError(error.errno, reason, _BOOT_ID) from error
 
 
 def _entry(found: os.DirEntry[str]) -> Entry:
