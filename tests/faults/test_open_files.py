@@ -1,4 +1,4 @@
-"""A process that may open no more files: it is told, nothing is lost, and it goes on when it may."""
+"""A process that may open no more files: it is told, nothing is lost, and later it goes on."""
 
 from __future__ import annotations
 
