@@ -175,24 +175,28 @@ class Tx:
 
     new_patcher = patcher
 
-    def _take_part(self, share: Share, who: str) -> Result:
+    def _take_part(self, share: Share, who: str, *, again: bool) -> Result:
+        """``again`` is of one who was interrupted in it, and may have been the last to leave."""
         store = self._store
         if store.current() is not None:
             raise TransactionError("a joint transaction is not part of another one")
         if self._over is not None:
             return self._result_of(self._over, share)
         store._require_writable()
-        seat = self._join({**shares.to_note(share), "who": who})
-        outcome = self._outcome()
-        if outcome is None:
+        seat = self._join({**shares.to_note(share), "who": who}, again=again)
+        outcome = None if seat is None else self._outcome()
+        if seat is None or outcome is None:
             return self._result_of(store._commit_with(self.id, self._head), share)
         self._leave(seat)
         data = outcome.data.get(seat, MISSING)
         return Result(outcome.committed, outcome.matched, outcome.commit, data, outcome.error)
 
-    def _join(self, note: Note) -> str:
-        """Take a seat, or the one that a participant of the same name had."""
+    def _join(self, note: Note, *, again: bool) -> str | None:
+        """Take a seat, or the one that a participant of the same name had; None where it is over
+        for who comes again."""
         if _HEADER not in self._meetings.notes(self.id):
+            if again:
+                return None
             raise TransactionNotFoundError(f"the joint transaction {self.id} is over")
         for number in range(self.participants):
             seat = f"seat-{number}"
@@ -275,7 +279,9 @@ class Patcher:
         self._share: Final = share
         self._who: Final = who
         self._lock: Final = threading.Lock()
-        self._result: Result | None = None  # guarded by _lock
+        # Guarded by _lock.
+        self._was_tried = False
+        self._result: Result | None = None
 
     def commit(self) -> Result:
         """Join, wait for the other participants, and return how it ended for all of them.
@@ -287,7 +293,8 @@ class Patcher:
         """
         with self._lock:
             if self._result is None:
-                self._result = self.tx._take_part(self._share, self._who)
+                again, self._was_tried = self._was_tried, True
+                self._result = self.tx._take_part(self._share, self._who, again=again)
             return self._result
 
     wait_for_completion = commit

@@ -195,6 +195,26 @@ def test_04_committing_again_returns_the_same(store: Store[Any]) -> None:
     assert len(store["/doc/list"]) == 4
 
 
+def test_04_who_was_interrupted_as_the_last_to_leave_gets_it_again(
+    store: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = store.new_tx(1, timeout=30)
+    part, late = (tx.patcher("/doc/a", [add("/z", 1)]) for _ in range(2))
+    leave = Tx._leave
+
+    def interrupted(self: Tx, seat: str) -> None:
+        leave(self, seat)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Tx, "_leave", interrupted)
+        part.commit()
+    assert part.commit() == part.commit()
+    assert part.commit().commit == store.head == 2
+    with pytest.raises(objstore.TransactionError, match="is over"):
+        late.commit()
+
+
 def test_04_where_one_never_comes_the_others_time_out(store: Store[Any]) -> None:
     tx = store.new_tx(3, timeout=1.5)
     parts = [tx.patcher("/doc/a", [add("/z", 1)]), tx.patcher("/doc/b", [add("/z", 1)])]
