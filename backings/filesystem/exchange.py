@@ -49,7 +49,8 @@ def place(path: str, target: str) -> None:
         if os.path.isdir(path):
             _place_folder(path, target)
         else:
-            _place_file(path, target)
+            os.link(path, target)
+            os.unlink(path)
 
 
 def _place_folder(path: str, target: str) -> None:
@@ -58,27 +59,6 @@ def _place_folder(path: str, target: str) -> None:
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
-        raise
-
-
-def _place_file(path: str, target: str) -> None:
-    try:
-        os.link(path, target)
-    except OSError as error:
-        if error.errno not in CANNOT:
-            raise
-        _put_over(path, target)
-    else:
-        os.unlink(path)
-
-
-def _put_over(path: str, target: str) -> None:
-    """Where there are no links either: over an empty file, which is made for it alone."""
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    try:
-        os.rename(path, target)
-    except OSError:
-        os.unlink(target)
         raise
 
 

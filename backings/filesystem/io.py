@@ -223,10 +223,7 @@ class Files(OpenFiles):
             self._refused("replace", target, error)
 
     def place(self, path: str, target: str) -> bool:
-        """Rename to a name that nothing has, for a folder an empty one; False where one is taken.
-
-        Where a disk has neither that nor links, as FAT on macOS, it is empty for a moment.
-        """
+        """Rename to a name that nothing has, for a folder an empty one; False for others."""
         try:
             self.reached("place", target)
             _renames().place(path, target)
