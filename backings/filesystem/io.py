@@ -223,7 +223,7 @@ class Files(OpenFiles):
             self._refused("replace", target, error)
 
     def place(self, path: str, target: str) -> bool:
-        """Rename to a name that nothing has, for a folder an empty one; False for others."""
+        """Rename to a name that is free, a folder also over an empty one; False where it is not."""
         try:
             self.reached("place", target)
             _renames().place(path, target)
