@@ -13,6 +13,7 @@ from typing import Final
 from . import peers, plain
 
 _SYNCS: Final = 50
+_LOOPS: Final = 9
 _BLOCK: Final = b"." * 4096
 # Columns of the first line of /proc/stat (proc_stat(5)) that say that a processor was used.
 _USED: Final = (1, 2, 3, 6, 7, 8)
@@ -27,6 +28,7 @@ def describe(folder: str) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "file system": f"{filesystem} on {device}",
         "append of 4 KB and fsync": f"{_sync_time(folder) * 1e3:.3g} ms at the median",
+        "a million turns of a loop in Python": f"{_loop_time() * 1e3:.3g} ms at the median",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": ", ".join(f"{name} {version}" for name, version in peers.versions().items()),
         "shelve": f"on dbm.{peers.shelve_dbm()}",
@@ -45,6 +47,16 @@ def _sync_time(folder: str) -> float:
             start = time.perf_counter()
             log.append(_BLOCK)
             took.append(time.perf_counter() - start)
+    return statistics.median(took)
+
+
+def _loop_time() -> float:
+    took: list[float] = []
+    for _ in range(_LOOPS):
+        start = time.perf_counter()
+        for _turn in range(1_000_000):
+            pass
+        took.append(time.perf_counter() - start)
     return statistics.median(took)
 
 
