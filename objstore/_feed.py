@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ._news import Invalid, Mended, News, concerns
 from ._touched import touches
+from ._turns import take_first
 from .documents import Commit, Documents
 from .errors import SlowConsumerError
 from .pointer import split
@@ -88,13 +89,13 @@ class Feed(Iterator[N]):
         taken: list[Any] = []
         try:
             self._take(taken, until)
-            if taken and self._before is not None and isinstance(taken[0], Commit):
-                self._before(taken[0])
+            for news in taken:
+                if self._before is not None and isinstance(news, Commit):
+                    self._before(news)
         except BaseException:
             self._returned.extend(taken)
             raise
-        news: N | None = taken[0] if taken else None  # and nothing is called any more
-        return news
+        return taken[0] if taken else None  # and nothing is called any more
 
     def tell(self, news: Invalid | Mended) -> None:
         """Have the feed say something of a unit, if it is near its path."""
@@ -163,7 +164,7 @@ class Feed(Iterator[N]):
         if self._closed:
             return
         if self._returned:
-            taken.extend(map(deque.popleft, (self._returned,)))
+            take_first(self._returned, taken)
         elif self._is_replaying:
             if self._replay is None:
                 self._replay = self._replayed(self._last)
@@ -232,7 +233,7 @@ class Feed(Iterator[N]):
         with self._changed:
             while not self._closed:
                 while self._waiting:
-                    taken.extend(map(deque.popleft, (self._waiting,)))
+                    take_first(self._waiting, taken)
                     news = taken[0]
                     if not isinstance(news, Commit):
                         return

@@ -1,4 +1,4 @@
-"""Locks that an interrupt does not leave locked.
+"""Locks that an interrupt does not leave locked, and what else it must not come amid.
 
 The handler of a signal may raise, as that of Ctrl-C does, after any call that the interpreter does:
 also after ``lock.acquire()``, before what it returns is looked at. Then nobody knows who has it.
@@ -6,12 +6,15 @@ also after ``lock.acquire()``, before what it returns is looked at. Then nobody 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from operator import methodcaller
 from threading import Lock, RLock
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 from weakref import ReferenceType, ref
+
+T = TypeVar("T")
 
 Taken: TypeAlias = list[bool]
 """Not empty while a lock is held for its owner, who empties it and releases the lock::
@@ -37,6 +40,14 @@ def take(lock: Lock, wait: float, taken: Taken) -> bool:
 def take_again(lock: RLock, taken: Taken) -> None:
     """The same for a lock that a thread may hold more than once, for as long as it takes."""
     taken.extend(map(lock.acquire, (True,)))
+
+
+_first: Final = methodcaller("popleft")
+
+
+def take_first(some: deque[T], taken: list[T]) -> None:
+    """Move the first of ``some`` to ``taken``, in one call. Raises IndexError."""
+    taken.extend(map(_first, (some,)))
 
 
 _release: Final = methodcaller("_release_save")

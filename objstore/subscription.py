@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
-from threading import Condition, Lock
+from threading import Lock
 from typing import Final, Self
 
+from ._turns import take_first
 from .event import Event
 
 __all__ = ["Subscription"]
@@ -23,25 +25,24 @@ class Growth:
     """Tells those that wait for it that a log has grown. Most of the time nobody does."""
 
     def __init__(self) -> None:
-        self._grown: Final = Condition()
-        self._waiting = 0
-        """How many wait. Changed by who holds _grown; read by all, as who comes too late to be
-        told waits no longer than _LAST_WAIT."""
+        self._gates: Final[set[Lock]] = set()
+        """Of those that wait: each is locked, and opened by who takes it out, as one step does."""
 
     def tell(self) -> None:
-        """Wake all that wait."""
-        if self._waiting:
-            with self._grown:
-                self._grown.notify_all()
+        """Wake all that wait. Who comes too late to be told waits no longer than _LAST_WAIT."""
+        while self._gates:
+            with suppress(KeyError):  # another one tells as well
+                self._gates.pop().release()
 
     def wait(self, seconds: float) -> None:
         """Return when it has grown, or after so many seconds."""
-        with self._grown:
-            self._waiting += 1
-            try:
-                self._grown.wait(seconds)
-            finally:
-                self._waiting -= 1
+        gate = Lock()
+        gate.acquire()
+        self._gates.add(gate)
+        try:
+            gate.acquire(timeout=seconds)
+        finally:
+            self._gates.discard(gate)
 
 
 class Subscription:
@@ -119,7 +120,7 @@ class Subscription:
                 if not self._ready:
                     self._read()
                 if self._ready:
-                    taken.extend(map(deque.popleft, (self._ready,)))  # noted as it is taken
+                    take_first(self._ready, taken)
         except BaseException:
             self._ready.extendleft(taken)  # interrupted: nobody has got it
             raise
