@@ -19,11 +19,14 @@ from .units import A_SECOND
 
 _HAND: Final = "orjson, atomic and durable"
 _APPEND: Final = "append and fsync"
+_RECORD: Final = "a record and fdatasync"
+_BOTH: Final = "a record, fdatasync, the file"
 _ONE_RECORD: Final = "ZODB, one record"
 _SPLIT: Final = "ZODB, split by hand"
 _LAZY: Final = "in the log; the file follows within a second, and is not counted"
 _SAMPLE: Final = 0.2
 _KEY: Final = key(0)
+_PATCH: Final = b'{"op":"replace","path":"/visits","value":%d}\n'
 
 
 def works() -> list[Work]:
@@ -47,6 +50,15 @@ def _small() -> Work:
                 "limit",
             ),
             Contender(_APPEND, _append(_one), "a log that nobody reads", "limit"),
+            Contender(
+                _RECORD, _record(), "in space set aside: the least that lazy has to do", "limit"
+            ),
+            Contender(
+                _BOTH,
+                _record(with_file=True),
+                "the file exchanged and not synced: the least that eager has to do",
+                "limit",
+            ),
             Contender("objstore, typed", _typed(), "validates, checks for other writers", "ours"),
             Contender("objstore, untyped", _untyped, "checks for other writers", "ours"),
             Contender(
@@ -166,6 +178,27 @@ def _append(case: Case) -> Callable[[Scene], Measure]:
         def work(number: int) -> None:
             change(value, number)
             log.append(plain.dump(value))
+
+        return _changing(work)
+
+    return start
+
+
+def _record(*, with_file: bool = False) -> Callable[[Scene], Measure]:
+    """The system calls without which a change is not in a log, or in log and file."""
+
+    def start(scene: Scene) -> Measure:
+        value, change = _one(scene)
+        folder = scene.new_folder("record")
+        path = f"{folder}/doc.json"
+        plain.write(path, plain.dump(value))
+        log = scene.stack.enter_context(plain.Reserved(f"{folder}/log.json"))
+
+        def work(number: int) -> None:
+            change(value, number)
+            log.append(_PATCH % number)
+            if with_file:
+                plain.exchange(path, plain.dump(value))
 
         return _changing(work)
 

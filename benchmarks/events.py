@@ -23,6 +23,8 @@ from .targets import Bound, Medians, Targets, ahead_of, at_most, faster, times
 from .units import A_SECOND, MICROSECONDS, Unit
 
 _LINE: Final = "JSON line and fsync"
+_AHEAD: Final = "JSON line and fdatasync"
+_SHARED: Final = "16 threads, one fdatasync, by hand"
 _GROUP: Final = "100 lines, one fdatasync"
 _HAND: Final = "a durable file each, by hand"
 _ORJSON: Final = "orjson alone"
@@ -49,6 +51,7 @@ def _append() -> Work:
         A_SECOND,
         [
             Contender(_LINE, _lines(1, os.fsync), "a file that nobody reads", "limit"),
+            Contender(_AHEAD, _reserved, "the same in space set aside", "limit"),
             Contender("objstore", _segments(1), "locks, checks, chains", "ours"),
             Contender(_PEER, _eventsourcing(1), "its recorder on SQLite, WAL, synchronous = full"),
             Contender("sqlite3", _sqlite(1), "a table, WAL, synchronous = full"),
@@ -81,6 +84,7 @@ def _threads() -> Work:
         A_SECOND,
         [
             Contender(_ONE, _segments(1), "one at a time", "limit"),
+            Contender(_SHARED, _by_hand_together, "lines in space set aside", "limit"),
             Contender("objstore, 16 threads", _threaded, "one log", "ours"),
         ],
         Targets(faster(_ONE, 3)),
@@ -206,6 +210,13 @@ def _lines(size: int, sync: Callable[[int], None]) -> Callable[[Scene], Measure]
     return start
 
 
+def _reserved(scene: Scene) -> Measure:
+    path = f"{scene.new_folder('reserved')}/events.jsonl"
+    log = scene.stack.enter_context(plain.Reserved(path))
+    numbers = count()
+    return timed(lambda: log.append(_line(next(numbers))), at_least=_SAMPLE)
+
+
 def _segments(size: int) -> Callable[[Scene], Measure]:
     def start(scene: Scene) -> Measure:
         log = scene.stack.enter_context(open_events(scene.new_folder("events")))
@@ -224,15 +235,25 @@ def _segments(size: int) -> Callable[[Scene], Measure]:
 
 def _threaded(scene: Scene) -> Measure:
     log = scene.stack.enter_context(open_events(scene.new_folder("events")))
+    return _in_threads(scene, lambda number: log.append("person-added", _data(number)))
+
+
+def _by_hand_together(scene: Scene) -> Measure:
+    path = f"{scene.new_folder('together')}/events.jsonl"
+    log = scene.stack.enter_context(plain.Shared(path))
+    return _in_threads(scene, lambda number: log.append(_line(number)))
+
+
+def _in_threads(scene: Scene, append: Callable[[int], object]) -> Measure:
     pool = scene.stack.enter_context(ThreadPoolExecutor(_THREADS))
     each = 20
 
-    def append(who: int) -> None:
+    def some(who: int) -> None:
         for number in range(each):
-            log.append("person-added", _data(number))
+            append(number)
 
     def work() -> None:
-        list(pool.map(append, range(_THREADS)))
+        list(pool.map(some, range(_THREADS)))
 
     return timed(work, per=each * _THREADS, at_least=_SAMPLE)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 from weakref import ref
 
@@ -14,6 +15,8 @@ import pytest
 
 from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log import frames
+from objstore.backings.filesystem.log.logwriter import Writer
 from objstore.errors import BackingError, ConflictError, DuplicateEventError
 from objstore.events import Event, EventLog
 from tests.faults.seams import Failing
@@ -28,6 +31,19 @@ class Broken(Failing):
 
     def reached(self, point: str, path: str) -> None:
         super().reached("write at" if self.at and point == "truncate" else point, path)
+
+
+class Fickle(Failing):
+    """Fails at each second time from the first."""
+
+    __slots__ = ()
+
+    def reached(self, point: str, path: str) -> None:
+        try:
+            super().reached(point, path)
+        except OSError:
+            self.left = 2
+            raise
 
 
 @pytest.fixture
@@ -83,11 +99,12 @@ def test_each_call_gets_what_is_its_own(keeper: SegmentRecordKeeper) -> None:
     assert log.verify().position == 4
 
 
-def test_they_share_one_sync(keeper: SegmentRecordKeeper, files: Failing) -> None:
+def test_they_share_one_write_and_one_sync(keeper: SegmentRecordKeeper, files: Failing) -> None:
     files.reached_points.clear()
     for future in together(keeper, [adding(keeper, Event("n", n)) for n in range(6)]):
         future.result()
-    assert [point for point, _ in files.reached_points].count("sync data") == 1
+    points = [point for point, _ in files.reached_points]
+    assert points.count("write at") == points.count("sync data") == 1
     assert [event.data for event in EventLog(keeper)] == [None, *range(6)]
 
 
@@ -101,7 +118,7 @@ def test_a_write_that_leaves_it_uncertain_is_told_to_each(tmp_path: Path) -> Non
     files = Broken(tmp_path / ".objstore/events")
     keeper = SegmentRecordKeeper(files)
     keeper.add(Event("first"))
-    files.fail("write at", 2, ever=True)
+    files.fail("write at", ever=True)
     calls = [adding(keeper, Event("n", n)) for n in range(3)]
     errors = [future.exception() for future in together(keeper, calls)]
     assert all(isinstance(error, BackingError) for error in errors)
@@ -109,7 +126,55 @@ def test_a_write_that_leaves_it_uncertain_is_told_to_each(tmp_path: Path) -> Non
     assert ["could not be taken back" in one for one in told] == [True, True, True]
     files.mend()
     there = [event.data for event in EventLog(SegmentRecordKeeper(Files(files.root)))]
-    assert there == [None, 0]
+    assert there == [None]
+
+
+def test_what_does_not_fit_together_is_written_one_by_one(tmp_path: Path) -> None:
+    files = Fickle(tmp_path / ".objstore/events")
+    keeper = SegmentRecordKeeper(files)
+    keeper.add(Event("first"))
+    files.fail("write at")
+    calls = [adding(keeper, Event("n", n)) for n in range(3)]
+    one, two, three = together(keeper, calls)
+    assert isinstance(two.exception(), BackingError)
+    assert [one.result()[0].position, three.result()[0].position] == [2, 3]
+    assert [event.data for event in EventLog(keeper)] == [None, 0, 2]
+    assert EventLog(keeper).verify().position == 3
+
+
+def test_who_appends_too_much_spoils_it_for_nobody_else(
+    keeper: SegmentRecordKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "MAX_PAYLOAD", 1000)
+    small, large = Event("n", 1), Event("n", "x" * 1000)
+    one, two, three = together(
+        keeper, [adding(keeper, small), adding(keeper, large), adding(keeper, Event("n", 2))]
+    )
+    assert isinstance(two.exception(), ValueError)
+    assert [one.result()[0].position, three.result()[0].position] == [2, 3]
+    assert not keeper.exists(large.uuid)
+    assert keeper.exists(small.uuid)
+
+
+def test_who_reads_what_was_just_written_indexes_it_once(
+    keeper: SegmentRecordKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [Event("n", n) for n in range(4)]
+    append_all = Writer.append_all
+
+    def seen_by_another(*args: Any, **options: Any) -> Any:
+        made = append_all(*args, **options)
+        assert keeper.exists(events[1].uuid)
+        return made
+
+    assert keeper.exists(keeper.tail() or UUID(int=0))  # there is an index
+    monkeypatch.setattr(Writer, "append_all", seen_by_another)
+    together(keeper, [adding(keeper, event) for event in events])
+    index = keeper._index
+    assert index is not None
+    assert index.count == 5
+    assert [keeper.locate(event.uuid) for event in events] == [2, 3, 4, 5]
+    assert keeper.head().position == 5
 
 
 def test_a_keeper_that_is_dropped_closes_its_files_at_once(tmp_path: Path) -> None:

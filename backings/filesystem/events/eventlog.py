@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import RLock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -87,8 +88,8 @@ class _Call(Task):
 class SegmentRecordKeeper(RecordKeeper):
     """The event log in a folder of its own, ``files.root``.
 
-    Threads that append at the same time share one sync. With ``Files(sync=False)`` events are left
-    to the operating system.
+    Threads that append at the same time share one write and one sync. With ``Files(sync=False)``
+    events are left to the operating system.
     """
 
     def __init__(self, files: Files, *, readonly: bool = False) -> None:
@@ -202,40 +203,56 @@ class SegmentRecordKeeper(RecordKeeper):
     # Appending
 
     def _write(self, take: Callable[[], Sequence[_Call]]) -> None:
-        """Append what threads wait for, each call's for itself, with one sync."""
-        end = _NOTHING.end
+        """Append what threads wait for, each call's for itself, with one write and one sync."""
         with self._log.writing() as writer:
             calls = take()
-            for call in calls:
-                try:
-                    end = self._append(writer, call, alone=len(calls) == 1)
-                except UncertainError as error:
-                    call.error, call.is_done = error, True
-                    raise
-                except Exception as error:  # noqa: BLE001 - it is raised by who called
-                    call.error, call.is_done = error, True
+            self._append(writer, calls)
         # Those that were there already as well, as who added them may have died before its sync.
-        self._log.sync(end)
+        self._log.sync(max(call.end or _NOTHING.end for call in calls))
         for call in calls:
             call.is_durable = True
 
-    def _append(self, writer: Writer, call: _Call, *, alone: bool) -> Position:
-        """Append what is new of a call; where the log ends that has all of it."""
-        tail = self._seen()
-        batch = sealing.batch(call.drafts, tail.head, self._find, call.signer)
-        # From here on it may be there, and must not be appended again, whatever comes.
-        call.batch, call.is_done = batch, True
-        end = tail.end
-        if batch.lines:
-            if call.expect is not None:
-                sealing.check_expected(call.expect, tail.head, tail.uuid)
-            payload = eventlines.join(batch.lines)
-            _, end = writer.append(payload, alone=alone)
-            self._note(tail, Tail(end, batch.head, eventlines.uuid_in(batch.lines[-1])), payload)
-            if end.offset >= SEGMENT_SIZE:
-                writer.switch(_checkpoint(self._tail))
-        call.end = end
-        return end
+    def _append(self, writer: Writer, calls: Sequence[_Call]) -> None:
+        """Append what is new of calls. What goes wrong with one is left in it."""
+        try:
+            self._append_all(writer, calls)
+        except Exception as error:
+            if len(calls) > 1 and not calls[0].is_done:
+                # It may be about one of them alone.
+                for call in calls:
+                    self._append(writer, [call])
+                return
+            for call in calls:
+                call.error, call.is_done = error, True
+            if isinstance(error, UncertainError):
+                raise
+
+    def _append_all(self, writer: Writer, calls: Sequence[_Call]) -> None:
+        """The same; when it raises, nothing was appended of any that is not done."""
+        tail = before = self._seen()
+        found = partial(self._find, made := list[tuple[Tail, bytes]]())
+        for call in calls:
+            batch = call.batch = sealing.batch(call.drafts, tail.head, found, call.signer)
+            if batch.lines:
+                if call.expect is not None:
+                    sealing.check_expected(call.expect, tail.head, tail.uuid)
+                tail = Tail(tail.end, batch.head, eventlines.uuid_in(batch.lines[-1]))
+                made.append((tail, eventlines.join(batch.lines)))
+        for call in calls:
+            # From here on it may be there, and must not be appended again, whatever comes.
+            call.is_done = True
+        if made:
+            try:
+                ends = writer.append_all([one for _, one in made], alone=len(calls) == 1)
+            except (BackingError, ValueError) as error:
+                for call in calls:
+                    call.is_done = isinstance(error, UncertainError)
+                raise
+            tail = self._note(before, made, ends)
+            if tail.end.offset >= SEGMENT_SIZE:
+                writer.switch(_checkpoint(tail))
+        for call in calls:
+            call.end = tail.end
 
     # The end of the log
 
@@ -281,16 +298,20 @@ class SegmentRecordKeeper(RecordKeeper):
         position, hash, uuid = eventlines.place_in(eventlines.split(payload)[-1])
         return Tail(end, Head(position, hash), eventlines.text_of(uuid))
 
-    def _note(self, before: Tail, after: Tail, payload: bytes) -> None:
-        """Go over what was just appended."""
+    def _note(
+        self, tail: Tail, made: Sequence[tuple[Tail, bytes]], ends: Sequence[Position]
+    ) -> Tail:
+        """Go over what was just appended behind ``tail``; what is the tail now."""
         with self._guard:
-            self._move(after)
-            index = self._index
-            if index is not None and index.count == before.head.position:
-                generation, end = after.end
-                start = end - frames.HEADER_SIZE - len(payload) - 1
-                # What is made of it now is never written before this is on the disk.
-                self._add(index, Position(generation, start), after.end, payload)
+            for (after, payload), end in zip(made, ends, strict=True):
+                before, tail = tail, after._replace(end=end)
+                self._move(tail)
+                index = self._index
+                if index is not None and index.count == before.head.position:
+                    start = end.offset - frames.HEADER_SIZE - len(payload) - 1
+                    # What is made of it now is never written before this is on the disk.
+                    self._add(index, Position(end.generation, start), end, payload)
+            return tail
 
     # Reading
 
@@ -304,9 +325,11 @@ class SegmentRecordKeeper(RecordKeeper):
                 line = self._find_line(uuid)
         return line
 
-    def _find(self, uuid: UUID) -> Event | None:
-        """An event that was seen already: who appends has just looked."""
-        line = self._find_line(uuid)
+    def _find(self, made: Sequence[tuple[Tail, bytes]], uuid: UUID) -> Event | None:
+        """An event that was seen already, as who appends has just looked, or is about to be."""
+        text = eventlines.text_of(uuid)
+        lines = (eventlines.find(payload, text) for _, payload in made)
+        line = next(filter(None, lines), None) or self._find_line(uuid)
         return None if line is None else eventlines.decode(line)
 
     def _find_line(self, uuid: UUID) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from threading import get_ident
 from types import TracebackType
 from typing import Final
@@ -151,6 +152,27 @@ class Writer:
             self._add(view, frames.RECORD, payload, push=alone and not self._group.is_shared)
             self._making = None
             return view.number, view.position
+
+    def append_all(self, payloads: Sequence[bytes], *, alone: bool) -> list[Position]:
+        """The same for many, in one write: all of them, or none if it raises.
+
+        A crash may leave the first of them.
+        """
+        if len(payloads) == 1:
+            return [self.append(payloads[0], alone=alone)[1]]
+        view = self._ready()
+        with view.guard:
+            made = [
+                view.file.codec.encode(frames.RECORD, number, view.synced, payload)
+                for number, payload in enumerate(payloads, view.number + 1)
+            ]
+            self._appender_of(view).append(view.end, b"".join(made))
+            ends: list[Position] = []
+            for frame in made:
+                view.move(frames.RECORD, view.number + 1, len(frame), b"")
+                ends.append(view.position)
+            self._making = None
+            return ends
 
     def switch(self, checkpoint: JSON = None) -> None:
         """End the file that takes records and begin another, whose first frame has ``checkpoint``.
