@@ -9,7 +9,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -212,14 +214,32 @@ def append_for_ever(maker: Maker, folder: Path, told: Path, who: int) -> None:
     keeper = maker.on(Quick(str(folder)))
     with told.open("ab", buffering=0) as notes:
         for count in range(10**9):
-            call = [Event("n", {"who": who, "fill": "x" * (count % 700)})]
-            if count % 3 == 2:
-                call.append(Event("second", {"who": who}))
-            keeper.extend(call)
-            notes.write(b"".join(b"%b\n" % str(event.uuid).encode() for event in call))
+            append_and_note(keeper, notes, who, count)
             if count % 25 == 24:
                 keeper.close()
                 keeper = maker.on(Quick(str(folder)))
+
+
+def append_together_for_ever(maker: Maker, folder: Path, told: Sequence[Path], who: int) -> None:
+    """The same by a thread for each file of ``told``, with one keeper."""
+    keeper = maker.on(Quick(str(folder)))
+
+    def work(path: Path) -> None:
+        with path.open("ab", buffering=0) as notes:
+            for count in range(10**9):
+                append_and_note(keeper, notes, who, count)
+
+    with ThreadPoolExecutor(len(told)) as pool:
+        for _ in pool.map(work, told):
+            pass
+
+
+def append_and_note(keeper: RecordKeeper, notes: FileIO, who: int, count: int) -> None:
+    call = [Event("n", {"who": who, "fill": "x" * (count % 700)})]
+    if count % 3 == 2:
+        call.append(Event("second", {"who": who}))
+    keeper.extend(call)
+    notes.write(b"".join(b"%b\n" % str(event.uuid).encode() for event in call))
 
 
 def told_of(path: Path) -> list[str]:
@@ -227,16 +247,19 @@ def told_of(path: Path) -> list[str]:
 
 
 def kill_writers(maker: Maker, folder: Path, rounds: int) -> None:
-    """Four processes append, and are killed at some moment, again and again."""
+    """Four processes append, two of them by threads, and are killed again and again."""
     folder.mkdir(exist_ok=True)
-    store, told = place(folder / "store", maker), [folder / f"told-{who}" for who in range(4)]
+    store, told = place(folder / "store", maker), [folder / f"told-{who}" for who in range(10)]
     moments = Random(rounds)  # noqa: S311
+    places: dict[str, int] = {}
     reader = maker.on(Quick(str(store)))
     for _ in range(rounds):
         known = sum(len(told_of(path)) for path in told)
         children = [
-            start_child(lambda who=who: append_for_ever(maker, store, told[who], who))  # type: ignore[misc]
-            for who in range(4)
+            start_child(lambda: append_for_ever(maker, store, told[0], 0)),
+            start_child(lambda: append_for_ever(maker, store, told[1], 1)),
+            start_child(lambda: append_together_for_ever(maker, store, told[2:6], 2)),
+            start_child(lambda: append_together_for_ever(maker, store, told[6:], 3)),
         ]
         while sum(len(told_of(path)) for path in told) == known:
             time.sleep(0.001)
@@ -251,6 +274,7 @@ def kill_writers(maker: Maker, folder: Path, rounds: int) -> None:
         for path in told:
             order = [places[uuid] for uuid in told_of(path)]
             assert order == sorted(order)
+    assert EventLog(maker.on(Quick(str(store)))).verify().position == len(places)
 
 
 def test_line_3_killed_writers_lose_nothing_that_was_reported(maker: Maker, tmp_path: Path) -> None:
