@@ -6,8 +6,8 @@ touches nothing that stayed; where nothing of an object or array stayed, it is r
 
 from __future__ import annotations
 
-from itertools import compress
-from operator import is_not
+from itertools import compress, count, islice
+from operator import is_not, ne
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ._align import edits
@@ -40,10 +40,12 @@ def diff(old: JSON | Missing, new: JSON | Missing) -> list[Operation]:
 
 def changed_keys(old: dict[_K, Any], new: dict[_K, Any]) -> list[_K]:
     """Keys whose values are not the same object; those that only one has are among them."""
-    if len(old) == len(new) and list(old) == list(new):
-        return list(compress(new, map(is_not, old.values(), new.values())))
-    changed = [key for key, value in new.items() if old.get(key, MISSING) is not value]
-    return changed + [key for key in old if key not in new]
+    # As far as the keys are in the same order, nothing has to be looked up.
+    together = next(compress(count(), map(ne, old, new)), min(len(old), len(new)))
+    changed = list(compress(islice(new, together), map(is_not, old.values(), new.values())))
+    others = islice(new, together, None)
+    changed += [key for key in others if old.get(key, MISSING) is not new[key]]
+    return changed + [key for key in islice(old, together, None) if key not in new]
 
 
 def _values(old: Any, new: Any, path: str, patch: list[Operation]) -> bool:
