@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from threading import Lock, Thread, current_thread
+from threading import Event, Lock, Thread, current_thread
 from typing import Final, NamedTuple
 
 from ._feed import Feed
 from ._news import News, concerns
 from ._touched import touches
 from .documents import Commit
-from .errors import HistoryGone, ObjstoreError, SlowConsumerError
+from .errors import BackingError, ObjstoreError, SlowConsumerError
 
 _logger: Final = logging.getLogger(__name__)
+
+_PAUSE: Final = 0.5
+"""How many seconds pass before the log is read again that could not be."""
 
 Callback = Callable[[News], object]
 
@@ -41,7 +44,7 @@ class Teller:
         # Guarded by _lock.
         self._listeners: list[_Listener] = []
         self._feed = make_feed(None)
-        self._ended = False
+        self._ended: Final = Event()
         self._thread: Final = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -67,34 +70,34 @@ class Teller:
         if not self.is_alive:
             return
         with self._lock:
-            self._ended = True
+            self._ended.set()
             feed = self._feed
         feed.close()
         if current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        goes_on = True
+        while goes_on:
             try:
                 for news in self._feed:
                     self._tell(news)
                 return
             except SlowConsumerError:
                 # Callbacks that take their time miss nothing: it is in the log.
-                again = self._begin_again(self._told)
-            except HistoryGone as error:
+                goes_on = self._begin_again(self._told)
+            except BackingError as error:
+                # What could not be read, as where no more files may be opened, comes again.
+                _logger.warning("callbacks hear of changes later: %s", error)
+                self._ended.wait(_PAUSE)
+            except ObjstoreError as error:
                 _logger.warning("callbacks missed changes: %s", error)
-                again = self._begin_again(None)
-            except ObjstoreError:
-                _logger.exception("callbacks hear of no more changes")
-                return
-            if not again:
-                return
+                goes_on = self._begin_again(None)
 
     def _begin_again(self, after: int | None) -> bool:
         feed = self._make_feed(after)
         with self._lock:
-            if self._ended:
+            if self._ended.is_set():
                 feed.close()
                 return False
             self._feed = feed

@@ -1,0 +1,109 @@
+"""Callbacks go on whatever happens to the feed that they are told of."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import objstore
+from objstore import _telling
+from objstore._feed import Feed
+from objstore._news import News
+from objstore._telling import Teller
+from objstore.errors import BackingError, CorruptionError, HistoryGone, ObjstoreError
+
+PATIENCE = 60.0
+
+
+class Flawed(Feed[News]):
+    """Raises an error once, before anything is taken."""
+
+    error: ObjstoreError | None = None
+
+    def take(self, timeout: float | None = None) -> News | None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return super().take(timeout)
+
+
+class Told:
+    """A callback that keeps what it is told, and waits at the first until it is let go."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.begun = threading.Event()
+        self.may_go = threading.Event()
+        self.has_last = threading.Event()
+
+    def __call__(self, news: News) -> None:
+        assert isinstance(news, objstore.Commit)
+        self.numbers.append(news.number)
+        self.begun.set()
+        assert self.may_go.wait(PATIENCE)
+        if news.meta.get("last"):
+            self.has_last.set()
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_telling, "_PAUSE", 0.001)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[objstore.Store]:
+    with objstore.open(tmp_path, durability="os") as store:
+        store["doc"] = {"n": 0}
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("error", "misses"),
+    [
+        (None, False),
+        (BackingError(errno.EMFILE, "too many open files", "log"), False),
+        (HistoryGone("it was compacted"), True),
+        (CorruptionError("damaged", file="log"), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_callbacks_go_on(
+    store: objstore.Store,
+    caplog: pytest.LogCaptureFixture,
+    error: ObjstoreError | None,
+    misses: bool,
+) -> None:
+    told, made = Told(), list[Flawed]()
+
+    def make_feed(after: int | None) -> Feed[News]:
+        feed = Flawed(store._documents, after=after, limit=2)
+        feed.error = error if len(made) == 1 else None  # of the one that catches up
+        made.append(feed)
+        return feed
+
+    teller = Teller(make_feed, store.head, "test")
+    try:
+        teller.add("", told, store.head)
+        store["doc"]["n"] = 1
+        assert told.begun.wait(PATIENCE)
+        for n in range(2, 7):  # more than wait for it: the feed is dropped
+            store["doc"]["n"] = n
+        told.may_go.set()
+        while len(made) < 2 + misses:
+            threading.Event().wait(0.001)
+        with store.transaction(meta={"last": True}):
+            store["doc"]["n"] = 7
+        assert told.has_last.wait(PATIENCE)
+    finally:
+        told.may_go.set()
+        teller.end()
+    if misses:
+        assert told.numbers == [2, 3, 4, 8]
+        assert "callbacks missed changes" in caplog.text
+    else:
+        assert told.numbers == [2, 3, 4, 5, 6, 7, 8]
+        assert ("callbacks hear of changes later" in caplog.text) == (error is not None)
