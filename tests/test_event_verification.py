@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from objstore.backings.filesystem import open_events
+from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
+from objstore.backings.filesystem.io import Files
 from objstore.backings.memory_storage import MemoryStorage
 from objstore.backings.records import MemoryRecordKeeper
 from objstore.backings.storage_records import StorageRecordKeeper
@@ -163,6 +167,70 @@ def test_a_damaged_last_record_is_named(tmp_path: Path) -> None:
         assert [next(good).data["n"] for _ in range(3)] == [0, 1, 2]
         with pytest.raises(CorruptionError):
             next(good)
+
+
+def as_left_by_a_crash(tmp_path: Path, *, files: int = 1) -> Path:
+    """A log of four events whose last file nobody has closed."""
+    keeper = SegmentRecordKeeper(Files(str(tmp_path / "live/.objstore/events")))
+    for n in range(4):
+        keeper.add(Event("n", {"n": n}, uuid=UUID(int=n)))
+        if n < files - 1:
+            with keeper._log.writing() as writer:
+                writer.switch()
+    return Path(shutil.copytree(tmp_path / "live", tmp_path / "left"))
+
+
+def damage(folder: Path, name: str, needle: bytes) -> None:
+    [path] = folder.rglob(name)
+    path.write_bytes(path.read_bytes().replace(needle, needle[:-1] + b"#"))
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "sound"),
+    [(1, "00000001-a.log", 2), (2, "00000002-b.log", 2), (4, "00000004-b.log", 3)],
+)
+def test_a_damaged_log_that_nobody_closed_is_read_up_to_there(
+    tmp_path: Path, files: int, name: str, sound: int
+) -> None:
+    folder = as_left_by_a_crash(tmp_path, files=files)
+    damage(folder, name, b'"n":%d' % sound)
+    with open_events(folder) as log:
+        for after in (0, 1):
+            got: list[int] = []
+            with pytest.raises(CorruptionError, match=name):
+                got.extend(event.data["n"] for event in log.since(after))
+            assert got == list(range(after, sound))
+        with pytest.raises(
+            VerificationError, match=rf"^event {sound + 1}: .*{name}, byte"
+        ) as caught:
+            log.verify()
+        assert caught.value.position == sound + 1
+        calls: list[Callable[[], object]] = [
+            lambda: len(log),
+            log.head,
+            lambda: log.read(UUID(int=0)),
+            lambda: list(log.since(UUID(int=0))),
+            lambda: log.append("n"),
+        ]
+        for call in calls:
+            with pytest.raises(CorruptionError, match=name):
+                call()
+    [path] = folder.rglob(name)
+    assert b"#" in path.read_bytes(), "nothing was cut"
+
+
+def test_a_log_without_its_files_or_a_manifest_is_damaged_from_the_first(tmp_path: Path) -> None:
+    folder = as_left_by_a_crash(tmp_path)
+    [path] = folder.rglob("00000001-a.log")
+    [manifest] = folder.rglob("manifest.json")
+    said = manifest.read_bytes()
+    manifest.write_bytes(said[: len(said) // 2])
+    with open_events(folder) as log, pytest.raises(VerificationError, match=r"event 1: .*manifest"):
+        log.verify()
+    manifest.write_bytes(said)
+    path.unlink()
+    with open_events(folder) as log, pytest.raises(VerificationError, match=r"event 1: .*the log"):
+        log.verify()
 
 
 # Fields that are read late

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import RLock
 from typing import Any, Final, NamedTuple
@@ -26,7 +27,7 @@ from ..io import Files, UncertainError
 from ..log import frames
 from ..log.commitlog import CommitLog, Writer
 from ..log.gathering import Gathering, Task
-from ..log.logfile import LogFile
+from ..log.logfile import LogFile, generations
 from ..log.logview import Position, View
 from . import eventread
 from .eventindex import EventIndex, Proof, Run
@@ -95,7 +96,9 @@ class SegmentRecordKeeper(RecordKeeper):
     def __init__(self, files: Files, *, readonly: bool = False) -> None:
         self._files: Final = files
         self._readonly: Final = readonly
-        self._log: Final = CommitLog.open(files)
+        self._log: Final = CommitLog(files)
+        with suppress(CorruptionError):  # raised by whatever needs it; what is before can be read
+            self._log.refresh()
         self._is_secure = False
         self._set_up()
         _keepers.add(self)
@@ -166,8 +169,17 @@ class SegmentRecordKeeper(RecordKeeper):
         return self._refresh().head
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
-        """The events behind a place, up to the tail as it is now, many at a time."""
-        self._log.refresh()
+        """The events behind a place, up to the tail as it is now, many at a time.
+
+        Where the end of the log is damaged: up to there, and then that is raised.
+        """
+        try:
+            self._log.refresh()
+        except CorruptionError as damage:
+            position = known_place(after)
+            if isinstance(position, UUID):  # there is no telling where, without the rest
+                raise
+            return self._before(damage, position)
         position = self.locate(after)
         # Who begins at the first event comes to a damaged tail in its turn.
         if position and position >= self._seen().head.position:
@@ -354,6 +366,18 @@ class SegmentRecordKeeper(RecordKeeper):
             return
         with self._guard:
             place, start = self._start(after)
+        yield from self._behind(after, place, start, end)
+
+    def _before(self, damage: CorruptionError, after: int) -> Iterator[bytes]:
+        """Those behind ``after`` and before a damage in the newest file, which is raised then."""
+        newest = max(generations(self._files), default=0)
+        if damage.file == self._log.name(newest):
+            end = Position(newest, damage.offset or 0)
+            yield from self._behind(after, 1, self._begin(), end)
+        raise damage
+
+    def _behind(self, after: int, place: int, start: Position, end: Position) -> Iterator[bytes]:
+        """Those behind ``after`` of the records between two places, the first being ``place``."""
         for _, records in self._chunks(start, end):
             if place > after:
                 yield from eventlines.portions([record.payload for record in records])
