@@ -103,6 +103,35 @@ def test_what_a_crash_has_left_goes_with_the_next_one(store: Store[Any], tmp_pat
     assert not old.exists()
 
 
+def test_files_that_a_crash_has_left_mislead_no_check(
+    store: Store[Any], tmp_path: Path, amid_compaction: Callable[[Callable[[], Any]], None]
+) -> None:
+    log = tmp_path / ".objstore/log"
+    store["other"] = {"n": 1}
+    store.switch_and_snapshot()
+
+    def commit() -> None:
+        store["other"]["n"] = 2  # which leads into a file that is about to go
+        shutil.copytree(log, tmp_path / ".objstore/before")
+
+    amid_compaction(commit)
+    store.compact(NEWEST)
+    left = []
+    for path in (tmp_path / ".objstore/before").glob("0*"):
+        if not (log / path.name).exists():
+            left.append(f".objstore/log/{path.name}")
+            path.rename(log / path.name)
+    shutil.rmtree(tmp_path / ".objstore/before")
+    assert left
+    with objstore.open(tmp_path) as other:
+        found = other.check()
+        assert sorted(one.source for one in found) == sorted(left)
+        assert {one.found for one in found} == {"an older file of it"}
+        other["other"]["n"] = 3
+        other.compact(NEWEST)
+        assert other.check() == []
+
+
 def test_a_file_that_was_half_written_goes_with_the_next_one(
     store: Store[Any], tmp_path: Path
 ) -> None:

@@ -162,6 +162,9 @@ class _Chains:
                     yield "leads to one before it"
                     return
                 found = self._past.find(key, entry.last)
+                if found is not None and head is not None and found.link != head.link:
+                    # It may be in an older file of the log, which a crash kept from being removed.
+                    found = self._past.find(key, entry.last._replace(generation=0, offset=0))
                 if (None if found is None else found.link) != (None if head is None else head.link):
                     yield f"leads to the change before of {entry.unit}"
         elif head is None:
