@@ -13,6 +13,7 @@ import pytest
 import objstore
 from objstore import BusyError, Failure, HistoryGone, Retention, Store
 from objstore.backings.filesystem import checking
+from objstore.backings.filesystem.history.compacting import Compaction
 from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.history.logcheck import failure
 from objstore.backings.filesystem.io import Files
@@ -130,6 +131,26 @@ def test_files_that_a_crash_has_left_mislead_no_check(
         other["other"]["n"] = 3
         other.compact(NEWEST)
         assert other.check() == []
+
+
+def test_a_scope_that_is_deleted_as_a_compaction_begins(
+    store: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = store.scope("draft")
+    scope["counter"]["n"] = 10
+    store["other"] = {"n": 1}
+    run = Compaction.run
+
+    def delete_and_run(compaction: Compaction, retention: Retention) -> list[int]:
+        store.delete_scope("draft")
+        return run(compaction, retention)
+
+    monkeypatch.setattr(Compaction, "run", delete_and_run)
+    assert 7 in store.compact(NEWEST), "a deleted scope's commits follow the retention alone"
+    assert store.check() == []
+    assert store.scopes() == []
+    with pytest.raises(HistoryGone):
+        scope.read_at("counter/n", store.head - 1)
 
 
 def test_a_file_that_was_half_written_goes_with_the_next_one(

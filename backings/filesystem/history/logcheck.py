@@ -162,6 +162,8 @@ class _Chains:
                     yield "leads to one before it"
                     return
                 found = self._past.find(key, entry.last)
+                if found is not None and found.link.number >= link.number:
+                    found = None  # compaction left nothing of a scope that this commit deletes
                 if found is not None and head is not None and found.link != head.link:
                     # It may be in an older file of the log, which a crash kept from being removed.
                     found = self._past.find(key, entry.last._replace(generation=0, offset=0))
