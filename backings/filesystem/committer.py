@@ -21,11 +21,10 @@ from objstore.errors import (
     ObjstoreError,
     TransactionError,
 )
-from objstore.patch import merge
 from objstore.values import JSON, MISSING, Missing, same
 from objstore.watchable import Judge
 
-from .contents import parse, render
+from .contents import parse
 from .history.ledger import Ledger, Revision
 from .history.record import NO_FILE, Said
 from .io import Files, UncertainError
@@ -33,9 +32,8 @@ from .log.commitlog import Position, Writer
 from .pending import Due, EditedError, Pending
 from .places import Places
 from .plan import Planner, Step
-from .recovery import Edit, Recovery
+from .recovery import Edit, Recovery, edit_of
 from .settling import Settling
-from .stamps import Stamp, digest
 from .telling import Teller
 from .tree import Content, Tree
 
@@ -245,6 +243,8 @@ class Committer:
         for edit in edits:
             if edit.stamp is not None:
                 edit.stamp.number = number
+            if edit.due is not None:
+                edit.due.number = edit.due.stamp.number = number
         changes = tuple(one.change for one in revisions)
         unknown = frozenset(one.change.unit for one in revisions if one.is_lone)
         commit = Commit(number, said.time, {}, None, changes, external=True, unknown=unknown)
@@ -405,6 +405,9 @@ class Committer:
             value = MISSING if content is None else parse(content.data, source)
         except FormatError:
             return None
+        if same(value, due.new):
+            self.pending.drop(due)  # the same, in other bytes
+            return None
         if self.settling.is_older(unit, content, value, due.content):
             # Another process has brought it further than it was; not as far as this.
             made = Due(due.place, due.path, content, value, due.new, due.data, due.stamp)
@@ -418,20 +421,12 @@ class Committer:
         self, writer: Writer, due: Due, content: Content | None, value: JSON | Missing
     ) -> Due:
         """What is due with an edit on top, which is entered unless the commit has it too."""
-        source = self._files.relative(due.path)
-        merged = merge(due.old, due.new, value).value
-        data = None
-        if merged is not MISSING:
-            data = render(None if content is None else content.data, value, merged, source)
-        stamp = Stamp(due.path, None if data is None else digest(data), None)
-        made = Due(due.place, due.path, content, value, merged, data, stamp)
-        made.number, made.since, made.is_durable = due.number, due.since, True
+        merged = self.settling.merged(due.place.pointer, value, due.since)
+        made = self._recovery.due_onto(due.place, due.path, content, value, merged)
+        made.number, made.since = due.number, due.since
         if not same(merged, due.new):
-            after = NO_FILE if data is None else stamp.digest
-            entered = self._enter_edits(writer, [Edit(due.place.pointer, merged, after)])
-            if entered is not None:
-                made.number = entered.number
-        stamp.number = made.number
+            self._enter_edits(writer, [edit_of(made)])
+        made.stamp.number = made.number
         return made
 
     def _apply_later(self) -> None:

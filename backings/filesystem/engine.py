@@ -141,8 +141,9 @@ class Engine:
             if not traces:
                 return None
         verdict = self.committer.settling.judge(unit, traces)
-        if verdict.state in (State.BEHIND, State.TORN):
-            value = self.ledger.newest(unit)
+        if verdict.state in (State.BEHIND, State.TORN, State.OUTDATED):
+            is_edited = verdict.state is State.OUTDATED
+            value = verdict.merged if is_edited else self.ledger.newest(unit)
             if value is MISSING:
                 return Loaded(MISSING, None)
             content = verdict.content

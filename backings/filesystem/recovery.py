@@ -26,9 +26,10 @@ from .history.ledger import Ledger, Revision
 from .history.record import NO_FILE
 from .io import Files
 from .pending import Due, Pending
-from .places import Places
+from .places import Place, Places
 from .settling import Settling, State, Verdict
 from .stamps import Stamp, digest
+from .tree import Content
 
 _MANY: Final = 64
 """So many units of other processes are looked at together, by whoever commits next."""
@@ -50,6 +51,8 @@ class Edit(NamedTuple):
     """Of the file as it was read; None where it is gone, or about to be written."""
     was: tuple[JSON | Missing] | None = None
     """What it was before, where the log does not say and somebody knows."""
+    due: Due | None = None
+    """The file, where it is to be made what the edit and the commits that it lacks come to."""
 
 
 class Recovery:
@@ -159,9 +162,12 @@ class Recovery:
                 continue  # another process is about to write it, or somebody is amid it
             if self._ledger.head(unit) is None:
                 edit = _first_edit(unit, verdict, was, there)
+            elif verdict.state is State.OUTDATED:
+                edit = self._outdated(unit, verdict, traces[0].number)
             else:
                 edit = self._edit(unit, verdict)
             if edit is not None and judge(unit, Loaded(edit.value, verdict.stamp)):
+                self._have_due(edit)
                 found.append(edit)
         return found
 
@@ -220,7 +226,48 @@ class Recovery:
         self._ledger.settle(unit, traces[-1].number)
         if verdict.state is State.EDITED:
             return [Edit(unit, verdict.value, verdict.digest, verdict.stamp)]
+        if verdict.state is State.OUTDATED:
+            edit = self._outdated(unit, verdict, traces[0].number)
+            self._have_due(edit)
+            return [edit]
         return []
+
+    def _outdated(self, unit: str, verdict: Verdict, since: int) -> Edit:
+        content, place = verdict.content, self._places.at(unit)
+        path = place.files[0] if content is None else content.path
+        due = self.due_onto(place, path, content, verdict.value, verdict.merged)
+        head = self._ledger.head(unit)
+        due.number, due.since = 0 if head is None else head.link.number, since
+        return edit_of(due)
+
+    def due_onto(
+        self,
+        place: Place,
+        path: str,
+        content: Content | None,
+        value: JSON | Missing,
+        merged: JSON | Missing,
+    ) -> Due:
+        """A file that is to be ``merged``, and was made to hold ``value`` by somebody else.
+
+        Where its format cannot hold that, it is to stay as it is.
+        """
+        before, data = None if content is None else content.data, None
+        if merged is not MISSING:
+            try:
+                data = render(before, value, merged, self._files.relative(path))
+            except FormatError:
+                merged, data = value, before
+        stamp = Stamp(path, None if data is None else digest(data), None)
+        due = Due(place, path, content, value, merged, data, stamp)
+        due.is_durable = True
+        return due
+
+    def _have_due(self, edit: Edit) -> None:
+        if edit.due is not None:
+            self._pending.take(edit.due)
+            self._left[edit.unit] = edit.due
+            self._pending.is_others = True
 
     def _have_written(self, unit: str, verdict: Verdict, since: int) -> None:
         """Have a unit's file made what the log says."""
@@ -241,6 +288,12 @@ class Recovery:
         self._pending.take(due)
         self._left[unit] = due
         self._pending.is_others = True
+
+
+def edit_of(due: Due) -> Edit:
+    """The edit that a file is to be, with the commits that it lacked."""
+    after = NO_FILE if due.data is None else due.stamp.digest
+    return Edit(due.place.pointer, due.new, after, due=due)
 
 
 def _first_edit(

@@ -7,10 +7,12 @@ commit and its files, or another one is about to write them, the contents tell w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from objstore.errors import FormatError, LayoutError
+from objstore.errors import FormatError, HistoryGone, LayoutError
+from objstore.patch import diff, merge
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import parse
@@ -18,6 +20,7 @@ from .history.ledger import Ledger, Trace
 from .history.past import Found
 from .history.record import NO_FILE
 from .io import Files
+from .log import jsonline
 from .places import Places
 from .stamps import Stamp, digest
 from .tree import Content, Tree, stamp_of
@@ -37,6 +40,8 @@ class State(Enum):
     """Part of what a commit left, from when the machine stopped."""
     EDITED = auto()
     """What somebody else wrote."""
+    OUTDATED = auto()
+    """What somebody else made of an older one: changes of commits are missing in it."""
     BROKEN = auto()
     """The same, and it does not parse: somebody may be amid writing it."""
 
@@ -48,6 +53,8 @@ class Verdict(NamedTuple):
     content: Content | None
     value: JSON | Missing
     """What it holds; MISSING where nothing is, or it does not parse."""
+    merged: JSON | Missing = MISSING
+    """What an OUTDATED one holds, with the changes that are missing."""
 
     @property
     def stamp(self) -> Stamp | None:
@@ -100,11 +107,34 @@ class Settling:
             return Verdict(State.SAME, content, value)
         is_deferred = any(one.after is None or one.before is None for one in traces)
         # Committed before its bytes were known: only the contents can tell.
-        if is_deferred and any(same(value, older) for older in self._older(unit, traces)):
+        since = traces[0].number
+        if is_deferred and any(same(value, older) for older in self._older(unit, since)):
             return Verdict(State.BEHIND, content, value)
-        if self._ledger.stopped and self._is_torn(unit, content.data, traces):
+        if self._ledger.stopped and self._is_torn(unit, content.data, since):
             return Verdict(State.TORN, content, MISSING)
-        return Verdict(State.EDITED, content, value)
+        merged = self.merged(unit, value, since)
+        if merged is value:
+            return Verdict(State.EDITED, content, value)
+        state = State.BEHIND if same(merged, self._ledger.newest(unit)) else State.OUTDATED
+        return Verdict(state, content, value, merged)
+
+    def merged(self, unit: str, value: JSON | Missing, since: int) -> JSON | Missing:
+        """What a unit is whose file somebody made to hold ``value``, and may have read before
+        commits from ``since`` on had reached it: with their changes; ``value`` itself if it was
+        not.
+
+        It was read as what takes the smallest patch to become what it is now.
+        """
+        newest = base = self._ledger.newest(unit)
+        least = _distance(newest, value)
+        # Whoever deletes a file has nothing to merge with.
+        older = self._older(unit, since) if value is not MISSING else ()
+        with suppress(HistoryGone):  # damage has left less to compare with
+            for one in older:
+                distance = _distance(one, value)
+                if distance < least:
+                    base, least = one, distance
+        return value if base is newest else merge(base, newest, value).value
 
     def digest(self, unit: str, traces: Sequence[Trace]) -> str:
         """The digest of the unit's file; NO_FILE for none. Raises as ``judge``."""
@@ -142,10 +172,10 @@ class Settling:
             return Verdict(state, None, MISSING)
         return Verdict(state, content, parse(content.data, self._files.relative(content.path)))
 
-    def _older(self, unit: str, traces: Sequence[Trace]) -> Iterator[JSON | Missing]:
+    def _older(self, unit: str, since: int) -> Iterator[JSON | Missing]:
         """What the unit was before each of the changes, one made of the other."""
         value: JSON | Missing | None = None
-        for found in [*self._changes(unit, traces)][::-1]:
+        for found in [*self._changes(unit, since)][::-1]:
             if found.entry.is_lone:
                 value = MISSING  # nobody knows
             else:
@@ -154,18 +184,18 @@ class Settling:
                 yield value
             value = self._ledger.past.applied(value, found)
 
-    def _changes(self, unit: str, traces: Sequence[Trace]) -> Iterator[Found]:
-        """The changes that may be missing in the file, newest first."""
+    def _changes(self, unit: str, since: int) -> Iterator[Found]:
+        """The changes from commit ``since`` on, newest first."""
         past, head = self._ledger.past, self._ledger.head(unit)
         link = None if head is None else head.link
-        while link is not None and link.number >= traces[0].number:
+        while link is not None and link.number >= since:
             found = past.change(unit, link)
             yield found
             link = found.entry.last
 
-    def _is_torn(self, unit: str, data: bytes, traces: Sequence[Trace]) -> bool:
+    def _is_torn(self, unit: str, data: bytes, since: int) -> bool:
         """Whether a file is part of what some commit wrote, with zeros or nothing for the rest."""
-        for found in self._changes(unit, traces):
+        for found in self._changes(unit, since):
             whole = self._ledger.past.text(unit, found)
             if whole is not None and len(data) <= len(whole) and _is_part(data, whole):
                 return True
@@ -174,6 +204,11 @@ class Settling:
 
 def _digest(content: Content | None) -> str:
     return NO_FILE if content is None else digest(content.data)
+
+
+def _distance(old: JSON | Missing, new: JSON | Missing) -> int:
+    """How long the patch is that leads from one to the other."""
+    return len(jsonline.dump(diff(old, new)))
 
 
 def _is_part(data: bytes, whole: bytes) -> bool:

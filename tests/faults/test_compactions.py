@@ -117,7 +117,7 @@ def test_files_that_a_crash_has_left_mislead_no_check(
 
     amid_compaction(commit)
     store.compact(NEWEST)
-    left = []
+    left: list[str] = []
     for path in (tmp_path / ".objstore/before").glob("0*"):
         if not (log / path.name).exists():
             left.append(f".objstore/log/{path.name}")
