@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import BusyError, Failure, HistoryGone, Retention, Store
+from objstore import BusyError, Failure, HistoryGone, KeyNotFoundError, Retention, Store
 from objstore.backings.filesystem import checking
 from objstore.backings.filesystem.history.compacting import Compaction
 from objstore.backings.filesystem.history.ledger import Ledger
@@ -102,6 +102,33 @@ def test_what_a_crash_has_left_goes_with_the_next_one(store: Store[Any], tmp_pat
     assert [one.source for one in store.check()] == [f".objstore/log/{old.name}"]
     assert store.compact(NEWEST) == []
     assert not old.exists()
+
+
+def test_what_came_and_went_again_hides_nothing_before_it(
+    store: Store[Any], amid_compaction: Callable[[Callable[[], Any]], None]
+) -> None:
+    store["doc"] = {"n": 1}
+    store["doc"]["n"] = 2
+    changed = store.head
+    store.DELETE("doc")
+    deleted = store.head
+    store["doc"] = {"n": 3}
+    with store.transaction():  # a commit that stays, and of which this is nothing any more
+        store.DELETE("doc")
+        store["other"] = {"n": 1}
+    went = store.head
+    for number in (changed, deleted, went):
+        store.pin(number)
+    # Its change leads to that commit.
+    amid_compaction(lambda: store.__setitem__("doc", {"n": 4}))
+    assert went - 1 in store.compact(NEWEST)
+    assert store.check() == []
+    assert store.read_at("doc/n", changed) == 2
+    for number in (deleted, went):
+        with pytest.raises(KeyNotFoundError):
+            store.read_at("doc", number)
+    assert store.read_at("doc/n", store.head) == 4
+    assert [one.number for one in store.log("doc")] == [changed, deleted, store.head]
 
 
 def test_files_that_a_crash_has_left_mislead_no_check(

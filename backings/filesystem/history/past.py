@@ -135,8 +135,8 @@ class Past:
         while record.said.scope != scope and record.link.number < self._log.head:
             record = self.record(Link(record.link.number + 1, 0, 0))
         found = record.change(scope, unit)
-        if found is None and record.link.number != link.number:
-            # or of none, where another change had taken it back by then.
+        if found is None and self._log.removed():
+            # or of none, where another change had taken it back by then: be it in the same one.
             found = self._last_before(link.number, scope, unit)
         return found
 
