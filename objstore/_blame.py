@@ -21,6 +21,8 @@ from .values import JSON, Missing, is_array, is_object, same
 Tree: TypeAlias = "dict[str | int, Tree] | str"
 """Leaves by their place; a leaf is the pointer that it has now."""
 
+Backwards: TypeAlias = "Callable[[Callable[[int], Iterator[Commit]], int], Iterator[Commit]]"
+
 _WINDOW: Final = 16
 """How many commits are read at first; each time, twice as many as before."""
 
@@ -68,17 +70,31 @@ def backwards(read: Callable[[int], Iterator[Commit]], newest: int) -> Iterator[
         upper, size = lower, size * 2
 
 
+def at_once(read: Callable[[int], Iterator[Commit]], newest: int) -> Iterator[Commit]:
+    """The same, all of them read together."""
+    yield from reversed(list(takewhile(_up_to(newest), read(0))))
+
+
 def _up_to(number: int) -> Callable[[Commit], bool]:
     return lambda commit: commit.number <= number
 
 
-class Blame:
-    """The search for who set the leaves of some units."""
+class GapError(Exception):
+    """A commit did not leave what the next one found: between two windows commits were removed."""
 
-    def __init__(self, units: Mapping[str, Tree]) -> None:
+
+class Blame:
+    """The search for who set the leaves of some units.
+
+    ``units`` has their contents, and the leaves of those. Where a commit did not leave what the
+    next one found, GapError is raised, or, ``over_gaps``, nobody has set what differs.
+    """
+
+    def __init__(self, units: Mapping[str, tuple[JSON, Tree]], *, over_gaps: bool = False) -> None:
         self.found: Final[dict[str, Commit]] = {}
         """By leaf."""
-        self._sought: Final = dict(units)
+        self._sought: Final[dict[str, tuple[Any, Tree]]] = dict(units)
+        self._over_gaps: Final = over_gaps
 
     @property
     def done(self) -> bool:
@@ -86,15 +102,19 @@ class Blame:
         return not self._sought
 
     def go_back(self, commit: Commit) -> None:
-        """Take the step over one commit."""
+        """Take the step over one commit. Raises GapError."""
         for change in commit.changes:
-            tree = self._sought.pop(change.unit, None)
+            value, tree = self._sought.pop(change.unit, (None, None))
+            if tree is not None and not same(change.new, value):
+                if not self._over_gaps:
+                    raise GapError
+                tree = _before(change.new, value, tree, [])
             if tree is None:
                 continue
             own: list[str] = []
             before = _before(change.old, change.new, tree, own)
             if before is not None:
-                self._sought[change.unit] = before
+                self._sought[change.unit] = change.old, before
             self.found.update(dict.fromkeys(own, commit))
 
 

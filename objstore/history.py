@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 from ._autoids import to_keep
-from ._blame import Blame, Tree, backwards, flat, leaves, tree_at
+from ._blame import Backwards, Blame, GapError, Tree, at_once, backwards, flat, leaves, tree_at
 from ._deltas import Delta, gather, patch_of, require_old, turned
 from ._past import (
     PastDocuments,
@@ -34,7 +34,7 @@ from .paths import address
 from .pointer import split
 from .retention import Retention
 from .transaction import Host, Transaction
-from .values import MISSING, is_array, is_object, show
+from .values import JSON, MISSING, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._units import Unit
@@ -153,15 +153,24 @@ class History(Host):
         log until every value's commit is found. Raises KeyNotFoundError where nothing is.
         """
         self._require_open()
+        try:
+            return self._blame(path, backwards)
+        except GapError:  # others compacted meanwhile, or something of the past is lost
+            return self._blame(path, at_once, over_gaps=True)
+
+    def _blame(
+        self, path: str, read: Backwards, *, over_gaps: bool = False
+    ) -> dict[str, Commit | None]:
         head = self._documents.head()
         pointer = self._pointer_then(path, head)
-        place, trees = self._leaves(pointer, head)
-        search = Blame(trees)
-        for commit in backwards(lambda after: self._commits(after, place), head):
+        place, units = self._leaves(pointer, head)
+        search = Blame(units, over_gaps=over_gaps)
+        for commit in read(lambda after: self._commits(after, place), head):
             search.go_back(commit)
             if search.done:
                 break
-        return {leaf: search.found.get(leaf) for tree in trees.values() for leaf in flat(tree)}
+        trees = (tree for _, tree in units.values())
+        return {leaf: search.found.get(leaf) for tree in trees for leaf in flat(tree)}
 
     # --- keeping it -------------------------------------------------------------------------------
 
@@ -290,18 +299,21 @@ class History(Host):
                 )
             tx.view(unit).follow(merged.value)
 
-    def _leaves(self, pointer: str, at: int) -> tuple[str, dict[str, Tree]]:
-        """The leaves at a pointer, by unit; and what commits have to touch to have set them."""
+    def _leaves(self, pointer: str, at: int) -> tuple[str, dict[str, tuple[JSON, Tree]]]:
+        """What commits have to touch to have set the leaves at a pointer; the units' contents, and
+        those leaves."""
         found = unit_at(self._documents, pointer, at)
         if found is not None:
             unit, value = found
             tree = tree_at(value, unit, split(pointer[len(unit) :]))
             if tree is not None:
-                return unit, {unit: tree}
+                return unit, {unit: (value, tree)}
         else:
             units = dict(units_below(self._documents, pointer, at))
             if units or not pointer:
-                return pointer, {unit: leaves(value, unit) for unit, value in units.items()}
+                return pointer, {
+                    unit: (value, leaves(value, unit)) for unit, value in units.items()
+                }
         raise KeyNotFoundError(f"nothing is at {pointer}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import BusyError, Failure, HistoryGone, KeyNotFoundError, Retention, Store
+from objstore import BusyError, Commit, Failure, HistoryGone, KeyNotFoundError, Retention, Store
 from objstore.backings.filesystem import checking
 from objstore.backings.filesystem.history.compacting import Compaction
 from objstore.backings.filesystem.history.ledger import Ledger
@@ -129,6 +129,33 @@ def test_what_came_and_went_again_hides_nothing_before_it(
             store.read_at("doc", number)
     assert store.read_at("doc/n", store.head) == 4
     assert [one.number for one in store.log("doc")] == [changed, deleted, store.head]
+
+
+def test_who_asks_for_blame_amid_a_compaction_is_told_what_is_left(
+    store: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store["list"] = []
+    for number in range(60):
+        store["list"].insert(0, number)
+        if number in (10, 30):
+            store.pin(store.head)
+    read, times = store._documents.commits, 0
+
+    def read_and_compact(*args: Any) -> Iterator[Commit]:
+        nonlocal times
+        times += 1
+        found = list(read(*args))
+        if times == 1:  # the newest are read, and those before them are about to be
+            store.compact(NEWEST)
+        return iter(found)
+
+    monkeypatch.setattr(store._documents, "commits", read_and_compact)
+    blame = store.blame("list")
+    assert times > 2
+    assert len(blame) == 60
+    left = [one.number for one in read()]
+    assert {one.number for one in blame.values() if one is not None} == {*left}
+    assert None not in blame.values()
 
 
 def test_files_that_a_crash_has_left_mislead_no_check(
