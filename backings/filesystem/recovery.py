@@ -193,7 +193,11 @@ class Recovery:
             return self._first_revision(edit, file)
         change = Change(unit, self._ledger.newest(unit), edit.value, edit.stamp)
         text = partial(self._ledger.text, unit)
-        return Revision(change, head.after, edit.digest, file, text, is_remade=True)
+        edited = None
+        if edit.due is not None and edit.due.content is not None and not edit.due.is_same:
+            edited = digest(edit.due.content.data)
+        made = Revision(change, head.after, edit.digest, file, text, is_remade=True)
+        return made._replace(edited=edited)
 
     def _first_revision(self, edit: Edit, file: str) -> Revision:
         """The same of a unit that the log has not."""

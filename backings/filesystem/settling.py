@@ -89,7 +89,7 @@ class Settling:
         now = _digest(content)
         if now == traces[-1].after:
             return self._verdict(State.SAME, content)
-        if any(now in (one.before, one.after) for one in traces):
+        if any(now in (one.before, one.after, one.edited) for one in traces):
             behind = self._verdict(State.BEHIND, content)
             # Bytes that come later may be those of before, where the newest has taken others back.
             is_open = traces[-1].after is None
@@ -157,7 +157,7 @@ class Settling:
         link = None if head is None else head.link
         while link is not None:
             entry = self._ledger.past.change(unit, link).entry
-            if now in (entry.before, entry.after):
+            if now in (entry.before, entry.after, entry.edited):
                 return True
             is_deferred = None in (entry.before, entry.after) and not entry.is_lone
             if is_deferred and same(value, self._ledger.past.before(entry, unit)):

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from objstore.backings.filesystem import committer, names, recovery
+from objstore.backings.filesystem import committer, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history import ledger
 from objstore.backings.filesystem.history.ledger import Trace
@@ -20,7 +20,7 @@ from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.backings.filesystem.settling import Settling, Verdict
 from objstore.documents import Change, Commit, Loaded
-from objstore.errors import ConflictError, FormatError, ObjstoreError
+from objstore.errors import ConflictError, ObjstoreError
 from objstore.layout import ANYTHING
 from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing
@@ -533,159 +533,3 @@ def test_what_is_read_as_a_commit_comes_is_not_taken_for_that(
     assert reader.load("/a").value == {"n": 2}
     writer.close()
     reader.close()
-
-
-def _committed(documents: FilesystemDocuments, *values: JSON | Missing) -> None:
-    for value in values:
-        loaded = documents.load("/a")
-        documents.commit([Change("/a", loaded.value, value, loaded.stamp)], base=0)
-
-
-def _replaced(path: Path, value: JSON) -> None:
-    """As editors save: what they make of what they read earlier."""
-    path.with_name("new").write_text(json.dumps(value))
-    path.with_name("new").rename(path)
-
-
-def _others_unit(other: FilesystemDocuments) -> None:
-    other.commit([Change("/other", MISSING, [1])], base=0)
-
-
-def _same_unit(other: FilesystemDocuments) -> None:
-    loaded = other.load("/a")
-    with pytest.raises(ConflictError):  # what was read is not a commit's
-        other.commit([Change("/a", loaded.value, {"k": 1}, loaded.stamp)], base=0)
-
-
-def _looks(other: FilesystemDocuments) -> None:
-    other.commit_external(["/a"], fits)
-
-
-def _reads(other: FilesystemDocuments) -> None:
-    other.refresh()
-    known = other.load("/a").stamp
-    assert other.look("/a", known) is known
-
-
-TOGETHER = {"l": [1, "edited", "committed"], "n": 1, "m": 5}
-
-
-@pytest.mark.parametrize("is_new", [False, True])
-@pytest.mark.parametrize("is_killed", [False, True])
-@pytest.mark.parametrize(
-    "act", [_reads, _others_unit, _same_unit, _looks, FilesystemDocuments.flush]
-)
-def test_an_edit_of_a_file_that_commits_had_not_reached_takes_none_of_them_back(
-    tmp_path: Path, act: Callable[[FilesystemDocuments], None], is_killed: bool, is_new: bool
-) -> None:
-    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    _committed(other, {"l": []}, {"l": [1], "n": 0, "m": 0})
-    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
-    _committed(late, {"l": [1, "committed"], "n": 0, "m": 0})
-    _committed(late, {"l": [1, "committed"], "n": 1, "m": 0})
-    late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, "edited"], "n": 0, "m": 5})
-    if is_new:  # and has settled nothing so far
-        other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    act(other)
-    assert other.load("/a").value == TOGETHER
-    other.close()
-    if not is_killed:
-        late.close()
-    last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    last.flush()
-    assert last.load("/a").value == TOGETHER == json.loads((tmp_path / "a.json").read_text())
-    assert [commit.external for commit in last.commits(0, "/a")] == [False] * 4 + [True]
-    assert last.check() == []
-    last.close()
-
-
-def test_a_commit_whose_file_another_has_written_is_in_it_once(tmp_path: Path) -> None:
-    first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    _committed(first, {"l": [1]})
-    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
-    _committed(late, {"l": [1, 2]})
-    late._engine.committer._stop_waiting()
-    _others_unit(first)  # and sees to what is behind
-    assert json.loads((tmp_path / "a.json").read_text()) == {"l": [1, 2]}
-    (tmp_path / "a.json").write_text('{"l": [1,\n2]}')  # in bytes of its own
-    late.flush()
-    assert late.load("/a").value == {"l": [1, 2]}
-    assert [commit.external for commit in late.commits()] == [False] * 3
-    first.close()
-    late.close()
-
-
-def test_an_edit_of_a_commit_that_another_has_written_is_on_top_of_it(tmp_path: Path) -> None:
-    first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    _committed(first, {"l": [1]})
-    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
-    _committed(late, {"l": [1, 2]}, {"l": [1, 2, 3]})
-    late._engine.committer._stop_waiting()
-    _others_unit(first)
-    _replaced(tmp_path / "a.json", {"l": [1, 2, 3, 4]})
-    late.flush()
-    assert late.load("/a").value == {"l": [1, 2, 3, 4]}
-    assert [commit.external for commit in late.commits(0, "/a")] == [False] * 3 + [True]
-    first.close()
-    late.close()
-
-
-def test_an_edit_that_says_a_part_of_what_was_committed_is_none(tmp_path: Path) -> None:
-    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
-    _committed(late, {"a": 1, "b": 1, "c": 1})
-    late.flush()
-    _committed(late, {"a": 2, "b": 2, "c": 2})
-    late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"a": 2, "b": 1, "c": 1})
-    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    _others_unit(other)
-    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 2, "b": 2, "c": 2}
-    assert not any(commit.external for commit in other.commits())
-    other.close()
-    late.close()
-
-
-def test_an_edit_that_misfits_with_what_it_lacks_is_refused(tmp_path: Path) -> None:
-    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-    _committed(other, {"l": []}, {"l": [1]})
-    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
-    _committed(late, {"l": [1, 2]})
-    late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, 3]})
-    judged: list[JSON | Missing] = []
-
-    def refuse(unit: str, found: Loaded | ObjstoreError) -> bool:
-        assert isinstance(found, Loaded)
-        judged.append(found.value)
-        return False
-
-    assert other.commit_external(["/a"], refuse) is None
-    assert judged == [{"l": [1, 3, 2]}]
-    assert json.loads((tmp_path / "a.json").read_text()) == {"l": [1, 3]}
-    other.close()
-    late.close()
-
-
-def test_an_edit_that_no_file_can_hold_with_what_it_lacks_stands_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
-    _committed(late, {"l": [1]})
-    late.flush()
-    _committed(late, {"l": [1, 2]})
-    late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, 3]})
-
-    def refuse(*_: object) -> bytes:
-        raise FormatError("no", source="a.json")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(recovery, "render", refuse)
-        other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
-        _others_unit(other)
-    assert other.load("/a").value == {"l": [1, 3]} == json.loads((tmp_path / "a.json").read_text())
-    assert other.load("/a", at=2).value == {"l": [1, 2]}
-    other.close()
-    late.close()
-    assert FilesystemDocuments(Files(str(tmp_path)), ANYTHING).check() == []

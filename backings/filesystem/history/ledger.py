@@ -57,6 +57,8 @@ class Revision(NamedTuple):
     """As in ``Entry``."""
     is_remade: bool = False
     """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
+    edited: str | None = None
+    """As in ``Entry``."""
 
 
 class Trace(NamedTuple):
@@ -65,6 +67,7 @@ class Trace(NamedTuple):
     link: Link
     before: str | None
     after: str | None
+    edited: str | None = None
 
     @property
     def number(self) -> int:
@@ -191,7 +194,7 @@ class Ledger:
             link = None if head is None else head.link
             while link is not None and link.number >= since:
                 entry = self.past.change(unit, link).entry
-                traces.append(Trace(link, entry.before, entry.after))
+                traces.append(Trace(link, entry.before, entry.after, entry.edited))
                 link = entry.last
             self._keep(unit, traces[::-1])
 
@@ -468,7 +471,7 @@ class Ledger:
     def _note(self, said: Said | Glance, link: Link) -> None:
         if said.scope is None:
             for entry in said.entries:
-                trace = Trace(link, entry.before, entry.after)
+                trace = Trace(link, entry.before, entry.after, entry.edited)
                 self._strange.setdefault(entry.unit, []).append(trace)
                 self._changed[entry.unit] = link.number
 
@@ -515,7 +518,9 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
         nth, last, jump = head.nth + 1, head.link, head.jump()
     digests = (before, one.after)
     given = (one.base, one.lost)
-    return Entry(change.unit, patch, *digests, image, file, nth, last, jump, *given, text)
+    return Entry(
+        change.unit, patch, *digests, image, file, nth, last, jump, *given, one.edited, text
+    )
 
 
 def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:

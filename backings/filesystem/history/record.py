@@ -42,6 +42,9 @@ class Entry(NamedTuple):
     none."""
     lost: int | None = None
     """From this commit on, what was before is not known, as records were lost."""
+    edited: str | None = None
+    """The digest of the file as somebody had edited it, where commits were missing in that. It is
+    to be replaced by what the edit and those come to."""
     text: bytes | None = None
     """The patch as JSON, where it has been made already."""
 
@@ -79,6 +82,7 @@ class Touched(NamedTuple):
     unit: str
     before: str | None
     after: str | None
+    edited: str | None
 
 
 class Glance(NamedTuple):
@@ -135,7 +139,7 @@ def decode(payload: bytes, generation: int) -> Said:
 def glance(payload: bytes) -> Glance:
     """A part of ``decode``, in a third of the time. Raises the same."""
     line = jsonline.load_object(payload)
-    entries = [Touched(one["unit"], *_digests(one)) for one in line["changes"]]
+    entries = [Touched(one["unit"], *_digests(one), one.get("edited")) for one in line["changes"]]
     return Glance(line.get("scope"), entries, line.get("done"))
 
 
@@ -168,6 +172,8 @@ def _entry(entry: Entry, generation: int) -> dict[str, Any]:
         line["base"] = entry.base
     if entry.lost is not None:
         line["lost"] = entry.lost
+    if entry.edited is not None:
+        line["edited"] = entry.edited
     return line
 
 
@@ -188,6 +194,7 @@ def _parse(line: dict[str, Any], generation: int) -> Entry:
         _linked(line["jump"], generation) if "jump" in line else last,
         tuple(line["base"]) if "base" in line else None,
         line.get("lost"),
+        line.get("edited"),
     )
 
 
