@@ -79,7 +79,7 @@ def no_files(files: Files) -> list[str]:
     """The names of the engine's own files under which is something else, as a folder."""
     root = files.root
     own = [names.lock(root), names.log_compaction_lock(root), names.manifest(root)]
-    own += [names.boot(root), names.index(root), names.pins(root)]
+    own += [names.boot(root), names.index(root), names.pins(root), names.written(root)]
     own += [names.log(root, one) for one in generations(files)]
     found = ((path, files.lstat(path)) for path in own)
     return [path for path, status in found if status and not stat.S_ISREG(status.st_mode)]

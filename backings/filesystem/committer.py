@@ -375,6 +375,12 @@ class Committer:
                 failure = error
         if failure is not None:
             raise failure
+        if self._lazy:
+            self._note_written(writer)
+
+    def _note_written(self, writer: Writer) -> None:
+        done = self._done()
+        self._ledger.note_written(writer.head if done is None else done)
 
     def _put(self, writer: Writer, due: Due) -> None:
         for _ in range(_ATTEMPTS):
@@ -516,6 +522,7 @@ class Committer:
         for due in self.pending.units.values():
             self.pending.confirm(due)
         self._apply(writer)
+        self._note_written(writer)
 
     def _dirty_all(self) -> None:
         """Have the files of others' commits synced too: whoever made them may be gone."""

@@ -296,6 +296,11 @@ def boot(root: str) -> str:
     return f"{engine(root)}/boot"
 
 
+def written(root: str) -> str:
+    """The file that says up to which commit files were written, of those to be written later."""
+    return f"{engine(root)}/written"
+
+
 def logs(root: str) -> str:
     """The folder of the log's files."""
     return f"{engine(root)}/log"

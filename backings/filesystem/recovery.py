@@ -17,13 +17,14 @@ from objstore.errors import (
     LayoutError,
     OutsideError,
 )
+from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing, same
 from objstore.watchable import Judge
 
 from . import lostfound
 from .contents import render
 from .history.ledger import Ledger, Revision
-from .history.record import NO_FILE
+from .history.record import NO_FILE, Edited
 from .io import Files
 from .pending import Due, Pending
 from .places import Place, Places
@@ -193,9 +194,9 @@ class Recovery:
             return self._first_revision(edit, file)
         change = Change(unit, self._ledger.newest(unit), edit.value, edit.stamp)
         text = partial(self._ledger.text, unit)
-        edited = None
-        if edit.due is not None and edit.due.content is not None and not edit.due.is_same:
-            edited = digest(edit.due.content.data)
+        edited, due = None, edit.due
+        if due is not None and due.content is not None and not due.is_same:
+            edited = Edited(digest(due.content.data), diff(due.new, due.old))
         made = Revision(change, head.after, edit.digest, file, text, is_remade=True)
         return made._replace(edited=edited)
 

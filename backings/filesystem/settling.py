@@ -12,13 +12,13 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from objstore.errors import FormatError, HistoryGone, LayoutError
-from objstore.patch import diff, merge
+from objstore.patch import apply, diff, merge
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import parse
 from .history.ledger import Ledger, Trace
 from .history.past import Found
-from .history.record import NO_FILE
+from .history.record import NO_FILE, Entry
 from .io import Files
 from .log import jsonline
 from .places import Places
@@ -89,7 +89,7 @@ class Settling:
         now = _digest(content)
         if now == traces[-1].after:
             return self._verdict(State.SAME, content)
-        if any(now in (one.before, one.after, one.edited) for one in traces):
+        if any(_has_had(one, now) for one in traces):
             behind = self._verdict(State.BEHIND, content)
             # Bytes that come later may be those of before, where the newest has taken others back.
             is_open = traces[-1].after is None
@@ -112,11 +112,24 @@ class Settling:
             return Verdict(State.BEHIND, content, value)
         if self._ledger.stopped and self._is_torn(unit, content.data, since):
             return Verdict(State.TORN, content, MISSING)
-        merged = self.merged(unit, value, since)
+        late = self._late(traces)
+        merged = value if late is None else self.merged(unit, value, late)
         if merged is value:
             return Verdict(State.EDITED, content, value)
         state = State.BEHIND if same(merged, self._ledger.newest(unit)) else State.OUTDATED
         return Verdict(state, content, value, merged)
+
+    def _late(self, traces: Sequence[Trace]) -> int | None:
+        """The first of the commits that were reported though their changes may not be in the file,
+        as it was to be written later; None for none."""
+        late: int | None = None
+        if not self._ledger.stopped:
+            written = self._ledger.written_upto()
+            for one in reversed(traces):
+                if one.number <= written or (one.after is not None and one.edited is None):
+                    break
+                late = one.number
+        return late
 
     def merged(self, unit: str, value: JSON | Missing, since: int) -> JSON | Missing:
         """What a unit is whose file somebody made to hold ``value``, and may have read before
@@ -157,7 +170,7 @@ class Settling:
         link = None if head is None else head.link
         while link is not None:
             entry = self._ledger.past.change(unit, link).entry
-            if now in (entry.before, entry.after, entry.edited):
+            if _has_had(entry, now):
                 return True
             is_deferred = None in (entry.before, entry.after) and not entry.is_lone
             if is_deferred and same(value, self._ledger.past.before(entry, unit)):
@@ -173,7 +186,8 @@ class Settling:
         return Verdict(state, content, parse(content.data, self._files.relative(content.path)))
 
     def _older(self, unit: str, since: int) -> Iterator[JSON | Missing]:
-        """What the unit was before each of the changes, one made of the other."""
+        """What the unit was before each of the changes, one made of the other; and what somebody
+        had made of it."""
         value: JSON | Missing | None = None
         for found in [*self._changes(unit, since)][::-1]:
             if found.entry.is_lone:
@@ -183,6 +197,8 @@ class Settling:
                     value = self._ledger.past.before(found.entry, unit)
                 yield value
             value = self._ledger.past.applied(value, found)
+            if found.entry.edited is not None:
+                yield apply(value, found.entry.edited.patch)
 
     def _changes(self, unit: str, since: int) -> Iterator[Found]:
         """The changes from commit ``since`` on, newest first."""
@@ -204,6 +220,12 @@ class Settling:
 
 def _digest(content: Content | None) -> str:
     return NO_FILE if content is None else digest(content.data)
+
+
+def _has_had(one: Trace | Entry, now: str) -> bool:
+    """Whether a commit has found the file of that digest, or left it."""
+    edited = one.edited
+    return now in (one.before, one.after) or (edited is not None and edited.digest == now)
 
 
 def _distance(old: JSON | Missing, new: JSON | Missing) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem import recovery
+from objstore.backings.filesystem import names, recovery
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
 from objstore.documents import Change, Loaded
@@ -198,3 +198,70 @@ def test_who_dies_before_an_edit_and_what_it_lacks_are_in_the_file_leaves_it_to_
     assert [commit.external for commit in last.commits(0, "/a")] == [False, False, True]
     assert last.check() == []
     last.close()
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_edit_upon_an_edit_before_either_is_in_the_file(tmp_path: Path, is_known: bool) -> None:
+    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _committed(late, {"l": [1], "m": []})
+    late.flush()
+    _committed(late, {"l": [1, "committed"], "m": []})
+    late._engine.committer._stop_waiting()
+    _replaced(tmp_path / "a.json", {"l": [1, "edited"], "m": ["a long edit"]})
+    dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _others_unit(dies)
+    dies._engine.committer._stop_waiting()
+    _replaced(tmp_path / "a.json", {"l": [1, "edited", "more"], "m": ["a long edit", 2]})
+    last = dies if is_known else FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    last.flush()
+    expected = {"l": [1, "edited", "more", "committed"], "m": ["a long edit", 2]}
+    found = last.load("/a").value
+    assert isinstance(found, dict)
+    assert sorted(map(str, found["l"])) == sorted(map(str, expected["l"]))
+    assert found["m"] == expected["m"]
+    assert json.loads((tmp_path / "a.json").read_text()) == found
+    assert [commit.external for commit in last.commits(0, "/a")] == [False, False, True, True]
+    assert last.check() == []
+    last.close()
+
+
+@pytest.mark.parametrize("spoil", ["", "nothing", "another 9\n", "9\n"])
+def test_what_was_written_and_is_set_back_by_hand_stays_so(tmp_path: Path, spoil: str) -> None:
+    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _committed(late, {"n": 0, "m": 0}, {"n": 1, "m": 0})
+    late._engine.committer._stop_waiting()
+    late._engine.committer.apply()  # as half a second later
+    by_hand: JSON = {"n": 0, "m": 5}
+    _replaced(tmp_path / "a.json", by_hand)
+    if spoil:
+        Path(names.written(str(tmp_path))).write_text(spoil)
+    last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    assert last.load("/a").value == ({"n": 1, "m": 5} if spoil else by_hand)
+    last.flush()
+    assert last.load("/a").value == json.loads((tmp_path / "a.json").read_text())
+    last.close()
+
+
+def test_where_it_cannot_be_written_down_commits_go_on(tmp_path: Path) -> None:
+    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _committed(late, {"n": 0})
+    Path(names.written(str(tmp_path))).mkdir()
+    late.flush()
+    assert json.loads((tmp_path / "a.json").read_text()) == {"n": 0}
+    assert [one.source for one in late.check()] == [".objstore/written"]
+    Path(names.written(str(tmp_path))).rmdir()
+    late.close()
+
+
+def test_after_the_machine_stopped_what_was_written_down_is_no_more_than_a_name(
+    tmp_path: Path,
+) -> None:
+    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _committed(late, {"n": 0})
+    late.flush()
+    assert Path(names.written(str(tmp_path))).exists()
+    Path(names.boot(str(tmp_path))).write_text("another run")
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    _others_unit(other)
+    assert not Path(names.written(str(tmp_path))).exists()
+    other.close()

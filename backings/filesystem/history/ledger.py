@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from threading import RLock
 from typing import Final, NamedTuple, TypeVar
 
 from objstore.documents import Change, Overlay
-from objstore.errors import CorruptionError, ObjstoreError
+from objstore.errors import BackingError, CorruptionError, ObjstoreError
 from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing
 
@@ -22,7 +23,7 @@ from . import record
 from .heads import SCOPED_FILE, Head, Heads, Key, key_of
 from .headsfile import HeadsFile
 from .past import Past
-from .record import NO_FILE, Entry, Glance, Said
+from .record import NO_FILE, Edited, Entry, Glance, Said
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Revision(NamedTuple):
     """As in ``Entry``."""
     is_remade: bool = False
     """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
-    edited: str | None = None
+    edited: Edited | None = None
     """As in ``Entry``."""
 
 
@@ -67,7 +68,7 @@ class Trace(NamedTuple):
     link: Link
     before: str | None
     after: str | None
-    edited: str | None = None
+    edited: Edited | None = None
 
     @property
     def number(self) -> int:
@@ -104,6 +105,8 @@ class Ledger:
         self._last: tuple[Key, int, JSON | Missing] | None = None
         """What was asked for last, or entered: a unit, a commit, and the contents after it. Written
         and read as a whole, without a lock."""
+        self._noted = 0
+        """Up to which commit this handle has written down that files were written."""
         self.stopped = False
         """Whether the machine may have stopped since the log was written to, and files be torn."""
 
@@ -412,11 +415,38 @@ class Ledger:
         if self.stopped:
             # It may have heads of records that the machine has lost, and others have their numbers.
             self._file.remove()
+            self._files.unlink(names.written(self._files.root))
         if run is not None and not self.is_same_run():
             path = names.boot(self._files.root)
             self._files.write(names.temporary_path(path), run, path, sync=False)
             self._files.rename(names.temporary_path(path), path)
         self.stopped = False
+
+    def note_written(self, done: int) -> None:
+        """Write down that all commits up to ``done`` are in their files.
+
+        The next commit says so too, and may not come. Not synced, this holds as long as the machine
+        runs on. Where it cannot be written it is missed only where somebody edits a file and the
+        process is killed.
+        """
+        if done > self._noted:
+            path = names.written(self._files.root)
+            data = f"{self.log.store} {done}\n".encode()
+            temporary = names.temporary_path(path)
+            try:
+                self._files.write(temporary, data, path, sync=False)
+                self._files.rename(temporary, path)
+                self._noted = done
+            except BackingError:
+                with suppress(BackingError):
+                    self._files.unlink(temporary)
+
+    def written_upto(self) -> int:
+        """The newest commit of which that was written down, in this run of the machine; or 0."""
+        found = self._files.read(names.written(self._files.root), _LINE)
+        said = [] if found is None else found.data.split()
+        is_ours = len(said) == 2 and said[0] == self.log.store.encode() and said[1].isdigit()
+        return int(said[1]) if is_ours else 0
 
     def _forget_all(self) -> None:
         """Forget what may have been taken in by half; ``_changed`` says nothing that is wrong."""

@@ -17,6 +17,14 @@ NO_FILE: Final = ""
 """The digest of a file that is not there."""
 
 
+class Edited(NamedTuple):
+    """What somebody had made of a file that was behind."""
+
+    digest: str
+    patch: Sequence[Operation]
+    """What leads to its contents from those after the commit."""
+
+
 class Entry(NamedTuple):
     """What one commit did to one unit."""
 
@@ -42,9 +50,9 @@ class Entry(NamedTuple):
     none."""
     lost: int | None = None
     """From this commit on, what was before is not known, as records were lost."""
-    edited: str | None = None
-    """The digest of the file as somebody had edited it, where commits were missing in that. It is
-    to be replaced by what the edit and those come to."""
+    edited: Edited | None = None
+    """The file as it was found, where commits were missing in what somebody had edited. It is to be
+    replaced by what the edit and those come to."""
     text: bytes | None = None
     """The patch as JSON, where it has been made already."""
 
@@ -82,7 +90,7 @@ class Touched(NamedTuple):
     unit: str
     before: str | None
     after: str | None
-    edited: str | None
+    edited: Edited | None
 
 
 class Glance(NamedTuple):
@@ -139,7 +147,7 @@ def decode(payload: bytes, generation: int) -> Said:
 def glance(payload: bytes) -> Glance:
     """A part of ``decode``, in a third of the time. Raises the same."""
     line = jsonline.load_object(payload)
-    entries = [Touched(one["unit"], *_digests(one), one.get("edited")) for one in line["changes"]]
+    entries = [Touched(one["unit"], *_digests(one), _edited(one)) for one in line["changes"]]
     return Glance(line.get("scope"), entries, line.get("done"))
 
 
@@ -173,7 +181,7 @@ def _entry(entry: Entry, generation: int) -> dict[str, Any]:
     if entry.lost is not None:
         line["lost"] = entry.lost
     if entry.edited is not None:
-        line["edited"] = entry.edited
+        line["edited"] = list(entry.edited)
     return line
 
 
@@ -194,8 +202,12 @@ def _parse(line: dict[str, Any], generation: int) -> Entry:
         _linked(line["jump"], generation) if "jump" in line else last,
         tuple(line["base"]) if "base" in line else None,
         line.get("lost"),
-        line.get("edited"),
+        _edited(line),
     )
+
+
+def _edited(line: dict[str, Any]) -> Edited | None:
+    return Edited(*line["edited"]) if "edited" in line else None
 
 
 def _link(link: Link | None, generation: int) -> list[int] | None:
