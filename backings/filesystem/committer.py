@@ -427,7 +427,7 @@ class Committer:
         self, writer: Writer, due: Due, content: Content | None, value: JSON | Missing
     ) -> Due:
         """What is due with an edit on top, which is entered unless the commit has it too."""
-        merged = self.settling.merged(due.place.pointer, value, due.since)
+        merged = self.settling.merged(due.place.pointer, value, due.since).value
         made = self._recovery.due_onto(due.place, due.path, content, value, merged)
         made.number, made.since = due.number, due.since
         if not same(merged, due.new):

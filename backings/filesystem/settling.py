@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from objstore.errors import FormatError, HistoryGone, LayoutError
-from objstore.patch import apply, diff, merge
+from objstore.patch import Merged, apply, diff, merge
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import parse
@@ -113,8 +113,8 @@ class Settling:
         if self._ledger.stopped and self._is_torn(unit, content.data, since):
             return Verdict(State.TORN, content, MISSING)
         late = self._late(traces)
-        merged = value if late is None else self.merged(unit, value, late)
-        if merged is value:
+        merged, conflicts = (value, ()) if late is None else self.merged(unit, value, late)
+        if merged is value or conflicts:  # there is no telling that it is of an older one
             return Verdict(State.EDITED, content, value)
         state = State.BEHIND if same(merged, self._ledger.newest(unit)) else State.OUTDATED
         return Verdict(state, content, value, merged)
@@ -131,7 +131,7 @@ class Settling:
                 late = one.number
         return late
 
-    def merged(self, unit: str, value: JSON | Missing, since: int) -> JSON | Missing:
+    def merged(self, unit: str, value: JSON | Missing, since: int) -> Merged:
         """What a unit is whose file somebody made to hold ``value``, and may have read before
         commits from ``since`` on had reached it: with their changes; ``value`` itself if it was
         not.
@@ -147,7 +147,7 @@ class Settling:
                 distance = _distance(one, value)
                 if distance < least:
                     base, least = one, distance
-        return value if base is newest else merge(base, newest, value).value
+        return Merged(value, ()) if base is newest else merge(base, newest, value)
 
     def digest(self, unit: str, traces: Sequence[Trace]) -> str:
         """The digest of the unit's file; NO_FILE for none. Raises as ``judge``."""
