@@ -1,0 +1,149 @@
+"""Processes that append to lists, lazily and eagerly, beside edits by hand, and are killed.
+
+Whatever was reported is there once: no edit is entered without the commits that its file lacked,
+and no commit twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from datetime import timedelta
+from io import FileIO
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import objstore
+from objstore import BusyError, Retention, Store, TransactionError
+from objstore.backings.filesystem import names
+from tests.faults.machine import start_child
+
+WRITERS: Final = 4
+LISTS: Final = ("committed", "edited")
+
+pytestmark = pytest.mark.damage
+
+
+def append_for_ever(folder: Path, told: Path, who: int) -> None:
+    """Append to its own two lists, one by commits and the other by hand, and to one of all."""
+    luck = random.Random(f"{who} {os.getpid()}")  # noqa: S311
+    store: Store[Any] = objstore.open(
+        folder, apply=luck.choice(["eager", "lazy"]), durability="os", watch=luck.random() < 0.2
+    )
+    with told.open("ab", buffering=0) as notes:
+        for number in count():
+            token = f"{time.time_ns()}.{number}"
+            act = luck.choice([*["committed"] * 6, *["edited"] * 3, *["all"] * 3, "other"])
+            if act == "other":
+                tidy(store, luck)
+                continue
+            note(notes, "begun", act, token)
+            if act == "committed":
+                own = store[f"own{who}"]
+                with store.transaction():
+                    own["committed"].append(token)
+                    own["count"] += 1
+            elif act == "edited":
+                edit(folder, f"own{who}.json", token)
+            else:
+                store.run(lambda _: store["all"]["all"].append(token), retries=1000)  # noqa: B023
+            note(notes, "done", act, token)
+            time.sleep(luck.random() * 0.01)
+
+
+def note(notes: FileIO, *words: str) -> None:
+    notes.write(" ".join(words).encode() + b"\n")
+
+
+def tidy(store: Store[Any], luck: random.Random) -> None:
+    try:
+        what = luck.randrange(4)
+        if what == 0:
+            store.flush()
+        elif what == 1:
+            store.switch_and_snapshot()
+        elif what == 2:
+            store.compact(Retention(keep=timedelta(seconds=1), every=timedelta(seconds=1)))
+    except (BusyError, TransactionError):
+        return  # another process is at it
+
+
+def edit(folder: Path, name: str, token: str) -> None:
+    """As an editor does, but for what no store can see: that it had read the file before another
+    wrote it. So nobody writes meanwhile."""
+    lock = os.open(names.lock(str(folder)), os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        contents = json.loads((folder / name).read_text())
+        contents["edited"].append(token)
+        new = folder / f"{name}~"
+        new.write_text(json.dumps(contents))
+        new.rename(folder / name)
+    finally:
+        os.close(lock)
+
+
+def kill_again_and_again(folder: Path, rounds: int) -> int:
+    """How much was appended in all."""
+    moments = random.Random(rounds)  # noqa: S311
+    root, told = folder / "store", [folder / f"told-{who}" for who in range(WRITERS)]
+    with objstore.open(root) as store:
+        store["all"] = {"all": []}
+        for who in range(WRITERS):
+            store[f"own{who}"] = {"committed": [], "edited": [], "count": 0}
+    there = 0
+    for _ in range(rounds):
+        children = [
+            start_child(lambda who=who: append_for_ever(root, told[who], who))  # type: ignore[misc]
+            for who in range(WRITERS)
+        ]
+        time.sleep(0.3 + moments.random())
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        there = check(root, told)
+    return there
+
+
+def check(root: Path, told: list[Path]) -> int:
+    begun: dict[str, set[str]] = {}
+    done: dict[str, set[str]] = {}
+    for who, path in enumerate(told):
+        for line in path.read_text().splitlines() if path.exists() else []:
+            how, act, token = line.split()
+            place = "all" if act == "all" else f"own{who} {act}"
+            (begun if how == "begun" else done).setdefault(place, set()).add(token)
+    there = 0
+    with objstore.open(root) as store:
+        store.flush()
+        lists: dict[str, list[str]] = {"all": store["all"]["all"].contents}
+        for who in range(WRITERS):
+            own = store[f"own{who}"].contents
+            lists |= {f"own{who} {name}": own[name] for name in LISTS}
+            assert own["count"] == len(own["committed"])
+        for place, found in lists.items():
+            assert [one for one, times in Counter(found).items() if times > 1] == [], place
+            assert done.get(place, set()) <= set(found) <= begun.get(place, set()), place
+            there += len(found)
+        findings = [one for one in store.check() if not one.found.startswith("a temporary file")]
+        assert [one for one in findings if one.found != "an older file of it"] == []
+    return there
+
+
+def test_what_was_appended_is_there_once(tmp_path: Path) -> None:
+    assert kill_again_and_again(tmp_path, rounds=4) > 50
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(4))
+def test_what_was_appended_for_long_is_there_once(tmp_path: Path, part: int) -> None:
+    assert kill_again_and_again(tmp_path, rounds=60 + part) > 5000
