@@ -346,6 +346,7 @@ class Committer:
                 self._stop_waiting()  # first, as whoever commits from now on waits for another
                 try:
                     self._apply_all(writer)
+                    self._note_written(writer)  # at other ends of it the log says so itself
                 except BaseException:
                     self._apply_later()
                     raise
@@ -522,7 +523,6 @@ class Committer:
         for due in self.pending.units.values():
             self.pending.confirm(due)
         self._apply(writer)
-        self._note_written(writer)
 
     def _dirty_all(self) -> None:
         """Have the files of others' commits synced too: whoever made them may be gone."""
