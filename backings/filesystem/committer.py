@@ -278,7 +278,8 @@ class Committer:
     def _revision(self, step: Step) -> Revision:
         due = step.due
         after = NO_FILE if due.new is MISSING else due.stamp.digest
-        return Revision(step.change, step.before, after, self._files.relative(due.path), step.text)
+        path, is_later = self._files.relative(due.path), self._lazy and bool(after)
+        return Revision(step.change, step.before, after, path, step.text, is_later=is_later)
 
     def _confirm(self, steps: Sequence[Step], position: Position) -> None:
         """Wait for the disk."""

@@ -126,7 +126,7 @@ class Settling:
         if not self._ledger.stopped:
             written = self._ledger.written_upto()
             for one in reversed(traces):
-                if one.number <= written or (one.after is not None and one.edited is None):
+                if one.number <= written or not one.is_late:
                     break
                 late = one.number
         return late

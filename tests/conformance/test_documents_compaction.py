@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from objstore._feed import Feed
+from objstore._scoped import ScopedDocuments
 from objstore.documents import Change, Documents
 from objstore.errors import CommitNotFoundError, CommitNumberError, HistoryGone, ReadOnlyError
 from objstore.layout import ANYTHING
@@ -272,6 +273,38 @@ def test_a_scope_stays_as_it_is_whatever_is_removed(
         assert (fourth.number, fourth.scope, len(fourth.changes)) == (4, "s", 2)
         assert sixth.changes == (Change("/n", [2], [4]),)
         assert (seventh.number, seventh.scope) == (7, "t")
+
+
+def test_a_scope_stays_whose_changes_rest_on_more_than_its_last(
+    maker: Maker, url: str, documents: Documents
+) -> None:
+    """As the base has changed in between, and the changes are shorter than the whole."""
+    scope, text = ScopedDocuments(documents, "s"), "x" * 500
+    for number in (1, 2, 3):
+        put(documents, {"/b": [number]})  # 1, 4, 7
+        put(documents, {"/a": {"text": text, "base": list(range(number))}})  # 2, 5, 8
+        loaded = scope.load("/a")  # 3, 6, 9
+        assert isinstance(loaded.value, dict)
+        new = {**loaded.value, f"scope{number}": number}
+        scope.commit([Change("/a", loaded.value, new, loaded.stamp)], base=documents.head())
+    made = scope.load("/a").value
+    assert made == {"text": text, "base": [0, 1, 2], "scope1": 1, "scope2": 2, "scope3": 3}
+    assert documents.compact(only(3, 6, 9)) == [1, 4, 7]
+    assert documents.compact(only(3, 9)) == [5, 6]
+    for opened in before_and_after_reopening(maker, url, documents):
+        assert ScopedDocuments(opened, "s").load("/a").value == made
+
+
+def test_a_scope_that_was_deleted_by_a_commit_that_goes_stays_deleted(
+    maker: Maker, url: str, documents: Documents
+) -> None:
+    put(documents, {"/a": ["first"]}, scope="s")  # 1
+    documents.delete_scope("s")  # 2
+    put(documents, {"/b": ["second"]}, scope="s")  # 3
+    assert documents.compact(only(1, 3)) == [2]
+    assert documents.compact(only(3)) == [1]
+    for opened in before_and_after_reopening(maker, url, documents):
+        assert [*opened.overlays("s")] == ["/b"]
 
 
 def test_what_a_scope_took_back_stays_as_well(maker: Maker, url: str, documents: Documents) -> None:

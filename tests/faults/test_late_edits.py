@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from objstore.backings.filesystem import names, recovery
+from objstore.backings.filesystem.contents import parse, render
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
 from objstore.documents import Change, Loaded
 from objstore.errors import ConflictError, FormatError, ObjstoreError
 from objstore.layout import ANYTHING
 from objstore.values import JSON, MISSING, Missing
+
+
+@pytest.fixture(params=[".json", ".yaml", ".toml", ".kvi"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The file of /a, in each format."""
+    path = tmp_path / f"a{request.param}"
+    _replaced(path, {})
+    return path
 
 
 def fits(unit: str, found: Loaded | ObjstoreError) -> bool:
@@ -29,8 +37,12 @@ def _committed(documents: FilesystemDocuments, *values: JSON | Missing) -> None:
 
 def _replaced(path: Path, value: JSON) -> None:
     """As editors save: what they make of what they read earlier."""
-    path.with_name("new").write_text(json.dumps(value))
+    path.with_name("new").write_bytes(render(None, MISSING, value, path.name))
     path.with_name("new").rename(path)
+
+
+def _held(path: Path) -> JSON:
+    return parse(path.read_bytes(), path.name)
 
 
 def _others_unit(other: FilesystemDocuments) -> None:
@@ -62,7 +74,11 @@ TOGETHER = {"l": [1, "edited", "committed"], "n": 1, "m": 5}
     "act", [_reads, _others_unit, _same_unit, _looks, FilesystemDocuments.flush]
 )
 def test_an_edit_of_a_file_that_commits_had_not_reached_takes_none_of_them_back(
-    tmp_path: Path, act: Callable[[FilesystemDocuments], None], is_killed: bool, is_new: bool
+    file: Path,
+    tmp_path: Path,
+    act: Callable[[FilesystemDocuments], None],
+    is_killed: bool,
+    is_new: bool,
 ) -> None:
     other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _committed(other, {"l": []}, {"l": [1], "n": 0, "m": 0})
@@ -70,7 +86,7 @@ def test_an_edit_of_a_file_that_commits_had_not_reached_takes_none_of_them_back(
     _committed(late, {"l": [1, "committed"], "n": 0, "m": 0})
     _committed(late, {"l": [1, "committed"], "n": 1, "m": 0})
     late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, "edited"], "n": 0, "m": 5})
+    _replaced(file, {"l": [1, "edited"], "n": 0, "m": 5})
     if is_new:  # and has settled nothing so far
         other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     act(other)
@@ -80,21 +96,21 @@ def test_an_edit_of_a_file_that_commits_had_not_reached_takes_none_of_them_back(
         late.close()
     last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     last.flush()
-    assert last.load("/a").value == TOGETHER == json.loads((tmp_path / "a.json").read_text())
+    assert last.load("/a").value == TOGETHER == _held(file)
     assert [commit.external for commit in last.commits(0, "/a")] == [False] * 4 + [True]
     assert last.check() == []
     last.close()
 
 
-def test_a_commit_whose_file_another_has_written_is_in_it_once(tmp_path: Path) -> None:
+def test_a_commit_whose_file_another_has_written_is_in_it_once(file: Path, tmp_path: Path) -> None:
     first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _committed(first, {"l": [1]})
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, 2]})
     late._engine.committer._stop_waiting()
     _others_unit(first)  # and sees to what is behind
-    assert json.loads((tmp_path / "a.json").read_text()) == {"l": [1, 2]}
-    (tmp_path / "a.json").write_text('{"l": [1,\n2]}')  # in bytes of its own
+    assert _held(file) == {"l": [1, 2]}
+    file.write_bytes(file.read_bytes() + b"\n")  # in bytes of its own
     late.flush()
     assert late.load("/a").value == {"l": [1, 2]}
     assert [commit.external for commit in late.commits()] == [False] * 3
@@ -102,14 +118,16 @@ def test_a_commit_whose_file_another_has_written_is_in_it_once(tmp_path: Path) -
     late.close()
 
 
-def test_an_edit_of_a_commit_that_another_has_written_is_on_top_of_it(tmp_path: Path) -> None:
+def test_an_edit_of_a_commit_that_another_has_written_is_on_top_of_it(
+    file: Path, tmp_path: Path
+) -> None:
     first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _committed(first, {"l": [1]})
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, 2]}, {"l": [1, 2, 3]})
     late._engine.committer._stop_waiting()
     _others_unit(first)
-    _replaced(tmp_path / "a.json", {"l": [1, 2, 3, 4]})
+    _replaced(file, {"l": [1, 2, 3, 4]})
     late.flush()
     assert late.load("/a").value == {"l": [1, 2, 3, 4]}
     assert [commit.external for commit in late.commits(0, "/a")] == [False] * 3 + [True]
@@ -117,28 +135,28 @@ def test_an_edit_of_a_commit_that_another_has_written_is_on_top_of_it(tmp_path: 
     late.close()
 
 
-def test_an_edit_that_says_a_part_of_what_was_committed_is_none(tmp_path: Path) -> None:
+def test_an_edit_that_says_a_part_of_what_was_committed_is_none(file: Path, tmp_path: Path) -> None:
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"a": 1, "b": 1, "c": 1})
     late.flush()
     _committed(late, {"a": 2, "b": 2, "c": 2})
     late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"a": 2, "b": 1, "c": 1})
+    _replaced(file, {"a": 2, "b": 1, "c": 1})
     other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _others_unit(other)
-    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 2, "b": 2, "c": 2}
+    assert _held(file) == {"a": 2, "b": 2, "c": 2}
     assert not any(commit.external for commit in other.commits())
     other.close()
     late.close()
 
 
-def test_an_edit_that_misfits_with_what_it_lacks_is_refused(tmp_path: Path) -> None:
+def test_an_edit_that_misfits_with_what_it_lacks_is_refused(file: Path, tmp_path: Path) -> None:
     other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _committed(other, {"l": []}, {"l": [1]})
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, 2]})
     late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, 3]})
+    _replaced(file, {"l": [1, 3]})
     judged: list[JSON | Missing] = []
 
     def refuse(unit: str, found: Loaded | ObjstoreError) -> bool:
@@ -148,29 +166,29 @@ def test_an_edit_that_misfits_with_what_it_lacks_is_refused(tmp_path: Path) -> N
 
     assert other.commit_external(["/a"], refuse) is None
     assert judged == [{"l": [1, 3, 2]}]
-    assert json.loads((tmp_path / "a.json").read_text()) == {"l": [1, 3]}
+    assert _held(file) == {"l": [1, 3]}
     other.close()
     late.close()
 
 
 def test_an_edit_that_no_file_can_hold_with_what_it_lacks_stands_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1]})
     late.flush()
     _committed(late, {"l": [1, 2]})
     late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, 3]})
+    _replaced(file, {"l": [1, 3]})
 
     def refuse(*_: object) -> bytes:
-        raise FormatError("no", source="a.json")
+        raise FormatError("no", source=file.name)
 
     with monkeypatch.context() as patched:
         patched.setattr(recovery, "render", refuse)
         other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
         _others_unit(other)
-    assert other.load("/a").value == {"l": [1, 3]} == json.loads((tmp_path / "a.json").read_text())
+    assert other.load("/a").value == {"l": [1, 3]} == _held(file)
     assert other.load("/a", at=2).value == {"l": [1, 2]}
     other.close()
     late.close()
@@ -179,39 +197,41 @@ def test_an_edit_that_no_file_can_hold_with_what_it_lacks_stands_alone(
 
 @pytest.mark.parametrize("edit", [[1, "edited"], [1, "e" * 200]])
 def test_who_dies_before_an_edit_and_what_it_lacks_are_in_the_file_leaves_it_to_the_next(
-    tmp_path: Path, edit: list[JSON]
+    file: Path, tmp_path: Path, edit: list[JSON]
 ) -> None:
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1]})
     late.flush()
     _committed(late, {"l": [1, "committed"]})
     late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": edit})
+    _replaced(file, {"l": edit})
     dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _others_unit(dies)
     dies._engine.committer._stop_waiting()
-    assert json.loads((tmp_path / "a.json").read_text()) == {"l": edit}
+    assert _held(file) == {"l": edit}
     last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     assert last.load("/a").value == {"l": [*edit, "committed"]}
     last.flush()
-    assert json.loads((tmp_path / "a.json").read_text()) == {"l": [*edit, "committed"]}
+    assert _held(file) == {"l": [*edit, "committed"]}
     assert [commit.external for commit in last.commits(0, "/a")] == [False, False, True]
     assert last.check() == []
     last.close()
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-def test_an_edit_upon_an_edit_before_either_is_in_the_file(tmp_path: Path, is_known: bool) -> None:
+def test_an_edit_upon_an_edit_before_either_is_in_the_file(
+    file: Path, tmp_path: Path, is_known: bool
+) -> None:
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1], "m": []})
     late.flush()
     _committed(late, {"l": [1, "committed"], "m": []})
     late._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, "edited"], "m": ["a long edit"]})
+    _replaced(file, {"l": [1, "edited"], "m": ["a long edit"]})
     dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _others_unit(dies)
     dies._engine.committer._stop_waiting()
-    _replaced(tmp_path / "a.json", {"l": [1, "edited", "more"], "m": ["a long edit", 2]})
+    _replaced(file, {"l": [1, "edited", "more"], "m": ["a long edit", 2]})
     last = dies if is_known else FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     last.flush()
     expected = {"l": [1, "edited", "more", "committed"], "m": ["a long edit", 2]}
@@ -219,26 +239,28 @@ def test_an_edit_upon_an_edit_before_either_is_in_the_file(tmp_path: Path, is_kn
     assert isinstance(found, dict)
     assert sorted(map(str, found["l"])) == sorted(map(str, expected["l"]))
     assert found["m"] == expected["m"]
-    assert json.loads((tmp_path / "a.json").read_text()) == found
+    assert _held(file) == found
     assert [commit.external for commit in last.commits(0, "/a")] == [False, False, True, True]
     assert last.check() == []
     last.close()
 
 
 @pytest.mark.parametrize("spoil", ["", "nothing", "another 9\n", "9\n"])
-def test_what_was_written_and_is_set_back_by_hand_stays_so(tmp_path: Path, spoil: str) -> None:
+def test_what_was_written_and_is_set_back_by_hand_stays_so(
+    file: Path, tmp_path: Path, spoil: str
+) -> None:
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"n": 0, "m": 0}, {"n": 1, "m": 0})
     late._engine.committer._stop_waiting()
     late._engine.committer.apply()  # as half a second later
     by_hand: JSON = {"n": 0, "m": 5}
-    _replaced(tmp_path / "a.json", by_hand)
+    _replaced(file, by_hand)
     if spoil:
         Path(names.written(str(tmp_path))).write_text(spoil)
     last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     assert last.load("/a").value == ({"n": 1, "m": 5} if spoil else by_hand)
     last.flush()
-    assert last.load("/a").value == json.loads((tmp_path / "a.json").read_text())
+    assert last.load("/a").value == _held(file)
     last.close()
 
 
@@ -247,7 +269,7 @@ def test_where_it_cannot_be_written_down_commits_go_on(tmp_path: Path) -> None:
     _committed(late, {"n": 0})
     Path(names.written(str(tmp_path))).mkdir()
     late.flush()
-    assert json.loads((tmp_path / "a.json").read_text()) == {"n": 0}
+    assert _held(tmp_path / "a.json") == {"n": 0}
     assert [one.source for one in late.check()] == [".objstore/written"]
     Path(names.written(str(tmp_path))).rmdir()
     late.close()

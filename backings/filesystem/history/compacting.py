@@ -137,6 +137,8 @@ class Compaction:
         for commit in self._ledger.past.commits(0, "", upto=max(saids)):
             said = saids[commit.number]
             drops += said.drops
+            for scope in said.drops:
+                gathered.pop(scope, None)
             units = gathered.setdefault(said.scope, {})
             for change, entry in zip(commit.changes, said.entries, strict=True):
                 units[change.unit] = _gather(units.get(change.unit), change, entry)
@@ -161,7 +163,9 @@ class Compaction:
         file = one.last.file or one.first.file or self._ledger.file_of(key)
         digests = (one.first.before, one.last.after)
         made = Revision(one.change, *digests, file, text, one.last.base)
-        return made._replace(lost=one.first.lost, is_remade=True)
+        # What a scope's change was made on may be more than the one before left, if it told that.
+        is_anew = scope is not None and one.first.image is not None
+        return made._replace(lost=one.first.lost, is_remade=True, is_anew=is_anew)
 
 
 def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:

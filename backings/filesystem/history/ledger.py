@@ -23,7 +23,7 @@ from . import record
 from .heads import SCOPED_FILE, Head, Heads, Key, key_of
 from .headsfile import HeadsFile
 from .past import Past
-from .record import NO_FILE, Edited, Entry, Glance, Said
+from .record import NO_FILE, Edited, Entry, Glance, Said, Touched
 
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class Revision(NamedTuple):
     """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
     edited: Edited | None = None
     """As in ``Entry``."""
+    is_later: bool = False
+    """As in ``Entry``."""
 
 
 class Trace(NamedTuple):
@@ -68,7 +70,9 @@ class Trace(NamedTuple):
     link: Link
     before: str | None
     after: str | None
-    edited: Edited | None = None
+    edited: Edited | None
+    is_late: bool
+    """Whether it was reported before the file was written."""
 
     @property
     def number(self) -> int:
@@ -197,7 +201,7 @@ class Ledger:
             link = None if head is None else head.link
             while link is not None and link.number >= since:
                 entry = self.past.change(unit, link).entry
-                traces.append(Trace(link, entry.before, entry.after, entry.edited))
+                traces.append(_trace(link, entry))
                 link = entry.last
             self._keep(unit, traces[::-1])
 
@@ -501,8 +505,7 @@ class Ledger:
     def _note(self, said: Said | Glance, link: Link) -> None:
         if said.scope is None:
             for entry in said.entries:
-                trace = Trace(link, entry.before, entry.after, entry.edited)
-                self._strange.setdefault(entry.unit, []).append(trace)
+                self._strange.setdefault(entry.unit, []).append(_trace(link, entry))
                 self._changed[entry.unit] = link.number
 
     def _forget(self, done: int) -> None:
@@ -546,11 +549,28 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
     nth, last, jump = 1, None, None
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
-    digests = (before, one.after)
-    given = (one.base, one.lost)
     return Entry(
-        change.unit, patch, *digests, image, file, nth, last, jump, *given, one.edited, text
+        change.unit,
+        patch,
+        before,
+        one.after,
+        image,
+        file,
+        nth,
+        last,
+        jump,
+        one.base,
+        one.lost,
+        one.edited,
+        one.is_later,
+        text,
     )
+
+
+def _trace(link: Link, entry: Entry | Touched) -> Trace:
+    before, after, edited = entry.before, entry.after, entry.edited
+    is_late = after is None or edited is not None or entry.is_later
+    return Trace(link, before, after, edited, is_late)
 
 
 def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:
