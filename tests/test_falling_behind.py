@@ -87,6 +87,24 @@ def test_what_a_file_is_takes_as_long_as_the_changes_that_may_be_missing_are_man
     assert cost(100) < 6 * few
 
 
+def test_a_scope_is_changed_where_the_base_has_commits_that_its_file_has_not(
+    ours: Store[Any], theirs: Store[Any]
+) -> None:
+    scope = ours.scope("draft")
+    scope["counter"].of = "ours"
+    commits(theirs, 5)
+    scope["counter"].name = "drafted"  # with a stamp from the log
+    expected = {"n": 5, "of": "ours", "text": TEXT, "name": "drafted"}
+    assert scope["counter"].contents == expected
+    commits(theirs, 5)
+    with scope.transaction(serializable=True):
+        assert scope["counter"].n == 10
+        scope["other"] = {}
+    assert scope["counter"].contents == {**expected, "n": 10}
+    commits(theirs, 1)
+    ours.delete_scope("draft")
+
+
 def test_contents_of_before_are_told_from_an_edit(
     ours: Store[Any], theirs: Store[Any], tmp_path: Path
 ) -> None:

@@ -131,11 +131,17 @@ class Committer:
         self.teller.tell(number)
         return commit
 
-    def enter(self, said: Said, changes: Callable[[Planner], Sequence[Revision]]) -> Commit:
-        """Make a commit that is about no file: of a scope. ``changes`` is asked under the lock."""
+    def enter(
+        self,
+        said: Said,
+        changes: Callable[[Planner], Sequence[Revision]],
+        checked: Iterable[str],
+    ) -> Commit:
+        """Make a commit that is about no file: of a scope. ``changes`` is asked under the lock;
+        ``checked`` are the units whose files it looks at."""
         try:
             with self._ledger.log.writing() as writer:
-                self._catch_up(writer, ())
+                self._catch_up(writer, checked)
                 revisions = changes(self._planner)
                 number, position = self._ledger.enter(writer, said, revisions, self._done())
                 self._has_written = True

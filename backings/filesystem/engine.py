@@ -295,13 +295,13 @@ class Engine:
         waiting: Waiting | None,
     ) -> Commit:
         """Make a commit of the changes. ``said`` is the record without its entries."""
+        units = [path for path, stamp in match.items() if not isinstance(stamp, tuple)]
         if said.scope is None:
-            units = [path for path, stamp in match.items() if not isinstance(stamp, tuple)]
             check = partial(self._check, match)
             commit = self.committer.commit(changes, said, check, units, waiting)
         else:
             scoped = partial(self._scoped, said.scope, changes, match)
-            commit = self.committer.enter(said, scoped)
+            commit = self.committer.enter(said, scoped, units)
         self._switch_in_time(commit.number)
         return commit
 
@@ -318,7 +318,7 @@ class Engine:
             )
             return [self._scoped_change(one, there[one.unit]) for one in changes]
 
-        return self.committer.enter(said, back)
+        return self.committer.enter(said, back, ())
 
     def _check(self, match: Mapping[str, Any], planner: Planner) -> None:
         """Raise ConflictError where something is not as ``match`` says. Under the lock."""
