@@ -110,6 +110,11 @@ class Committer:
                 self._catch_up(writer, [*[change.unit for change in changes], *checked])
                 check(self._planner)
                 steps = self._planner.plan(changes)
+                at_once = self._meets_links(steps, checked)
+                if at_once:
+                    self._apply_all(writer)
+                    check(self._planner)
+                    steps = self._planner.plan(changes)
                 self._enter_edits(writer, self._edits(steps))
                 number, position = self._enter(writer, steps, said)
                 commit = entered = _commit_of(number, said, steps)
@@ -117,11 +122,11 @@ class Committer:
                 is_alone = waiting is None and writer.is_alone
                 if is_alone:
                     self._confirm(steps, position)
-                    self._apply_due(writer)
+                    self._apply_due(writer, at_once=at_once)
             if not is_alone:
                 with nullcontext() if waiting is None else waiting(commit):
                     self._confirm(steps, position)
-                    self._apply_due()
+                    self._apply_due(at_once=at_once)
         except BaseException as error:
             if not isinstance(error, ObjstoreError):
                 self._begin_anew(error)
@@ -190,6 +195,14 @@ class Committer:
             edits = self._recovery.settle(touched)
             if edits:
                 self._enter_edits(writer, edits)
+
+    def _meets_links(self, steps: Sequence[Step], checked: Iterable[str]) -> bool:
+        """Whether a link leads to one of the files, and files are or will be behind. They must not:
+        who uses a file by one name knows nothing of what is due to it by another."""
+        if not (self._lazy or self.pending.units or self._ledger.strangers()):
+            return False
+        asked: list[Due | str] = [*[step.due for step in steps], *checked]
+        return any(map(self._planner.is_linked, asked))
 
     def _learn(self, writer: Writer) -> int:
         """Take in what the log has; the newest commit.
@@ -319,15 +332,17 @@ class Committer:
 
     # Writing files
 
-    def _apply_due(self, writer: Writer | None = None) -> None:
+    def _apply_due(self, writer: Writer | None = None, *, at_once: bool = False) -> None:
         """Have the files written that are due, by who holds the lock if there is a ``writer``.
+
+        ``at_once``, even where it is for later.
 
         Whatever came of a commit, and if none did: to catch up makes due here what others have
         committed and not yet written, and until it is written it is what readers are shown.
         """
         if not self.pending.units:
             return
-        if self._lazy:
+        if self._lazy and not at_once:
             self._apply_later()
         else:
             self._apply_now(writer)

@@ -74,6 +74,15 @@ class Planner:
             if not self._is_version(stamp, content):
                 raise self._conflict(Change(unit, MISSING, MISSING, stamp), content)
 
+    def is_linked(self, what: Due | str) -> bool:
+        """Whether a link leads to the file of a unit, or of a step for one."""
+        if isinstance(what, Due):
+            return self._tree.is_linked(what.place, what.path, what.target)
+        content = self._file(what)
+        if content is None:
+            return False
+        return self._tree.is_linked(self._places.at(what), content.path, content.target)
+
     def _file(self, unit: str) -> Content | None:
         """The unit's file; None where nothing or a directory is."""
         try:

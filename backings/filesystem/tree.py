@@ -60,6 +60,8 @@ class Tree:
         self.spelling: Final = Spelling(files)
         # Folders that were found to lie within the store; grows only, so it needs no lock.
         self._checked: Final[set[str]] = set()
+        self._elsewhere: Final[set[str]] = set()
+        """Those of them that lie elsewhere, behind a link; the same."""
 
     def find(self, place: Place) -> Found | None:
         """The file or folder at a place: the first that is there of the paths that it may have.
@@ -126,6 +128,12 @@ class Tree:
         found = self._files.lstat(path)
         return path if found is None else self._resolve(path)
 
+    def is_linked(self, place: Place, path: str, target: str) -> bool:
+        """Whether a link leads to a file, so that it has another name as well. It was just looked
+        for at a place, and found, or is to be made."""
+        is_link = path != target or not place.has_file(path)
+        return is_link or place.parent in self._elsewhere
+
     def check_inside(self, folder: str) -> None:
         """Raise OutsideError if a link on the way to ``folder`` leads out of the store."""
         path = folder
@@ -133,6 +141,7 @@ class Tree:
             found = self._files.lstat(path)
             if found is not None and stat.S_ISLNK(found.st_mode):
                 self._resolve(folder)
+                self._elsewhere.add(folder)
                 break
             path = path.rpartition("/")[0]
         self._checked.add(folder)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from objstore.backings.filesystem import open_documents
+from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.io import Files
 from objstore.documents import DIRECTORY, Change, Documents
-from objstore.errors import BackingError, LayoutError, OutsideError
+from objstore.errors import BackingError, ConflictError, LayoutError, OutsideError
 from objstore.layout import ANYTHING, Folder, Member
 from objstore.values import MISSING
 from tests.conformance.layouts import LIBRARY, Plain
@@ -227,6 +230,62 @@ def test_two_keys_of_one_file_are_not_changed_together(folder: Path) -> None:
     with pytest.raises(LayoutError, match=r"v2\.json and current\.json are one file"):
         store.commit(both, base=0)
     assert store.load("/v2").value == ADA
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+@pytest.mark.parametrize("is_other", [False, True])
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_two_keys_of_one_file_take_nothing_from_each_other(
+    folder: Path, is_lazy: bool, is_other: bool, is_folder: bool
+) -> None:
+    """What was committed by one name is there for who commits by the other, be it in the file yet
+    or not."""
+    (folder / "v2").mkdir()
+    (folder / "v2/ada.json").write_text('{"l": []}')
+    if is_folder:
+        (folder / "people").symlink_to("v2")
+    else:
+        (folder / "people").mkdir()
+        (folder / "people/ada.json").symlink_to("../v2/ada.json")
+    one = FilesystemDocuments(Files(str(folder)), ANYTHING, lazy=is_lazy)
+    two = FilesystemDocuments(Files(str(folder)), ANYTHING, lazy=is_lazy) if is_other else one
+    for number in range(1, 7, 2):
+        _appended(one, "/people/ada", number)
+        _appended(two, "/v2/ada", number + 1)
+        _appended(two, f"/other{number}", 0)  # settles what others have left, from the second on
+    for each in (one, two):
+        each.flush()
+    there = json.loads((folder / "v2/ada.json").read_text())
+    assert sorted(there["l"]) == [1, 2, 3, 4, 5, 6]
+    for each in (one, two):
+        assert each.load("/v2/ada").value == each.load("/people/ada").value == there
+        assert each.check() == []
+    one.close()
+    two.close()
+
+
+def test_a_link_to_what_is_about_to_be_made_leads_to_it(folder: Path) -> None:
+    (folder / "ada.json").symlink_to("real.json")
+    store = FilesystemDocuments(Files(str(folder)), ANYTHING, lazy=True)
+    store.commit([Change("/real", MISSING, ADA)], base=0)
+    with pytest.raises(ConflictError):
+        store.commit([Change("/ada", MISSING, BOB)], base=0)
+    assert store.load("/ada").value == ADA
+    store.commit([change(store, "/ada", BOB)], base=0)
+    assert store.load("/real").value == BOB
+    store.close()
+
+
+def _appended(documents: FilesystemDocuments, unit: str, number: int) -> None:
+    """As a transaction does that is tried once more."""
+    for _ in range(2):
+        loaded = documents.load(unit)
+        there: Any = {"l": []} if loaded.value is MISSING else loaded.value
+        asked = Change(unit, loaded.value, {"l": [*there["l"], number]}, loaded.stamp)
+        with suppress(ConflictError):
+            documents.commit([asked], base=0)
+            return
+    raise AssertionError(f"{unit} conflicts for ever")
 
 
 def test_a_link_is_deleted_while_its_target_is_changed(folder: Path) -> None:
