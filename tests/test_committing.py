@@ -228,11 +228,11 @@ def test_a_commit_is_shown_with_all_before_it_though_their_threads_still_wait(
     entered, may_go_on = threading.Event(), threading.Event()
     apply_due = committer.Committer._apply_due
 
-    def held(self: committer.Committer, writer: Any = None) -> None:
+    def held(self: committer.Committer, writer: Any = None, **options: Any) -> None:
         if threading.current_thread() is theirs:
             entered.set()
             assert may_go_on.wait(PATIENCE)
-        apply_due(self, writer)
+        apply_due(self, writer, **options)
 
     with objstore.open(tmp_path, apply="lazy") as store:
         store["ada"], store["bob"] = {"n": 0}, {"n": 0}
