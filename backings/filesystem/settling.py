@@ -136,7 +136,7 @@ class Settling:
         commits from ``since`` on had reached it: with their changes; ``value`` itself if it was
         not.
 
-        It was read as what takes the smallest patch to become what it is now.
+        It was read as what is the least different from what it is now.
         """
         newest = base = self._ledger.newest(unit)
         least = _distance(newest, value)
@@ -229,8 +229,13 @@ def _has_had(one: Trace | Entry, now: str) -> bool:
 
 
 def _distance(old: JSON | Missing, new: JSON | Missing) -> int:
-    """How long the patch is that leads from one to the other."""
-    return len(jsonline.dump(diff(old, new)))
+    """How much is in only one of them, in bytes of JSON.
+
+    Not how long a patch is: that of several new elements is longer than one that replaces a list,
+    and what is removed counts in neither.
+    """
+    patches = *diff(old, new), *diff(new, old)
+    return sum(len(jsonline.dump(one["value"])) for one in patches if "value" in one)
 
 
 def _is_part(data: bytes, whole: bytes) -> bool:

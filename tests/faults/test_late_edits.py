@@ -245,6 +245,26 @@ def test_an_edit_upon_an_edit_before_either_is_in_the_file(
     last.close()
 
 
+def test_an_edit_upon_an_edit_of_what_was_empty(file: Path, tmp_path: Path) -> None:
+    """Where the patch from the first is longer than the one from what it was made of."""
+    late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _committed(late, {"l": [1], "m": []})
+    late.flush()
+    _committed(late, {"l": [1, "committed"], "m": []})
+    late._engine.committer._stop_waiting()
+    _replaced(file, {"l": [1], "m": ["e"]})
+    dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
+    _others_unit(dies)
+    dies._engine.committer._stop_waiting()
+    _replaced(file, {"l": [1], "m": ["e", "f", "g"]})
+    last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    last.flush()
+    assert last.load("/a").value == {"l": [1, "committed"], "m": ["e", "f", "g"]} == _held(file)
+    last.close()
+    dies.close()
+    late.close()
+
+
 @pytest.mark.parametrize("spoil", ["", "nothing", "another 9\n", "9\n"])
 def test_what_was_written_and_is_set_back_by_hand_stays_so(
     file: Path, tmp_path: Path, spoil: str
