@@ -163,6 +163,8 @@ class Engine:
         due, number = self._pending.units.get(unit), self.ledger.changed(unit)
         if due is None or number <= due.number:
             return None
+        if self.ledger.head(unit) is None:  # compaction has left nothing of it
+            return self._reading.load(unit)
         value = self.ledger.newest(unit)
         if value is MISSING:
             return Loaded(MISSING, None)

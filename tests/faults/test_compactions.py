@@ -13,6 +13,8 @@ import pytest
 import objstore
 from objstore import BusyError, Commit, Failure, HistoryGone, KeyNotFoundError, Retention, Store
 from objstore.backings.filesystem import checking
+from objstore.backings.filesystem.committer import Committer
+from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history.compacting import Compaction
 from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.history.logcheck import failure
@@ -253,3 +255,44 @@ def test_a_commit_that_is_doubted_and_is_in_its_file_is_doubted_no_more(tmp_path
     assert ledger.strangers() == []
     ledger.doubt("/counter", 1)
     assert ledger.strangers() == ["/counter"]
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+@pytest.mark.parametrize("acts", ["commits", "flushes", "refreshes"])
+def test_what_came_and_went_while_it_was_not_looking_does_not_come_back(
+    store: Store[Any], tmp_path: Path, acts: str, is_alone: bool
+) -> None:
+    """Where compaction has left nothing of either."""
+    lazy = objstore.open(tmp_path, apply="lazy")
+    lazy["new"] = {"n": 1}
+    lazy["counter"]["n"] = 0
+    if is_alone:
+        committer_of(lazy)._stop_waiting()
+    else:
+        lazy.flush()
+    store["tick"] = {}  # sees to what is behind
+    with store.transaction():
+        store["counter"]["n"] += 6
+        del store["new"]
+    store["tock"] = {}
+    store.switch_and_snapshot()
+    removed = store.compact(NEWEST)
+    assert removed[-1] == store.head - 1
+    if acts == "commits":
+        lazy["other"] = {}
+    elif acts == "flushes":
+        lazy.flush()
+    assert lazy.head == store.head
+    assert "new" not in lazy.root
+    assert lazy["counter"]["n"] == 6
+    lazy.flush()
+    assert not (tmp_path / "new.json").exists()
+    assert not any(commit.external for commit in store.log())
+    assert [*store.log("new")] == []
+    lazy.close()
+
+
+def committer_of(store: Store[Any]) -> Committer:
+    documents = store._documents
+    assert isinstance(documents, FilesystemDocuments)
+    return documents._engine.committer

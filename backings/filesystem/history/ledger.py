@@ -471,6 +471,8 @@ class Ledger:
         self._is_amid = False
 
     def _take_in(self) -> None:
+        if self._taken:
+            self._begin_behind_compaction()
         heads, done = self._heads, 0
         for one in self.log.records(self._taken, self._end):
             link = one.link
@@ -485,15 +487,31 @@ class Ledger:
             done = max(done, _done(said, one.number))
         self._forget(done)
 
+    def _begin_behind_compaction(self) -> None:
+        """Where compaction has made records that come next part of others, take it that they
+        changed all that is known: of what they changed and changed back, nothing is left. What was
+        known is in the files, as in any file of the log that has ended."""
+        if self._end is not None and self._end.generation == self.log.generation:
+            return
+        first = next(self.log.records(self._taken), None)
+        if first is not None and self.log.is_compacted(first.position.generation):
+            self.past.forget()
+            self._strange.clear()
+            self._heads = self._last = None
+            self._changed.update(dict.fromkeys(self._changed, first.number))
+
     def _read_heads(self) -> Heads:
         """The heads as of now: of what was before, compaction may have left nothing."""
         if self.log.refresh() > self._taken:
             self._learn()
         known = self.log.begins_after if self.stopped else self.log.head
-        self._removed = self.log.removed()
-        heads = self._file.read(self.log.store, known)
-        self._saved = heads.number
-        return self._brought(heads)
+        while True:
+            self._removed = self.log.removed()
+            heads = self._file.read(self.log.store, known)
+            self._saved = heads.number
+            heads = self._brought(heads)
+            if self.log.removed() == self._removed:  # or what was written down lacks changes
+                return heads
 
     def _brought(self, heads: Heads) -> Heads:
         for one in self.log.records(heads.number):
@@ -549,22 +567,8 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
     nth, last, jump = 1, None, None
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
-    return Entry(
-        change.unit,
-        patch,
-        before,
-        one.after,
-        image,
-        file,
-        nth,
-        last,
-        jump,
-        one.base,
-        one.lost,
-        one.edited,
-        one.is_later,
-        text,
-    )
+    made = (change.unit, patch, before, one.after, image, file, nth, last, jump)
+    return Entry(*made, one.base, one.lost, one.edited, one.is_later, text)
 
 
 def _trace(link: Link, entry: Entry | Touched) -> Trace:

@@ -218,6 +218,11 @@ class CommitLog:
         self._require_open()
         return self._all.all()
 
+    def is_compacted(self, generation: int) -> bool:
+        """Whether a generation's file holds what compaction has left of it and those before."""
+        file = self._all.file(generation)
+        return file is not None and file.start.removed is not None
+
     def records_of(self, ended: Sequence[LogFile]) -> Iterator[Record]:
         """The records of files that have ended."""
         for file in ended:
