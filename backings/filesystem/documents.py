@@ -46,6 +46,7 @@ from .io import Files
 from .meeting import FileMeetings
 from .reading import Reading
 from .stamps import Stamp
+from .watching.missed import Missed
 from .watching.watch import Watch
 
 if TYPE_CHECKING:
@@ -312,7 +313,8 @@ class FilesystemDocuments(Documents):
     def watch(self, hear: Hear) -> Callable[[], None]:
         """As ``Watchable`` says."""
         self._require_open()
-        return Watch(self._files, self._reading.places, hear, self._engine.ledger.units).end
+        ledger, missed = self._engine.ledger, Missed(self._files, self._engine.ledger)
+        return Watch(self._files, self._reading.places, hear, ledger.units, missed).end
 
     def scopes(self) -> list[str]:
         self.head()

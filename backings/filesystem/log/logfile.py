@@ -79,6 +79,13 @@ def generations(files: Files) -> list[int]:
     return sorted(generation for generation in found if generation is not None)
 
 
+def written_at(files: Files) -> int | None:
+    """When somebody last wrote to the log (``time.time_ns``); None for no log."""
+    newest = generations(files)[-1:]
+    found = files.lstat(names.log(files.root, newest[0])) if newest else None
+    return None if found is None else found.st_mtime_ns
+
+
 class LogFile:
     """A generation's file, open.
 

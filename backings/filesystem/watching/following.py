@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ..addresses import Addresses
 from ..io import Entry, Files
 
-_SLACK_NS: Final = 5_000_000_000
+SLACK_NS: Final = 5_000_000_000
 """How far the clock of a file system may be behind the machine's, as on FAT or over a network."""
 
 
@@ -47,6 +47,10 @@ class Following:
         """Whether a folder was there when it was last looked at."""
         return folder in self._names
 
+    def paths(self) -> set[str]:
+        """The files that were there when they were last looked at."""
+        return {path for folder in self._names for path in self._paths(folder)}
+
     def note(self, path: str) -> bool:
         """Keep in mind whether a file is there; whether it was before."""
         folder, name = os.path.split(path)
@@ -70,7 +74,7 @@ class Following:
         since their folder's name is another.
         """
         before, now = self._update(self._files.root)
-        start = since - _SLACK_NS
+        start = since - SLACK_NS
         changed = {path for path in before & now if self._changed(path, start)}
         return Sight((before ^ now) | changed, now, before)
 

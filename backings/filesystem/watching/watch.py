@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from threading import Condition, Thread, current_thread
 from typing import Final, NamedTuple
 
@@ -24,6 +25,7 @@ from ..places import Places
 from .bursts import GONE, MANY, Batch, Gathering, Kind
 from .eyes import open_eyes
 from .following import Following, Sight
+from .missed import Missed
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -49,8 +51,8 @@ class _Seen(NamedTuple):
 class Watch:
     """Tells what changes in a store's folder, from when it is made until it is ended.
 
-    ``hear`` is called by one thread, and ``known`` gives the units that the log has. Raises
-    BackingError where the system cannot watch so much.
+    ``hear`` is called by one thread, and ``known`` gives the units that the log has. What was
+    ``missed`` is told first. Raises BackingError where the system cannot watch so much.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class Watch:
         places: Places,
         hear: Hear,
         known: Callable[[], Iterable[str]],
+        missed: Missed,
     ) -> None:
         self._files: Final = files
         self._hear: Final = hear
         self._known: Final = known
+        self._missed: Final = missed
         self._engine: Final = names.engine(files.root)
         self._logs: Final = names.logs(files.root)
         self._process: Final = os.getpid()
@@ -168,11 +172,24 @@ class Watch:
     # --- on the watch's own thread ----------------------------------------------------------------
 
     def _run(self) -> None:
+        self._follow(self._look_back)
         while (batch := self._next()) is not None:
-            try:
-                self._tell(self._look(batch))
-            except Exception:  # whatever it is, what comes after it can be followed
-                _logger.exception("what happened in %s could not be followed", self._files.root)
+            self._follow(partial(self._look_and_tell, batch))
+
+    def _follow(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:  # whatever it is, what comes after it can be followed
+            _logger.exception("what happened in %s could not be followed", self._files.root)
+
+    def _look_back(self) -> None:
+        """Gather what was missed, as if it happened now: somebody may be at it still."""
+        for path, kind in self._missed.edits(self._addresses, self._following.paths()):
+            with self._news:
+                self._gathering.put(path, kind, time.monotonic())
+
+    def _look_and_tell(self, batch: Batch) -> None:
+        self._tell(self._look(batch))
 
     def _tell(self, seen: _Seen) -> None:
         """Tell of it; come back to units that are in doubt."""
