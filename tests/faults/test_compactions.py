@@ -165,10 +165,13 @@ def test_files_that_a_crash_has_left_mislead_no_check(
 ) -> None:
     log = tmp_path / ".objstore/log"
     store["other"] = {"n": 1}
+    store["brief"] = {}
+    del store["brief"]
     store.switch_and_snapshot()
 
     def commit() -> None:
         store["other"]["n"] = 2  # which leads into a file that is about to go
+        store["brief"] = {}  # to what compaction leaves nothing of, too
         shutil.copytree(log, tmp_path / ".objstore/before")
 
     amid_compaction(commit)

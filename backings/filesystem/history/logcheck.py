@@ -164,7 +164,7 @@ class _Chains:
                 found = self._past.find(key, entry.last)
                 if found is not None and found.link.number >= link.number:
                     found = None  # compaction left nothing of a scope that this commit deletes
-                if found is not None and head is not None and found.link != head.link:
+                if found is not None and found.link != (None if head is None else head.link):
                     # It may be in an older file of the log, which a crash kept from being removed.
                     found = self._past.find(key, entry.last._replace(generation=0, offset=0))
                 if (None if found is None else found.link) != (None if head is None else head.link):
