@@ -471,7 +471,7 @@ class Ledger:
         self._is_amid = False
 
     def _take_in(self) -> None:
-        if self._taken:
+        if self._changed or self._heads is not None:
             self._begin_behind_compaction()
         heads, done = self._heads, 0
         for one in self.log.records(self._taken, self._end):

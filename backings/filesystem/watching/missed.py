@@ -6,6 +6,8 @@ import os.path
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from objstore.errors import BackingError
+
 from ..addresses import Addresses
 from ..history.ledger import Ledger
 from ..history.record import NO_FILE
@@ -51,5 +53,10 @@ class Missed:
         if head is None:
             # It may have been there before the log, and a folder it is in be new.
             return found.st_mtime_ns > written
-        read = None if head.after is None else self._files.read(path, MAX_FILE_SIZE)
+        if head.after is None:
+            return True
+        try:
+            read = self._files.read(path, MAX_FILE_SIZE)
+        except BackingError:
+            return True  # whoever looks at it next says why
         return read is None or digest(read.data) != head.after

@@ -92,6 +92,7 @@ class Watch:
         self._thread: Final = Thread(target=self._run, name=f"watch {files.root}", daemon=True)
         try:
             self._find_root(self._look_below_root)
+            self._follow(self._look_back)
         except BaseException:
             self._eyes.close()
             raise
@@ -172,7 +173,6 @@ class Watch:
     # --- on the watch's own thread ----------------------------------------------------------------
 
     def _run(self) -> None:
-        self._follow(self._look_back)
         while (batch := self._next()) is not None:
             self._follow(partial(self._look_and_tell, batch))
 
