@@ -44,9 +44,9 @@ from .engine import Engine
 from .history.record import Said
 from .io import Files
 from .meeting import FileMeetings
+from .missed import Missed
 from .reading import Reading
 from .stamps import Stamp
-from .watching.missed import Missed
 from .watching.watch import Watch
 
 if TYPE_CHECKING:
@@ -313,7 +313,8 @@ class FilesystemDocuments(Documents):
     def watch(self, hear: Hear) -> Callable[[], None]:
         """As ``Watchable`` says."""
         self._require_open()
-        ledger, missed = self._engine.ledger, Missed(self._files, self._engine.ledger)
+        ledger = self._engine.ledger
+        missed = Missed(self._files, ledger).edits
         return Watch(self._files, self._reading.places, hear, ledger.units, missed).end
 
     def scopes(self) -> list[str]:

@@ -281,9 +281,9 @@ def test_a_store_that_shows_each_commit_by_itself_shows(
     def wait_for_nobody(self: Host, number: int) -> None:
         pass
 
-    def late(self: Committer, writer: Any = None) -> None:
+    def late(self: Committer, writer: Any = None, **options: Any) -> None:
         time.sleep(pick.random() * 0.002)
-        apply_due(self, writer)
+        apply_due(self, writer, **options)
 
     url = str(tmp_path)
     begin(url)

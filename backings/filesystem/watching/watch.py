@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from threading import Condition, Thread, current_thread
 from typing import Final, NamedTuple
@@ -25,7 +25,6 @@ from ..places import Places
 from .bursts import GONE, MANY, Batch, Gathering, Kind
 from .eyes import open_eyes
 from .following import Following, Sight
-from .missed import Missed
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -52,7 +51,8 @@ class Watch:
     """Tells what changes in a store's folder, from when it is made until it is ended.
 
     ``hear`` is called by one thread, and ``known`` gives the units that the log has. What was
-    ``missed`` is told first. Raises BackingError where the system cannot watch so much.
+    ``missed``, asked with the files that are there, is told first. Raises BackingError where the
+    system cannot watch so much.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Watch:
         places: Places,
         hear: Hear,
         known: Callable[[], Iterable[str]],
-        missed: Missed,
+        missed: Callable[[Addresses, Collection[str]], Iterable[tuple[str, Kind]]],
     ) -> None:
         self._files: Final = files
         self._hear: Final = hear
@@ -184,7 +184,7 @@ class Watch:
 
     def _look_back(self) -> None:
         """Gather what was missed, as if it happened now: somebody may be at it still."""
-        for path, kind in self._missed.edits(self._addresses, self._following.paths()):
+        for path, kind in self._missed(self._addresses, self._following.paths()):
             with self._news:
                 self._gathering.put(path, kind, time.monotonic())
 

@@ -8,15 +8,15 @@ from typing import Final
 
 from objstore.errors import BackingError
 
-from ..addresses import Addresses
-from ..history.ledger import Ledger
-from ..history.record import NO_FILE
-from ..io import Files
-from ..log.logfile import written_at
-from ..stamps import digest
-from ..tree import MAX_FILE_SIZE
-from .bursts import Kind
-from .following import SLACK_NS
+from .addresses import Addresses
+from .history.ledger import Ledger
+from .history.record import NO_FILE
+from .io import Files
+from .log.logfile import written_at
+from .stamps import digest
+from .tree import MAX_FILE_SIZE
+from .watching.bursts import Kind
+from .watching.following import SLACK_NS
 
 
 class Missed:
