@@ -149,3 +149,18 @@ def test_a_transaction_sees_what_others_committed_while_a_thread_waits(tmp_path:
             goes_on.set()
             assert reading.result(20) == (1, 1)
             changing.result(20)
+
+
+def test_what_another_removed_with_its_folder_can_be_made_and_removed_again(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as other, objstore.open(tmp_path, apply="lazy") as lazy:
+        other["place/ball"] = {"n": 1}
+        del lazy["place/ball"]
+        other.flush()
+        assert not (tmp_path / "place").exists()
+        lazy["place/ball"] = {"n": 2}
+        del lazy["place/ball"]
+        lazy["place/ball"] = {"n": 3}
+        lazy.flush()
+        assert other["place/ball/n"] == 3
+        assert json.loads((tmp_path / "place/ball.json").read_text()) == {"n": 3}
+        assert not any(commit.external for commit in other.log())

@@ -327,7 +327,9 @@ class Pending:
     def _require_removable(self, due: Due) -> None:
         """Raise BackingError where the file that is to go cannot."""
         folder = due.path.rpartition("/")[0]
-        if due.content is not None and not self._files.may_write(folder):
+        if due.content is None or self._files.may_write(folder):
+            return
+        if self._files.exists(folder):  # or another process has removed it with the file
             reason = f"cannot remove {self._files.relative(due.path)}: its folder is read-only"
             raise BackingError(errno.EACCES, reason, due.path)
 
