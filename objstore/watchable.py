@@ -41,8 +41,9 @@ class Watchable(Protocol):
         """Have ``hear`` called with every burst from now on, on one thread, until the result is.
 
         Once that returns, ``hear`` is not running and is called no more, unless it is ``hear``
-        that ends it. A burst says what may have changed, own writes included. Raises BackingError
-        where the system cannot watch so much.
+        that ends it. A burst says what may have changed, own writes included; the first ones also
+        what others edited before, as far as the backing can tell. Raises BackingError where the
+        system cannot watch so much.
         """
         ...
 
