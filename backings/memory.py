@@ -14,6 +14,7 @@ from objstore._refusals import conflict, not_a_directory, not_a_file
 from objstore._touched import touches
 from objstore.documents import (
     DIRECTORY,
+    Again,
     Change,
     Commit,
     Directory,
@@ -161,8 +162,10 @@ class MemoryDocuments(Documents):
         scope: str | None = None,
         tx: str | None = None,
         waiting: Waiting | None = None,
+        again: Again | None = None,
     ) -> Commit:
-        """As the contract says. Nothing waits for a disk, so ``waiting`` is not entered."""
+        """As the contract says. Nothing waits for a disk, so ``waiting`` is not entered, nor is
+        ``again`` called."""
         self._require_writable()
         check_request(changes)
         for change in changes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._units import UNLOADED, View
+from .documents import Change
 from .errors import ConflictError, ValidationError
 from .patch import merge
 from .values import same
+
+if TYPE_CHECKING:
+    from .transaction import Transaction
 
 
 def reconcile(view: View, *, merges: bool) -> None:
@@ -60,3 +64,18 @@ def require_valid(views: list[View]) -> None:
     failures = [failure for view in views for failure in view.unit.host.failures_of(view)]
     if failures:
         raise ValidationError(failures)
+
+
+def asked_by(tx: Transaction, views: list[View]) -> tuple[list[Change], dict[str, Any]]:
+    """What a commit is asked for: its changes, and what they rest on."""
+    changes = [Change(v.unit.pointer, v.base, v.root, v.unit.stamp) for v in views]
+    return changes, _rests_on(tx, views) if tx.serializable or tx._numbers else {}
+
+
+def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:
+    """What a transaction read and does not change, if it is serializable; what it counted."""
+    changed = {view.unit for view in views}
+    read = tx._read if tx.serializable else ()
+    units: dict[str, Any] = {u.pointer: u.stamp for u in read if u not in changed}
+    counted = {} if tx._numbers is None else tx._numbers.listed
+    return units | tx._listed | counted

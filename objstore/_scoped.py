@@ -8,13 +8,15 @@ changed the same, the scope has its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ._overlays import Overlays, laid
 from ._refusals import conflict, not_a_directory, not_a_file
 from ._scoped_past import ScopePast
 from .documents import (
     DIRECTORY,
+    Again,
     Change,
     Commit,
     Directory,
@@ -50,6 +52,17 @@ class _Stamp:
     def __init__(self, base: Stamp, overlay: Stamp) -> None:
         self.base: Final = base
         self.overlay: Final = overlay
+
+
+class _Request(NamedTuple):
+    """A commit of a scope, as it is asked of the base's Documents."""
+
+    asked: Sequence[Change]
+    """As the scope was asked for it."""
+    given: Mapping[str, _Stamp]
+    """What their stamps are of the base and of the scope."""
+    changes: Sequence[Change]
+    match: Mapping[str, Stamp]
 
 
 class ScopedDocuments(Documents):
@@ -180,6 +193,7 @@ class ScopedDocuments(Documents):
         scope: str | None = None,
         tx: str | None = None,
         waiting: Waiting | None = None,
+        again: Again | None = None,
     ) -> Commit:
         """As the contract says. What the base has of the changed units is part of what it rests on.
 
@@ -189,22 +203,41 @@ class ScopedDocuments(Documents):
         self._require_open()
         if scope is not None:
             raise ValueError("scope must be None: a scope has no scopes of its own")
+        request = self._request(changes, match or {})
+
+        def anew(again: Again) -> tuple[Sequence[Change], Mapping[str, Stamp]]:
+            nonlocal request
+            request = self._request(*again())
+            return request.changes, request.match
+
+        done = self._documents.commit(
+            request.changes,
+            base=base,
+            match=request.match,
+            meta=meta,
+            scope=self._scope,
+            tx=tx,
+            again=None if again is None else partial(anew, again),
+        )
+        left = {change.unit: change.stamp for change in done.changes}
+        return done._replace(
+            changes=tuple(_left(change, request.given, left) for change in request.asked)
+        )
+
+    def _request(self, changes: Sequence[Change], match: Mapping[str, Any]) -> _Request:
+        """What to ask of the base's Documents for these changes."""
         self._check_places(changes)
         given = {change.unit: self._stamp(change) for change in changes}
         rests = {unit: stamp.base for unit, stamp in given.items()}
         asked = [change._replace(stamp=given[change.unit].overlay) for change in changes]
-        for path, expected in (match or {}).items():
+        for path, expected in match.items():
             if isinstance(expected, tuple):
                 rests[path] = self._base_keys(path, cast("tuple[str, ...]", expected))
             elif path not in given:
                 stamp = self._stamp(Change(path, MISSING, MISSING, expected))
                 rests[path] = stamp.base
                 asked.append(Change(path, MISSING, MISSING, stamp.overlay))
-        done = self._documents.commit(
-            asked, base=base, match=rests, meta=meta, scope=self._scope, tx=tx
-        )
-        left = {change.unit: change.stamp for change in done.changes}
-        return done._replace(changes=tuple(_left(change, given, left) for change in changes))
+        return _Request(changes, given, asked, rests)
 
     def _check_places(self, changes: Sequence[Change]) -> None:
         """Raise LayoutError where a unit would be a directory, or the reverse."""

@@ -107,6 +107,9 @@ class Commit(NamedTuple):
 Waiting: TypeAlias = Callable[[Commit], AbstractContextManager[None]]
 """See ``Documents.commit``."""
 
+Again: TypeAlias = Callable[[], tuple[Sequence[Change], Mapping[str, Stamp]]]
+"""Gives ``changes`` and ``match`` of ``Documents.commit`` as of now."""
+
 
 class Overlay(NamedTuple):
     """A unit in a scope."""
@@ -187,6 +190,7 @@ class Documents(ABC):
         scope: str | None = None,
         tx: str | None = None,
         waiting: Waiting | None = None,
+        again: Again | None = None,
     ) -> Commit:
         """Make all changes, or none, durable; return once they are.
 
@@ -202,6 +206,10 @@ class Documents(ABC):
         ``waiting`` is entered with the commit while nothing is left to do but to wait for
         the medium: what the caller holds can be let go for so long, and then others' commits share
         the wait. A backing that does not wait may leave it out.
+
+        Where a unit is no longer what its stamp says, ``again`` is asked for the changes once more.
+        That happens under the lock, so that of those who change one file without a pause each gets
+        its turn; a backing may leave it out. What it raises is raised.
 
         Raises ConflictError where a unit is no longer what its stamp says, BackingError where the
         medium refuses, ReadOnlyError. After any error, everything is as it was.

@@ -16,6 +16,7 @@ from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, step
+from ._reconciling import asked_by
 from ._references import References
 from ._savepoint import Savepoint
 from ._shapes import ANY, Shape
@@ -509,18 +510,23 @@ class Store(
             return self._unit(pointer, directory._require_shape(key))
 
     def _save(self, tx: Transaction, views: list[View]) -> tuple[Commit | None, list[Any]]:
-        changes = [Change(v.unit.pointer, v.base, v.root, v.unit.stamp) for v in views]
+        changes, match = asked_by(tx, views)
         commit = self._documents.commit(
             changes,
             base=tx.base,
-            match=_rests_on(tx, views) if tx.serializable or tx._numbers else None,
+            match=match,
             meta=said(tx.meta, tx._numbers) or None,
             tx=tx.id,
             waiting=partial(self._wait_aside, tx, views) if _may_share(tx) else None,
+            again=None if tx._numbers else partial(self._ask_again, tx, views),
         )
         if tx._numbers is not None and self._numbering is not None:
             self._numbering.keep(commit, tx._numbers)
         return commit, [change.stamp for change in commit.changes]
+
+    def _ask_again(self, tx: Transaction, views: list[View]) -> tuple[list[Change], dict[str, Any]]:
+        self._reconcile(tx, views, anew=True)
+        return asked_by(tx, views)
 
     def _declares(self, pointer: str) -> bool:
         above, _, token = pointer.rpartition("/")
@@ -566,15 +572,6 @@ def _may_share(tx: Transaction) -> bool:
     """
     is_apart = tx.serializable or tx._numbers is not None or tx.id is not None
     return not is_apart and threading.active_count() > 1
-
-
-def _rests_on(tx: Transaction, views: list[View]) -> dict[str, Any]:
-    """What a transaction read and does not change, if it is serializable; what it counted."""
-    changed = {view.unit for view in views}
-    read = tx._read if tx.serializable else ()
-    units: dict[str, Any] = {u.pointer: u.stamp for u in read if u not in changed}
-    counted = {} if tx._numbers is None else tx._numbers.listed
-    return units | tx._listed | counted
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

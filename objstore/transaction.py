@@ -36,11 +36,8 @@ from .values import JSON, MISSING, Missing, same
 if TYPE_CHECKING:
     from ._autoids import Numbering, Numbers
 
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 100
 """How often a commit is tried that the backing refuses as its files were just changed."""
-
-_NUMBERING_ATTEMPTS: Final = 100
-"""The same where others may take the numbers that it was about to give."""
 
 _PATIENCE: Final = 1.0
 """For how many seconds a transaction waits for commits that are on their way."""
@@ -494,24 +491,30 @@ class Host(ABC):
         """
         attempt = 0
         while True:
-            if tx.serializable:
-                self._require_unchanged(tx)
-            for view in views:
-                if attempt:  # else the backing looks, and refuses what is not as it was read
-                    self.recheck(view.unit, tx)
-                reconcile(view, merges=not tx.serializable)
-            if self._numbering is not None:
-                tx._numbers = self._numbering.fill(views, self._declares)
-            require_valid(views)
+            self._reconcile(tx, views, anew=attempt > 0)
             try:
                 return self._save(tx, views)
             except ConflictError:
                 attempt += 1
-                if attempt >= (_ATTEMPTS if tx._numbers is None else _NUMBERING_ATTEMPTS):
+                if attempt == _ATTEMPTS:
                     raise
                 if tx._numbers is not None:
                     tx._numbers.undo()
+                if attempt > 1:
                     pause(attempt)
+
+    def _reconcile(self, tx: Transaction, views: list[View], *, anew: bool) -> None:
+        """Merge with what others changed meanwhile, and validate. Unless ``anew``, the backing
+        looks, and refuses what is not as it was read."""
+        if tx.serializable:
+            self._require_unchanged(tx)
+        for view in views:
+            if anew:
+                self.recheck(view.unit, tx)
+            reconcile(view, merges=not tx.serializable)
+        if self._numbering is not None:
+            tx._numbers = self._numbering.fill(views, self._declares)
+        require_valid(views)
 
     def _require_unchanged(self, tx: Transaction) -> None:
         """Raise ConflictError where something that a transaction read is no longer as it read it.

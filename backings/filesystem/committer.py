@@ -89,17 +89,17 @@ class Committer:
 
     def commit(
         self,
-        changes: Sequence[Change],
         said: Said,
-        check: Callable[[Planner], None],
-        checked: Iterable[str] = (),
+        plan: Callable[[Planner], list[Step]],
+        units: Sequence[str],
         waiting: Waiting | None = None,
     ) -> Commit:
         """Make changes one commit. Read from top to bottom, this is the protocol.
 
-        ``said`` is the record without its entries; ``checked`` are further units whose files
-        ``check`` looks at. Until the sync ends, a process that dies or a machine that stops leaves
-        all of the commit or nothing; from then on, all of it.
+        ``said`` is the record without its entries; ``plan`` is asked under the lock for what to do,
+        and may be asked twice; ``units`` are those whose files it looks at. Until the sync ends, a
+        process that dies or a machine that stops leaves all of the commit or nothing; from then on,
+        all of it.
 
         Where nobody seems to wait behind this one, the lock is kept to the end: to take it a second
         time, for the files, costs more than a tenth of a commit.
@@ -107,14 +107,12 @@ class Committer:
         entered: Commit | None = None
         try:
             with self._ledger.log.writing() as writer:
-                self._catch_up(writer, [*[change.unit for change in changes], *checked])
-                check(self._planner)
-                steps = self._planner.plan(changes)
-                at_once = self._meets_links(steps, checked)
+                self._catch_up(writer, units)
+                steps = plan(self._planner)
+                at_once = self._meets_links(steps, units)
                 if at_once:
                     self._apply_all(writer)
-                    check(self._planner)
-                    steps = self._planner.plan(changes)
+                    steps = plan(self._planner)
                 self._enter_edits(writer, self._edits(steps))
                 number, position = self._enter(writer, steps, said)
                 commit = entered = _commit_of(number, said, steps)
@@ -140,13 +138,13 @@ class Committer:
         self,
         said: Said,
         changes: Callable[[Planner], Sequence[Revision]],
-        checked: Iterable[str],
+        units: Iterable[str],
     ) -> Commit:
         """Make a commit that is about no file: of a scope. ``changes`` is asked under the lock;
-        ``checked`` are the units whose files it looks at."""
+        ``units`` are those whose files it looks at."""
         try:
             with self._ledger.log.writing() as writer:
-                self._catch_up(writer, checked)
+                self._catch_up(writer, units)
                 revisions = changes(self._planner)
                 number, position = self._ledger.enter(writer, said, revisions, self._done())
                 self._has_written = True
@@ -196,13 +194,15 @@ class Committer:
             if edits:
                 self._enter_edits(writer, edits)
 
-    def _meets_links(self, steps: Sequence[Step], checked: Iterable[str]) -> bool:
+    def _meets_links(self, steps: Sequence[Step], units: Iterable[str]) -> bool:
         """Whether a link leads to one of the files, and files are or will be behind. They must not:
         who uses a file by one name knows nothing of what is due to it by another."""
         if not (self._lazy or self.pending.units or self._ledger.strangers()):
             return False
-        asked: list[Due | str] = [*[step.due for step in steps], *checked]
-        return any(map(self._planner.is_linked, asked))
+        planner, changed = self._planner, {step.change.unit for step in steps}
+        return any(planner.is_linked(step.due) for step in steps) or any(
+            planner.is_found_by_link(unit) for unit in units if unit not in changed
+        )
 
     def _learn(self, writer: Writer) -> int:
         """Take in what the log has; the newest commit.

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from objstore.documents import (
+    Again,
     Change,
     Commit,
     Directory,
@@ -206,12 +207,13 @@ class FilesystemDocuments(Documents):
         scope: str | None = None,
         tx: str | None = None,
         waiting: Waiting | None = None,
+        again: Again | None = None,
     ) -> Commit:
         """As the contract says. The protocol: ``Committer.commit``."""
         self._require_writable()
         check_request(changes)
         said = Said(datetime.now(UTC), dict(meta or {}), scope, (), tx=tx)
-        return self._engine.commit(changes, said, match or {}, waiting)
+        return self._engine.commit(changes, said, match or {}, waiting, again)
 
     def commit_external(
         self,

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from threading import Lock
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from objstore._forks import rest
 from objstore._refusals import no_commit_yet
 from objstore._turns import Taken, take
-from objstore.documents import DIRECTORY, Change, Commit, Directory, Loaded, Overlay, Waiting
+from objstore.documents import (
+    DIRECTORY,
+    Again,
+    Change,
+    Commit,
+    Directory,
+    Loaded,
+    Overlay,
+    Waiting,
+)
 from objstore.errors import (
     BackingError,
     CommitNumberError,
@@ -31,13 +40,14 @@ from objstore.values import JSON, MISSING, Missing, same, show
 from .committer import Committer
 from .history.compacting import Compaction
 from .history.heads import SCOPED_FILE
-from .history.ledger import Ledger, Revision, Trace
+from .history.ledger import Ledger, Revision
 from .history.pins import Pins
 from .history.record import NO_FILE, Said
+from .history.traces import Trace
 from .io import signature
 from .log import jsonline
 from .log.logfiles import includes
-from .plan import Planner
+from .plan import Planner, Step
 from .reading import Reading
 from .settling import State
 from .stamps import Stamp
@@ -46,6 +56,12 @@ _logger: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 1000
 """How many commits there are between two snapshots at the least."""
+
+_ATTEMPTS: Final = 5
+"""How often the changes of a commit are made anew under the lock. Only somebody who edits the files
+meanwhile makes it more than once."""
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -295,14 +311,16 @@ class Engine:
         said: Said,
         match: Mapping[str, Any],
         waiting: Waiting | None,
+        again: Again | None,
     ) -> Commit:
         """Make a commit of the changes. ``said`` is the record without its entries."""
         units = [path for path, stamp in match.items() if not isinstance(stamp, tuple)]
         if said.scope is None:
-            check = partial(self._check, match)
-            commit = self.committer.commit(changes, said, check, units, waiting)
+            units += [change.unit for change in changes]
+            plan = partial(_insist, self._planned, changes, match, again)
+            commit = self.committer.commit(said, plan, units, waiting)
         else:
-            scoped = partial(self._scoped, said.scope, changes, match)
+            scoped = partial(_insist, partial(self._scoped, said.scope), changes, match, again)
             commit = self.committer.enter(said, scoped, units)
         self._switch_in_time(commit.number)
         return commit
@@ -321,6 +339,13 @@ class Engine:
             return [self._scoped_change(one, there[one.unit]) for one in changes]
 
         return self.committer.enter(said, back, ())
+
+    def _planned(
+        self, changes: Sequence[Change], match: Mapping[str, Any], planner: Planner
+    ) -> list[Step]:
+        """The plan of a commit of the base. Under the lock."""
+        self._check(match, planner)
+        return planner.plan(changes)
 
     def _check(self, match: Mapping[str, Any], planner: Planner) -> None:
         """Raise ConflictError where something is not as ``match`` says. Under the lock."""
@@ -443,3 +468,21 @@ class Engine:
         finally:
             if taken:
                 self._switching.release()
+
+
+def _insist(
+    make: Callable[[Sequence[Change], Mapping[str, Any], Planner], T],
+    changes: Sequence[Change],
+    match: Mapping[str, Any],
+    again: Again | None,
+    planner: Planner,
+) -> T:
+    """What is made of changes, or of those that ``again`` gives where files have changed since."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return make(changes, match, planner)
+        except ConflictError:
+            if again is None:
+                raise
+            changes, match = again()
+    return make(changes, match, planner)

@@ -74,14 +74,16 @@ class Planner:
             if not self._is_version(stamp, content):
                 raise self._conflict(Change(unit, MISSING, MISSING, stamp), content)
 
-    def is_linked(self, what: Due | str) -> bool:
-        """Whether a link leads to the file of a unit, or of a step for one."""
-        if isinstance(what, Due):
-            return self._tree.is_linked(what.place, what.path, what.target)
-        content = self._file(what)
-        if content is None:
+    def is_linked(self, due: Due) -> bool:
+        """Whether a link leads to the file of a step."""
+        return self._tree.is_linked(due.place, due.path, due.target)
+
+    def is_found_by_link(self, unit: str) -> bool:
+        """Whether one leads to the file that a unit has now."""
+        found = self._file(unit)
+        if found is None:
             return False
-        return self._tree.is_linked(self._places.at(what), content.path, content.target)
+        return self._tree.is_linked(self._places.at(unit), found.path, found.target)
 
     def _file(self, unit: str) -> Content | None:
         """The unit's file; None where nothing or a directory is."""

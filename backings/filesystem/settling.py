@@ -16,9 +16,10 @@ from objstore.patch import Merged, apply, diff, merge
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import parse
-from .history.ledger import Ledger, Trace
+from .history.ledger import Ledger
 from .history.past import Found
 from .history.record import NO_FILE, Entry
+from .history.traces import Trace
 from .io import Files
 from .log import jsonline
 from .places import Places
@@ -74,6 +75,9 @@ class Settling:
         self._places: Final = places
         self._tree: Final = tree
         self._ledger: Final = ledger
+        self._behind: Final[dict[str, tuple[str, int]]] = {}
+        """Of units that were found behind by their contents: the file's digest, and the change that
+        was made of them. Who shares a file asks again with each commit."""
 
     def read(self, unit: str) -> Verdict:
         """What the unit's file holds, whatever the log says. Raises what reading it raises."""
@@ -108,7 +112,7 @@ class Settling:
         is_deferred = any(one.after is None or one.before is None for one in traces)
         # Committed before its bytes were known: only the contents can tell.
         since = traces[0].number
-        if is_deferred and any(same(value, older) for older in self._older(unit, since)):
+        if is_deferred and self._is_past(unit, now, value, since):
             return Verdict(State.BEHIND, content, value)
         if self._ledger.stopped and self._is_torn(unit, content.data, since):
             return Verdict(State.TORN, content, MISSING)
@@ -118,6 +122,17 @@ class Settling:
             return Verdict(State.EDITED, content, value)
         state = State.BEHIND if same(merged, self._ledger.newest(unit)) else State.OUTDATED
         return Verdict(state, content, value, merged)
+
+    def _is_past(self, unit: str, now: str, value: JSON | Missing, since: int) -> bool:
+        """Whether a file of the digest ``now`` holds what one of the changes since was made of."""
+        digest_then, number = self._behind.get(unit, ("", 0))
+        if digest_then == now and number >= since:
+            return True
+        for number, older in self._older(unit, since):
+            if same(value, older):
+                self._behind[unit] = now, number
+                return True
+        return False
 
     def _late(self, traces: Sequence[Trace]) -> int | None:
         """The first of the commits that were reported though their changes may not be in the file,
@@ -143,7 +158,7 @@ class Settling:
         # Whoever deletes a file has nothing to merge with.
         older = self._older(unit, since) if value is not MISSING else ()
         with suppress(HistoryGone):  # damage has left less to compare with
-            for one in older:
+            for _, one in older:
                 distance = _distance(one, value)
                 if distance < least:
                     base, least = one, distance
@@ -185,9 +200,9 @@ class Settling:
             return Verdict(state, None, MISSING)
         return Verdict(state, content, parse(content.data, self._files.relative(content.path)))
 
-    def _older(self, unit: str, since: int) -> Iterator[JSON | Missing]:
+    def _older(self, unit: str, since: int) -> Iterator[tuple[int, JSON | Missing]]:
         """What the unit was before each of the changes, one made of the other; and what somebody
-        had made of it."""
+        had made of it. With the change's number."""
         value: JSON | Missing | None = None
         for found in [*self._changes(unit, since)][::-1]:
             if found.entry.is_lone:
@@ -195,10 +210,10 @@ class Settling:
             else:
                 if value is None or found.entry.is_base:
                     value = self._ledger.past.before(found.entry, unit)
-                yield value
+                yield found.link.number, value
             value = self._ledger.past.applied(value, found)
             if found.entry.edited is not None:
-                yield apply(value, found.entry.edited.patch)
+                yield found.link.number, apply(value, found.entry.edited.patch)
 
     def _changes(self, unit: str, since: int) -> Iterator[Found]:
         """The changes from commit ``since`` on, newest first."""

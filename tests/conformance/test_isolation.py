@@ -244,7 +244,7 @@ def break_guards(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_: Any) -> dict[str, Any]:
         return {}
 
-    monkeypatch.setattr("objstore.store._rests_on", nothing)
+    monkeypatch.setattr("objstore._reconciling._rests_on", nothing)
     monkeypatch.setattr(Store, "_require_unchanged", nothing)
 
 

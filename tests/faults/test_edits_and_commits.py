@@ -14,8 +14,8 @@ import pytest
 from objstore.backings.filesystem import committer, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history import ledger
-from objstore.backings.filesystem.history.ledger import Trace
 from objstore.backings.filesystem.history.record import decode
+from objstore.backings.filesystem.history.traces import Trace
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.backings.filesystem.settling import Settling, Verdict

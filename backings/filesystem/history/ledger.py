@@ -23,7 +23,8 @@ from . import record
 from .heads import SCOPED_FILE, Head, Heads, Key, key_of
 from .headsfile import HeadsFile
 from .past import Past
-from .record import NO_FILE, Edited, Entry, Glance, Said, Touched
+from .record import NO_FILE, Edited, Entry, Glance, Said
+from .traces import Trace, Traces, trace_of
 
 T = TypeVar("T")
 
@@ -64,22 +65,6 @@ class Revision(NamedTuple):
     """As in ``Entry``."""
 
 
-class Trace(NamedTuple):
-    """A change that may not be in the unit's file yet."""
-
-    link: Link
-    before: str | None
-    after: str | None
-    edited: Edited | None
-    is_late: bool
-    """Whether it was reported before the file was written."""
-
-    @property
-    def number(self) -> int:
-        """The commit's."""
-        return self.link.number
-
-
 class Ledger:
     """The log of one store. Safe between threads."""
 
@@ -87,6 +72,7 @@ class Ledger:
         self._files: Final = files
         self.log: Final = CommitLog(files)
         self.past: Final = Past(self.log)
+        self._traces: Final = Traces(self.past)
         self._file: Final = HeadsFile(files)
         self.guard = RLock()
         # The fields below are guarded by guard; who needs the writer's lock too takes that first.
@@ -196,14 +182,9 @@ class Ledger:
     def doubt(self, unit: str, since: int) -> None:
         """Any change of the unit from commit ``since`` on may be missing in its file."""
         with self.guard:
-            traces: list[Trace] = []
             head = self._loaded().units.get(unit)
             link = None if head is None else head.link
-            while link is not None and link.number >= since:
-                entry = self.past.change(unit, link).entry
-                traces.append(_trace(link, entry))
-                link = entry.last
-            self._keep(unit, traces[::-1])
+            self._keep(unit, self._traces.since(unit, link, since))
 
     def found(self, unit: str, digest: str) -> None:
         """The unit's file has this digest: the changes up to the one that left it so are in it."""
@@ -299,7 +280,7 @@ class Ledger:
                 if self._removed == self.log.removed():
                     raise
                 # Another process has compacted the log, and changes are elsewhere, or no more.
-                self.past.forget()
+                self._forget_past()
                 self._heads = None
                 head = self._loaded().units.get(key)
             return nothing if head is None else tell(head.link)
@@ -381,7 +362,7 @@ class Ledger:
     def renew(self) -> None:
         """Records are elsewhere, or part of others: make the heads anew."""
         with self.guard:
-            self.past.forget()
+            self._forget_past()
             self._heads = self._end = None
             self._learn()
             self._removed = self.log.removed()
@@ -457,8 +438,13 @@ class Ledger:
         self._is_open = False
         self._taken, self._end, self._heads, self._last = 0, None, None, None
         self._strange.clear()
-        self.past.forget()
+        self._forget_past()
         self._is_amid = False
+
+    def _forget_past(self) -> None:
+        """Forget where records are, as they are elsewhere, or may be."""
+        self.past.forget()
+        self._traces.forget()
 
     def _learn(self) -> None:
         """Take in records that this handle did not make."""
@@ -495,7 +481,7 @@ class Ledger:
             return
         first = next(self.log.records(self._taken), None)
         if first is not None and self.log.is_compacted(first.position.generation):
-            self.past.forget()
+            self._forget_past()
             self._strange.clear()
             self._heads = self._last = None
             self._changed.update(dict.fromkeys(self._changed, first.number))
@@ -523,15 +509,16 @@ class Ledger:
     def _note(self, said: Said | Glance, link: Link) -> None:
         if said.scope is None:
             for entry in said.entries:
-                self._strange.setdefault(entry.unit, []).append(_trace(link, entry))
+                self._strange.setdefault(entry.unit, []).append(trace_of(link, entry))
                 self._changed[entry.unit] = link.number
 
     def _forget(self, done: int) -> None:
         """Take up to commit ``done`` for applied, as whoever made a later one says."""
         if self.stopped:
             return
+        self._traces.drop(done)
         for unit, traces in list(self._strange.items()):
-            if traces[0].link.number <= done:
+            if traces[0].number <= done:
                 self._keep(unit, [one for one in traces if one.number > done])
 
     def _keep(self, unit: str, traces: list[Trace]) -> None:
@@ -569,12 +556,6 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
         nth, last, jump = head.nth + 1, head.link, head.jump()
     made = (change.unit, patch, before, one.after, image, file, nth, last, jump)
     return Entry(*made, one.base, one.lost, one.edited, one.is_later, text)
-
-
-def _trace(link: Link, entry: Entry | Touched) -> Trace:
-    before, after, edited = entry.before, entry.after, entry.edited
-    is_late = after is None or edited is not None or entry.is_later
-    return Trace(link, before, after, edited, is_late)
 
 
 def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:

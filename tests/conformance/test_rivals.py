@@ -1,0 +1,110 @@
+"""Transactions whose files others change again and again while they commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import objstore
+from objstore import ConflictError, Store
+from tests.faults.machine import start_child
+
+from .stores import Opener, reopen
+
+__all__ = ["reopen"]
+
+OFTEN = 12
+"""How many times in a row somebody else is faster."""
+
+
+def outrun(store: Store[Any], rival: Callable[[int], None], times: int) -> None:
+    """Have ``rival`` commit right before each of the next commits of ``store``."""
+    commit = store._documents.commit
+    left = list(range(times))
+
+    def late(*args: Any, **options: Any) -> Any:
+        if left:
+            rival(left.pop(0))
+        return commit(*args, **options)
+
+    store._documents.commit = late  # type: ignore[method-assign]
+
+
+def test_what_does_not_overlap_merges_however_often_others_are_faster(reopen: Opener) -> None:
+    store, other = reopen(), reopen()
+    store["a"] = {"ours": 0, "theirs": -1}
+
+    done = [-1]
+
+    def rival(n: int) -> None:
+        other["a"]["theirs"] = n
+        done.append(n)
+
+    outrun(store, rival, OFTEN)
+    store["a"]["ours"] = 1
+    assert len(done) > 1
+    assert reopen()["a"].contents == {"ours": 1, "theirs": done[-1]}
+
+
+def test_so_it_does_in_a_scope(reopen: Opener) -> None:
+    store, other = reopen(), reopen()
+    store["a"] = {"ours": 0, "theirs": -1}
+    scope = store.scope("draft")
+
+    done = [-1]
+
+    def rival(n: int) -> None:
+        other["a"]["theirs"] = n
+        done.append(n)
+
+    outrun(scope, rival, OFTEN)
+    scope["a"]["ours"] = 1
+    assert len(done) > 1
+    assert reopen().scope("draft")["a"].contents == {"ours": 1, "theirs": done[-1]}
+    assert reopen()["a"].contents == {"ours": 0, "theirs": done[-1]}
+
+
+def test_what_overlaps_conflicts_at_once(reopen: Opener) -> None:
+    store, other = reopen(), reopen()
+    store["a"] = {"ours": 0}
+    calls = list[int]()
+
+    def rival(n: int) -> None:
+        calls.append(n)
+        other["a"]["ours"] = n + 2
+
+    outrun(store, rival, OFTEN)
+    with pytest.raises(ConflictError) as error:
+        store["a"]["ours"] = 1
+    assert (error.value.pointer, error.value.base, error.value.theirs) == ("/a/ours", 0, 2)
+    assert calls == [0]
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+@pytest.mark.parametrize("name", [None, "draft"], ids=["base", "scope"])
+def test_processes_that_change_different_places_of_a_file(
+    tmp_path: Path, apply: str, name: str | None
+) -> None:
+    """Half of them in a scope, where one is named."""
+    folder, processes, times = tmp_path / "store", 4, 60
+
+    def opened(who: int) -> Store[Any]:
+        store: Store[Any] = objstore.open(folder, apply=apply, durability="os")
+        return store if name is None or who % 2 else store.scope(name)
+
+    def count_up(who: int) -> None:
+        store = opened(who)
+        for n in range(times):
+            store["a"][f"of {who}"] = n
+
+    with objstore.open(folder) as store:
+        store["a"] = {f"of {who}": -1 for who in range(processes)}
+    children = [start_child(lambda who=who: count_up(who)) for who in range(processes)]  # type: ignore[misc]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert codes == [0] * processes
+    for who in range(processes):
+        assert opened(who)["a"][f"of {who}"] == times - 1
