@@ -244,9 +244,9 @@ def _move(draft: _Draft, step: _Step) -> None:
 
 
 def _copy(draft: _Draft, step: _Step) -> None:
-    target = step.place()
-    draft.add(target, draft.find(step.place("from")))
-    draft.share()
+    target, copied = step.place(), draft.find(step.place("from"))
+    draft.share()  # first, as the target may be within what is copied
+    draft.add(target, copied)
 
 
 def _test(draft: _Draft, step: _Step) -> None:

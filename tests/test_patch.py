@@ -354,6 +354,14 @@ def test_a_copy_is_another_value_from_then_on() -> None:
     assert apply({"a": {}}, patch) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "z": 3}}
 
 
+def test_a_copy_into_what_is_copied() -> None:
+    patch = [add("/x", 1), copy("", "/all"), replace("/all/x", 2)]
+    assert apply({"a": {}}, patch) == {"a": {}, "x": 1, "all": {"a": {}, "x": 2}}
+    assert apply({"a": {}}, [add("/a/x", 1), copy("/a", "/a/old")]) == {
+        "a": {"x": 1, "old": {"x": 1}}
+    }
+
+
 # --- against jsonpatch ----------------------------------------------------------------------------
 
 
@@ -394,6 +402,23 @@ def test_any_operations_do_what_jsonpatch_does(
         ours, theirs = outcome(value, operation), peers_outcome(value, operation)
         assert ours == theirs if ours is PatchError else same(ours, theirs), operation
         value = value if ours is PatchError else ours
+
+
+@given(CONTENTS, PARTS, SEEDS)
+@settings(deadline=None, max_examples=150)
+def test_many_operations_do_what_jsonpatch_does(
+    old: JSON, parts: list[JSON], random: Random
+) -> None:
+    value: Any = old
+    patch: list[Operation] = []
+    for _ in range(random.randrange(2, 8)):
+        operation = some_operation(value, parts, random)
+        if outcome(value, operation) is not PatchError:
+            patch.append(operation)
+            value = peers_outcome(value, operation)
+    before = copied(old)
+    assert same(apply(old, patch), value), patch
+    assert same(old, before)
 
 
 def some_operation(value: Any, parts: list[JSON], random: Random) -> Operation:

@@ -58,6 +58,32 @@ def test_before_the_first_commit_nothing_is_there(store: Store[Library]) -> None
     assert past.read_at("", 0) == {}
 
 
+LOOKS: list[Callable[[Store[Any]], object]] = [
+    lambda store: store.read_at("", 0),
+    lambda store: store.scopes(),
+    lambda store: list(store.at(0)),
+    lambda store: store.scope("s").log(),
+    lambda store: store.blame(),
+    lambda store: store.diff(0, store.head),
+    lambda store: store.check(),
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_who_looked_before_the_first_commit_learns_of_it(
+    reopen_logged: Opener, look: Callable[[Store[Any]], object]
+) -> None:
+    early, other = reopen_logged(), reopen_logged()
+    look(early)
+    other["u"] = {"n": 1}
+    other["v"] = {"n": 2}
+    past = [{}, {"u": {"n": 1}}, {"u": {"n": 1}, "v": {"n": 2}}]
+    assert [early.read_at("", number) for number in range(3)] == past
+    early["u"]["n"] = 3
+    assert [commit.number for commit in reopen_logged().log("u")] == [1, 3]
+    assert reopen_logged().read_at("", 3) == {"u": {"n": 3}, "v": {"n": 2}}
+
+
 def test_the_past_stays_whatever_is_committed(store: Store[Library]) -> None:
     past = store.at(3)
     held = past.root.people["ada"]

@@ -378,6 +378,7 @@ class Ledger:
         if self._is_open or not self._files.exists(names.engine(self._files.root)):
             return
         number = self._taken = self.log.refresh()
+        self._heads = None  # or they are those of before there was a log
         if number and not self.log.was_closed:
             self._was_left = True
             self.stopped = not self.is_same_run()
