@@ -78,7 +78,8 @@ class Scratch:
         """What is at a pointer; MISSING where nothing is. Raises ValidationError for no place."""
         site = self._sites.at(pointer)
         if isinstance(site, Directory):
-            return {key: self.read(join(pointer, key)) for key in self._keys(site)} or MISSING
+            members = {key: self.read(join(pointer, key)) for key in self._keys(site)}
+            return {key: one for key, one in members.items() if one is not MISSING} or MISSING
         node = self._contents(site.unit)
         for token in site.rest:
             node = below(node, token)
@@ -106,6 +107,9 @@ class Scratch:
         if step.name in ("move", "copy"):
             value = self._require(step, step.source)
             if step.name == "move":
+                if step.target.startswith(f"{step.source}/"):
+                    expected = "a place outside of what is moved"
+                    raise step.refusal(expected, show(step.target), step.target)
                 self._remove(step, step.source)
             self._add(step, step.target, value)
         elif step.name == "add":

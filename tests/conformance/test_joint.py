@@ -521,3 +521,23 @@ def _die_at(step: str, store: Store[Any], tx: Tx, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(documents, "commit", dying_commit)
     monkeypatch.setattr(meetings, "put", dying_put)
+
+
+def test_a_directory_is_copied_without_what_the_patch_has_emptied(store: Store[Any]) -> None:
+    store["d/a"] = {"n": 1}
+    store["d/sub/only"] = {"k": 1}
+    patch = [
+        {"op": "remove", "path": "/d/sub/only"},
+        {"op": "copy", "from": "/d", "path": "/backup"},
+    ]
+    assert commit(store, ("", patch)).committed
+    assert store["d"].contents == store["backup"].contents == {"a": {"n": 1}}
+
+
+@pytest.mark.parametrize("target", ["/d/inner", "/d/sub/only/x"])
+def test_a_directory_is_not_moved_into_itself(store: Store[Any], target: str) -> None:
+    store["d/sub/only"] = {"k": 1}
+    result = commit(store, ("", [{"op": "move", "from": "/d", "path": target}]))
+    assert isinstance(result.error, objstore.PatchError)
+    assert "expected a place outside of what is moved" in str(result.error)
+    assert store["d"].contents == {"sub": {"only": {"k": 1}}}
