@@ -266,7 +266,8 @@ class Store(
             self._require_open()
             tx = self.current()
             unit = self._by_path.get(path)
-            if tx is None or unit is None or unit not in tx._views:
+            view = None if tx is None or unit is None else tx._views.get(unit)
+            if unit is None or view is None or _makes_there(tx, view):
                 seen = self._look(path, shape, unit, tx)
                 if seen is DIRECTORY:
                     return self.directory(path, _directory_class(self, path, shape))
@@ -279,7 +280,8 @@ class Store(
             self._require_open()
             tx, unit = self.current(), self._by_path.get(path)
             if tx is not None and unit is not None and unit in tx._views:
-                return tx._views[unit].root is not MISSING
+                view = tx._views[unit]
+                return view.root is not MISSING or _makes_there(tx, view)
             seen = self._look(path, shape, unit, tx)
             used = unit is not None or (tx is not None and tx.serializable)
             if used and seen is not DIRECTORY:
@@ -449,7 +451,8 @@ class Store(
             if tx is not None and tx.serializable:
                 tx._listed.setdefault(path, tuple(found))
             for unit, view in () if tx is None else tx._views.items():
-                correct_keys(found, path, unit, view.root)
+                if not _makes_there(tx, view):
+                    correct_keys(found, path, unit, view.root)
             return sorted(found)
 
     # --- what a Host is asked ---------------------------------------------------------------------
@@ -572,6 +575,11 @@ def _may_share(tx: Transaction) -> bool:
     """
     is_apart = tx.serializable or tx._numbers is not None or tx.id is not None
     return not is_apart and threading.active_count() > 1
+
+
+def _makes_there(tx: Transaction | None, view: View) -> bool:
+    """Whether a transaction makes a directory where it has seen that nothing is, or deleted it."""
+    return tx is not None and view.root is MISSING and tx.makes(view.unit.pointer)
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

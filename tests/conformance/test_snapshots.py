@@ -262,3 +262,32 @@ def test_a_member_of_a_watched_store_is_as_of_the_start(
         assert list(later) == []
         assert ada.name == "Ada"
     assert store.root.people["ada"].name == "Later"
+
+
+@here
+@pytest.mark.parametrize("early", [True, False])
+def test_what_is_made_in_a_directory_that_another_makes_is_there(
+    untyped: Pair, here: bool, early: bool
+) -> None:
+    def make(store: Store[Any]) -> None:
+        store["people/eve"] = {"name": "Eve"}
+
+    store = untyped.ours
+    with store.transaction():
+        if early:
+            store["people/ada"] = {"name": "Ada"}
+            assert [*store] == ["/people/ada"]
+            untyped.commit(make, here=here)
+        else:
+            assert "people" not in store
+            untyped.commit(make, here=here)
+            assert "people" not in store
+            store["people/ada"] = {"name": "Ada"}
+        for _ in range(2):
+            assert store["people/ada"].contents == {"name": "Ada"}
+            assert "people/ada" in store
+            assert "people" in store.root
+            assert [*store] == ["/people/ada"]
+            assert [*store.root] == ["people"]
+            assert [*store.root["people"]] == ["ada"]
+    assert [*store] == ["/people/ada", "/people/eve"]
