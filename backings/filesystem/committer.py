@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from threading import Lock, Timer
 from typing import Final
@@ -177,6 +177,8 @@ class Committer:
                 self._catch_up(writer, ())
                 edits = self._recovery.edits_of(units, judge, was, there)
                 entered = self._enter_edits(writer, edits)
+                if not self.pending.units:  # else who writes those
+                    self._note_written(writer)
         finally:
             self._apply_due()
         if entered is not None:
@@ -282,6 +284,9 @@ class Committer:
             self.pending.undo(dues, made, error)
             raise
         self._has_written = True
+        if number == 1:
+            with suppress(BackingError):  # or it looks as if the machine had stopped since
+                self._ledger.note_run()
         if self._seen == number - 1:
             self._seen = number
         for folder in made:
@@ -297,8 +302,8 @@ class Committer:
     def _revision(self, step: Step) -> Revision:
         due = step.due
         after = NO_FILE if due.new is MISSING else due.stamp.digest
-        path, is_later = self._files.relative(due.path), self._lazy and bool(after)
-        return Revision(step.change, step.before, after, path, step.text, is_later=is_later)
+        path = self._files.relative(due.path)
+        return Revision(step.change, step.before, after, path, step.text)
 
     def _confirm(self, steps: Sequence[Step], position: Position) -> None:
         """Wait for the disk."""
@@ -398,12 +403,10 @@ class Committer:
                 failure = error
         if failure is not None:
             raise failure
-        if self._lazy:
-            self._note_written(writer)
+        self._note_written(writer)
 
     def _note_written(self, writer: Writer) -> None:
-        done = self._done()
-        self._ledger.note_written(writer.head if done is None else done)
+        self._ledger.note_written(writer.head, self.pending.first())
 
     def _put(self, writer: Writer, due: Due) -> None:
         for _ in range(_ATTEMPTS):

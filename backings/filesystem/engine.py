@@ -152,10 +152,11 @@ class Engine:
     def _through_log(self, unit: str, traces: Sequence[Trace]) -> Loaded | None:
         """What the log says of a unit whose file is behind; None where the file is right."""
         # A file that is ahead of what is known would be taken for an edit, after a long search.
-        if self.ledger.refresh() > traces[-1].number:
-            traces = self.ledger.strange(unit)
-            if not traces:
-                return None
+        self.ledger.refresh()
+        self.ledger.forget_written()
+        traces = self.ledger.strange(unit)
+        if not traces:
+            return None
         verdict = self.committer.settling.judge(unit, traces)
         if verdict.state in (State.BEHIND, State.TORN, State.OUTDATED):
             is_edited = verdict.state is State.OUTDATED

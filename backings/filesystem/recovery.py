@@ -86,6 +86,7 @@ class Recovery:
 
     def settle(self, touched: Iterable[str]) -> list[Edit]:
         """Settle these units, or all if that is due; the edits that are to be entered."""
+        self._ledger.forget_written()
         strange = self._ledger.strangers()
         if strange:
             everything = not self._is_done or len(strange) > _MANY

@@ -89,10 +89,12 @@ class Settling:
         Raises KeyNotFoundError for a unit that the layout has no place for, and what reading it
         raises.
         """
+        written = self._ledger.written_upto()  # before a look at the file
         content = self._content(unit, traces)
         now = _digest(content)
         if now == traces[-1].after:
             return self._verdict(State.SAME, content)
+        traces = [one for one in traces if one.number > written]
         if any(_has_had(one, now) for one in traces):
             behind = self._verdict(State.BEHIND, content)
             # Bytes that come later may be those of before, where the newest has taken others back.
@@ -109,15 +111,18 @@ class Settling:
             return Verdict(state, content, MISSING)
         if same(value, self._ledger.newest(unit)):
             return Verdict(State.SAME, content, value)
+        if not traces:  # they were all in it: what is there came after
+            return Verdict(State.EDITED, content, value)
         is_deferred = any(one.after is None or one.before is None for one in traces)
         # Committed before its bytes were known: only the contents can tell.
         since = traces[0].number
         if is_deferred and self._is_past(unit, now, value, since):
             return Verdict(State.BEHIND, content, value)
-        if self._ledger.stopped and self._is_torn(unit, content.data, since):
-            return Verdict(State.TORN, content, MISSING)
-        late = self._late(traces)
-        merged, conflicts = (value, ()) if late is None else self.merged(unit, value, late)
+        if self._ledger.stopped:  # nobody knows any more what was in it
+            if self._is_torn(unit, content.data, since):
+                return Verdict(State.TORN, content, MISSING)
+            return Verdict(State.EDITED, content, value)
+        merged, conflicts = self.merged(unit, value, since)
         if merged is value or conflicts:  # there is no telling that it is of an older one
             return Verdict(State.EDITED, content, value)
         state = State.BEHIND if same(merged, self._ledger.newest(unit)) else State.OUTDATED
@@ -133,18 +138,6 @@ class Settling:
                 self._behind[unit] = now, number
                 return True
         return False
-
-    def _late(self, traces: Sequence[Trace]) -> int | None:
-        """The first of the commits that were reported though their changes may not be in the file,
-        as it was to be written later; None for none."""
-        late: int | None = None
-        if not self._ledger.stopped:
-            written = self._ledger.written_upto()
-            for one in reversed(traces):
-                if one.number <= written or not one.is_late:
-                    break
-                late = one.number
-        return late
 
     def merged(self, unit: str, value: JSON | Missing, since: int) -> Merged:
         """What a unit is whose file somebody made to hold ``value``, and may have read before

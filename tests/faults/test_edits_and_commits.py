@@ -489,6 +489,7 @@ def test_a_commit_that_comes_as_its_file_is_judged_is_not_taken_back(
     _commit(writer, {"n": 1})
     assert reader.head() == 1
     writer.flush()
+    Path(names.written(str(tmp_path))).unlink()  # or nothing is to be found out
     judge, values = Settling.judge, [{"n": 2}]
 
     def judge_and_learn(self: Settling, unit: str, traces: Sequence[Trace]) -> Verdict:

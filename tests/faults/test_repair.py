@@ -482,6 +482,7 @@ def test_a_file_that_a_commit_has_not_reached(tmp_path: Path) -> None:
     store.root.reading.append(2)
     after = (tmp_path / "books.yaml").read_bytes()
     (tmp_path / "books.yaml").write_bytes(before)
+    engine(tmp_path, "written").unlink()  # as where it is killed before
     with objstore.open(tmp_path, Library) as other:
         [found] = other.check()
         assert (found.source, found.found) == ("books.yaml", "what was there before")

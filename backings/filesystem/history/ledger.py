@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from threading import RLock
 from typing import Final, NamedTuple, TypeVar
 
 from objstore.documents import Change, Overlay
-from objstore.errors import BackingError, CorruptionError, ObjstoreError
+from objstore.errors import CorruptionError, ObjstoreError
 from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing
 
@@ -25,6 +24,7 @@ from .headsfile import HeadsFile
 from .past import Past
 from .record import NO_FILE, Edited, Entry, Glance, Said
 from .traces import Trace, Traces, trace_of
+from .written import Written
 
 T = TypeVar("T")
 
@@ -61,8 +61,6 @@ class Revision(NamedTuple):
     """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
     edited: Edited | None = None
     """As in ``Entry``."""
-    is_later: bool = False
-    """As in ``Entry``."""
 
 
 class Ledger:
@@ -95,8 +93,9 @@ class Ledger:
         self._last: tuple[Key, int, JSON | Missing] | None = None
         """What was asked for last, or entered: a unit, a commit, and the contents after it. Written
         and read as a whole, without a lock."""
+        self._written: Final = Written(files)
         self._noted = 0
-        """Up to which commit this handle has written down that files were written."""
+        """What this handle has written down there."""
         self.stopped = False
         """Whether the machine may have stopped since the log was written to, and files be torn."""
 
@@ -384,7 +383,7 @@ class Ledger:
             self.stopped = not self.is_same_run()
             # Only what was synced with the last checkpoint is sure to have outlived the machine.
             newest = self.past.read(self.log.read(number))
-            done = 0 if self.stopped else _done(newest, number)
+            done = 0 if self.stopped else max(_done(newest, number), self.written_upto())
             self._taken = max(self.log.begins_after, done)
             self._learn()
         self._is_open = True
@@ -401,38 +400,34 @@ class Ledger:
         if self.stopped:
             # It may have heads of records that the machine has lost, and others have their numbers.
             self._file.remove()
-            self._files.unlink(names.written(self._files.root))
+            self._written.forget()
         if run is not None and not self.is_same_run():
             path = names.boot(self._files.root)
             self._files.write(names.temporary_path(path), run, path, sync=False)
             self._files.rename(names.temporary_path(path), path)
         self.stopped = False
 
-    def note_written(self, done: int) -> None:
-        """Write down that all commits up to ``done`` are in their files.
-
-        The next commit says so too, and may not come. Not synced, this holds as long as the machine
-        runs on. Where it cannot be written it is missed only where somebody edits a file and the
-        process is killed.
-        """
-        if done > self._noted:
-            path = names.written(self._files.root)
-            data = f"{self.log.store} {done}\n".encode()
-            temporary = names.temporary_path(path)
-            try:
-                self._files.write(temporary, data, path, sync=False)
-                self._files.rename(temporary, path)
+    def note_written(self, head: int, due: int | None) -> None:
+        """Write down up to which commit all are in their files, for who holds the writer's lock, if
+        ``due`` is the first of those of its own that is not."""
+        with self.guard:
+            self.forget_written()
+            done = self.done(due)
+            done = head if done is None else done
+            if done > self._noted:
+                self._written.note(self.log.store, done, head)
                 self._noted = done
-            except BackingError:
-                with suppress(BackingError):
-                    self._files.unlink(temporary)
 
     def written_upto(self) -> int:
-        """The newest commit of which that was written down, in this run of the machine; or 0."""
-        found = self._files.read(names.written(self._files.root), _LINE)
-        said = [] if found is None else found.data.split()
-        is_ours = len(said) == 2 and said[0] == self.log.store.encode() and said[1].isdigit()
-        return int(said[1]) if is_ours else 0
+        """Up to which commit all are in their files, by what somebody has written down in this run
+        of the machine."""
+        return 0 if self.stopped else self._written.upto(self.log.store)
+
+    def forget_written(self) -> None:
+        """Take the changes that somebody has written down so for applied."""
+        if self._strange:
+            with self.guard:
+                self._forget(self.written_upto())
 
     def _forget_all(self) -> None:
         """Forget what may have been taken in by half; ``_changed`` says nothing that is wrong."""
@@ -473,6 +468,7 @@ class Ledger:
             self._taken, self._end = one.number, one.position
             done = max(done, _done(said, one.number))
         self._forget(done)
+        self.forget_written()
 
     def _begin_behind_compaction(self) -> None:
         """Where compaction has made records that come next part of others, take it that they
@@ -556,7 +552,7 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
     made = (change.unit, patch, before, one.after, image, file, nth, last, jump)
-    return Entry(*made, one.base, one.lost, one.edited, one.is_later, text)
+    return Entry(*made, one.base, one.lost, one.edited, text)
 
 
 def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:

@@ -21,8 +21,6 @@ class Trace(NamedTuple):
     before: str | None
     after: str | None
     edited: Edited | None
-    is_late: bool
-    """Whether it was reported before the file was written."""
 
     @property
     def number(self) -> int:
@@ -32,9 +30,7 @@ class Trace(NamedTuple):
 
 def trace_of(link: Link, entry: Entry | Touched) -> Trace:
     """That of an entry, which the link leads to."""
-    before, after, edited = entry.before, entry.after, entry.edited
-    is_late = after is None or edited is not None or entry.is_later
-    return Trace(link, before, after, edited, is_late)
+    return Trace(link, entry.before, entry.after, entry.edited)
 
 
 class Traces:

@@ -1,0 +1,85 @@
+"""Up to which commit all are in their files, as the processes of this run of the machine say.
+
+A commit says so of those before it. This is for the newest: somebody who sets its file back by hand
+makes the same file as there is before the commit has reached it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from objstore.errors import BackingError
+
+from .. import names
+from ..io import Files
+from ..log.frames import crc32c
+
+_LENGTH: Final = 36 + 1 + 20 + 1 + 8 + 1
+"""Of the line, always: it is written over, and may be read meanwhile."""
+
+_ATTEMPTS: Final = 3
+"""How often a line is read that does not fit its checksum, as somebody is at it."""
+
+
+class Written:
+    """The file that says so. Format: docs/formats/commit-log.md."""
+
+    def __init__(self, files: Files) -> None:
+        self._files: Final = files
+        self._path: Final = names.written(files.root)
+
+    def upto(self, store: str) -> int:
+        """The newest commit of which that is said; 0 for none."""
+        for _ in range(_ATTEMPTS):
+            found = self._files.read(self._path, _LENGTH)
+            if found is None:
+                break
+            number = _parse(found.data, store)
+            if number is not None:
+                return number
+        return 0
+
+    def note(self, store: str, done: int, head: int) -> None:
+        """Say it of all up to ``done``, for who holds the writer's lock; ``head`` is the newest.
+
+        Not synced, it holds as long as the machine runs on. Where it cannot be written, it is
+        missed only where somebody sets back a file by hand.
+        """
+        with suppress(BackingError):
+            opened = self._files.open(self._path, write=True)
+            if opened is None:
+                self._make(_line(store, done))
+                return
+            try:
+                said = _parse(self._files.read_at(opened, 0, _LENGTH), store)
+                if said is None or not done <= said <= head:  # more is of a log that was longer
+                    self._files.write_at(opened, 0, _line(store, done))
+            finally:
+                self._files.close(opened)
+
+    def forget(self) -> None:
+        """Say nothing any more."""
+        self._files.unlink(self._path)
+
+    def _make(self, line: bytes) -> None:
+        temporary = names.temporary_path(self._path)
+        try:
+            self._files.write(temporary, line, self._path, sync=False)
+            self._files.rename(temporary, self._path)
+        except BackingError:
+            with suppress(BackingError):
+                self._files.unlink(temporary)
+            raise
+
+
+def _line(store: str, done: int) -> bytes:
+    said = f"{store} {done:020d}"
+    return f"{said} {crc32c(said.encode()):08x}\n".encode()
+
+
+def _parse(data: bytes, store: str) -> int | None:
+    """The number in a line; None for a line of another store, or none at all."""
+    number = data[37:57]
+    is_number = len(data) >= _LENGTH and number.isdigit()
+    return int(number) if is_number and data[:_LENGTH] == _line(store, int(number)) else None
