@@ -18,6 +18,7 @@ from objstore.errors import (
     OutsideError,
 )
 from objstore.patch import diff
+from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing, same
 from objstore.watchable import Judge
 
@@ -147,7 +148,7 @@ class Recovery:
         Without what ``judge`` refuses; ``was`` and ``there`` as ``Watchable`` says.
         """
         found: list[Edit] = []
-        for unit in units:
+        for unit in dict.fromkeys([*units]):
             if unit in self._pending.units:
                 continue
             traces = self._ledger.strange(unit)
@@ -171,7 +172,27 @@ class Recovery:
             if edit is not None and judge(unit, Loaded(edit.value, verdict.stamp)):
                 self._have_due(edit)
                 found.append(edit)
-        return found
+        known = {edit.unit for edit in found}
+        made = [edit.unit for edit in found if edit.value is not MISSING]
+        return [*[one for one in self.displaced(made) if one.unit not in known], *found]
+
+    def displaced(self, units: Iterable[str]) -> list[Edit]:
+        """The edits that took files away, which the log has, where directories of these units are
+        now or are about to be made."""
+        found: dict[str, Edit] = {}
+        for unit in units:
+            for above in aboves(unit):
+                head = self._ledger.head(above)
+                if head is not None and head.after != NO_FILE and self._is_gone(above):
+                    found[above] = Edit(above, MISSING, NO_FILE)
+        return [*found.values()]
+
+    def _is_gone(self, unit: str) -> bool:
+        if unit in self._pending.units or self._ledger.strange(unit):
+            return False  # it is about to be written
+        with suppress(*_UNREADABLE):
+            return self._settling.read(unit).content is None
+        return False
 
     def _edit(self, unit: str, verdict: Verdict) -> Edit | None:
         """The edit that a file is, compared with the newest commit; None for none."""

@@ -80,8 +80,17 @@ class Settling:
         was made of them. Who shares a file asks again with each commit."""
 
     def read(self, unit: str) -> Verdict:
-        """What the unit's file holds, whatever the log says. Raises what reading it raises."""
-        return self._verdict(State.SAME, self._tree.content(self._places.at(unit)))
+        """What the unit's file holds, whatever the log says: nothing where a directory is that may
+        be there. Raises what reading it raises."""
+        place = self._places.at(unit)
+        try:
+            content = self._tree.content(place)
+        except LayoutError:
+            found = None if place.folder is None else self._tree.find(place)
+            if found is None or not found.is_folder:
+                raise
+            content = None
+        return self._verdict(State.SAME, content)
 
     def judge(self, unit: str, traces: Sequence[Trace]) -> Verdict:
         """What the unit's file is, given the changes that may not be in it.
