@@ -218,3 +218,30 @@ def test_a_held_object_that_was_never_loaded(store: Store[Library], folder: Path
         with pytest.raises(objstore.ValidationError):
             ada.name
         assert repr(ada) == "<Person /people/ada, not as its schema wants it>"
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+@pytest.mark.parametrize("in_transaction", [True, False])
+def test_a_file_that_is_reformatted_before_it_is_changed(
+    tmp_path: Path, apply: str, in_transaction: bool
+) -> None:
+    path = tmp_path / "a.json"
+    with objstore.open(tmp_path, apply=apply) as store:
+        store["a"] = {"n": 0}
+        store["a"]["n"] = 1
+        store.flush()
+        if in_transaction:
+            with store.transaction():
+                store["a"]["m"] = 2
+                path.write_text('{"n":1}')
+        else:
+            held = store["a"]
+            assert held["n"] == 1
+            path.write_text('{"n":1}')
+            held["m"] = 2
+        store.flush()
+        assert path.read_text() == '{"n":1,"m":2}'
+        assert [*store.check()] == []
+        past = [{"n": 0}, {"n": 1}, {"n": 1, "m": 2}]
+        assert [store.read_at("a", number) for number in (1, 2, 3)] == past
+    assert [*objstore.open(tmp_path).check()] == []

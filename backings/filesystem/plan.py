@@ -105,7 +105,8 @@ class Planner:
             content = self._content_at(stamp.path)
         else:
             content = self._tree.content(place)
-        if not self._is_as_read(change, content):
+        is_version = self._is_version(change.stamp, content)
+        if not is_version and not self._says_the_same(change, content):
             raise self._conflict(change, content)
         if content is None:
             path = self._new_file(change, place)
@@ -117,7 +118,9 @@ class Planner:
         made = Due(place, path, content, change.old, change.new, data, self._stamp(path, data))
         if stamp is None or content is None:
             return Step(change, made, NO_FILE, 0, lambda: None)
-        before = stamp.digest = stamp.digest or digest(content.data)
+        if not is_version or stamp.digest is None:
+            stamp.digest = digest(content.data)
+        before = stamp.digest
         return Step(change, made, before, stamp.number, lambda: content.data)
 
     def _content_at(self, path: str) -> Content | None:
@@ -163,10 +166,9 @@ class Planner:
     def _stamp(self, path: str, data: bytes | None) -> Stamp:
         return Stamp(path, None if data is None else digest(data), None)
 
-    def _is_as_read(self, change: Change, content: Content | None) -> bool:
-        if self._is_version(change.stamp, content):
-            return True
-        # It may have been touched, or the stamp be of one that was not read.
+    def _says_the_same(self, change: Change, content: Content | None) -> bool:
+        """Whether a file that is another than the one that was read holds the same: it may have
+        been touched or reformatted, or the stamp be of one that was not read."""
         if change.stamp is None or content is None:
             return False
         return same(parse(content.data, self._files.relative(content.path)), change.old)
