@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -16,6 +15,7 @@ from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, step
+from ._presence import makes_there, may_share, seen_at_once
 from ._reconciling import asked_by
 from ._references import References
 from ._savepoint import Savepoint
@@ -267,7 +267,7 @@ class Store(
             tx = self.current()
             unit = self._by_path.get(path)
             view = None if tx is None or unit is None else tx._views.get(unit)
-            if unit is None or view is None or _makes_there(tx, view):
+            if unit is None or view is None or makes_there(tx, view):
                 seen = self._look(path, shape, unit, tx)
                 if seen is DIRECTORY:
                     return self.directory(path, _directory_class(self, path, shape))
@@ -281,7 +281,7 @@ class Store(
             tx, unit = self.current(), self._by_path.get(path)
             if tx is not None and unit is not None and unit in tx._views:
                 view = tx._views[unit]
-                return view.root is not MISSING or _makes_there(tx, view)
+                return view.root is not MISSING or makes_there(tx, view)
             seen = self._look(path, shape, unit, tx)
             used = unit is not None or (tx is not None and tx.serializable)
             if used and seen is not DIRECTORY:
@@ -314,6 +314,8 @@ class Store(
         head = self._documents.head()
         if head == tx.base:
             return seen
+        known = None if unit is None else unit.stamp
+        seen, head = seen_at_once(self._documents, path, known, head)
         past, latest = self._past(path, shape, tx.base), self._past(path, shape, head)
         if past is DIRECTORY or same(past, latest):
             return seen if past is not DIRECTORY else DIRECTORY
@@ -400,9 +402,10 @@ class Store(
             tx = self.current()
             if tx is not None and tx.makes(path):
                 return True
+            seen = self._documents.look(path)
             if tx is not None and self._moved_on(tx):
                 return self._past(path, ANY, tx.base) is DIRECTORY
-            return self._documents.look(path) is DIRECTORY
+            return seen is DIRECTORY
 
     def _moved_on(self, tx: Transaction) -> bool:
         """Whether anything was committed since a transaction began."""
@@ -442,7 +445,11 @@ class Store(
         with self.lock:
             self._require_open()
             tx = self.current()
-            found = dict.fromkeys(self._documents.keys(path))
+            try:
+                found = dict.fromkeys(self._documents.keys(path))
+            except LayoutError:  # it is a file by now
+                if tx is None or not self._moved_on(tx):
+                    raise
             if tx is not None and self._moved_on(tx):
                 found = dict.fromkeys(self._documents.keys(path, at=tx.base))
             else:
@@ -451,7 +458,7 @@ class Store(
             if tx is not None and tx.serializable:
                 tx._listed.setdefault(path, tuple(found))
             for unit, view in () if tx is None else tx._views.items():
-                if not _makes_there(tx, view):
+                if not makes_there(tx, view):
                     correct_keys(found, path, unit, view.root)
             return sorted(found)
 
@@ -520,7 +527,7 @@ class Store(
             match=match,
             meta=said(tx.meta, tx._numbers) or None,
             tx=tx.id,
-            waiting=partial(self._wait_aside, tx, views) if _may_share(tx) else None,
+            waiting=partial(self._wait_aside, tx, views) if may_share(tx) else None,
             again=None if tx._numbers else partial(self._ask_again, tx, views),
         )
         if tx._numbers is not None and self._numbering is not None:
@@ -565,21 +572,6 @@ class Store(
 
     def __hash__(self) -> int:
         return id(self)
-
-
-def _may_share(tx: Transaction) -> bool:
-    """Whether a commit may wait for the disk with those of others.
-
-    What rests on more than the units that it changes has to be alone: only those are kept from
-    being used meanwhile. And where there is but one thread, letting go of the store helps nobody.
-    """
-    is_apart = tx.serializable or tx._numbers is not None or tx.id is not None
-    return not is_apart and threading.active_count() > 1
-
-
-def _makes_there(tx: Transaction | None, view: View) -> bool:
-    """Whether a transaction makes a directory where it has seen that nothing is, or deleted it."""
-    return tx is not None and view.root is MISSING and tx.makes(view.unit.pointer)
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

@@ -291,3 +291,39 @@ def test_what_is_made_in_a_directory_that_another_makes_is_there(
             assert [*store.root] == ["people"]
             assert [*store.root["people"]] == ["ada"]
     assert [*store] == ["/people/ada", "/people/eve"]
+
+
+def test_what_is_there_only_in_between_is_not_seen(untyped: Pair) -> None:
+    store, look = untyped.ours, untyped.ours._documents.look
+    store["pair/other"] = {}
+    left = {"/x": 1, "/pair/y": 2}
+
+    def look_amid(path: str, known: Any = None, *, sure: bool = True) -> Any:
+        if not left.get(path):
+            return look(path, known, sure=sure)
+        left[path] -= 1
+        untyped.theirs[path] = {}
+        try:
+            return look(path, known, sure=sure)
+        finally:
+            del untyped.theirs[path]
+
+    with store.snapshot_view():
+        assert "x" not in store
+        store._documents.look = look_amid  # type: ignore[method-assign]
+        assert "pair/y" not in store
+        assert "x" not in store
+        assert store.get("x", None) is None
+    assert left == {"/x": 0, "/pair/y": 0}
+
+
+def test_a_directory_that_becomes_a_file_is_listed_as_it_was(untyped: Pair) -> None:
+    store = untyped.ours
+    store["d/u"] = {"n": 1}
+    with store.snapshot_view():
+        del untyped.theirs["d/u"]
+        untyped.theirs["d"] = {"n": 2}
+        assert [*store] == ["/d/u"]
+        assert [*store.root["d"]] == ["u"]
+        assert store["d/u"].contents == {"n": 1}
+    assert [*store] == ["/d"]
