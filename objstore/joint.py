@@ -17,9 +17,12 @@ from typing import Any, Final, NamedTuple, cast
 
 from . import _outcomes as outcomes
 from . import _shares as shares
+from ._apply import apply
+from ._autoids import META
 from ._decision import Decision
 from ._encode import encode
 from ._outcomes import Outcome
+from ._past import contents_at
 from ._shapes import ANY
 from ._shares import Share, make_share
 from .documents import Commit, Documents
@@ -27,13 +30,14 @@ from .errors import (
     HistoryGone,
     KeyNotFoundError,
     ObjstoreError,
+    PatchError,
     TransactionError,
     TransactionNotFoundError,
     TransactionTimeoutError,
 )
 from .meetings import Meetings, Note, meetings_of
 from .transaction import Host
-from .values import JSON, MISSING, Missing, show
+from .values import JSON, MISSING, Missing, same, show
 
 _LONGEST: Final = 24 * 3600.0
 """How long participants may wait, in seconds. A meeting that is quiet for longer is forgotten."""
@@ -98,8 +102,9 @@ class Joint(Host):
     def get_tx(self, id: str) -> Tx:
         """The transaction of this id, made by ``new_tx`` in this process or in another one.
 
-        Of one that is over and was committed, every participant's result is that commit's. Raises
-        TransactionNotFoundError for any other.
+        Of one that is over and was committed, every participant's result is that commit's; whose
+        patch is no part of it is refused with a TransactionError. Raises TransactionNotFoundError
+        for any other.
         """
         self._require_open()
         meetings = meetings_of(self._documents)
@@ -181,6 +186,7 @@ class Tx:
         if store.current() is not None:
             raise TransactionError("a joint transaction is not part of another one")
         if self._over is not None:
+            self._require_part_in(self._over, share)
             return self._result_of(self._over, share)
         store._require_writable()
         seat = self._join({**shares.to_note(share), "who": who}, again=again)
@@ -190,6 +196,27 @@ class Tx:
         self._leave(seat)
         data = outcome.data.get(seat, MISSING)
         return Result(outcome.committed, outcome.matched, outcome.commit, data, outcome.error)
+
+    def _require_part_in(self, commit: Commit, share: Share) -> None:
+        """Raise TransactionError for who was none of the participants, as the commit did not do
+        what it asks for. Nobody knows any more who they were."""
+        documents, place = self._store._documents, share.pointer
+        if META in commit.meta:
+            return  # it has numbers that no patch has
+        try:
+            before = contents_at(documents, place, commit.number - 1)
+            after = contents_at(documents, place, commit.number)
+        except HistoryGone:
+            return
+        try:
+            is_done = same(apply(before, share.patch), after)
+        except PatchError:
+            is_done = before is MISSING  # it may have had its default
+        if not is_done:
+            raise TransactionError(
+                f"the joint transaction {self.id} is over, and its commit {commit.number} did not "
+                f"do at {place or 'the root'} what this participant asks for"
+            )
 
     def _join(self, note: Note, *, again: bool) -> str | None:
         """Take a seat, or the one that a participant of the same name had; None where it is over

@@ -541,3 +541,21 @@ def test_a_directory_is_not_moved_into_itself(store: Store[Any], target: str) ->
     assert isinstance(result.error, objstore.PatchError)
     assert "expected a place outside of what is moved" in str(result.error)
     assert store["d"].contents == {"sub": {"only": {"k": 1}}}
+
+
+def test_who_took_no_part_in_what_is_over_is_refused(store: Store[Any]) -> None:
+    tx = store.new_tx(2)
+    ours, theirs = ("doc/a", [replace(2, "/x")]), ("doc/b", [replace(3, "/y")])
+    done = together(tx.patcher(*ours), tx.patcher(*theirs))
+    again = store.get_tx(tx.id)
+    for part, result in zip((ours, theirs), done, strict=True):
+        assert again.patcher(*part).commit() == result
+    for part in (
+        ("doc/a", [replace(4, "/x")]),
+        ("doc/list/0", [replace(5, "/n")]),
+        ("doc/list", [replace(5, "/9")]),
+        ("other", [add("", {})]),
+    ):
+        with pytest.raises(objstore.TransactionError, match="is over, and its commit 2 did not"):
+            again.patcher(*part).commit()
+    assert store.head == 2
