@@ -94,8 +94,8 @@ class Ledger:
         """What was asked for last, or entered: a unit, a commit, and the contents after it. Written
         and read as a whole, without a lock."""
         self._written: Final = Written(files)
-        self._noted = 0
-        """What this handle has written down there."""
+        self._noted = self._entered = 0
+        """What this handle has written down there, and the last commit that it has made."""
         self.stopped = False
         """Whether the machine may have stopped since the log was written to, and files be torn."""
 
@@ -331,6 +331,7 @@ class Ledger:
             link = Record(number, payload, position).link
             heads.take(said, link)
             self._taken, self._end = number, position
+            self._entered = number
             if said.scope is None:
                 for one in revisions:
                     unit = one.change.unit
@@ -415,7 +416,8 @@ class Ledger:
             done = self.done(due)
             done = head if done is None else done
             if done > self._noted:
-                self._written.note(self.log.store, done, head)
+                is_own = head == self._entered
+                self._written.note(self.log.store, done, head, is_own=is_own)
                 self._noted = done
 
     def written_upto(self) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 from objstore.errors import BackingError
 
 from .. import names
-from ..io import Files
+from ..io import Files, Opened
 from ..log.frames import crc32c
 
 _LENGTH: Final = 36 + 1 + 20 + 1 + 8 + 1
@@ -28,6 +28,12 @@ class Written:
     def __init__(self, files: Files) -> None:
         self._files: Final = files
         self._path: Final = names.written(files.root)
+        self._opened: Opened | None = None
+        self._head = -1
+        """The newest commit when this handle wrote it last."""
+
+    def __del__(self) -> None:
+        self._close()
 
     def upto(self, store: str) -> int:
         """The newest commit of which that is said; 0 for none."""
@@ -40,27 +46,39 @@ class Written:
                 return number
         return 0
 
-    def note(self, store: str, done: int, head: int) -> None:
-        """Say it of all up to ``done``, for who holds the writer's lock; ``head`` is the newest.
+    def note(self, store: str, done: int, head: int, *, is_own: bool) -> None:
+        """Say it of all up to ``done``, for who holds the writer's lock; ``head`` is the newest,
+        and ``is_own`` whether this handle has made it.
 
         Not synced, it holds as long as the machine runs on. Where it cannot be written, it is
         missed only where somebody sets back a file by hand.
         """
-        with suppress(BackingError):
-            opened = self._files.open(self._path, write=True)
+        try:
+            opened = self._opened = self._opened or self._files.open(self._path, write=True)
             if opened is None:
                 self._make(_line(store, done))
-                return
-            try:
-                said = _parse(self._files.read_at(opened, 0, _LENGTH), store)
-                if said is None or not done <= said <= head:  # more is of a log that was longer
-                    self._files.write_at(opened, 0, _line(store, done))
-            finally:
-                self._files.close(opened)
+            elif (is_own and head == self._head + 1) or not self._is_said(
+                opened, store, done, head
+            ):  # where it has made the only commit since, nobody else has said anything
+                self._files.write_at(opened, 0, _line(store, done))
+            self._head = head
+        except BackingError:
+            self._close()
+
+    def _is_said(self, opened: Opened, store: str, done: int, head: int) -> bool:
+        """Whether others have said as much already. More than there is, is of a longer log."""
+        said = _parse(self._files.read_at(opened, 0, _LENGTH), store)
+        return said is not None and done <= said <= head
 
     def forget(self) -> None:
         """Say nothing any more."""
+        self._close()
         self._files.unlink(self._path)
+
+    def _close(self) -> None:
+        opened, self._opened, self._head = self._opened, None, -1
+        if opened is not None:
+            self._files.close(opened)
 
     def _make(self, line: bytes) -> None:
         temporary = names.temporary_path(self._path)
