@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from objstore.backings.filesystem import names, recovery
 from objstore.backings.filesystem.contents import parse, render
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
-from objstore.documents import Change, Loaded
+from objstore.documents import Change, Commit, Loaded
 from objstore.errors import ConflictError, FormatError, ObjstoreError
 from objstore.layout import ANYTHING
 from objstore.values import JSON, MISSING, Missing
@@ -309,4 +310,42 @@ def test_after_the_machine_stopped_what_was_written_down_is_no_more_than_a_name(
     _others_unit(other)
     assert _held(tmp_path / "a.json") == {"n": 0}
     assert Path(names.written(str(tmp_path))).read_text() != mark
+    other.close()
+
+
+def _let_go(_: Commit) -> AbstractContextManager[None]:
+    """As who has other threads; else the lock is kept until the files are written."""
+    return nullcontext()
+
+
+def test_an_edit_of_what_an_eager_commit_is_about_to_write_takes_nothing_back(
+    file: Path, tmp_path: Path
+) -> None:
+    """Saved between its record and its file, and entered by somebody else."""
+    other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
+    is_amid = False
+
+    class Amid(Files):
+        def reached(self, point: str, path: str) -> None:
+            nonlocal is_amid
+            if point == "sync data" and is_amid:
+                is_amid = False
+                _replaced(file, {"n": 0, "e": 1})
+                other.head()
+                other.commit_external(["/a"], fits)
+
+    eager = FilesystemDocuments(Amid(str(tmp_path)), ANYTHING)
+    _replaced(file, {"n": 0})
+    _others_unit(eager)
+    loaded = eager.load("/a")
+    is_amid = True
+    eager.commit([Change("/a", loaded.value, {"n": 1}, loaded.stamp)], base=0, waiting=_let_go)
+    assert [commit.external for commit in other.commits()] == [False, False, True]
+    for one in (eager, other):
+        one.head()
+        assert one.load("/a").value == {"n": 1, "e": 1}
+    other.flush()
+    assert _held(file) == {"n": 1, "e": 1}
+    assert [*other.check()] == []
+    eager.close()
     other.close()
