@@ -444,7 +444,7 @@ class Store(
         """The keys of a directory's members that exist, as this thread or task sees them."""
         with self.lock:
             self._require_open()
-            tx = self.current()
+            tx, found = self.current(), dict[str, None]()
             try:
                 found = dict.fromkeys(self._documents.keys(path))
             except LayoutError:  # it is a file by now
