@@ -107,6 +107,17 @@ def test_dots_make_a_path_unless_a_slash_or_quotes_say_otherwise(
     assert anything["v1.0"] == 2
 
 
+def test_a_key_may_have_line_breaks(reopen_logged: Opener) -> None:
+    store = reopen_logged()
+    for key in ("line\nbreak", "\n", "end\n"):
+        store.root[key] = {"n": 1}
+        store.root[key].n = 2
+    assert store.check() == []
+    other = reopen_logged()
+    assert other.check() == []
+    assert sorted(other) == ["/\n", "/end\n", "/line\nbreak"]
+
+
 def test_a_sparse_array_is_an_object_with_numbers_for_keys(
     anything: Store[Directory[Any]],
 ) -> None:
