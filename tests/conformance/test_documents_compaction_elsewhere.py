@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
 from tests.conformance.documents import before_and_after_reopening, put
@@ -77,3 +79,20 @@ def test_a_record_that_was_read_before_it_took_in_others(maker: Maker, url: str)
     assert changes == [("/a", old, mid), ("/a", mid, new)]
     other.close()
     documents.close()
+
+
+@pytest.mark.parametrize("look", ["keys", "has_keys"])
+def test_a_directory_of_whose_files_compaction_left_nothing(
+    maker: Maker, url: str, look: str
+) -> None:
+    """That nothing is left of the second is found as the first is looked at."""
+    documents, other = maker.open(url, layout=ANYTHING), maker.open(url, layout=ANYTHING)
+    put(documents, {"/a": {}})
+    put(documents, {"/d/u": {"x": 0}, "/d/v": {"x": 0}})
+    put(other, {"/n": []})
+    put(documents, {"/d/u": MISSING, "/d/v": MISSING})
+    put(other, {"/n": [1]})
+    documents.pin(1)
+    assert documents.compact(NEWEST) == [2, 3, 4]
+    assert not getattr(other, look)("/d", at=1)
+    other.close()

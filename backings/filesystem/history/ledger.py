@@ -240,7 +240,7 @@ class Ledger:
         return SCOPED_FILE if head is None or head.file is None else head.file
 
     def newest(self, key: Key) -> JSON | Missing:
-        """The unit's contents as of its newest commit. Raises KeyError for an unknown unit."""
+        """The unit's contents as of its newest commit; MISSING for one that the log has not."""
         return self._told(key, lambda link: self._after(key, link), _NOTHING)
 
     def _after(self, key: Key, link: Link) -> JSON | Missing:
@@ -266,12 +266,12 @@ class Ledger:
         return False
 
     def _told(self, key: Key, tell: Callable[[Link], T], nothing: T) -> T:
-        """What is told from a unit's newest change on; ``nothing`` if that says nothing any more.
-
-        Raises KeyError for an unknown unit.
-        """
+        """What is told from a unit's newest change on; ``nothing`` if that says nothing any more,
+        or the log has none: of what was known a moment ago, compaction may have left nothing."""
         with self.guard:
             link = self._newest(key)
+        if link is None:
+            return nothing
         try:
             return tell(link)
         except CorruptionError:
@@ -284,10 +284,13 @@ class Ledger:
                 head = self._loaded().units.get(key)
             return nothing if head is None else tell(head.link)
 
-    def _newest(self, key: Key) -> Link:
+    def _newest(self, key: Key) -> Link | None:
         # A program that only reads never needs the heads, which take long to read after a crash.
         traces = self._strange.get(key) if self._heads is None and isinstance(key, str) else None
-        return traces[-1].link if traces else self._loaded().units[key].link
+        if traces:
+            return traces[-1].link
+        head = self._loaded().units.get(key)
+        return None if head is None else head.link
 
     def text(self, key: Key) -> bytes | None:
         """The bytes of its file as of that commit."""
@@ -298,9 +301,10 @@ class Ledger:
         return self._told(key, lambda link: self.past.value(key, link, at), _NOTHING)
 
     def was_there(self, unit: str, at: int) -> bool:
-        """Whether a unit had contents after commit ``at``. Raises KeyError for an unknown unit."""
-        with self.guard:
-            head = self._loaded().units[unit]
+        """Whether a unit had contents after commit ``at``."""
+        head = self.head(unit)
+        if head is None:  # it was known a moment ago, and compaction has left nothing of it
+            return False
         if head.link.number <= at:
             return head.after != NO_FILE
         return self._told(unit, lambda link: self.past.was_there(unit, link, at), nothing=False)
