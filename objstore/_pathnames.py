@@ -1,14 +1,19 @@
-"""The steps of a pathname, from one Object to the next."""
+"""Pathnames: their steps, from one Object to the next, and which there are."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from .directories import Directory
 from .errors import KeyNotFoundError
 from .lists import List
 from .objects import Object
+from .pointer import join
 from .values import show
+
+if TYPE_CHECKING:
+    from .store import Store
 
 
 def below(found: Any, token: str, *, make: bool = False) -> Any:
@@ -34,3 +39,14 @@ def step(parent: Any, token: str) -> str | int:
     if token.isdecimal() and (token == "0" or not token.startswith("0")):
         return int(token)
     raise KeyNotFoundError(f"{token!r} is no index of a list")
+
+
+def files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:
+    """The pathnames of all files in a directory and in those below it."""
+    for key in store.keys_of(directory._path):
+        path = join(directory._path, key)
+        folder = directory._subdirectory(key)
+        if folder is not None and store.is_directory(path):
+            yield from files_below(store, folder)
+        else:
+            yield path

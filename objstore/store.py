@@ -14,7 +14,7 @@ from ._autoids import Numbering, said
 from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
-from ._pathnames import below, step
+from ._pathnames import below, files_below, step
 from ._presence import makes_there, may_share, seen_at_once
 from ._reconciling import asked_by
 from ._references import References
@@ -36,7 +36,7 @@ from .history import History
 from .joint import Joint
 from .objects import Object, Part
 from .paths import address
-from .pointer import build, join, split, unescape
+from .pointer import build, split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Transaction
@@ -242,7 +242,7 @@ class Store(
         return isinstance(path, str) and self.HEAD(path)
 
     def __iter__(self) -> Iterator[str]:
-        return _files_below(self, self._root)
+        return files_below(self, self._root)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -360,6 +360,8 @@ class Store(
         if value is MISSING and unit.shape.default is MISSING:
             return None
         held = None if unit.object is None else unit.object()
+        if held is not None and value is UNLOADED and unit.shape.only_class is None:
+            value = unit.root()  # somebody else may have made a Dict of a List
         if held is not None and (value is UNLOADED or value is MISSING or held._fits(value)):
             held._got()
             return held
@@ -579,13 +581,3 @@ def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]
     if cls is None:
         raise LayoutError(f"{path.lstrip('/')} is a directory where the schema has a file")
     return cls
-
-
-def _files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:
-    for key in store.keys_of(directory._path):
-        path = join(directory._path, key)
-        folder = directory._subdirectory(key)
-        if folder is not None and store.is_directory(path):
-            yield from _files_below(store, folder)
-        else:
-            yield path

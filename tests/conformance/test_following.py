@@ -12,7 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import objstore
-from objstore import Dict, Directory, List, Store
+from objstore import DetachedError, Dict, Directory, List, Store
+
+from .stores import Opener, reopen
+
+__all__ = ["reopen"]
 
 
 class Pair:
@@ -211,3 +215,33 @@ def test_whatever_others_do(
                     with pytest.raises(objstore.DetachedError):
                         room["n"]
             held.update((room["n"], room) for room in rooms)
+
+
+# --- files of another kind ------------------------------------------------------------------------
+
+
+def test_a_list_file_that_another_makes_a_dict_file_and_back(reopen: Opener) -> None:
+    store, other = reopen(), reopen()
+    for first, second in (([1], {"x": 1}), ({"x": 2}, [2])):
+        store["/u"] = first
+        before = store["/u"]
+        assert before.contents == first
+        other["/u"] = second
+        assert store["/u"].contents == second
+        assert store.root["u"].contents == second
+        with pytest.raises(DetachedError):
+            before.contents
+
+
+def test_a_member_of_either_kind_by_the_schema(reopen: Opener) -> None:
+    class Either(Directory[Any]):
+        u: List[int] | Dict[str, int]
+
+    store, other = reopen(Either), reopen(Either)
+    store["/u"] = [1]
+    assert store.root.u.contents == [1]
+    other["/u"] = {"x": 1}
+    with store.transaction():
+        assert store.root.u.x == 1
+    other["/u"] = [2]
+    assert store.root.u[0] == 2
