@@ -27,6 +27,27 @@ class Savepoint:
         self._outer = outer
         self._meta = meta
         self._saved: dict[Unit, Any] = {}
+        self._meta_before: dict[str, Any] = {}
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the commit of the transaction around it will say about itself; may be changed."""
+        return self._outer.meta
+
+    @property
+    def base(self) -> int:
+        """The newest commit when the transaction around it began."""
+        return self._outer.base
+
+    @property
+    def id(self) -> str | None:
+        """What the commit keeps, so that it can be found again; None where nobody will look."""
+        return self._outer.id
+
+    @property
+    def serializable(self) -> bool:
+        """Whether the transaction around it is."""
+        return self._outer.serializable
 
     @property
     def commit(self) -> Commit | None:
@@ -37,6 +58,8 @@ class Savepoint:
         self._outer._require_running()
         with self._outer._host.lock:
             self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
+        self._meta_before = dict(self._outer.meta)
+        self._outer.meta.update(self._meta or {})
         return self
 
     def __exit__(
@@ -46,8 +69,9 @@ class Savepoint:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self._outer.meta.update(self._meta or {})
             return
+        self._outer.meta.clear()
+        self._outer.meta.update(self._meta_before)
         with self._outer._host.lock:
             for unit, view in self._outer._views.items():
                 if unit in self._saved:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ._autoids import to_keep
 from ._blame import Backwards, Blame, GapError, Tree, at_once, backwards, flat, leaves, tree_at
@@ -131,15 +131,18 @@ class History(Host):
         """Take back what a commit changed, in a new commit whose ``meta`` has ``"undoes"``.
 
         What later commits changed elsewhere stays. Within a transaction the change is part of that,
-        and None is returned. Raises HistoryGone where nobody knows what was before, as where a
-        file was edited that no commit had touched, ConflictError where a later commit changed the
-        same place,
+        and None is returned; where several are undone there, ``"undoes"`` lists their numbers in
+        order. Raises HistoryGone where nobody knows what was before, as where a file was edited
+        that no commit had touched, ConflictError where a later commit changed the same place,
         ValidationError where the contents of then do not fit today's schema, and LayoutError where
         a file would come back in the place of a directory, or the reverse; then nothing changes.
         """
         found = self._commit_of(commit)
         self._require_writable()
-        with self.transaction({**(meta or {}), "undoes": found.number}) as transaction:
+        outer = self.current()
+        before = None if outer is None else outer.meta.get("undoes")
+        said = {**(meta or {}), "undoes": _with(before, found.number)}
+        with self.transaction(said) as transaction:
             for change in found.changes:
                 require_old(found, change.unit)
                 self._take_back(change, found.number)
@@ -323,6 +326,13 @@ def _number(commit: object) -> int:
     if not isinstance(commit, int) or isinstance(commit, bool):
         raise TypeError(f"a commit is its number or a Commit, not {show(commit)}")
     return commit
+
+
+def _with(undone: object, number: int) -> int | list[int]:
+    """What ``"undoes"`` says once one more commit is undone."""
+    if isinstance(undone, list):
+        return [*cast("list[int]", undone), number]
+    return [undone, number] if isinstance(undone, int) else number
 
 
 def _find(documents: Documents, number: int) -> Commit | None:

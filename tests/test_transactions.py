@@ -116,6 +116,26 @@ def test_contents_may_be_wrong_in_between(store: Store[Library]) -> None:
 # --- savepoints -----------------------------------------------------------------------------------
 
 
+def test_a_savepoint_has_what_a_transaction_has(store: Store[Library]) -> None:
+    base, ada = store.head, store.root.people["ada"]
+
+    def work(n: int) -> None:
+        with store.transaction({"n": n}) as tx:
+            assert (tx.meta["n"], tx.base, tx.id, tx.serializable) == (n, base, None, True)
+            tx.meta["by"] = f"work {n}"
+            ada.email = f"ada{n}@example.org"
+            if n > 1:
+                raise ZeroDivisionError
+
+    with store.transaction({"why": "a test"}, serializable=True) as outer:
+        work(1)
+        with pytest.raises(ZeroDivisionError):
+            work(2)
+    assert outer.commit is not None
+    assert outer.commit.meta == {"why": "a test", "n": 1, "by": "work 1"}
+    assert ada.email == "ada1@example.org"
+
+
 def test_savepoints_take_back_what_was_done_since(store: Store[Library]) -> None:
     bob = store.root.people["bob"]
     with store.transaction():

@@ -106,6 +106,21 @@ def test_undo_within_a_transaction_is_part_of_it(store: Store[Library]) -> None:
     assert {change.unit for change in transaction.commit.changes} == {"/people/bob", "/settings"}
 
 
+def test_what_several_undone_in_one_transaction_say(anything: Store[Directory[Any]]) -> None:
+    for key in ("a", "b", "c"):
+        anything.root[key] = {}
+    with anything.transaction({"why": "all wrong"}) as transaction:
+        for number in (3, 2, 1):
+            anything.undo(number)
+            with pytest.raises(ConflictError):
+                anything.undo(number)
+    commit = transaction.commit
+    assert commit is not None
+    assert commit.meta == {"why": "all wrong", "undoes": [3, 2, 1]}
+    anything.undo(4)
+    assert [commit.meta for commit in anything.log(after=4)] == [{"undoes": 4}]
+
+
 def test_undo_of_what_does_not_fit_todays_schema_is_refused(reopen_logged: Opener) -> None:
     then = reopen_logged()
     then["settings"] = {"theme": 1}
