@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 from urllib.parse import unquote
 
-from .pointer import join, split
+from .pointer import index_of, join, split
 from .values import JSON, MISSING, Missing
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -43,10 +43,11 @@ class Document:
         """The node at a JSON Pointer."""
         node: JSON | Missing = self.schema
         for token in split(pointer):
+            index = index_of(token)
             if isinstance(node, dict):
                 node = node.get(token, MISSING)
-            elif isinstance(node, list) and token.isdecimal() and int(token) < len(node):
-                node = node[int(token)]
+            elif isinstance(node, list) and index is not None and index < len(node):
+                node = node[index]
             else:
                 return MISSING
         return node

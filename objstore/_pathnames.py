@@ -9,7 +9,7 @@ from .directories import Directory
 from .errors import KeyNotFoundError
 from .lists import List
 from .objects import Object
-from .pointer import join
+from .pointer import index_of, join
 from .values import show
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ def step(parent: Any, token: str) -> str | int:
         raise KeyNotFoundError(f"{token!r} leads into {show(parent)}, which has no keys")
     if not isinstance(parent, List):
         return token
-    if token.isdecimal() and (token == "0" or not token.startswith("0")):
-        return int(token)
-    raise KeyNotFoundError(f"{token!r} is no index of a list")
+    index = index_of(token)
+    if index is None:
+        raise KeyNotFoundError(f"{token!r} is no index of a list")
+    return index
 
 
 def files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from ._codecs import Codec
 from .layout import ANYTHING, Member, MemberKind
-from .pointer import split
+from .pointer import index_of, split
 from .values import JSON, MISSING, Missing
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Shape:
                 found = cls._info.shape_for(token)
                 if found is not None:
                     return found
-            elif token.isdecimal():
-                return cls._info.shape_at(int(token))
+            elif (index := index_of(token)) is not None:
+                return cls._info.shape_at(index)
         return ANY
 
     @property

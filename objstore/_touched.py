@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .documents import Change, Commit
-from .pointer import split
+from .pointer import index_of, split
 from .values import JSON, MISSING, Missing, is_array, is_object, same
 
 
@@ -42,5 +42,5 @@ def _differ(old: JSON | Missing, new: JSON | Missing, tokens: list[str]) -> bool
 
 
 def _element(array: list[JSON], token: str) -> JSON | Missing:
-    index = int(token) if token.isdecimal() else len(array)
-    return array[index] if index < len(array) else MISSING
+    index = index_of(token)
+    return MISSING if index is None or index >= len(array) else array[index]

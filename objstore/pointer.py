@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 
 
@@ -31,6 +32,15 @@ def split(pointer: str) -> list[str]:
     if not pointer.startswith("/"):
         raise ValueError(f'a JSON Pointer is empty or starts with "/", not {pointer!r}')
     return [unescape(token) for token in pointer[1:].split("/")]
+
+
+def index_of(token: str) -> int | None:
+    """The index that a token is for an array (RFC 6901, section 4: ASCII digits, no leading zeros);
+    None for none."""
+    if not (token.isascii() and token.isdecimal()) or (token[0] == "0" and token != "0"):
+        return None
+    # Python refuses to read thousands of digits; 18 are more than any array has elements.
+    return int(token) if len(token) < 19 else sys.maxsize
 
 
 def aboves(pointer: str) -> Iterator[str]:

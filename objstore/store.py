@@ -212,6 +212,14 @@ class Store(
             return False
         return True
 
+    # The mixin's get() catches every KeyError, such as a DetachedError, and no IndexError.
+    def get(self, path: str, default: Any = None) -> Any:
+        """What is at a pathname, or ``default`` where nothing is."""
+        try:
+            return self.GET(path)
+        except (KeyNotFoundError, IndexError):
+            return default
+
     __getitem__ = GET
     __setitem__ = PUT
     __delitem__ = DELETE

@@ -15,6 +15,12 @@ from .stores import Opener, reopen, reopen_logged
 
 __all__ = ["reopen", "reopen_logged"]
 
+USES: list[Callable[[Store[Any], str], Any]] = [
+    Store.GET,
+    Store.DELETE,
+    lambda store, path: store.PUT(path, 3),
+]
+
 
 @pytest.fixture
 def store(reopen: Opener) -> Store[Library]:
@@ -105,6 +111,40 @@ def test_dots_make_a_path_unless_a_slash_or_quotes_say_otherwise(
     assert "v1.0" not in anything
     anything["v1"] = {"0": 2}
     assert anything["v1.0"] == 2
+
+
+@pytest.mark.parametrize("token", ["2", "9" * 18, "9" * 19, "9" * 5000])
+def test_an_index_out_of_range_is_not_there(reopen_logged: Opener, token: str) -> None:
+    store = reopen_logged()
+    store["/a"] = {"l": [1, 2]}
+    path = f"/a/l/{token}"
+    assert store.get(path) is None
+    assert store.get(path, "default") == "default"
+    assert store.pop(path, "default") == "default"
+    assert path not in store
+    for use in USES:
+        with pytest.raises(IndexError, match="out of range for 2 elements"):
+            use(store, path)
+    with pytest.raises(KeyNotFoundError):
+        store.read_at(path, 1)
+    assert list(store.log(path)) == list(store.log("/a"))
+
+
+@pytest.mark.parametrize("token", ["\u0660", "\u0661", "01", "00", "-1", "+1", "1.0", "\u00b2", ""])
+def test_what_is_no_index_is_not_there(reopen_logged: Opener, token: str) -> None:
+    """RFC 6901, section 4: ASCII digits without leading zeros."""
+    store = reopen_logged()
+    store["/a"] = {"l": [1, 2]}
+    store["/a/l/1"] = 3
+    path = f"/a/l/{token}"
+    assert store.get(path, "default") == "default"
+    assert path not in store
+    for use in USES:
+        with pytest.raises(KeyNotFoundError, match="is no index of a list"):
+            use(store, path)
+    with pytest.raises(KeyNotFoundError):
+        store.read_at(path, 1)
+    assert [commit.number for commit in store.log(path)] == [1]
 
 
 def test_a_key_may_have_line_breaks(reopen_logged: Opener) -> None:
