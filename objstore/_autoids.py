@@ -16,9 +16,9 @@ from ._apply import apply
 from ._encode import encode
 from ._past import contents_at
 from ._shapes import ANY, Shape
-from .errors import HistoryGone
+from .errors import Failure, HistoryGone, ValidationError
 from .pointer import build, join, split
-from .values import JSON, MISSING, Missing, is_array, is_object
+from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._units import Unit, View
@@ -261,9 +261,12 @@ def _split(place: str) -> tuple[str, list[str]]:
 def said(meta: Mapping[str, Any], numbers: Numbers | None) -> Mapping[str, Any]:
     """What a commit says about itself, with the numbers that it gave; a copy.
 
-    Raises ValidationError for what is no JSON.
+    Raises ValidationError for what is no JSON, and for numbers that somebody else says were given.
     """
     copy: Any = encode(meta, ANY, source="meta") if meta else {}
+    if META in copy:
+        expected = f"no key {META!r}, under which a commit says which numbers it gave"
+        raise ValidationError([Failure("meta", "", expected, show(copy[META]), "propertyNames")])
     if numbers is not None and numbers.greatest:
         copy[META] = numbers.greatest
     return cast("Mapping[str, Any]", copy)

@@ -18,12 +18,10 @@ from typing import Any, Final, NamedTuple, cast
 from . import _outcomes as outcomes
 from . import _shares as shares
 from ._apply import apply
-from ._autoids import META
+from ._autoids import META, said
 from ._decision import Decision
-from ._encode import encode
 from ._outcomes import Outcome
 from ._past import contents_at
-from ._shapes import ANY
 from ._shares import Share, make_share
 from .documents import Commit, Documents
 from .errors import (
@@ -89,7 +87,7 @@ class Joint(Host):
             raise ValueError(f"timeout must be above 0 and up to {_LONGEST:.0f}, not {timeout!r}")
         header: Note = {
             "participants": participants,
-            "meta": encode(dict(meta or {}), ANY, source="meta"),
+            "meta": cast("JSON", said(dict(meta or {}), None)),
             "timeout": timeout,
             "scope": self._scope,
             "head": self._documents.head(),

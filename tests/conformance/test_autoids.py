@@ -191,6 +191,26 @@ def test_joint_transactions_get_them_too(store: Store[Any]) -> None:
     assert store.head == 2
 
 
+@pytest.mark.parametrize("value", ["x", {"/tasks/*/id": 7}, {"/tasks/*/id": "x"}, None])
+def test_what_was_given_is_not_said_by_others(store: Store[Any], value: Any) -> None:
+    store["/tasks"].append({"name": "a"})
+    meta, head = {"$autoid": value}, store.head
+    refusal = "meta: expected no key '\\$autoid'"
+    with pytest.raises(ValueError, match=refusal), store.transaction(meta):
+        store["/tasks/0/name"] = "b"
+    with pytest.raises(ValueError, match=refusal), store.transaction() as tx:
+        store["/tasks"].append({"name": "b"})
+        tx.meta.update(meta)
+    with pytest.raises(ValueError, match=refusal):
+        store.undo(head, meta)
+    with pytest.raises(ValueError, match=refusal):
+        store.new_tx(2, meta=meta)
+    assert store.head == head
+    assert store["/tasks"] == [{"name": "a", "id": 1}]
+    store["/tasks"].append({"name": "b"})
+    assert store["/tasks/1/id"] == 2
+
+
 def test_a_change_of_another_key_takes_no_number(store: Store[Any]) -> None:
     store["/tasks"].append({"name": "a"})
     store["/tasks/0/name"] = "b"
