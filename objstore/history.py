@@ -100,6 +100,7 @@ class History(Host):
         require_commit(self._documents, number)
         if not newest_first:
             return self._commits(number, pointer)
+        require_known(self._documents, number)  # which going back from the newest would not find
         back = backwards(lambda start: self._commits(start, pointer), self._documents.head())
         return takewhile(lambda commit: commit.number > number, back)
 

@@ -300,6 +300,22 @@ def test_the_log_of_a_path_is_oldest_first(store: Store[Library]) -> None:
     assert log("people/eve") == []
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("path", ["", "/settings", "/nothing"])
+def test_the_log_after_a_commit_that_was_removed(
+    store: Store[Library], path: str, newest_first: bool
+) -> None:
+    store.pin(2)
+    assert store.compact(NEWEST) == [1, 3, 4]
+    for removed in (1, 3, 4):
+        with pytest.raises(HistoryGone):
+            list(store.log(path, removed, newest_first=newest_first))
+    for there in (0, 2, 5):
+        found = [one.number for one in store.log(path, there)]
+        back = store.log(path, there, newest_first=True)
+        assert [one.number for one in back] == found[::-1]
+
+
 def test_the_log_takes_commits_for_numbers(store: Store[Library]) -> None:
     *_, third, _, _ = store.log()
     assert [commit.number for commit in store.log(after=third)] == [4, 5]
