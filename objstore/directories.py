@@ -64,6 +64,15 @@ class Directory(Keyed, MutableMapping[str, T]):
     def __delitem__(self, key: str) -> None:
         self._delete(key)
 
+    # The mixin's get() would hide what nobody knows any more: HistoryGone is a KeyError.
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The member of a key, or ``default`` where there is none."""
+        key = plain_key(key)
+        if key in self._defined:
+            return self[key]
+        found = self._find(key)  # one look, as others may delete it meanwhile
+        return default if found is None else found
+
     # --- what Keyed asks for ----------------------------------------------------------------------
 
     def _read(self, key: str) -> Any:

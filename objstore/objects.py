@@ -22,7 +22,7 @@ from ._encode import encode, is_plain
 from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
 from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
-from .errors import DetachedError, SchemaError, ValidationError
+from .errors import DetachedError, KeyNotFoundError, SchemaError, ValidationError
 from .transaction import Transaction
 from .values import JSON, MISSING
 
@@ -157,7 +157,7 @@ class Object:
         """Whether GET would find something."""
         try:
             cast(Any, self)[key]
-        except (KeyError, IndexError):
+        except (KeyNotFoundError, IndexError):
             return False
         return True
 

@@ -220,6 +220,13 @@ class Store(
         except (KeyNotFoundError, IndexError):
             return default
 
+    def setdefault(self, path: str, default: Any = None) -> Any:
+        """What is at a pathname, which is set first if nothing is."""
+        with self.edit():
+            if not self.HEAD(path):
+                self.PUT(path, default)
+            return self.GET(path)
+
     __getitem__ = GET
     __setitem__ = PUT
     __delitem__ = DELETE

@@ -113,6 +113,17 @@ def test_dots_make_a_path_unless_a_slash_or_quotes_say_otherwise(
     assert anything["v1.0"] == 2
 
 
+def test_get_and_setdefault_of_what_is_missing(store: Store[Library]) -> None:
+    people, eve = store.root.people, {"name": "Eve", "born": 1990}
+    assert people.get("eve") is store.get("people/eve") is None
+    assert people.get("eve", 1) == store.get("people/eve", 1) == 1
+    assert people.get("ada") is store.get("people.ada") is people["ada"]
+    assert store.setdefault("people/eve", eve) is people["eve"]
+    assert store.setdefault("people/eve", BOB) == people.get("eve") == eve
+    with pytest.raises(IndexError):
+        store.setdefault("people/eve/tags/0", "a")
+
+
 @pytest.mark.parametrize("token", ["2", "9" * 18, "9" * 19, "9" * 5000])
 def test_an_index_out_of_range_is_not_there(reopen_logged: Opener, token: str) -> None:
     store = reopen_logged()

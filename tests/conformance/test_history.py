@@ -156,6 +156,32 @@ def test_closing_the_past_leaves_the_store(store: Store[Library]) -> None:
         store.at(1)
 
 
+ASKING: list[Callable[[Store[Library], str], object]] = [
+    lambda store, path: store.get(path),
+    lambda store, path: path in store,
+    lambda store, path: store.HEAD(path),
+    lambda store, path: store.GET(path),
+    lambda store, path: store.pop(path, None),
+    lambda store, path: store.setdefault(path, {}),
+    lambda store, path: store.root.people.get("ada"),
+    lambda store, path: "ada" in store.root.people,
+    lambda store, path: store.root.people.HEAD("ada"),
+    lambda store, path: store.root.people.GET("ada"),
+    lambda store, path: store.root.people.pop("ada", None),
+    lambda store, path: store.root.people.setdefault("ada", {}),
+]
+
+
+@pytest.mark.parametrize("ask", ASKING)
+def test_what_nobody_knows_is_not_told_to_be_missing(
+    store: Store[Library], ask: Callable[[Store[Library], str], object]
+) -> None:
+    past = store.at(3)
+    assert store.compact(NEWEST) == [1, 2, 3, 4]
+    with pytest.raises(HistoryGone):
+        ask(past, "/people/ada")
+
+
 def test_the_past_has_a_past(store: Store[Library]) -> None:
     past = store.at(4)
     assert [one.number for one in past.log()] == [1, 2, 3, 4]
