@@ -86,6 +86,8 @@ class Watching(Host):
         # Guarded by _feeds_lock; made for the first, as few stores have any.
         self._feeds: weakref.WeakSet[Feed[News]] | None = None
         self._teller: Teller | None = None  # guarded by _feeds_lock
+        self._has_ended = False
+        """Whether nothing is told any more. Guarded by _feeds_lock."""
         self._feeds_lock = threading.RLock()
         self._busy = threading.Lock()
         """Held while a burst is worked on."""
@@ -153,6 +155,9 @@ class Watching(Host):
             if self._feeds is None:
                 self._feeds = weakref.WeakSet()
             self._feeds.add(feed)
+            is_late = self._has_ended
+        if is_late:
+            feed.close()
         return feed
 
     def _tell(self, news: Invalid | Mended) -> None:
@@ -194,14 +199,14 @@ class Watching(Host):
         end, self._end_watch = self._end_watch, None
         if end is not None:
             end()
-        if self._teller is None and self._feeds is None:
-            return
         with self._feeds_lock:
+            self._has_ended = True
             teller, feeds = self._teller, list(self._feeds or ())
-        if teller is not None:
-            teller.end()
+        # First, as a callback may wait for one of them.
         for feed in feeds:
             feed.close()
+        if teller is not None:
+            teller.end()
 
     # --- on the watch's thread --------------------------------------------------------------------
 

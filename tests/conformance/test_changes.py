@@ -214,6 +214,26 @@ def test_closing_the_store_ends_who_waits(store: Store[Library]) -> None:
         store.on_change("", print)
 
 
+def test_closing_the_store_ends_a_callback_that_waits(store: Store[Library]) -> None:
+    """For news, and for more whenever it is told that there are none: close waits for it."""
+    waits, rounds = threading.Event(), list[int]()
+
+    def listen(_: News) -> None:
+        for number in range(2):
+            with store.changes("people") as changes:
+                waits.set()
+                rounds.extend([number, *(1 for _ in changes)])
+
+    store.on_change("", listen)
+    store.PUT("people/ada/email", "x")
+    assert waits.wait(60)
+    closing = threading.Thread(target=store.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert rounds == [0, 1]
+
+
 def test_async_for(store: Store[Library]) -> None:
     async def first_two() -> list[int]:
         numbers: list[int] = []
