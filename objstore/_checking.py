@@ -84,16 +84,18 @@ class Checking(Host):
         return [one for one in found if one.source not in unread] + below
 
     def _failures_below(self, directory: Directory[Any]) -> list[Failure]:
-        keys, twice = self._survey(directory._path)
+        surveyed, twice = self._survey(directory._path)
         listing: list[Failure] = []
         try:
             keys = self.keys_of(directory._path)
         except _AMISS as error:
-            keys = keys or list(type(directory)._info.keys)
+            keys = surveyed or list(type(directory)._info.keys)
             listing = [self._failure(directory._path, _DIRECTORY, error)]
-        found = twice + [one for key in keys for one in self._failures_at(directory, key)]
+        # What is no file under a file's name is listed by nobody, and refused by who reads it.
+        at = {key: self._failures_at(directory, key) for key in sorted({*keys, *surveyed})}
+        found = twice + [one for failures in at.values() for one in failures]
         for key in required_of(type(directory)):
-            if key not in keys and not (listing or key in directory):
+            if key not in keys and not (listing or at.get(key) or key in directory):
                 source = self._documents.source(join(directory._path, key))
                 found.append(Failure(source, "", f"key {show(key)}", show(MISSING), "required"))
         return found or listing  # a listing that fails for one of its members says no more

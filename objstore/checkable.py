@@ -23,6 +23,7 @@ class Checkable(Protocol):
     def survey(self, path: str) -> tuple[list[str], list[Failure]]:
         """A directory's keys, and which of them more than one file is there for.
 
-        ``keys`` raises LayoutError for the first of those. Raises what it does for the rest.
+        ``keys`` raises LayoutError for the first of those, and leaves out keys under whose file's
+        name is what is no file, as a pipe; they are here. Raises what it does for the rest.
         """
         ...

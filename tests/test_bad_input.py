@@ -315,6 +315,43 @@ def test_a_check_goes_on_after_what_may_not_be_read(broken: Path, schema: Any) -
     ]
 
 
+@pytest.mark.parametrize("locked", [".objstore/log", ".objstore"])
+def test_a_check_tells_that_the_log_may_not_be_listed(folder: Path, locked: str) -> None:
+    with objstore.open(folder) as store:
+        store["people/bob"] = {}
+        store.check()
+    for above in [folder, *folder.parents][:4]:
+        above.chmod(above.stat().st_mode | 0o555)
+    (folder / locked).chmod(0)
+    try:
+        with without_privileges():
+            told = failures(folder)
+    finally:
+        (folder / locked).chmod(0o755)
+    refused = "found cannot list .objstore/log: Permission denied"
+    assert f".objstore/log: expected a file that can be read, {refused}" in told
+    assert all("Permission denied" in one for one in told)
+
+
+class Needed(Directory, extra="allow"):
+    """Its keys are listed, and one has to be there."""
+
+    pipe: objstore.Dict
+
+
+@pytest.mark.parametrize("schema", [None, Both, Needed])
+@pytest.mark.timeout(20)
+def test_a_check_tells_what_is_no_file(broken: Path, schema: Any) -> None:
+    os.mkfifo(broken / "people" / "ada.json")
+    os.mkfifo(broken / "pipe.json")
+    (broken / "people" / "dead.json").symlink_to("nowhere")
+    odd = "found neither a file nor a directory where a file should be"
+    ada = f"people/ada.json: expected a file or directory that can be read, {odd}"
+    kind = "file" if schema is Needed else "file or directory"
+    pipe = f"pipe.json: expected a {kind} that can be read, {odd}"
+    assert failures(broken, schema) == [ada, *([] if schema is Both else [pipe]), BROKEN]
+
+
 @pytest.mark.parametrize("schema", [None, Both])
 def test_a_check_goes_on_after_two_files_for_one_key(broken: Path, schema: Any) -> None:
     for name in ("people/ada.json", "people/ada.yaml", "z.yaml"):

@@ -63,9 +63,10 @@ def check(reading: Reading) -> list[Failure]:
     files = reading.files
     if not files.exists(names.engine(files.root)):
         return []
-    found = [_not_a_file(files, path) for path in no_files(files)]
-    odd = {one.source for one in found}
+    found, odd = list[Failure](), set[str]()
     try:
+        found += [_not_a_file(files, path) for path in no_files(files)]
+        odd = {one.source for one in found}
         found += [one for one in _checked(files) if one.source not in odd]
         found += _lasting(lambda: list(_undone(reading)))
     except BackingError as error:  # the engine's own files are not this process's to read

@@ -65,7 +65,8 @@ class Listing:
         keys = set(declared.members)
         if layout.open_ended:
             self._tree.check_inside(found)
-            listed = (key_of(entry, layout, declared) for entry in self._files.entries(found))
+            entries = map(_as_file, self._files.entries(found))
+            listed = (key_of(entry, layout, declared) for entry in entries)
             keys = {key for key in listed if key is not None}
         return sorted(keys), [one for key in sorted(keys) for one in self._beside(pointer, key)]
 
@@ -123,6 +124,11 @@ def key_of(entry: Entry, layout: Folder, declared: Declared) -> str | None:
     if key is None or member is None:
         return None
     return key if _makes(member, key, entry, stem, ending) else None
+
+
+def _as_file(entry: Entry) -> Entry:
+    """What is no folder, a file or not."""
+    return entry if entry.is_folder else entry._replace(is_file=True)
 
 
 def _split(entry: Entry) -> tuple[str, str]:
