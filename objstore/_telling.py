@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread, current_thread
 from typing import Final, NamedTuple
 
 from ._feed import Feed
-from ._news import News, concerns
+from ._news import Invalid, News, concerns
 from ._touched import touches
 from .documents import Commit
 from .errors import BackingError, ObjstoreError, SlowConsumerError
@@ -32,18 +32,28 @@ class _Listener(NamedTuple):
 class Teller:
     """Calls callbacks with the news of a store, one after another, as they were added.
 
-    ``make_feed`` makes a feed of all that happens behind a commit, or from now on; ``head`` is the
-    newest commit.
+    ``make_feed`` makes a feed of all that happens behind a commit, or from now on, for who was told
+    that some units are broken; ``head`` is the newest commit, and ``broken`` are those known to be.
     """
 
-    def __init__(self, make_feed: Callable[[int | None], Feed[News]], head: int, name: str) -> None:
+    def __init__(
+        self,
+        make_feed: Callable[[int | None, Mapping[str, Invalid]], Feed[News]],
+        head: int,
+        broken: Mapping[str, Invalid],
+        name: str,
+    ) -> None:
         self._make_feed: Final = make_feed
-        self._told = head  # of the thread's own: the last commit that there is no more to say of
+        # Of the thread's own.
+        self._told = head
+        """The last commit that there is no more to say of."""
+        self._broken: Final = dict(broken)
+        """What was told of the units that were not mended since."""
         self._process: Final = os.getpid()
         self._lock: Final = Lock()
         # Guarded by _lock.
         self._listeners: list[_Listener] = []
-        self._feed = make_feed(None)
+        self._feed = make_feed(None, self._broken)
         self._ended: Final = Event()
         self._thread: Final = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -84,7 +94,8 @@ class Teller:
                     self._tell(news)
                 return
             except SlowConsumerError:
-                # Callbacks that take their time miss nothing: it is in the log.
+                # Callbacks that take their time miss nothing: it is in the log, and what is broken
+                # is known.
                 goes_on = self._begin_again(self._told)
             except BackingError as error:
                 # What could not be read, as where no more files may be opened, comes again.
@@ -95,7 +106,7 @@ class Teller:
                 goes_on = self._begin_again(None)
 
     def _begin_again(self, after: int | None) -> bool:
-        feed = self._make_feed(after)
+        feed = self._make_feed(after, self._broken)
         with self._lock:
             if self._ended.is_set():
                 feed.close()
@@ -106,6 +117,10 @@ class Teller:
     def _tell(self, news: News) -> None:
         if isinstance(news, Commit):
             self._told = news.number
+        elif isinstance(news, Invalid):
+            self._broken[news.unit] = news
+        else:
+            self._broken.pop(news.unit, None)
         with self._lock:
             listeners = self._listeners
         for listener in listeners:

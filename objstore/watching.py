@@ -74,8 +74,8 @@ class Watching(Host):
         # Guarded by lock.
         self._broken: dict[str, Invalid] = {}
         """Files that are broken now, with Objects that show what was in them before."""
-        self._told: dict[str, str] = {}
-        """Why, for those that were told of."""
+        self._told: dict[str, Invalid] = {}
+        """What was told of those that were told of; feeds have heard of it when this changes."""
         # Of the watch's thread: files that were found broken once, perhaps amid being written.
         self._doubtful: set[str] = set()
         # Of the same: units that came, and have not been valid yet.
@@ -130,10 +130,10 @@ class Watching(Host):
         """
         self._require_open()
         pointer = address(path)
-        with self._feeds_lock:
+        with self.lock, self._feeds_lock:
             if self._teller is None or not self._teller.is_alive:
-                head = self._documents.head()
-                self._teller = Teller(self._feed, head, f"changes of {self.url}")
+                head, name = self._documents.head(), f"changes of {self.url}"
+                self._teller = Teller(self._feed_of_all, head, self._told, name)
             return self._teller.add(pointer, callback, self._documents.head())
 
     def changes(self, path: str = "", *, after: int | None = None, limit: int = 1024) -> Feed[News]:
@@ -160,7 +160,23 @@ class Watching(Host):
             feed.close()
         return feed
 
+    def _feed_of_all(self, after: int | None, told: Mapping[str, Invalid]) -> Feed[News]:
+        """A feed for who was ``told`` what is broken; behind what was committed it says the rest.
+
+        That is what is broken now and was not told so, and what was and is no more: the log has
+        nothing of either.
+        """
+        with self.lock:
+            feed, now = self._feed(after), self._told
+            for unit in told.keys() - now.keys():
+                feed.tell(Mended(unit, told[unit].source))
+            for unit, news in now.items():
+                if unit not in told or told[unit].reason != news.reason:
+                    feed.tell(news)
+        return feed
+
     def _tell(self, news: Invalid | Mended) -> None:
+        """Tell all feeds. Call with ``lock``, as what was told changes with it."""
         with self._feeds_lock:
             feeds = list(self._feeds or ())
         for feed in feeds:
@@ -311,8 +327,8 @@ class Watching(Host):
             return None
         with self.lock:
             mended, told = self._broken.pop(unit, None), self._told.pop(unit, None)
-        if mended is not None and told is not None:
-            self._tell(Mended(unit, mended.source))
+            if mended is not None and told is not None:
+                self._tell(Mended(unit, mended.source))
         return loaded
 
     def _break(self, unit: str, error: ObjstoreError) -> Invalid:
@@ -324,9 +340,9 @@ class Watching(Host):
     def _tell_broken(self, news: Invalid) -> None:
         with self.lock:
             told = self._told.get(news.unit)
-            self._told[news.unit] = news.reason
-        if told != news.reason:
-            self._tell(news)
+            self._told[news.unit] = news
+            if told is None or told.reason != news.reason:
+                self._tell(news)
 
     def _error(self, unit: str, refusal: ObjstoreError | Sequence[Failure]) -> ObjstoreError:
         if isinstance(refusal, ObjstoreError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 import objstore
 from objstore import _telling
 from objstore._feed import Feed
-from objstore._news import News
+from objstore._news import Invalid, News
 from objstore._telling import Teller
 from objstore.errors import BackingError, CorruptionError, HistoryGone, ObjstoreError
 
@@ -79,13 +79,13 @@ def test_callbacks_go_on(
 ) -> None:
     told, made = Told(), list[Flawed]()
 
-    def make_feed(after: int | None) -> Feed[News]:
+    def make_feed(after: int | None, _: Mapping[str, Invalid]) -> Feed[News]:
         feed = Flawed(store._documents, after=after, limit=2)
         feed.error = error if len(made) == 1 else None  # of the one that catches up
         made.append(feed)
         return feed
 
-    teller = Teller(make_feed, store.head, "test")
+    teller = Teller(make_feed, store.head, {}, "test")
     try:
         teller.add("", told, store.head)
         store["doc"]["n"] = 1

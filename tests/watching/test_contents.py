@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 import objstore
 from objstore import Commit, Invalid, Mended, Store
+from objstore._news import News
 from tests.conformance.library import ADA, BOB, Library
-from tests.news import Heard, fence
+from tests.news import PATIENCE, Heard, fence
 
 from .saving import (
     EDA,
@@ -220,3 +223,41 @@ def test_what_is_invalid_is_told_once(store: Store[Library], folder: Path, ada: 
                 replace(folder / "settings.json", text_of({"size": ada.stat().st_mtime_ns}))
                 others.commit()
     assert [type(news) for news in heard.news if not isinstance(news, Commit)] == [Invalid]
+
+
+def test_slow_callbacks_hear_of_what_is_broken_and_what_is_mended(folder: Path) -> None:
+    """What they were late for is read from the log, which has nothing of either."""
+    may_go, heard = threading.Event(), Queue[News]()
+
+    def listen(news: News) -> None:
+        heard.put(news)
+        if isinstance(news, Commit):
+            assert may_go.wait(PATIENCE)
+
+    with objstore.open(folder, watch=True, durability="os") as store:
+        for name in ("a", "b", "c", "n"):
+            store[name] = {"n": 0}
+        store.on_change("", listen)
+        for name in ("b", "c"):
+            (folder / f"{name}.json").write_text("{")
+        told = [heard.get(timeout=PATIENCE) for _ in range(2)]
+        assert [type(news) for news in told] == [Invalid, Invalid]
+        with store.changes(limit=3000) as others:
+            for number in range(1, 1100):  # more than wait for it: the feed is dropped
+                store["n"].n = number
+            (folder / "a.json").write_text("{")
+            while not isinstance(others.take(PATIENCE), Invalid):
+                pass
+            (folder / "b.json").write_text('{"n": 1}')
+            while not isinstance(others.take(PATIENCE), Mended):
+                pass
+        may_go.set()
+        numbers = range(store.head - 1099, store.head + 1)
+        commits = [heard.get(timeout=PATIENCE) for _ in numbers]
+        assert [news.number for news in commits if isinstance(news, Commit)] == [*numbers]
+        rest = [heard.get(timeout=PATIENCE) for _ in range(2)]
+        assert isinstance(rest[0], Mended)
+        assert isinstance(rest[1], Invalid)
+        assert [rest[0].unit, rest[1].unit] == ["/b", "/a"]
+        store["n"].n = 0
+        assert isinstance(heard.get(timeout=PATIENCE), Commit)  # and nothing of c in between
