@@ -29,8 +29,9 @@ Judge: TypeAlias = Callable[[str, Loaded | ObjstoreError], bool]
 be committed. Takes no lock, so that it may be asked under any."""
 
 
-Hear: TypeAlias = Callable[[Burst], Collection[str]]
-"""Told of a burst; those units of it that are to be looked at once more, in a moment."""
+Hear: TypeAlias = Callable[[Burst], Collection[str] | None]
+"""Told of a burst; those units of it that are to be looked at once more, in a moment. None where it
+could not be taken in: it is told again, after pauses that grow."""
 
 
 @runtime_checkable

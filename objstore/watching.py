@@ -80,6 +80,8 @@ class Watching(Host):
         self._doubtful: set[str] = set()
         # Of the same: units that came, and have not been valid yet.
         self._unborn: set[str] = set()
+        # Of the same: why units that came together could not be taken in, as it was logged.
+        self._refused: dict[tuple[str, ...], str] = {}
         self._end_watch: Callable[[], None] | None = None
         # What happens between two bursts; appended to by any thread, taken from by the watch's.
         self._heard: deque[Commit] = deque()
@@ -226,8 +228,8 @@ class Watching(Host):
 
     # --- on the watch's thread --------------------------------------------------------------------
 
-    def _follow(self, burst: Burst) -> Collection[str]:
-        """Take in what happened outside; which units are to be looked at again."""
+    def _follow(self, burst: Burst) -> Collection[str] | None:
+        """Take in what happened outside; which units are to be looked at again, None for all."""
         doubtful: list[str] = []
         with self._busy:
             documents = cast("Watchable", self._documents)
@@ -238,8 +240,12 @@ class Watching(Host):
                     doubtful = self._enter(documents, burst)
                 while self._heard:
                     self._take_in(self._heard.popleft())
-            except ObjstoreError:  # told, as nobody waits for it; what comes next is followed
-                _logger.exception("edits of %s could not be taken in", self.url)
+            except ObjstoreError as error:  # told, as nobody waits for it
+                if str(error) != self._refused.get((*burst.units,)):
+                    _logger.exception("edits of %s could not be taken in for now", self.url)
+                self._refused[(*burst.units,)] = str(error)
+                return None
+        self._refused.pop((*burst.units,), None)
         return doubtful
 
     def _enter(self, documents: Watchable, burst: Burst) -> list[str]:

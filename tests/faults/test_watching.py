@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ import objstore
 from objstore import BackingError, Commit, Invalid
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files, Snapshot
-from objstore.backings.filesystem.watching import eyes
+from objstore.backings.filesystem.watching import eyes, owed
 from objstore.documents import Loaded
 from objstore.errors import ObjstoreError
 from tests.faults.machine import in_child, need_tool
@@ -191,6 +193,85 @@ def test_a_burst_that_fails_is_logged_and_the_next_is_followed(
         heard.until_units({"/b"})
     assert "RuntimeError: odd" in caplog.text
     assert "could not be taken in" in caplog.text
+
+
+class Refusing:
+    """Refuses to enter some units, a number of times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, unit: str, times: int) -> None:
+        self.left = times
+        self.refused = threading.Semaphore(0)
+        original = FilesystemDocuments.commit_external
+
+        def enter(
+            documents: FilesystemDocuments, units: Sequence[str], *rest: Any, **known: Any
+        ) -> Commit | None:
+            if unit in units and self.left:
+                self.left -= 1
+                self.refused.release()
+                raise BackingError(errno.ENOSPC, "No space left on device", "log")
+            return original(documents, units, *rest, **known)
+
+        monkeypatch.setattr(FilesystemDocuments, "commit_external", enter)
+
+
+def test_edits_that_cannot_be_entered_are_entered_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusing = Refusing(monkeypatch, "/new", 4)
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        replace(tmp_path / "new.json", [1])
+        assert refusing.refused.acquire(timeout=PATIENCE)
+        replace(tmp_path / "other.json", [1])  # what comes meanwhile does not wait for it
+        replace(tmp_path / "new.json", [2])
+        assert [change.unit for change in heard.commit().changes] == ["/other"]
+        (change,) = heard.commit().changes
+        assert (change.unit, change.old, change.new) == ("/new", objstore.MISSING, [2])
+        assert not heard.commits[-1].unknown
+        assert refusing.left == 0
+        replace(tmp_path / "new.json", [3])
+        heard.commit()
+    assert caplog.text.count("could not be taken in") == 1
+
+
+def test_edits_that_cannot_be_entered_take_turns_and_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owed, "FIRST", 0.2)
+    refusing = Refusing(monkeypatch, "/a", 1_000_000)
+    with objstore.open(tmp_path, watch=True):
+        (tmp_path / "a.json").write_text("[1]")
+        assert refusing.refused.acquire(timeout=PATIENCE)
+        for _ in range(20):  # what is done to it meanwhile changes nothing of when it has its turn
+            (tmp_path / "a.json").write_text("[2]")
+            threading.Event().wait(0.05)
+        begun = time.monotonic()
+    assert 1_000_000 - refusing.left < 6
+    assert time.monotonic() - begun < 5
+
+
+def test_what_is_owed_is_told_after_pauses_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(f"{owed.__name__}.time", SimpleNamespace(monotonic=lambda: now))
+    owing, told = owed.Owed(), list[tuple[float, str]]()
+    for unit in ("/a", "/b"):
+        owing.add(owed.Seen({unit: unit}, set(), appended=False))
+    owing.add(owed.Seen({}, set(), appended=True))
+
+    def tell(seen: owed.Seen) -> bool:
+        (unit,) = seen.units
+        told.append((now, unit))
+        return unit == "/b" or now > 70
+
+    while owing.due is not None:
+        assert owing.without(owed.Seen({"/a": "a", "/c": "c"}, set(), True)).units == {"/c": "c"}
+        now = owing.due - 0.01
+        owing.tell(tell)
+        now = owing.due
+        owing.tell(tell)
+    assert [unit for _, unit in told] == ["/a", "/b", *["/a"] * 7]
+    times = [when for when, unit in told if unit == "/a"]
+    assert times == [0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]
 
 
 def test_a_file_that_cannot_be_read_holds_back_no_other(

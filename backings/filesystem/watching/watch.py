@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from threading import Condition, Thread, current_thread
-from typing import Final, NamedTuple
+from typing import Final
 
 from objstore.errors import BackingError
 from objstore.watchable import Burst, Hear
@@ -25,6 +25,7 @@ from ..places import Places
 from .bursts import GONE, MANY, Batch, Gathering, Kind
 from .eyes import open_eyes
 from .following import Following, Sight
+from .owed import Owed, Seen
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -34,17 +35,6 @@ _GIT_AFTER: Final = 0.25
 
 _GIT_LONGEST: Final = 30.0
 """How long a burst waits for git at the most, in seconds."""
-
-
-class _Seen(NamedTuple):
-    """What was found where something had happened."""
-
-    units: dict[str, str]
-    """The units that may have changed, with their paths."""
-    there: set[str]
-    """Those of them that were there before, perhaps with others."""
-    appended: bool
-    """Whether the log may have."""
 
 
 class Watch:
@@ -84,6 +74,7 @@ class Watch:
         """The folder that is watched for it."""
         self._since = time.time_ns()
         self._is_open = False
+        self._owed: Final = Owed()
         self._addresses: Final = Addresses(files, places)
         self._eyes: Final = open_eyes(files, self._heard)
         self._following: Final = Following(
@@ -189,29 +180,36 @@ class Watch:
                 self._gathering.put(path, kind, time.monotonic())
 
     def _look_and_tell(self, batch: Batch) -> None:
-        self._tell(self._look(batch))
+        seen = self._owed.without(self._look(batch))
+        if not self._tell(seen):
+            self._owed.add(seen)
+        self._owed.tell(self._tell)
 
-    def _tell(self, seen: _Seen) -> None:
-        """Tell of it; come back to units that are in doubt."""
+    def _tell(self, seen: Seen) -> bool:
+        """Tell of it, and come back to units that are in doubt; False where that did not do."""
         if not seen.units and not seen.appended:
-            return
+            return True
         doubtful = self._hear(Burst(sorted(seen.units), seen.there, seen.appended))
+        if doubtful is None:
+            return False
         with self._news:
             for unit in doubtful:
                 self._gathering.put(seen.units[unit], Kind.DOUBTFUL, time.monotonic())
+        return True
 
     def _next(self) -> Batch | None:
-        """Wait for what happens next, until it is over; None at the end."""
+        """Wait for what happens next, until it is over, or for what is owed; None at the end."""
         with self._news:
             while not self._ended:
                 now = time.monotonic()
                 self._wakes = self._due(now) if self._gathering else None
-                if self._wakes is None:
-                    self._news.wait()
-                elif self._wakes > now:
-                    self._news.wait(self._wakes - now)
-                else:
+                if self._wakes is not None and self._wakes <= now:
                     return self._gathering.take(now)
+                times = [one for one in (self._wakes, self._owed.due) if one is not None]
+                wait = min(times) - now if times else None
+                if wait is not None and wait <= 0:
+                    return Batch([], [], lost=False)
+                self._news.wait(wait)
         return None
 
     def _due(self, now: float) -> float:
@@ -226,7 +224,7 @@ class Watch:
         self._git_worked = False
         return due
 
-    def _look(self, batch: Batch) -> _Seen:
+    def _look(self, batch: Batch) -> Seen:
         paths = set(batch.files)
         # The store's folder has the log, which nobody has watched until now.
         is_new = batch.lost or self._files.root in batch.folders
@@ -244,7 +242,7 @@ class Watch:
         for folder, sight in sights:
             units |= self._found(folder, sight)
             there |= sight.before - paths
-        return _Seen(units, set(self._units(there)), appended)
+        return Seen(units, set(self._units(there)), appended)
 
     def _found(self, folder: str, sight: Sight) -> dict[str, str]:
         """The units that may have changed; with those that came and went before they were seen."""
