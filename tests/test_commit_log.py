@@ -310,6 +310,25 @@ def test_a_log_that_was_removed_takes_no_records(tmp_path: Path) -> None:
     assert payloads(other) == [payload(-1)]
 
 
+def test_where_a_log_was_removed_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even for a moment: whoever watches takes it for the folder that comes back."""
+    log = opened(tmp_path / "data")
+    append(log, payload(1))
+    (tmp_path / "data").rename(tmp_path / "moved")
+
+    def make(_: Files, path: str, made: list[str]) -> None:
+        raise AssertionError((path, made))
+
+    monkeypatch.setattr(Files, "make_folders", make)
+    with pytest.raises(BackingError, match="removed or replaced while it was in use"):
+        append(log, payload(2))
+    monkeypatch.undo()
+    (tmp_path / "moved").rename(tmp_path / "data")
+    assert append(log, payload(2)) == 2
+
+
 def test_a_lost_lock_file_is_made_again(tmp_path: Path) -> None:
     one, two = opened(tmp_path), opened(tmp_path)
     append(one, payload(1))

@@ -250,6 +250,33 @@ def test_edits_that_cannot_be_entered_take_turns_and_no_time(
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_store_that_is_moved_away_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, replaced: bool
+) -> None:
+    folder, aside = tmp_path / "data", tmp_path / "aside"
+    with objstore.open(folder, watch=True) as store, Heard(store) as heard:
+        store["a"] = [1]
+        heard.commit()
+        folder.rename(aside)
+        if replaced:
+            folder.mkdir()
+            (folder / "a.json").write_text("[9]")
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            assert folder.exists() == replaced
+            time.sleep(0.0005)
+        assert caplog.text.count("removed or replaced while it was in use") <= 1
+        assert len(caplog.records) == 1
+        if replaced:
+            assert [one.name for one in folder.iterdir()] == ["a.json"]
+            (folder / "a.json").unlink()
+            folder.rmdir()
+        replace(aside / "a.json", [2])
+        aside.rename(folder)
+        heard.until(lambda news: isinstance(news, Commit) and news.changes[0].new == [2])
+
+
 def test_what_is_owed_is_told_after_pauses_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(f"{owed.__name__}.time", SimpleNamespace(monotonic=lambda: now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Final
@@ -58,11 +58,12 @@ class LogLock:
         """Whether another thread of this process waits for it, as of just now."""
         return self._waiting > 0
 
-    def acquire(self, limit: float | None = None) -> Taken:
+    def acquire(self, limit: float | None = None, *, knows_log: Callable[[], bool] = bool) -> Taken:
         """Wait for the lock, and hold it; its file and folder are made if they are missing.
 
         What is returned tells as long as it is held: also to whom ``release`` was interrupted.
-        Raises BusyError after ``limit`` seconds, None for as long as it takes.
+        Raises BusyError after ``limit`` seconds, None for as long as it takes; BackingError where
+        the folder is gone, and ``knows_log`` says that there was a log in it.
         """
         until = None if limit is None else time.monotonic() + limit
         taken: Taken = []
@@ -79,7 +80,7 @@ class LogLock:
             if opened is not None and self._files.lock_opened(opened, wait=False):
                 self._locked(True)
             else:
-                self._wait_for_processes(until)
+                self._wait_for_processes(until, knows_log)
             return taken
         except BaseException as error:
             if has_made:
@@ -179,9 +180,12 @@ class LogLock:
         with self._guard:
             self._waiting -= 1
 
-    def _wait_for_processes(self, until: float | None) -> None:
+    def _wait_for_processes(self, until: float | None, knows_log: Callable[[], bool]) -> None:
         while not self._is_locked:
             opened = self._reopened(make=True)
+            if opened is None and knows_log():
+                # Not even for a moment: whoever watches takes it for the folder that comes back.
+                raise log_removed(self._files)
             if opened is None:
                 self._files.make_folders(os.path.dirname(self._path), self.made)
             elif until is None:
@@ -225,6 +229,12 @@ class LogLock:
 def _left(until: float | None) -> float:
     """The seconds until then, as a lock takes them: -1 for no limit."""
     return -1 if until is None else max(until - time.monotonic(), 0)
+
+
+def log_removed(files: Files) -> BackingError:
+    """The error for a handle whose log is not the one at its path any more."""
+    reason = "the commit log was removed or replaced while it was in use"
+    return BackingError(errno.ENOENT, reason, names.logs(files.root))
 
 
 @contextmanager

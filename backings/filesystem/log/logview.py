@@ -215,6 +215,10 @@ class Views:
                     self._view = self._open()
         return self._view
 
+    def has_one(self) -> bool:
+        """Whether this handle has seen a log, without a look for one."""
+        return self._view is not None
+
     def forget(self) -> None:
         """The log was taken back in the making."""
         with self._guard:

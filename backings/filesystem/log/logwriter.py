@@ -19,7 +19,7 @@ from .frames import Kind
 from .groupsync import GroupSync
 from .logappend import Appender
 from .logfile import MARK, Start
-from .loglock import LogLock
+from .loglock import LogLock, log_removed
 from .logmake import Making
 from .logview import Position, Tail, View, Views, read_manifest
 
@@ -94,7 +94,7 @@ class Writer:
     def __enter__(self) -> Writer:
         self.let_go()
         self._certainty.require()
-        self._held = get_ident(), self._lock.acquire()
+        self._held = get_ident(), self._lock.acquire(knows_log=self._views.has_one)
         try:
             was_amid, self._is_amid = self._is_amid, True
             self._look(sure=not was_amid)
@@ -244,8 +244,7 @@ class Writer:
 
     def _check_in_place(self, view: View) -> None:
         if not view.file.is_in_place():
-            reason = "the commit log was removed or replaced while it was in use"
-            error = BackingError(errno.ENOENT, reason, names.logs(self._files.root))
+            error = log_removed(self._files)
             self._lock.unmake(error)
             raise error
 
