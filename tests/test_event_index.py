@@ -12,6 +12,7 @@ from objstore.backings.filesystem.events import eventindex, eventlog
 from objstore.backings.filesystem.events.eventindex import key_of
 from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.log import logappend
 from objstore.backings.filesystem.log.logview import Position
 from objstore.errors import BackingError, ReadOnlyError
 from objstore.events import Event, EventLog
@@ -203,6 +204,31 @@ def test_a_file_is_ended_when_it_is_long(tmp_path: Path, monkeypatch: pytest.Mon
     one.close()
     two.close()
     check(tmp_path, added)
+
+
+def test_who_looks_between_the_end_of_a_file_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = keeper(tmp_path), EventLog(keeper(tmp_path))
+    subscription = two.subscribe(timeout=0)
+    one.add(Event("n", 0))
+    seen: list[int] = []
+    put_new = logappend.put_new
+
+    def look_and_put(files: Files, path: str) -> None:
+        if path.endswith(".log"):
+            seen.extend(event.data for event in subscription)
+        put_new(files, path)
+
+    monkeypatch.setattr(logappend, "put_new", look_and_put)
+    monkeypatch.setattr(eventlog, "SEGMENT_SIZE", 1)
+    one.add(Event("n", 1))
+    monkeypatch.undo()
+    assert seen == [0, 1]
+    one.add(Event("n", 2))
+    assert [event.data for event in two.since(2)] == [2]
+    assert [event.data for event in subscription] == [2]
+    assert two.next(two[1].uuid) == two[2].uuid == two.tail()
 
 
 def test_events_are_in_the_folder_of_the_store(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ class Tail(NamedTuple):
         return UUID(self.text.decode()) if self.text else None
 
 
+class _End(NamedTuple):
+    """How far the log's view has come."""
+
+    number: int
+    """The last record's."""
+    position: Position
+    is_ended: bool
+    """Whether that is behind the frame that ends a file, and the next one was not there yet."""
+
+
 _NOTHING: Final = Tail(Position(0, 0), EMPTY, b"")
 
 
@@ -184,7 +194,7 @@ class SegmentRecordKeeper(RecordKeeper):
         # Who begins at the first event comes to a damaged tail in its turn.
         if position and position >= self._seen().head.position:
             return iter(())
-        return self._batches(position, self._end()[1])
+        return self._batches(position, self._end().position)
 
     def locate(self, place: Place) -> int:
         """The position of a place; that of a UUID is in its line."""
@@ -278,22 +288,24 @@ class SegmentRecordKeeper(RecordKeeper):
     def _seen(self) -> Tail:
         """The end of what the log's view has come to."""
         with self._guard:
-            number, end = self._end()
+            number, end, is_ended = self._end()
             if end != self._tail.end:
-                self._move(self._read_tail(number, end))
+                self._move(self._read_tail(number, end), is_ended=is_ended)
             return self._tail
 
-    def _end(self) -> tuple[int, Position]:
-        """The last record's number, and where the view ends; nothing where there is no log."""
+    def _end(self) -> _End:
+        """Where the view ends; nothing where there is no log."""
         view = self._view()
         if view is None:
-            return 0, _NOTHING.end
+            return _End(0, _NOTHING.end, is_ended=False)
         with view.guard:
-            return view.number, view.position
+            return _End(view.number, view.position, view.last == frames.END)
 
-    def _move(self, tail: Tail) -> None:
+    def _move(self, tail: Tail, *, is_ended: bool = False) -> None:
         self._tail = tail
-        self._marks[tail.head.position] = tail.end
+        # Behind the frame that ends a file no record ever comes: nobody can go on there.
+        if not is_ended:
+            self._marks[tail.head.position] = tail.end
         if len(self._marks) > _MARKS:
             del self._marks[next(iter(self._marks))]
 
