@@ -91,7 +91,7 @@ class EventLog:
 
     def _extend(self, added: Sequence[Event], expect: UUID | int | None) -> Sequence[Event]:
         if not added:
-            self.keeper.locate(None)  # raises ClosedError
+            self._require_open()
             return []
         types = self._types
         if types.has_checks:
@@ -239,7 +239,7 @@ class EventLog:
         """
         place = _place(after)
         position = self.keeper.locate(place)
-        return Subscription(self.since, self._growth, position, timeout)
+        return Subscription(self.since, self._require_open, self._growth, position, timeout)
 
     # --- what types are ---------------------------------------------------------------------------
 
@@ -307,6 +307,9 @@ class EventLog:
         except CorruptionError:
             # Who verifies will come to it.
             return 0
+
+    def _require_open(self) -> None:
+        self.keeper.locate(None)  # raises ClosedError
 
     def close(self) -> None:
         """Close the record keeper. Closing again does nothing; other calls raise ClosedError."""

@@ -54,11 +54,13 @@ class Subscription:
     def __init__(
         self,
         since: Callable[[int], Iterator[Event]],
+        require_open: Callable[[], object],
         growth: Growth,
         position: int,
         timeout: float | None,
     ) -> None:
         self._since: Final = since
+        self._require_open: Final = require_open
         self._growth: Final = growth
         self._timeout: Final = timeout
         self._guard: Final = Lock()
@@ -66,6 +68,10 @@ class Subscription:
         self._position = position
         """Of the last event in _ready, or that was given away."""
         self._ready: deque[Event] = deque()
+        self._source: Iterator[Event] | None = None
+        """Those behind _position, up to the tail of some time ago: to find the place anew for each
+        few of them would read a batch of many as often. Taken away while it is read: who is
+        interrupted, or gets an error, leaves none."""
         self._is_closed = False
 
     def __iter__(self) -> Self:
@@ -128,15 +134,24 @@ class Subscription:
 
     def _read(self) -> None:
         some: list[Event] = []
+        source, self._source = self._source, None
         try:
-            some.extend(islice(self._since(self._position), _SOME))
+            if source is not None:
+                self._require_open()
+                some.extend(islice(source, _SOME))
+            if not some:
+                source = self._since(self._position)
+                some.extend(islice(source, _SOME))
         except Exception:
             # What was read before it comes first. Behind that it is met again.
+            source = None
             if not some:
                 raise
+        if len(some) < _SOME:
+            source = None  # at its end
         ready, position = deque(some), self._position + len(some)
         # Together: nothing is called here, hence nothing interrupts it.
-        self._ready, self._position = ready, position
+        self._ready, self._position, self._source = ready, position, source
 
 
 class _Pace:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from weakref import ref
 
 import pytest
 
+from objstore import eventlines
 from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log import frames
@@ -175,6 +176,26 @@ def test_who_reads_what_was_just_written_indexes_it_once(
     assert index.count == 5
     assert [keeper.locate(event.uuid) for event in events] == [2, 3, 4, 5]
     assert keeper.head().position == 5
+
+
+def test_a_batch_is_appended_again_without_going_through_it_for_each_event(
+    keeper: SegmentRecordKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = [Event("n", n) for n in range(100)]
+    keeper.extend(added)
+    looks: list[bytes] = []
+    find = eventlines.find
+
+    def noted(payload: bytes, uuid: bytes) -> bytes | None:
+        looks.append(uuid)
+        return find(payload, uuid)
+
+    monkeypatch.setattr(eventlines, "find", noted)
+    assert list(keeper.extend(added)) == added
+    assert keeper.head().position == 101
+    assert [keeper.read(event.uuid) for event in added] == added
+    assert not keeper.exists(uuid4())
+    assert len(looks) <= 2
 
 
 def test_a_keeper_that_is_dropped_closes_its_files_at_once(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from objstore.errors import EventNotFoundError, VerificationError
+from objstore.errors import ClosedError, EventNotFoundError, VerificationError
 from objstore.events import Event, EventLog, Head
+from objstore.keeper import Place
 from tests.conformance.record_makers import MAKERS, SHARED, Maker
 
 
@@ -110,6 +111,44 @@ def test_a_subscription_ends_when_nothing_came_for_so_long(log: EventLog) -> Non
     assert numbers(list(log.subscribe(timeout=0))) == [1]
     assert numbers(list(log.subscribe(timeout=0.01))) == [1]
     assert numbers(list(log.subscribe(after=log.tail(), timeout=0))) == []
+
+
+def test_a_subscription_finds_its_place_once_for_all_that_is_there(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.extend(("n", n) for n in range(600))
+    places: list[Place] = []
+    batches = log.keeper.batches
+
+    def noted(after: Place = None) -> Iterator[bytes]:
+        places.append(after)
+        return batches(after)
+
+    monkeypatch.setattr(log.keeper, "batches", noted)
+    subscription = log.subscribe(after=50, timeout=0)
+    assert [next(subscription).data for _ in range(206)] == list(range(50, 256))
+    log.append("n", 600)
+    assert numbers(list(subscription)) == list(range(256, 601))
+    assert places[0] == 50
+    assert len(places) <= 3  # those that were there, the one behind, and nothing
+
+
+def test_a_subscription_goes_on_at_once_where_all_that_was_there_is_read(log: EventLog) -> None:
+    log.extend(("n", n) for n in range(256))
+    subscription = log.subscribe(timeout=0)
+    assert [next(subscription).data for _ in range(256)] == list(range(256))
+    log.append("n", 256)
+    assert numbers(list(subscription)) == [256]
+
+
+def test_a_subscription_to_a_closed_log_ends_with_an_error(maker: Maker, tmp_path: Path) -> None:
+    log = EventLog(maker.open(tmp_path))
+    log.extend(("n", n) for n in range(600))
+    subscription = log.subscribe(timeout=0)
+    assert next(subscription).data == 0
+    log.close()
+    with pytest.raises(ClosedError):
+        list(subscription)
 
 
 def test_an_event_that_cannot_be_upcast_is_told_behind_those_before_it(log: EventLog) -> None:

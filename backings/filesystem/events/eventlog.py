@@ -81,6 +81,30 @@ def open_events(
     return EventLog(SegmentRecordKeeper(files, readonly=readonly), signer=signer)
 
 
+class _Looked:
+    """A record, one line or a batch, in which events are looked for."""
+
+    def __init__(self, start: Position, payload: bytes) -> None:
+        self.start: Final = start
+        self._payload: Final = payload
+        self._lines: dict[bytes, bytes] | None = None
+        """By the UUID's text."""
+        self._is_first = True
+
+    def find(self, text: bytes) -> bytes | None:
+        """The line of the event with that UUID; None where none has it.
+
+        The second time all lines are told apart, which costs as much as going through the batch for
+        some dozens of events: who appends a batch again asks for each of them.
+        """
+        if self._is_first:
+            self._is_first = False
+            return eventlines.find(self._payload, text)
+        if self._lines is None:
+            self._lines = {eventlines.uuid_in(one): one for one in eventlines.split(self._payload)}
+        return self._lines.get(text)
+
+
 class _Call(Task):
     """A call of ``extend``."""
 
@@ -124,7 +148,7 @@ class SegmentRecordKeeper(RecordKeeper):
         self._index: EventIndex | None = None
         """Taken away while it is changed: who is interrupted at that leaves none, and not half."""
         self._segments: dict[int, LogFile] = {}
-        self._last: tuple[Position, bytes] | None = None
+        self._last: _Looked | None = None
         """The batch that was read last, as the next one asked for is mostly in it."""
 
     def extend(
@@ -361,16 +385,18 @@ class SegmentRecordKeeper(RecordKeeper):
         with self._guard:
             index = self._indexed()
             for start in () if index is None else index.find(text):
-                line = eventlines.find(self._payload(start), text)
+                line = self._find_at(start, text)
                 if line is not None:
                     return line
         return None
 
-    def _payload(self, start: Position) -> bytes:
-        if self._last is None or self._last[0] != start:
+    def _find_at(self, start: Position, text: bytes) -> bytes | None:
+        """The line of the event with that UUID in the record there."""
+        last = self._last
+        if last is None or last.start != start:
             file = self._segment(start.generation)
-            self._last = start, eventread.payload_at(file, start.offset)
-        return self._last[1]
+            last = self._last = _Looked(start, eventread.payload_at(file, start.offset))
+        return last.find(text)
 
     def _batches(self, after: int, end: Position) -> Iterator[bytes]:
         """Those behind ``after``, which there are."""
