@@ -20,7 +20,7 @@ from .documents import Commit
 from .errors import CorruptionError, VerificationError
 from .event import Data, Event
 from .keeper import Place, Progress, RecordKeeper
-from .sealing import Chain, Head, PublicKey, Signer
+from .sealing import MAX_INT, Chain, Head, PublicKey, Signer
 from .subscription import Growth, Subscription
 from .values import JSON, show
 
@@ -105,7 +105,8 @@ class EventLog:
     def follow_commits(self, commits: Iterable[Commit], *, source: UUID) -> int:
         """Append an event of type ``commit`` for each commit of a store; how many were new.
 
-        Its data: number, meta, scope and the units changed. ``source`` says which store; the same
+        Its data: number, meta, scope and the units changed; integers in meta that are beyond
+        2^53 - 1, which events cannot hold, as decimal text. ``source`` says which store; the same
         commit again, by this process or another, is the same event. ``followed`` tells where to go
         on.
         """
@@ -118,7 +119,7 @@ class EventLog:
     def _follow(self, commit: Commit, source: UUID) -> bool:
         data = {
             "number": commit.number,
-            "meta": dict(commit.meta),
+            "meta": _fitting(dict(commit.meta)),
             "scope": commit.scope,
             "units": [change.unit for change in commit.changes],
         }
@@ -339,6 +340,15 @@ def _check_head(head: Head, line: bytes) -> None:
     if hash != head.hash:
         reason = "the events up to here are others than those of the head given"
         raise VerificationError(reason, position=head.position, uuid=uuid)
+
+
+def _fitting(value: Any) -> Any:
+    """JSON as events can hold it: integers that RFC 8785 does not have become text."""
+    if isinstance(value, dict):
+        return {key: _fitting(part) for key, part in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_fitting(part) for part in cast("list[Any]", value)]
+    return str(value) if isinstance(value, int) and abs(value) > MAX_INT else value
 
 
 def _commit_uuid(source: UUID, number: int) -> UUID:

@@ -33,7 +33,8 @@ _SIGNED: Final = b"objstore event\n"
 _SHAPE: Final = bytes.maketrans(b"123456789e", b"000000000.")
 """Has one look find a digit before a point and one before an exponent."""
 _HASH_SIZE: Final = 64
-_MAX_INT: Final = 2**53 - 1
+MAX_INT: Final = 2**53 - 1
+"""The greatest integer that RFC 8785 has."""
 _LONG: Final = b"0" * 16
 _OUTSIDE: Final = 0xF0
 """With which UTF-8 begins what is outside of the basic plane."""
@@ -255,7 +256,7 @@ def _canonical(dumped: bytes, event: Event) -> bytes:
     try:
         return rfc8785.dumps(orjson.loads(dumped))
     except rfc8785.IntegerDomainError as error:
-        reason = f"expected integers up to {_MAX_INT}, as RFC 8785 has them; use a string: {error}"
+        reason = f"expected integers up to {MAX_INT}, as RFC 8785 has them; use a string: {error}"
         raise events.unfit(event, reason) from error
 
 

@@ -135,6 +135,20 @@ def test_a_consumer_of_events_may_follow_commits_itself(open_store: Open) -> Non
         assert [event.data["number"] for event in store.events] == [1, 2, 3]
 
 
+def test_a_commit_whose_meta_no_event_can_hold_is_followed_as_text(open_store: Open) -> None:
+    most, below = 2**53 - 1, {"least": -(2**53)}
+    with open_store() as store:
+        with store.transaction(meta={"job": 2**60, "of": [True, 1.5, below, most]}):
+            store["/ada"] = {"name": "Ada"}
+        store["/bob"] = {"name": "Bob"}
+        assert store.follow_commits() == 2
+        assert store.events[0].data["meta"] == {
+            "job": "1152921504606846976",
+            "of": [True, 1.5, {"least": "-9007199254740992"}, most],
+        }
+        assert store.events.verify().position == 2
+
+
 def test_a_readonly_store_follows_nothing(open_store: Open) -> None:
     with open_store() as store:
         store["/ada"] = {"name": "Ada"}
