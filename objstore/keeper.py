@@ -92,12 +92,18 @@ class RecordKeeper(ABC):
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The same, each time as one line, or as the JSON array that docs/formats/events.md has."""
         begin = known_place(after)
-        place = self.next(begin if isinstance(begin, UUID) else None)
-        for _ in range(begin if isinstance(begin, int) else 0):
-            place = None if place is None else self.next(place)
-        while place is not None:
-            yield eventlines.encode(self.read(place))
-            place = self.next(place)
+        if isinstance(begin, UUID):
+            self.next(begin)  # raises EventNotFoundError
+            return self._upto(self.tail(), begin, 0)
+        return self._upto(self.tail(), None, begin)
+
+    def _upto(self, last: UUID | None, at: UUID | None, skip: int) -> Iterator[bytes]:
+        """The events behind ``at``, but for some, up to the last."""
+        while at != last and (at := self.next(at)) is not None:
+            if skip > 0:
+                skip -= 1
+            else:
+                yield eventlines.encode(self.read(at))
 
     def locate(self, place: Place) -> int:
         """The position of a place. Raises EventNotFoundError for a UUID that there is not."""

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 import pytest
 
+from objstore.backings.records import MemoryRecordKeeper
 from objstore.errors import ClosedError, EventNotFoundError, VerificationError
 from objstore.events import Event, EventLog, Head
-from objstore.keeper import Place
+from objstore.keeper import Place, RecordKeeper
 from tests.conformance.record_makers import MAKERS, SHARED, Maker
 
 
@@ -76,6 +77,31 @@ def test_since_an_event_a_uuid_or_a_position(log: EventLog) -> None:
     for after in (added[3], added[3].uuid, 4):
         assert numbers(log.since(after)) == [4, 5, 6, 7, 8, 9]
     assert list(log.since(added[9])) == list(log.since(10)) == []
+
+
+class Plain(MemoryRecordKeeper):
+    """Reads as makers do that know no faster way."""
+
+    batches = RecordKeeper.batches
+
+
+def test_iterating_ends_at_the_tail_as_it_was_with_makers_of_ones_own() -> None:
+    test_iterating_ends_at_the_tail_as_it_was_when_it_began(EventLog(Plain()))
+
+
+def test_iterating_ends_at_the_tail_as_it_was_when_it_began(log: EventLog) -> None:
+    log.extend(("n", n) for n in range(5))
+    empty = log.since(5)
+    for after, expected in ((None, [0, 1, 2, 3, 4]), (2, [2, 3, 4, 0, 0, 0, 0, 0]), (18, [])):
+        seen: list[int] = []
+        for event in log.since(after):
+            seen.append(event.data)
+            assert len(seen) < 10
+            log.append("n", 0)
+        assert seen == expected
+    assert list(empty) == []
+    with pytest.raises(EventNotFoundError):
+        log.since(uuid4())
 
 
 def test_extend_takes_events_and_pairs(log: EventLog) -> None:

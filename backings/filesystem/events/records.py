@@ -127,21 +127,32 @@ class RecordKeeper(keeper.RecordKeeper):
         """The events behind a place, one at a time; a position is found by walking there."""
         begin, near = keeper.known_place(after), self._near
         if isinstance(begin, UUID):
-            return self._walk(self.next(begin), 0)
-        place, skip = self.next(), begin
+            self.next(begin)  # raises EventNotFoundError
+            return self._upto(self._last(), begin, 0)
+        # Taken before the tail, which is therefore not before it.
         if near is not None and near[1] <= begin:
-            place, skip = self.next(near[0]), begin - near[1]
-        return self._walk(place, skip)
+            return self._upto(self._last(), near[0], begin - near[1])
+        return self._upto(self._last(), None, begin)
 
-    def _walk(self, place: UUID | None, skip: int) -> Iterator[bytes]:
-        while place is not None:
+    def _last(self) -> UUID | CorruptionError | None:
+        """The last event, or why it cannot be found: whoever walks comes there in his turn."""
+        try:
+            return self.tail()
+        except CorruptionError as error:
+            return error
+
+    def _upto(
+        self, last: UUID | CorruptionError | None, at: UUID | None, skip: int
+    ) -> Iterator[bytes]:
+        """The events behind ``at``, but for some, up to the last."""
+        while at != last and (place := self.next(at)) is not None:
+            at = place
             if skip > 0:
                 skip -= 1
             else:
-                line = self._linked(place)
+                line = self._linked(at)
                 yield line
-                self._come_to(place, eventlines.place_in(line, self._file(place))[0])
-            place = self.next(place)
+                self._come_to(at, eventlines.place_in(line, self._file(at))[0])
 
     def close(self) -> None:
         """Leave word of where the tail is about, which saves others a longer walk."""
