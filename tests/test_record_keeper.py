@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import pytest
+
 from objstore import Event
 from objstore.backings.filesystem import RecordKeeper
+from objstore.errors import CorruptionError, VerificationError
+from objstore.events import EventLog
 
 _UUIDS: Final = [
     "96f76903-7b92-44d1-8e53-fc47a520684c",
@@ -61,3 +65,72 @@ def test_line_3_an_events_file_never_changes_once_written(tmp_path: Path) -> Non
         assert {inode: there.get(inode) for inode, _ in before.values()} == dict(before.values())
         before = now
     assert len(before) == 8
+
+
+def _beside(folder: Path, event: Event, end: str = "") -> Path:
+    uuid = str(event.uuid)
+    return folder / "rk/events" / uuid[0] / uuid[1] / uuid[2] / (uuid + end)
+
+
+def _filled(folder: Path) -> list[Event]:
+    """Forty events, of which ``tail`` names the last."""
+    with EventLog(RecordKeeper(folder, sync=False)) as log:
+        added = log.extend(("n", n) for n in range(40))
+    assert os.readlink(folder / "rk/tail").startswith(str(added[-1].uuid))
+    return list(added)
+
+
+def test_a_link_that_was_lost_is_found_and_nothing_is_added_in_its_place(tmp_path: Path) -> None:
+    added = _filled(tmp_path)
+    link = _beside(tmp_path, added[10], ".next")
+    link.unlink()
+    with EventLog(RecordKeeper(tmp_path)) as log:
+        with pytest.raises(VerificationError, match=f"{link.name}: expected a link") as caught:
+            log.verify()
+        assert caught.value.position == 12
+        found = iter(log)
+        assert [next(found) for _ in range(11)] == added[:11]
+        with pytest.raises(CorruptionError, match="expected a link"):
+            next(found)
+        assert list(log.since(added[20])) == added[21:]
+    for _ in range(2):
+        with EventLog(RecordKeeper(tmp_path)) as log:
+            assert log.read(added[3].uuid) == added[3]
+            with pytest.raises(VerificationError):
+                log.verify()
+            position = log.append("new").position
+    assert position == 42
+    assert not os.path.lexists(link)
+
+
+def test_a_log_whose_end_was_lost_takes_no_events(tmp_path: Path) -> None:
+    added = _filled(tmp_path)
+    _beside(tmp_path, added[30], ".next").unlink()
+    for event in added[31:]:
+        for path in tmp_path.rglob(f"{event.uuid}*"):
+            path.unlink()
+    with EventLog(RecordKeeper(tmp_path)) as log:
+        with pytest.raises(VerificationError, match="rk/tail: this names the event") as caught:
+            log.verify()
+        assert caught.value.position == 32
+        for _ in range(2):
+            with pytest.raises(CorruptionError, match=f"this names the event {added[-1].uuid}"):
+                log.append("new")
+    assert os.readlink(tmp_path / "rk/tail").startswith(str(added[-1].uuid))
+
+
+@pytest.mark.parametrize("named", [39, 20, None])
+def test_where_the_tail_lawfully_is_after_a_crash(tmp_path: Path, named: int | None) -> None:
+    """The last event may have lost its own name, which was not on the disk; ``tail`` be behind."""
+    added = _filled(tmp_path)
+    link = os.readlink(_beside(tmp_path, added[-2], ".next"))
+    _beside(tmp_path, added[-1]).rename(_beside(tmp_path, added[-1]).with_name(link))
+    (tmp_path / "rk/tail").unlink()
+    if named is not None:
+        (tmp_path / "rk/tail").symlink_to(f"{added[named].uuid}.0")
+    for n in range(2):
+        with EventLog(RecordKeeper(tmp_path)) as log:
+            assert log.verify().position == 40 + n
+            assert log.append("new").position == 41 + n
+    with EventLog(RecordKeeper(tmp_path)) as log:
+        assert list(log)[:40] == added

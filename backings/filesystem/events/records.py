@@ -63,6 +63,8 @@ class RecordKeeper(keeper.RecordKeeper):
         # No lock guards these: whatever thread comes last, each is right, and at worst behind.
         self._near: tuple[UUID, int] | None = None
         """An event near the tail that has its own name, and its position."""
+        self._placed: tuple[UUID, int] | None = None
+        """The event that ``tail`` was last seen to name, and its position."""
         self._hinted = 0
         self._durable: Final[set[str]] = set()
         """Folders whose names are known to be on the disk."""
@@ -113,10 +115,10 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def tail(self) -> UUID | None:
         """The last event, found by walking from one near it; None for none."""
-        uuid = self._begin()
-        while (link := self._link(uuid)) is not None:
-            uuid = link.uuid
-        return uuid
+        last = None
+        for at, _ in self._steps():
+            last = at
+        return last
 
     def locate(self, place: Place) -> int:
         """The position of a place; that of a UUID is in its line."""
@@ -145,7 +147,10 @@ class RecordKeeper(keeper.RecordKeeper):
         self, last: UUID | CorruptionError | None, at: UUID | None, skip: int
     ) -> Iterator[bytes]:
         """The events behind ``at``, but for some, up to the last."""
-        while at != last and (place := self.next(at)) is not None:
+        while at != last:
+            place = self.next(at)
+            if place is None:
+                raise last if isinstance(last, CorruptionError) else self._cut(at)
             at = place
             if skip > 0:
                 skip -= 1
@@ -157,8 +162,10 @@ class RecordKeeper(keeper.RecordKeeper):
     def close(self) -> None:
         """Leave word of where the tail is about, which saves others a longer walk."""
         if not self._is_closed:
-            self._hint()
-            self._is_closed = True
+            try:
+                self._hint()
+            finally:
+                self._is_closed = True
 
     # Adding
 
@@ -201,11 +208,10 @@ class RecordKeeper(keeper.RecordKeeper):
 
         Afterwards every event has its own name, but for those added meanwhile.
         """
-        uuid = self._begin()
-        while (link := self._link(uuid)) is not None:
-            if not self._is_named(link.uuid):
+        uuid = None
+        for uuid, link in self._steps():
+            if link is not None and not self._is_named(link.uuid):
                 self._name(uuid, link)
-            uuid = link.uuid
         known = None if uuid is None else self._decode(self._linked(uuid), uuid).integrity
         return uuid, EMPTY if known is None else Head(known.position, known.hash)
 
@@ -279,6 +285,10 @@ class RecordKeeper(keeper.RecordKeeper):
         path = names.record_tail(self._root)
         temporary = names.temporary_path(path)
         try:
+            there = self._target(path)
+            # Never set back: that would hide that a link on the way there was lost.
+            if there is not None and not self._is_before(there.uuid, self._hinted):
+                return
             self._files.make_link(temporary, names.record_target(uuid, _NAMED))
             self._files.rename(temporary, path)
         except BackingError as error:
@@ -286,16 +296,51 @@ class RecordKeeper(keeper.RecordKeeper):
             if error.errno == errno.EEXIST:
                 self._files.unlink(temporary)
 
+    def _is_before(self, uuid: UUID, position: int) -> bool:
+        return self._is_named(uuid) and self._position(uuid) < position
+
     # Reading
 
-    def _begin(self) -> UUID | None:
-        """An event near the tail; None for the place before the first."""
-        if self._near is not None:
-            return self._near[0]
-        hint = self._target(names.record_tail(self._root))
-        if hint is None or not self._is_named(hint.uuid):
-            return None
-        return hint.uuid
+    def _steps(self) -> Iterator[tuple[UUID | None, Link | None]]:
+        """Each event from one near the tail on, and the link behind it; the last one has none.
+
+        Begins at None, the place before the first, where nothing is known. Raises CorruptionError
+        where the links end before the event that ``tail`` names: who added an event there would
+        drop the rest of the log.
+        """
+        at, sought = self._begin()
+        while (link := self._link(at)) is not None:
+            if link.uuid == sought:
+                sought = None
+            yield at, link
+            at = link.uuid
+        if sought is not None:
+            reason = f"this names the event {sought}, and no link leads there"
+            raise CorruptionError(reason, file=self._files.relative(names.record_tail(self._root)))
+        yield at, None
+
+    def _begin(self) -> tuple[UUID | None, UUID | None]:
+        """An event near the tail, not before that which ``tail`` names; None for before the first.
+
+        And an event that has to come behind it: a crash may have left the one that ``tail`` names
+        without its own name.
+        """
+        near, hint = self._near, self._target(names.record_tail(self._root))
+        at = None if near is None else near[0]
+        if hint is None or hint.uuid == at:
+            return at, None
+        if not self._is_named(hint.uuid):
+            return at, hint.uuid
+        if near is None or self._position(hint.uuid) > near[1]:
+            return hint.uuid, None
+        return at, None
+
+    def _position(self, uuid: UUID) -> int:
+        known = self._placed
+        if known is None or known[0] != uuid:
+            position = eventlines.place_in(self._linked(uuid), self._file(uuid))[0]
+            known = self._placed = uuid, position
+        return known[1]
 
     def _link(self, uuid: UUID | None) -> Link | None:
         """Where the link behind an event leads; None where there is none so far."""
@@ -339,11 +384,17 @@ class RecordKeeper(keeper.RecordKeeper):
     def _leads_nowhere(self, uuid: UUID) -> CorruptionError:
         return CorruptionError("a link leads here, and nothing is there", file=self._file(uuid))
 
+    def _cut(self, uuid: UUID | None) -> CorruptionError:
+        reason = "expected a link, as there are events behind; there is none"
+        return CorruptionError(
+            reason, file=self._files.relative(names.record_next(self._root, uuid))
+        )
+
     def _unfinished(self, uuid: UUID) -> Link | None:
         """The link to that event, if it is the last one and may not have its own name yet."""
-        at, last = self._begin(), None
-        while (link := self._link(at)) is not None:
-            at, last = link.uuid, link
+        last = None
+        for _, link in self._steps():
+            last = link or last
         return last if last is not None and last.uuid == uuid else None
 
     def _decode(self, line: bytes, uuid: UUID) -> Event:
