@@ -382,10 +382,11 @@ def _are_canonical(dumped: Sequence[bytes]) -> bool:
     together = b"[%b]" % b",".join(dumped)
     try:
         found = orjson.loads(together)
-    except orjson.JSONDecodeError:
+        again = orjson.dumps(found, option=events.SORTED)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        # Also data as deep as is written at all: in the list they are one level deeper.
         return False
-    is_same = len(found) == len(dumped) and orjson.dumps(found, option=events.SORTED) == together
-    return is_same and is_canonical(together)
+    return len(found) == len(dumped) and again == together and is_canonical(together)
 
 
 def _plain_seals(digests: Sequence[bytes], first: int) -> bytes:

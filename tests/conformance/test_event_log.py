@@ -268,3 +268,13 @@ def test_a_head_of_another_log_does_not_hold(log: EventLog) -> None:
     with pytest.raises(VerificationError, match="it is missing, as the log had 7 events") as caught:
         log.verify(head=Head(7, "0" * 64))
     assert caught.value.position == 6
+
+
+def test_data_as_deep_as_json_is_written_are_verified(log: EventLog) -> None:
+    data: list[object] = []
+    for _ in range(253):
+        data = [data]
+    log.extend([("flat", 0), ("deep", data), ("flat", 1)])
+    log.append("deep", data)
+    assert log[1].data == log[3].data == data
+    assert log.verify() == log.head()
