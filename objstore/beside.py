@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_c
 
 from ._news import News
 from .documents import Commit, Documents
-from .errors import HistoryGone, ObjstoreError
+from .errors import HistoryGone
 from .transaction import Host
 from .values import JSON
 
@@ -161,8 +161,8 @@ class Beside(Host):
             self._follows = False
             try:
                 self._make_events()  # what was committed last may not have been told yet
-            except ObjstoreError:
-                _logger.exception("the last commits of %s were not made events", self.url)
+            except Exception:  # also what a consumer raises: a store closes all the same
+                _logger.exception("the last commits of %s were not all made events", self.url)
         if not self._company:
             return
         with self.lock:

@@ -177,6 +177,28 @@ def test_what_is_committed_last_is_followed_before_the_store_closes(open_store: 
         assert [event.data["number"] for event in store.events] == list(range(1, 21))
 
 
+def test_a_store_closes_though_a_consumer_of_its_last_commit_fails(
+    open_store: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def consume(self, event: Any) -> None:
+            raise RuntimeError("broken consumer")
+
+    store = open_store()
+    events = store.events
+    events.register(Broken(), "commit")
+    store.follow_commits(live=True)
+    store["/ada"] = {"name": "Ada"}
+    store.close()
+    with pytest.raises(objstore.ClosedError):
+        store["/ada"].contents
+    with pytest.raises(objstore.ClosedError):
+        events.append("note", {})
+    assert "broken consumer" in caplog.text
+    with open_store() as store:
+        assert [event.type for event in store.events] == ["commit"]
+
+
 def test_a_readonly_store_writes_none_of_them(open_store: Open) -> None:
     with open_store() as store:
         store["/ada"] = {"name": "Ada"}
