@@ -91,12 +91,24 @@ def copy(source: io.RawIOBase, target: BinaryIO, tell: Callable[[int], object]) 
     """Copy the rest of a source into a file that is open for writing."""
     read_into, buffer, done = reading(source), memoryview(bytearray(CHUNK)), 0
     while count := read_into(buffer):
-        chunk = buffer[:count]
-        while chunk:
-            # A raw file may take less than it is given.
-            chunk = chunk[target.write(chunk) :]
+        _write_all(target, buffer[:count])
         done += count
         tell(done)
+
+
+def _write_all(target: BinaryIO, chunk: memoryview) -> None:
+    write = cast("Callable[[memoryview], int | None]", target.write)
+    while chunk:
+        count = write(chunk)
+        if count is None and not isinstance(target, io.RawIOBase):
+            # Who returns nothing has taken all; a raw file says so where it would block.
+            return
+        if not count:
+            raise BlockingIOError(
+                f"the target took none of {len(chunk)} bytes; it must block until it has room"
+            )
+        # A raw file may take less than it is given.
+        chunk = chunk[count:]
 
 
 def read_exactly(source: io.RawIOBase, size: int) -> bytes:

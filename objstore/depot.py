@@ -273,7 +273,7 @@ class Depot(ABC):
         """Copy a blob to a path, or into a file that is open for writing.
 
         The file at a path is replaced: it has the whole blob, on the disk, or is as before. Raises
-        StorageError as ``read`` does, BackingError.
+        StorageError as ``read`` does, BackingError, BlockingIOError where a file takes nothing.
         """
         with self._open_reader(identifier) as source:
             size = source.seek(0, io.SEEK_END)

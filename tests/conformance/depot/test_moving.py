@@ -113,3 +113,37 @@ def test_a_get_that_stops_leaves_the_file_as_it_was(depot: Depot, tmp_path: Path
     with pytest.raises(ZeroDivisionError):
         depot.get_to(identifier, target, progress=stop)
     assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [("target", b"before")]
+
+
+def test_get_to_a_file_whose_write_tells_nothing_writes_all_once(depot: Depot) -> None:
+    class Counting:
+        """Takes all, and returns None, as many do that are no io.RawIOBase."""
+
+        def __init__(self) -> None:
+            self.taken = b""
+
+        def write(self, data: memoryview) -> None:
+            assert len(self.taken) < len(LARGE)
+            self.taken += data
+
+    target: Any = Counting()
+    depot.get_to(depot.put(LARGE), target)
+    assert target.taken == LARGE
+
+
+@pytest.mark.parametrize("answer", [None, 0])
+def test_get_to_a_raw_file_that_takes_nothing_ends(depot: Depot, answer: int | None) -> None:
+    class Full(io.RawIOBase):
+        calls = 0
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object, /) -> int | None:
+            self.calls += 1
+            assert self.calls == 1
+            return answer
+
+    target: Any = Full()
+    with pytest.raises(BlockingIOError, match="the target took none of 5 bytes"):
+        depot.get_to(depot.put(b"hello"), target)
