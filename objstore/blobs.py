@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from ._digests import CHUNK, Digest
 from ._identifiers import Identifier
@@ -36,13 +37,19 @@ class BlobWriter(io.BufferedRandom):
 
     Closing finalizes the blob, and raises what ``Depot.finalize`` does; the blob then stays
     writable, as it does after ``abandon``, an exception that leaves a ``with`` block, or where the
-    object is dropped. A write outside what was reserved is told when the buffer is written out.
+    object is dropped. Closing in its own ``with`` block while an exception is handled there is
+    abandoning; ``finalize`` is not. A write outside what was reserved is told when the buffer is
+    written out.
     """
 
     def __init__(self, identifier: Identifier, writer: Writer, *, is_new: bool) -> None:
         self._writing: Final = RawWriter(writer, is_new=is_new)
         super().__init__(self._writing, CHUNK)
         self.identifier: Final = identifier
+        self._is_within = False
+        """Whether a ``with`` block of this object has begun."""
+        self._handled: BaseException | None = None
+        """What was being handled when it did."""
 
     @property
     def name(self) -> str:
@@ -77,8 +84,13 @@ class BlobWriter(io.BufferedRandom):
         super().close()
 
     def close(self) -> None:
-        """Finalize the blob. Closing again does nothing."""
-        self.finalize()
+        """Finalize the blob; abandon it amid an exception of its block. Again it does nothing."""
+        handled = sys.exception()
+        # A wrapper closes what it wraps before the exception that passes comes to __exit__ here.
+        if self._is_within and handled is not None and handled is not self._handled:
+            self.abandon()
+        else:
+            self.finalize()
 
     def abandon(self) -> None:
         """Close, and leave the blob writable. What is in the buffer is dropped."""
@@ -86,14 +98,20 @@ class BlobWriter(io.BufferedRandom):
             self._writing.is_dropping = True
             super().close()
 
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._is_within, self._handled = True, sys.exception()
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_within, self._handled = False, None
         if kind is None:
-            self.close()
+            self.finalize()
         else:
             self.abandon()
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from objstore import StorageError
-from objstore.depot import Depot, ObjectStateT, Range
+from objstore.depot import BlobWriter, Depot, ObjectStateT, Range
 from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
 
 
@@ -115,6 +115,50 @@ def test_an_exception_leaves_a_blob_that_is_not_readable(
     assert place.peek(blob.identifier) is None
     assert place.depot.sweep(timedelta(0)) == [blob.identifier]
     assert list(place.depot.identifiers()) == []
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, GeneratorExit])
+def test_a_wrapper_that_closes_as_an_exception_passes_finalizes_nothing(
+    place: Place, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), place.depot.create() as blob, io.TextIOWrapper(blob) as text:
+        text.write("half a line")
+        raise error
+    assert blob.closed
+    assert place.depot.state(blob.identifier) is ObjectStateT.WRITABLE
+    assert place.peek(blob.identifier) is None
+    assert place.depot.sweep(timedelta(0)) == [blob.identifier]
+
+
+def test_a_wrapper_that_closes_finalizes(place: Place) -> None:
+    with place.depot.create() as blob, io.TextIOWrapper(blob) as text:
+        text.write("a line")
+    assert place.peek(blob.identifier) == b"a line"
+
+
+def test_a_blob_made_while_an_exception_is_handled_is_finalized(place: Place) -> None:
+    def make() -> BlobWriter:
+        with place.depot.create() as blob, io.TextIOWrapper(blob) as text:
+            text.write("what went wrong")
+        return blob
+
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        within = make()
+        closed = place.depot.create()
+        closed.close()
+    for blob in (within, closed):
+        assert place.depot.state(blob.identifier) is ObjectStateT.READABLE
+
+
+def test_an_exception_that_the_block_handles_itself_leaves_the_blob_open(place: Place) -> None:
+    with place.depot.create() as blob:
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            blob.write(b"after all")
+    assert place.peek(blob.identifier) == b"after all"
 
 
 def test_a_blob_that_is_dropped_is_not_finalized(depot: Depot) -> None:
