@@ -6,8 +6,9 @@ import io
 from abc import ABC, abstractmethod
 from typing import Final, Self
 
+from ._depot_checks import check_number
 from ._identifiers import Identifier
-from ._ranges import MAX_PARTS, Range
+from ._ranges import MAX_PARTS, Range, choose_part_size
 from .errors import StorageError
 
 
@@ -42,9 +43,12 @@ class Writer(ABC):
     def truncate(self, size: int) -> None:
         """Make a blob that has no promised size so long; what is new is zero, and written.
 
-        Raises io.UnsupportedOperation for another length than the one that was promised.
+        Raises io.UnsupportedOperation for another length than the one that was promised,
+        TypeError and ValueError for what is no size, or has more parts than the grid.
         """
+        check_number("size", size)
         if self.size is None:
+            choose_part_size(size, self.part_size)
             self._truncate(size)
         elif size != self.size:
             reason = f"the blob {self.identifier} was reserved with {self.size} bytes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -281,6 +282,46 @@ def test_a_promised_size_cannot_be_truncated(depot: Depot) -> None:
             blob.truncate(size)
     blob.close()
     assert depot.read(blob.identifier, 0, 9) == b"hello"
+
+
+@pytest.mark.parametrize("promised", [None, 3])
+@pytest.mark.parametrize(
+    ("size", "error", "words"),
+    [
+        (-1, ValueError, "size must be 0 or more, not -1"),
+        (-(2**70), ValueError, "size must be 0 or more, not -"),
+        (1.5, TypeError, r"size must be an int, not 1\.5"),
+        ("3", TypeError, 'size must be an int, not "3"'),
+    ],
+)
+def test_a_blob_is_not_cut_to_what_is_no_size(
+    place: Place, promised: int | None, size: Any, error: type[Exception], words: str
+) -> None:
+    blob = place.depot.create(promised)
+    blob.write(b"abc")
+    blob.flush()
+    with pytest.raises(error, match=words):
+        blob.truncate(size)
+    assert place.depot.info(blob.identifier).size == 3
+    blob.close()
+    assert place.peek(blob.identifier) == b"abc"
+
+
+def test_a_blob_of_unknown_size_is_made_no_longer_than_its_grid(place: Place) -> None:
+    blob = place.depot.create(part_size=5 << 20)
+    blob.write(b"abc")
+    blob.flush()
+    limit = 10_000 * (5 << 20)
+    words = f"{limit + 1} bytes in parts of 5242880 are more than 10000 parts"
+    for size, said in ((limit + 1, words), (2**70, f"a blob has at most .* not {2**70}")):
+        with pytest.raises(ValueError, match=said):
+            blob.truncate(size)
+    blob.seek(limit + 1)
+    with pytest.raises(ValueError, match="more than 10000 parts"):
+        blob.truncate()
+    assert place.depot.info(blob.identifier).size == 3
+    blob.close()
+    assert place.peek(blob.identifier) == b"abc"
 
 
 def test_seeking_before_the_first_byte_is_refused(depot: Depot) -> None:
