@@ -55,8 +55,8 @@ class Blocks:
                 self._storage.set_container_item(self.container, piece.key, old[: piece.start])
         self._storage.delete_container_items(self.container, gone)
 
-    def read_into(self, identifier: Identifier, offset: int, buffer: memoryview) -> bool:
-        """Fill a buffer; returns whether blocks were missing."""
+    def read_into(self, identifier: Identifier, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer."""
         pieces = list(_pieces(identifier, offset, offset + len(buffer)))
         blocks = self._read([piece.key for piece in pieces])
         done = 0
@@ -65,7 +65,6 @@ class Blocks:
             part = (block or b"")[piece.start : piece.end]
             buffer[done : done + size] = part.ljust(size, b"\0")
             done += size
-        return None in blocks
 
     def _read(self, keys: list[str]) -> list[bytes | None]:
         found: list[bytes | None] = []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from objstore._depot_checks import check_identifier
@@ -51,9 +52,13 @@ class _Record:
     """How many have begun to write."""
     written: list[list[int]] = field(default_factory=list[list[int]])
     """Start and end of each range."""
+    token: str | None = None
+    """Of whoever reserved it; None in records that were made without."""
 
     def encode(self) -> str:
         said = {name: getattr(self, name) for name in self.__slots__}
+        if self.token is None:
+            del said["token"]
         said |= {"format": _FORMAT, "state": self.state.value, "changed": self.changed.isoformat()}
         return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
@@ -128,7 +133,8 @@ class StorageDepot(Depot):
         check_identifier(identifier)
         size, sha256, meta, part_size = promise
         now, writable = datetime.now(UTC), ObjectStateT.WRITABLE
-        record = _Record(writable, size, size or 0, part_size, sha256, now, meta)
+        token = token_hex(8)
+        record = _Record(writable, size, size or 0, part_size, sha256, now, meta, token=token)
         with self._storage.transaction():
             for name in (_BLOBS, self._blocks.container):
                 self._add_container(name)
@@ -156,7 +162,7 @@ class StorageDepot(Depot):
         record = self._record(identifier)
         if record is None or record.state is not ObjectStateT.READABLE:
             return None
-        return _StorageReader(self, identifier, record.length)
+        return _StorageReader(self, identifier, record)
 
     def _export(self, source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> None:
         from .filesystem.blobs.export import export
@@ -174,13 +180,19 @@ class StorageDepot(Depot):
     def _keep(self, identifier: Identifier, record: _Record) -> None:
         self._storage.set_container_item(_BLOBS, str(identifier), record.encode())
 
+    def _same(self, identifier: Identifier, token: str | None) -> _Record:
+        """The record of a blob that is open. Raises StorageError where it was purged meanwhile."""
+        record = self._record(identifier)
+        # Another token: somebody has reserved the identifier again.
+        if record is None or record.token != token:
+            raise StorageError(f"the blob {identifier} was purged")
+        return record
+
     @contextmanager
-    def _changing(self, identifier: Identifier) -> Generator[_Record]:
+    def _changing(self, identifier: Identifier, token: str | None) -> Generator[_Record]:
         """A transaction that changes a writable blob."""
         with self._storage.transaction():
-            record = self._record(identifier)
-            if record is None:
-                raise StorageError(f"the blob {identifier} was purged")
+            record = self._same(identifier, token)
             if record.state is not ObjectStateT.WRITABLE:
                 raise StorageError(f"the blob {identifier} was finalized already")
             yield record
@@ -192,11 +204,12 @@ class _StorageWriter(Writer):
         self._depot: Final = depot
         self._blocks: Final = depot._blocks
         self._promised: Final = record.sha256
+        self._token: Final = record.token
         self._has_written = False
 
     def _write(self, offset: int, data: memoryview) -> None:
         end = offset + len(data)
-        with self._depot._changing(self.identifier) as record:
+        with self._depot._changing(self.identifier, self._token) as record:
             self._blocks.write(self.identifier, offset, data)
             ranges = record.ranges()
             ranges.add(offset, end)
@@ -204,7 +217,7 @@ class _StorageWriter(Writer):
         self._has_written = True
 
     def _truncate(self, size: int) -> None:
-        with self._depot._changing(self.identifier) as record:
+        with self._depot._changing(self.identifier, self._token) as record:
             self._blocks.delete(self.identifier, size, record.length)
             ranges = record.ranges()
             ranges.cut(size)
@@ -225,23 +238,23 @@ class _StorageWriter(Writer):
     def read_into(self, offset: int, buffer: memoryview) -> int:
         size = max(min(self.length() - offset, len(buffer)), 0)
         self._blocks.read_into(self.identifier, offset, buffer[:size])
+        self._depot._same(self.identifier, self._token)
         return size
 
     def length(self) -> int:
-        return self._depot.info(self.identifier).size
+        return self._depot._same(self.identifier, self._token).length
 
     def missing(self) -> list[Range]:
-        record = self._depot._record(self.identifier)
-        return [] if record is None else record.missing()
+        return self._depot._same(self.identifier, self._token).missing()
 
     def sync(self) -> None:
         """Each write was a transaction, which is durable."""
 
     def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
-        with self._depot._changing(self.identifier) as record:
+        with self._depot._changing(self.identifier, self._token) as record:
             self._require_all(record.missing(), zeroes)
             if sha256 is None or record.writers != self._has_written:
-                with _StorageReader(self._depot, self.identifier, record.length) as source:
+                with _StorageReader(self._depot, self.identifier, record) as source:
                     sha256 = digest_of(source.readinto, lambda done: None)
             self._require_promised(sha256, self._promised)
             done = replace(
@@ -260,20 +273,21 @@ class _StorageWriter(Writer):
 class _StorageReader(io.RawIOBase):
     """Reads blocks. Raises StorageError where the blob is purged meanwhile."""
 
-    def __init__(self, depot: StorageDepot, identifier: Identifier, size: int) -> None:
+    def __init__(self, depot: StorageDepot, identifier: Identifier, record: _Record) -> None:
         super().__init__()
         self._depot: Final = depot
         self._identifier: Final = identifier
-        self._size: Final = size
+        self._size: Final = record.length
+        self._token: Final = record.token
         self._at = 0
 
     def readinto(self, buffer: Buffer, /) -> int:
         self._checkClosed()
         view = memoryview(buffer).cast("B")
         part = view[: max(min(self._size - self._at, len(view)), 0)]
-        if self._depot._blocks.read_into(self._identifier, self._at, part):
-            # A hole, or all of it gone.
-            self._depot._require(self._identifier)
+        self._depot._blocks.read_into(self._identifier, self._at, part)
+        # Afterwards: what was read is of this blob if it is there even now.
+        self._depot._same(self._identifier, self._token)
         self._at += len(part)
         return len(part)
 

@@ -114,6 +114,26 @@ def test_the_record_of_the_worked_example() -> None:
     assert (key, block) == (f"{ONE}/000000000000", b"\0\0\0\0\x0012345")
 
 
+def test_a_record_without_a_token_is_written_to_and_read() -> None:
+    said = json.loads(example(str(ONE)))
+    del said["token"]
+    check("blob-record", said)
+    storage = MemoryStorage("older", create=True)
+    depot = StorageDepot(storage)
+    depot.reserve(ONE, 10)
+    storage.set_container_item("depot", ONE, json.dumps(said))
+    depot.write(ONE, 0, b"0123456789")
+    depot.finalize(ONE)
+    assert "token" not in json.loads(str(storage.get_container_item("depot", ONE)))
+    with depot.open(ONE) as blob:
+        assert blob.read(3) == b"012"
+        depot.purge(ONE)
+        depot.put(b"abcdefghij", identifier=ONE)
+        blob.seek(0)
+        with pytest.raises(StorageError, match="was purged"):
+            blob.raw.read(3)
+
+
 def test_a_record_that_is_none_is_told() -> None:
     storage = MemoryStorage("damage", create=True)
     depot = StorageDepot(storage)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from objstore import StorageError
 from objstore.backings.storage_depot import StorageDepot
 from objstore.depot import Depot, Identifier, ObjectStateT
-from tests.conformance.depot.cases import LARGE, ONE, Place, refused
+from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
 
 # Several at once
 
@@ -69,9 +69,55 @@ def test_a_reader_goes_on_while_its_blob_is_purged(depot: Depot) -> None:
         depot.purge(identifier)
         if isinstance(depot, StorageDepot):
             # A Storage gives what is there now.
-            refused(blob.read, "there is no blob")
+            refused(blob.read, "was purged")
         else:
             assert blob.read() == LARGE[10:]
+
+
+def test_a_reader_gets_nothing_of_another_blob_with_its_identifier(depot: Depot) -> None:
+    depot.put(LARGE, identifier=ONE)
+    with depot.open(ONE) as blob:
+        assert blob.read(10) == LARGE[:10]
+        depot.purge(ONE)
+        depot.put(bytes(len(LARGE)), identifier=ONE)
+        if isinstance(depot, StorageDepot):
+            refused(blob.read, f"the blob {ONE} was purged")
+        else:
+            assert blob.read() == LARGE[10:]
+
+
+def test_a_writer_changes_nothing_of_another_blob_with_its_identifier(place: Place) -> None:
+    stale = place.depot.create(identifier=ONE)
+    stale.write(b"stale")
+    stale.flush()
+    place.depot.purge(ONE)
+    with place.depot.create(5, HELLO, identifier=ONE) as fresh:
+        fresh.write(b"hello")
+        fresh.flush()
+        words = f"the blob {ONE} was purged"
+        stale.seek(0)
+        stale.write(b"x")
+        refused(stale.flush, words)
+        refused(lambda: stale.raw.truncate(0), words)
+        refused(stale.close, words)
+    assert place.peek(ONE) == b"hello"
+    assert place.depot.scrub().sound == 1
+
+
+def test_a_writer_reads_nothing_of_another_blob_with_its_identifier(depot: Depot) -> None:
+    stale = depot.create(identifier=ONE)
+    stale.write(b"stale")
+    stale.flush()
+    depot.purge(ONE)
+    with depot.create(identifier=ONE) as fresh:
+        fresh.write(b"fresh")
+        fresh.flush()
+        stale.seek(0)
+        if isinstance(depot, StorageDepot):
+            refused(stale.read, f"the blob {ONE} was purged")
+        else:
+            assert stale.read() == b"stale"
+    stale.abandon()
 
 
 # Upkeep
