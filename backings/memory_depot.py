@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import io
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from objstore._depot_checks import check_identifier
 from objstore._digests import digest_of
@@ -36,6 +38,7 @@ class _Contents:
         self.state = ObjectStateT.WRITABLE
         self.sha256 = promise.sha256
         self.changed = datetime.now(UTC)
+        self.open: Final[WeakSet[_MemoryWriter]] = WeakSet()
 
     def size(self) -> int:
         return len(self.data) if self.promise.size is None else self.promise.size
@@ -84,7 +87,7 @@ class MemoryDepot(Depot):
                 found.promise.size,
                 found.sha256,
                 found.promise.part_size,
-                found.promise.meta,
+                deepcopy(found.promise.meta),
                 found.changed,
             )
 
@@ -104,6 +107,11 @@ class MemoryDepot(Depot):
     def _reader(self, identifier: Identifier) -> _MemoryReader | None:
         found = self._in_state(identifier, ObjectStateT.READABLE)
         return None if found is None else _MemoryReader(memoryview(found.data).toreadonly())
+
+    def _is_open(self, identifier: Identifier) -> bool:
+        with self._lock:
+            found = self._blobs.get(identifier)
+            return found is not None and bool(found.open)
 
     def _require_writable(self) -> None:
         if self._readonly:
@@ -127,6 +135,8 @@ class _MemoryWriter(Writer):
         self._contents: Final = contents
         self._lock: Final = lock
         self._has_written = False
+        with lock:
+            contents.open.add(self)
 
     def _write(self, offset: int, data: memoryview) -> None:
         with self._lock:
@@ -181,7 +191,8 @@ class _MemoryWriter(Writer):
             self._contents.changed = datetime.now(UTC)
 
     def close(self) -> None:
-        """Nothing is held."""
+        with self._lock:
+            self._contents.open.discard(self)
 
     def _require_writable(self) -> None:
         state = self._contents.state

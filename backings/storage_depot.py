@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from objstore._depot_checks import check_identifier
 from objstore._digests import digest_of
@@ -84,6 +85,11 @@ def _parse(text: object, identifier: Identifier) -> _Record:
         raise CorruptionError("this is no record of a blob", file=str(identifier)) from error
     reason = f"format {version} is not known; this program reads and writes format {_FORMAT}"
     raise FormatError(reason, source=str(identifier))
+
+
+# Of the process: its depots over one medium may be several. No lock, which the garbage collector
+# could come upon held: each use is one call.
+_open: Final[set[ref[_StorageWriter]]] = set()
 
 
 class StorageDepot(Depot):
@@ -164,6 +170,14 @@ class StorageDepot(Depot):
             return None
         return _StorageReader(self, identifier, record)
 
+    def _is_open(self, identifier: Identifier) -> bool:
+        record = self._record(identifier)
+        if record is None:
+            return False
+        writers = [found() for found in list(_open)]
+        blob = (identifier, record.token)
+        return any(writer is not None and writer.opened == blob for writer in writers)
+
     def _export(self, source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> None:
         from .filesystem.blobs.export import export
 
@@ -206,6 +220,13 @@ class _StorageWriter(Writer):
         self._promised: Final = record.sha256
         self._token: Final = record.token
         self._has_written = False
+        self._ref: Final = ref(self, _open.discard)
+        _open.add(self._ref)
+
+    @property
+    def opened(self) -> tuple[Identifier, str | None]:
+        """Which blob it writes."""
+        return self.identifier, self._token
 
     def _write(self, offset: int, data: memoryview) -> None:
         end = offset + len(data)
@@ -267,7 +288,7 @@ class _StorageWriter(Writer):
             self._depot._keep(self.identifier, done)
 
     def close(self) -> None:
-        """Nothing is held."""
+        _open.discard(self._ref)
 
 
 class _StorageReader(io.RawIOBase):

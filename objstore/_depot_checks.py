@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ._encode import encode
@@ -28,9 +28,16 @@ def check_number(name: str, number: int) -> None:
         raise ValueError(f"{name} must be 0 or more, not {number}")
 
 
-def check_age(older_than: timedelta) -> None:
+def latest(older_than: timedelta) -> datetime:
+    """The last time that is so long ago."""
     if not isinstance(older_than, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"older_than must be a timedelta, not {show(older_than)}")
+    try:
+        return datetime.now(UTC) - older_than
+    except OverflowError:  # before, or after, all that there are dates for
+        if older_than > timedelta(0):
+            return datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def check_digest(sha256: str | None) -> None:

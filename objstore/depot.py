@@ -14,11 +14,11 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from . import _moving
-from ._depot_checks import check_age, check_digest, check_meta, check_number
+from ._depot_checks import check_digest, check_meta, check_number, latest
 from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
 from ._moving import Progress
 from ._ranges import Grid, Range, choose_part_size
@@ -298,15 +298,22 @@ class Depot(ABC):
         return Scrub(self, progress).run()
 
     def sweep(self, older_than: timedelta = _DAY) -> list[Identifier]:
-        """Delete the writable blobs that nobody has written to for so long; return which."""
-        check_age(older_than)
-        limit = datetime.now(UTC) - older_than
+        """Delete the writable blobs that nobody has written to for so long; return which.
+
+        Those that somebody in this process has open to write stay, however old they are.
+        """
+        limit = latest(older_than)
         swept: list[Identifier] = []
         for info in self.blobs():
-            if info.state is ObjectStateT.WRITABLE and info.changed <= limit:
+            is_old = info.state is ObjectStateT.WRITABLE and info.changed <= limit
+            if is_old and not self._is_open(info.identifier):
                 self.purge(info.identifier)
                 swept.append(info.identifier)
         return swept
+
+    def _is_open(self, identifier: Identifier) -> bool:
+        """Whether somebody is known to have a blob open to write."""
+        return False
 
     def _open_writer(self, identifier: Identifier, if_readable: str) -> Writer:
         writer = self._writer(identifier)

@@ -26,13 +26,18 @@ class BlobReader(io.RawIOBase):
 
     def readinto(self, buffer: Buffer, /) -> int:
         self._checkClosed()
+        if self._at >= self._size:
+            # Not asked for: the system knows no such offsets.
+            return 0
         count = self._files.read_into(self.opened, self._at, memoryview(buffer).cast("B"))
         self._at += count
         return count
 
     def readall(self) -> bytes:
         self._checkClosed()
-        data = self._files.read_at(self.opened, self._at, max(self._size - self._at, 0))
+        if self._at >= self._size:
+            return b""
+        data = self._files.read_at(self.opened, self._at, self._size - self._at)
         self._at += len(data)
         return data
 

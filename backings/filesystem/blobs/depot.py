@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import objstore.depot
-from objstore._depot_checks import check_age
+from objstore._depot_checks import latest
 from objstore._identifiers import BlobInfo, Identifier, ObjectStateT
 from objstore._ranges import Range, Ranges, choose_part_size
 from objstore.backings.checks import check_options
@@ -97,8 +97,7 @@ class Depot(objstore.depot.Depot):
         Blobs that somebody on this machine has open to write stay, however old they are.
         """
         self._require_writable()
-        check_age(older_than)
-        limit = datetime.now(UTC) - older_than
+        limit = latest(older_than)
         swept = [one for one in self.identifiers() if self._sweep(self._place(one), limit)]
         for folder in self._folders():
             self._clean(folder)

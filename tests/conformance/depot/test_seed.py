@@ -258,6 +258,23 @@ def test_metadata_is_not_shared_with_the_caller(depot: Depot) -> None:
     assert depot.info(ONE).meta == {"tags": ["a"]}
 
 
+def test_metadata_is_not_shared_with_who_asks(depot: Depot) -> None:
+    depot.put(b"", identifier=ONE, meta={"tags": ["a"]})
+    for found in (depot.info(ONE), *depot.blobs()):
+        found.meta["tags"].append("b")
+    assert depot.info(ONE).meta == {"tags": ["a"]}
+
+
+@pytest.mark.parametrize("offset", [1, 2**31, 2**63 - 2, 2**63 - 1, 2**63, 2**64, 10**30])
+def test_reading_far_behind_the_end_gives_nothing(depot: Depot, offset: int) -> None:
+    depot.put(b"x", identifier=ONE)
+    assert depot.read(ONE, offset, 1) == b""
+    assert depot.read(ONE, offset, offset) == b""
+    with depot.open(ONE) as blob:
+        blob.raw.seek(offset, io.SEEK_SET)
+        assert blob.raw.read() == blob.raw.read(1) == b""
+
+
 @pytest.mark.parametrize(
     ("size", "part_size", "count", "chosen"),
     [

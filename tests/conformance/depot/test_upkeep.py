@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from objstore import StorageError
 from objstore.backings.storage_depot import StorageDepot
 from objstore.depot import Depot, Identifier, ObjectStateT
@@ -143,6 +145,40 @@ def test_sweep_takes_old_writable_blobs_alone(depot: Depot) -> None:
     assert depot.state(ONE) is ObjectStateT.WRITABLE
     assert depot.sweep(timedelta(0)) == [ONE]
     assert list(depot.identifiers()) == [kept]
+
+
+def test_sweep_leaves_blobs_that_are_open(depot: Depot) -> None:
+    depot.reserve(ONE, 5)
+    with depot.create() as blob, depot.resume(ONE) as first:
+        second = depot.resume(ONE)
+        blob.write(b"hello")
+        assert depot.sweep(timedelta(0)) == []
+        first.abandon()
+        assert depot.sweep(timedelta(0)) == []
+        second.abandon()
+        assert depot.sweep(timedelta(0)) == [ONE]
+    assert depot.read(blob.identifier, 0, 9) == b"hello"
+
+
+def test_sweep_takes_blobs_that_were_dropped(depot: Depot) -> None:
+    blob = depot.create(identifier=ONE)
+    with pytest.warns(ResourceWarning, match="neither closed nor abandoned"):
+        del blob
+    assert depot.sweep(timedelta(0)) == [ONE]
+
+
+def test_an_open_blob_does_not_keep_another_with_its_identifier(depot: Depot) -> None:
+    stale = depot.create(identifier=ONE)
+    depot.purge(ONE)
+    depot.reserve(ONE, 5)
+    assert depot.sweep(timedelta(0)) == [ONE]
+    stale.abandon()
+
+
+def test_nothing_is_older_than_there_are_dates(depot: Depot) -> None:
+    depot.reserve(ONE, 100)
+    assert depot.sweep(timedelta.max) == []
+    assert depot.sweep(timedelta.min) == [ONE]
 
 
 def test_links_are_made_of_readable_blobs(depot: Depot) -> None:
