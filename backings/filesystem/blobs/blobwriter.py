@@ -62,7 +62,7 @@ class FileWriter(Writer):
         self._note()
         with self._locked(shared=True) as is_there:
             self._require_writable(is_there)
-            before = self._log.written().length
+            before = self._log.length()
             # First to what is noted: behind it may be what a killed process wrote.
             self._files.truncate(self._opened, min(before, size))
             self._files.truncate(self._opened, size)
@@ -78,7 +78,7 @@ class FileWriter(Writer):
         if self.size is not None:
             return self.size
         self._note()
-        return self._log.written().length
+        return self._log.length()
 
     def missing(self) -> list[Range]:
         self._note()

@@ -61,7 +61,10 @@ class Written(NamedTuple):
 class _Reading:
     """The lines of a file taken one by one: what they say was written."""
 
-    def __init__(self) -> None:
+    def __init__(self, boot: str) -> None:
+        self._boot: Final = boot
+        self.length = 0
+        """How long the blob is, where no size was promised."""
         self._sure: Final = Ranges()
         """What survives the machine."""
         self._open: list[_Line] = []
@@ -72,32 +75,39 @@ class _Reading:
         """Take in the next line, which ends there; one that is not whole says nothing."""
         said = _parse(line)
         if "at" in said:
-            self._open.append(_Line(end, Range(said["at"], said["size"]), said["boot"]))
+            written = Range(said["at"], said["size"])
+            self._open.append(_Line(end, written, said["boot"]))
+            if said["boot"] == self._boot:
+                self.length = max(self.length, written.end)
         elif "synced" in said:
             self._settle(said["synced"])
         elif "cut" in said:
             self._cut(said["cut"])
         elif "failed" in said:
             self._open.clear()
+            self.length = max(self._sure.end, self._least)
 
     def _settle(self, synced: int) -> None:
         for line in self._open:
             if line.end <= synced:
                 self._sure.add(line.range.at, line.range.end)
         self._open = [line for line in self._open if line.end > synced]
+        self.length = max(self.length, self._sure.end)
 
     def _cut(self, size: int) -> None:
-        self._least = size
+        self._least = self.length = size
         self._sure.cut(size)
         self._open = [one.cut(size) for one in self._open if one.range.at < size]
 
-    def written(self, boot: str) -> Written:
-        """All that counts in this run of the machine. To be called once, at the end."""
-        found = self._sure
+    def written(self) -> Written:
+        """All that counts in this run of the machine."""
+        found = Ranges()
+        for start, end in self._sure.pairs():
+            found.add(start, end)
         for line in self._open:
-            if line.boot == boot:
+            if line.boot == self._boot:
                 found.add(line.range.at, line.range.end)
-        return Written(found, max(found.end, self._least))
+        return Written(found, self.length)
 
 
 class RangeLog:
@@ -106,6 +116,8 @@ class RangeLog:
     def __init__(self, files: Files, opened: Opened) -> None:
         self._files: Final = files
         self._opened: Final = opened
+        self._past = (_Reading(this_boot()), 0)
+        """What has been read, and where its last line ends."""
         self._lock: Final = Lock()
         # Guarded by _lock: a sync beside the writing notes that it is done.
         self._mine = 0
@@ -138,13 +150,24 @@ class RangeLog:
         return self._files.size(self._opened)
 
     def written(self) -> Written:
-        reading, offset, rest = _Reading(), 0, b""
+        return self._read().written()
+
+    def length(self) -> int:
+        """How long the blob is, where no size was promised."""
+        return self._read().length
+
+    def _read(self) -> _Reading:
+        """Take in the lines that came since this was called last."""
+        (reading, offset), rest = self._past, b""
+        # Who is interrupted leaves nothing half taken in: the next call reads all.
+        self._past = (_Reading(this_boot()), 0)
         while data := self._files.read_at(self._opened, offset + len(rest), _CHUNK):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 offset += len(line) + 1
                 reading.take(line, offset)
-        return reading.written(this_boot())
+        self._past = (reading, offset)
+        return reading
 
     def hold(self) -> None:
         """Tell sweepers that somebody has the blob open, until this is closed."""

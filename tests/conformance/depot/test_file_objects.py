@@ -12,6 +12,7 @@ import pytest
 from objstore import StorageError
 from objstore.depot import BlobWriter, Depot, ObjectStateT, Range
 from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
+from tests.counting import calls_of
 
 
 def test_create_and_open(place: Place) -> None:
@@ -322,6 +323,31 @@ def test_a_blob_of_unknown_size_is_made_no_longer_than_its_grid(place: Place) ->
     assert place.depot.info(blob.identifier).size == 3
     blob.close()
     assert place.peek(blob.identifier) == b"abc"
+
+
+def test_seeking_to_the_end_costs_the_same_however_many_pieces_were_written(place: Place) -> None:
+    blob, number = place.depot.create(), 0
+
+    def step() -> None:
+        nonlocal number
+        blob.seek(0)
+        blob.write(b"12345678")
+        assert blob.seek(0, io.SEEK_END) == (100 * number or 8)
+        number += 1
+        blob.seek(100 * (number - 1))
+        blob.write(b"x" * 100)
+
+    def steps() -> None:
+        for _ in range(5):
+            step()
+
+    step()
+    before = calls_of(steps)
+    for _ in range(100):
+        step()
+    assert calls_of(steps) < 1.5 * before
+    blob.close()
+    assert place.peek(blob.identifier) == b"12345678" + b"x" * (100 * number - 8)
 
 
 def test_seeking_before_the_first_byte_is_refused(depot: Depot) -> None:
