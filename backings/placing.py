@@ -15,14 +15,16 @@ Step = Callable[[Files, str], None]
 
 
 @contextmanager
-def placed(target: str, path: str, make: Step, clear: Step) -> Generator[str]:
+def placed(
+    target: str, path: str, make: Step, clear: Step, umask: int | None = None
+) -> Generator[str]:
     """What the block fills becomes ``target``, on the disk; ``make`` begins it, beside that.
 
     ``clear`` removes what is left of it, also of a process that died. Raises DuplicateStorageError
     for ``path`` where something is at the target, and nothing is there that was not.
     """
     folder, name = os.path.split(target)
-    files = Files(folder)
+    files = Files(folder, umask=umask)
     files.make_folders(folder, [])
     if files.lstat(target) is not None:
         raise storages.duplicate_storage(path)

@@ -26,15 +26,7 @@ from . import sqlite_files, storages
 from .checks import check_options, check_wait
 from .checksums import crc32c
 from .scanning import Scan
-from .sqlite_links import (
-    ERRORS,
-    Link,
-    Links,
-    is_busy,
-    is_missing_table,
-    is_overtaken,
-    mapped,
-)
+from .sqlite_links import ERRORS, Link, Links, is_busy, is_missing_table, is_overtaken, mapped
 from .sqlite_tables import (
     FIRST_ROWS,
     ROWS,
@@ -67,7 +59,8 @@ class SqliteStorage(TransactingStorage[Work]):
 
     ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
     survives the program, not the machine). ``wait`` is how many seconds a writer waits for others
-    before BusyError. Every item has a checksum, which every read verifies.
+    before BusyError. ``umask`` overrides the process's for new files. Every item has a checksum,
+    which every read verifies.
 
     A process may fork at any time but in the middle of a transaction or an iteration of its own:
     the child is then refused this file.
@@ -81,14 +74,16 @@ class SqliteStorage(TransactingStorage[Work]):
         *,
         durability: str = "full",
         wait: float = storages.WAIT,
+        umask: int | None = None,
     ) -> None:
         super().__init__(path, create, readonly)
         check_options(durability, "eager")
         self._wait: Final = check_wait(wait)
+        self._umask: Final = umask
         self._file: Final = os.path.realpath(self.path)
         self._forget()
         if create:
-            sqlite_files.create(self._file, self.path)
+            sqlite_files.create(self._file, self.path, umask)
         else:
             sqlite_files.require(self._file, self.path)
         self._links: Final = Links(
@@ -587,7 +582,7 @@ class SqliteStorage(TransactingStorage[Work]):
         link, path = self._links.take(), os.fsdecode(target)
         try:
             begin_reading(link)
-            sqlite_files.copy(link, os.path.realpath(path), path, progress)
+            sqlite_files.copy(link, os.path.realpath(path), path, self._umask, progress)
         except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:

@@ -39,9 +39,9 @@ _SCHEMA: Final = """
 Checksum = Callable[[object, object], int]
 
 
-def create(file: str, path: str) -> None:
+def create(file: str, path: str, umask: int | None) -> None:
     """Make an empty database. Raises DuplicateStorageError where anything is."""
-    with _placed(file, path) as temporary:
+    with _placed(file, path, umask) as temporary:
         _unforked(lambda: _make(temporary))
 
 
@@ -61,16 +61,17 @@ def _make(file: str) -> None:
 
 
 @contextmanager
-def _placed(file: str, path: str) -> Generator[str]:
+def _placed(file: str, path: str, umask: int | None) -> Generator[str]:
     """A temporary file that becomes ``file``, unless something is there."""
     try:
-        with placed(file, path, _begin, _clear) as temporary:
+        with placed(file, path, _begin, _clear, umask) as temporary:
             yield temporary
     except ERRORS as error:
         raise mapped(error, path) from error
 
 
 def _begin(files: Files, file: str) -> None:
+    # Before SQLite opens it: what it makes beside a file gets that file's mode.
     files.write(file, b"", file, sync=False)
 
 
@@ -114,9 +115,9 @@ def drop_table(link: Link, number: int) -> None:
     link.execute("DELETE FROM containers WHERE id = ?", (number,))
 
 
-def copy(link: Link, file: str, path: str, progress: Progress | None) -> None:
+def copy(link: Link, file: str, path: str, umask: int | None, progress: Progress | None) -> None:
     """Copy the state that ``link`` is reading to a new file."""
-    with _placed(file, path) as temporary:
+    with _placed(file, path, umask) as temporary:
         copying_to.add(temporary)
         link.is_held = True
         try:

@@ -25,23 +25,23 @@ def open_containers(
     readonly: bool = False,
     durability: str = "full",
     wait: float = storages.WAIT,
+    umask: int | None = None,
 ) -> Containers:
     """The containers of the store in a folder; the first write makes their file, and the folder.
 
-    ``durability`` and ``wait`` are those of SqliteStorage.
+    ``durability``, ``wait`` and ``umask`` are those of SqliteStorage.
     """
     check_options(durability, "eager")
-    return Containers(
-        _Lazily(os.path.realpath(root), readonly=readonly, durability=durability, wait=wait)
-    )
+    files = Files(os.path.realpath(root), umask=umask)
+    return Containers(_Lazily(files, readonly=readonly, durability=durability, wait=wait))
 
 
 class _Lazily:
     """Opens the storage when it is first used, and makes it when it is first written to."""
 
-    def __init__(self, root: str, *, readonly: bool, durability: str, wait: float) -> None:
-        self._files: Final = Files(root)
-        self._path: Final = names.containers(root)
+    def __init__(self, files: Files, *, readonly: bool, durability: str, wait: float) -> None:
+        self._files: Final = files
+        self._path: Final = names.containers(files.root)
         self._readonly: Final = readonly
         self._durability: Final = durability
         self._wait: Final = check_wait(wait)
@@ -89,7 +89,12 @@ class _Lazily:
 
     def _open(self, *, create: bool) -> Storage:
         return SqliteStorage(
-            self._path, create, self._readonly, durability=self._durability, wait=self._wait
+            self._path,
+            create,
+            self._readonly,
+            durability=self._durability,
+            wait=self._wait,
+            umask=self._files.umask,
         )
 
     def close(self) -> None:

@@ -240,8 +240,11 @@ class FilesystemDocuments(Documents):
     def open_containers(self) -> Containers:
         from ..store_containers import open_containers  # sqlite3 takes 3 ms to import
 
-        durability = "full" if self._files.sync else "os"
-        return open_containers(self._files.root, readonly=self._readonly, durability=durability)
+        files = self._files
+        durability = "full" if files.sync else "os"
+        return open_containers(
+            files.root, readonly=self._readonly, durability=durability, umask=files.umask
+        )
 
     def open_events(self) -> EventLog:
         from .events.eventlog import open_events
