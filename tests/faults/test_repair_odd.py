@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import objstore
+from objstore.backings.filesystem.log.manifest import check_of
+
+STORE = "7c1f4f6e-51a8-4d0b-9a38-2f0f6f5a1e90"
+
+FOREIGN: list[dict[str, Any]] = [
+    {"pins": [1]},
+    {"format": 1},
+    {"format": 1, "options": {}},
+    {"format": 1, "store": "x", "options": {}},
+    {"format": 1, "store": 5, "options": {}},
+    {"format": 1, "store": None, "options": {}},
+    {"format": 1, "store": STORE},
+    {"format": 1, "store": STORE, "options": []},
+]
 
 
 @pytest.fixture
@@ -59,3 +75,27 @@ def test_what_is_no_file_is_found_and_put_aside(folder: Path, name: str, kind: s
         assert store.read_at("/ada/born", store.head) == 1817
         assert store.check() == []
     assert objstore.repair(folder) == []
+
+
+@pytest.mark.parametrize("said", [*FOREIGN, "surrogate"], ids=str)
+def test_a_manifest_that_says_something_else(folder: Path, said: Any) -> None:
+    """Its checksum is right: it was made by a program that knows how, for something else."""
+    path = folder / ".objstore/manifest.json"
+    before = path.read_bytes()
+    if said == "surrogate":  # which has no checksum, as it is no text
+        path.write_bytes(b'{"format": 1, "store": "' + b"9" * 30 + rb'\ud800", "crc32c": "0"}')
+    else:
+        path.write_bytes(json.dumps({**said, "crc32c": check_of(said)}).encode())
+    with objstore.open(folder) as store:
+        for use in (lambda: store.head, lambda: store.pin(1), lambda: store.PUT("/bob", {})):
+            with pytest.raises(objstore.CorruptionError) as caught:
+                use()
+            assert (caught.value.file, caught.value.offset) == (".objstore/manifest.json", None)
+        assert [one.source for one in store.check()] == [".objstore/manifest.json"]
+    done = objstore.repair(folder)
+    assert done[0].startswith(".objstore/manifest.json: moved to .objstore/lost+found/")
+    assert done[1:] == [".objstore/manifest.json: made again by what the log says"]
+    assert path.read_bytes() == before
+    with objstore.open(folder) as store:
+        assert store.check() == []
+        assert store.head == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from objstore.errors import CorruptionError, FormatError
@@ -30,16 +30,25 @@ class Manifest(NamedTuple):
 def parse(data: bytes, file: str) -> Manifest:
     """The manifest in a file called ``file``.
 
-    Raises CorruptionError where its bytes are not as written, FormatError for a version to come.
+    Raises CorruptionError where its bytes are not as written, or say what none of ours does,
+    FormatError for a version to come.
     """
     try:
         said = jsonline.load_object(data)
+        fits = said.pop("crc32c", None) == check_of(said)
     except ValueError as error:
         raise CorruptionError("this is no manifest", file=file) from error
-    if said.pop("crc32c", None) != check_of(said):
+    if not fits:
         raise CorruptionError("the manifest does not fit its checksum", file=file)
-    check_format(said["format"], file)
-    return Manifest(UUID(said["store"]), said["options"])
+    if "format" in said:
+        check_format(said["format"], file)  # first: in one to come, all else may be other things
+    try:
+        store, options = UUID(said["store"]), said["options"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptionError("this does not say which store it is", file=file) from error
+    if "format" not in said or not isinstance(options, dict):
+        raise CorruptionError("this is the manifest of no store", file=file)
+    return Manifest(store, cast("dict[str, Any]", options))
 
 
 def check_format(version: object, file: str) -> None:
