@@ -93,6 +93,7 @@ def test_a_link_that_was_lost_is_found_and_nothing_is_added_in_its_place(tmp_pat
         with pytest.raises(CorruptionError, match="expected a link"):
             next(found)
         assert list(log.since(added[20])) == added[21:]
+    position = 0
     for _ in range(2):
         with EventLog(RecordKeeper(tmp_path)) as log:
             assert log.read(added[3].uuid) == added[3]
