@@ -84,8 +84,10 @@ class Types:
 
         def keep(convert: Upcast) -> Upcast:
             self._steps[type, version] = Step(convert, name)
-            newest = max(version + 1, self._version(name))
-            self._versions[name] = self._versions[type] = newest
+            # A type that has another name from then on has no version behind this one: what is
+            # appended as that would never be upcast.
+            self._versions[type] = max(version, self._version(type))
+            self._versions[name] = max(version + 1, self._version(name))
             return convert
 
         return keep
@@ -96,7 +98,7 @@ class Types:
 
     @property
     def versions(self) -> Mapping[str, int]:
-        """The newest version of each type that has more than one."""
+        """The newest version of each type that has an upcaster; of others it is 1."""
         return self._versions
 
     def _version(self, type: str) -> int:

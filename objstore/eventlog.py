@@ -265,7 +265,8 @@ class EventLog:
         """Decorates a function from the data of a type's ``version`` to that of the next.
 
         Events are read as the newest version says them; what is stored never changes. New ones are
-        appended as the newest. With ``to`` the type has another name from then on.
+        appended as the newest. With ``to`` the type has another name from then on; what is appended
+        by the old one stays at the last version of that, and is upcast when it is read.
         """
         return self._types.upcaster(type, version, to)
 

@@ -81,3 +81,20 @@ def test_a_class_is_no_consumer(log: EventLog) -> None:
     log.register(hears)
     log.append("n", 1)
     assert hears.heard == [1]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_appended_by_the_old_name_of_a_type_is_read_by_the_new(
+    log: EventLog, version: int
+) -> None:
+    @log.upcaster("person-added", version, to="person-registered")
+    def split(data: Any) -> Any:
+        return {"names": data["name"].split()}
+
+    log.schema("person-registered", {"required": ["names"]})
+    stored = log.append("person-added", {"name": "Ada King"})
+    [pair] = log.extend([("person-added", {"name": "Bob"})])
+    log.append("person-registered", {"names": ["Eve"]})
+    assert (stored.version, pair.version) == (version, version)
+    assert {(event.type, event.version) for event in log} == {("person-registered", version + 1)}
+    assert [event.data["names"] for event in log] == [["Ada", "King"], ["Bob"], ["Eve"]]
