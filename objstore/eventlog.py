@@ -248,7 +248,8 @@ class EventLog:
         """Have events of these types, or of all, validated or consumed by this handle.
 
         ``one.validate(event)`` is called before an event is stored, and refuses it by raising.
-        ``one.consume(event)`` is called when it is durable, once for each call that appended it.
+        ``one.consume(event)`` is called when it is durable, once for each call that appended it;
+        within a transaction of a Storage that the log is on, before that commits or is taken back.
         """
         self._types.register(one, types)
 
