@@ -8,9 +8,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from .documents import Commit, Loaded
 from .errors import ObjstoreError
-from .values import JSON, Missing
 
-NOTHING: Final[Mapping[str, JSON | Missing]] = MappingProxyType({})
+NOTHING: Final[Mapping[str, Loaded]] = MappingProxyType({})
 
 
 class Burst(NamedTuple):
@@ -53,7 +52,7 @@ class Watchable(Protocol):
         units: Sequence[str],
         judge: Judge,
         *,
-        was: Mapping[str, JSON | Missing] = NOTHING,
+        was: Mapping[str, Loaded] = NOTHING,
         there: Collection[str] = (),
     ) -> Commit | None:
         """Enter what is there of these units and is not as the newest commit left it, as one
@@ -61,7 +60,8 @@ class Watchable(Protocol):
 
         ``judge`` is asked about every unit that is not as it was left. Those that it refuses, and
         those that change meanwhile, are left out. Of units that no commit has touched, ``was`` has
-        what they were, and ``there`` those that were there, whatever they were.
+        what they were when somebody read them, and ``there`` those that were there, whatever they
+        were.
         """
         ...
 

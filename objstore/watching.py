@@ -254,7 +254,7 @@ class Watching(Host):
         judge = _Judgement({unit: shape for unit, shape in shapes.items() if shape is not None})
         self._unborn |= {*judge.shapes}.difference(burst.there)
         was = {unit: self._shown(unit) for unit in judge.shapes}
-        known = {unit: value for unit, value in was.items() if value is not UNLOADED}
+        known = {unit: shown for unit, shown in was.items() if shown is not None}
         documents.commit_external([*judge.shapes], judge, was=known, there=burst.there)
         doubtful: list[str] = []
         for unit in judge.shapes:
@@ -272,13 +272,15 @@ class Watching(Host):
                 doubtful.append(unit)
         return doubtful
 
-    def _shown(self, pointer: str) -> Any:
-        """What a unit was before, as far as this store knows; UNLOADED where it does not."""
+    def _shown(self, pointer: str) -> Loaded | None:
+        """What a unit was before, as far as this store knows; None where it does not."""
         if pointer in self._unborn:
-            return MISSING
+            return Loaded(MISSING, None)
         with self.lock:
             unit = self._by_path.get(pointer)
-            return unit.value if unit is not None and _is_shown(unit) else UNLOADED
+            if unit is None or not _is_shown(unit):
+                return None
+            return Loaded(cast("JSON", unit.value), unit.stamp)
 
     def _take_in(self, commit: Commit) -> None:
         """Show what others have committed; on the watch's thread, or on one that hears of it."""

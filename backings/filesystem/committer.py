@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from threading import Lock, Timer
 from typing import Final
 
-from objstore.documents import Change, Commit, Waiting
+from objstore.documents import Change, Commit, Loaded, Waiting
 from objstore.errors import (
     BackingError,
     ClosedError,
@@ -165,7 +165,7 @@ class Committer:
         self,
         units: Iterable[str],
         judge: Judge,
-        was: Mapping[str, JSON | Missing],
+        was: Mapping[str, Loaded],
         there: Collection[str],
     ) -> Commit | None:
         """Enter what somebody else has made of these units' files, as one external commit.

@@ -36,7 +36,7 @@ from objstore.errors import (
 from objstore.layout import Folder
 from objstore.pointer import split
 from objstore.retention import Retention
-from objstore.values import JSON, MISSING, Missing
+from objstore.values import MISSING
 from objstore.watchable import NOTHING, Hear, Judge
 
 from ..checks import check_options, check_request
@@ -220,7 +220,7 @@ class FilesystemDocuments(Documents):
         units: Sequence[str],
         judge: Judge,
         *,
-        was: Mapping[str, JSON | Missing] = NOTHING,
+        was: Mapping[str, Loaded] = NOTHING,
         there: Collection[str] = (),
     ) -> Commit | None:
         """As ``Watchable`` says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -26,7 +27,7 @@ from . import lostfound
 from .contents import render
 from .history.ledger import Ledger, Revision
 from .history.record import NO_FILE, Edited
-from .io import Files
+from .io import Files, signature
 from .pending import Due, Pending
 from .places import Place, Places
 from .settling import Settling, State, Verdict
@@ -38,6 +39,9 @@ _MANY: Final = 64
 
 _OFTEN: Final = 32
 """After how many commits those of other processes are looked for in their files."""
+
+_RECENT_NS: Final = 60 * 10**9
+"""How long it may take until an edit is heard of."""
 
 _UNREADABLE: Final = (FormatError, LayoutError, KeyNameError, KeyNotFoundError, OutsideError)
 
@@ -140,7 +144,7 @@ class Recovery:
         self,
         units: Iterable[str],
         judge: Judge,
-        was: Mapping[str, JSON | Missing],
+        was: Mapping[str, Loaded],
         there: Collection[str],
     ) -> list[Edit]:
         """What somebody else has made of these units since their newest commits.
@@ -324,12 +328,23 @@ def edit_of(due: Due) -> Edit:
 
 
 def _first_edit(
-    unit: str, verdict: Verdict, was: Mapping[str, JSON | Missing], there: Collection[str]
+    unit: str, verdict: Verdict, was: Mapping[str, Loaded], there: Collection[str]
 ) -> Edit | None:
     """The edit that a file is whose unit the log has not; None for none."""
     edit = Edit(unit, verdict.value, verdict.digest, verdict.stamp)
-    old = was.get(unit, MISSING)
-    if verdict.content is None and old is MISSING and (unit in was or unit not in there):
-        return None
-    # What is known may be what the file is now, where somebody has read it since.
-    return edit._replace(was=(old,)) if unit in was and not same(old, verdict.value) else edit
+    known = was.get(unit)
+    if known is None:
+        return None if verdict.content is None and unit not in there else edit
+    if not same(known.value, verdict.value):
+        return edit._replace(was=(known.value,))
+    return edit if _may_be_read_since(known, verdict) else None
+
+
+def _may_be_read_since(known: Loaded, verdict: Verdict) -> bool:
+    """Whether what is known may be what the file is now, as somebody has read it after an edit; or
+    else the file was saved as it was, or touched."""
+    content, stamp = verdict.content, known.stamp
+    if content is None or not isinstance(stamp, Stamp):
+        return False
+    is_recent = time.time_ns() - content.status.st_ctime_ns < _RECENT_NS
+    return is_recent and stamp.likely == signature(content.status)

@@ -36,6 +36,31 @@ def untouched(folder: Path) -> Iterator[Store[Library]]:
         yield store
 
 
+@pytest.mark.parametrize("how", ["saved again", "touched", "broken and mended"])
+def test_what_is_saved_as_it_was_is_no_edit(
+    untouched: Store[Library], folder: Path, ada: Path, how: str
+) -> None:
+    store, before = untouched, ada.read_text()
+    assert store.root.people["ada"].name == "Ada"
+    with Heard(store) as heard:
+        if how == "saved again":
+            replace(ada, before)
+        elif how == "touched":
+            ada.touch()
+        else:
+            ada.write_text("{")
+            heard.invalid()
+            ada.write_text(before)
+            heard.mended()
+        replace(folder / "people/bob.json", json.dumps({**BOB, "name": "Bo"}))
+        commit = heard.commit()
+        assert [change.unit for change in commit.changes] == ["/people/bob"]
+        replace(ada, json.dumps(EDA))
+        commit = heard.commit()
+        assert (commit.changes[0].old, commit.unknown) == (ADA, frozenset())
+    assert store.at(1).root.people["ada"] == ADA
+
+
 def test_what_an_object_shows_is_what_was_before(untouched: Store[Library], ada: Path) -> None:
     store = untouched
     person = store.root.people["ada"]
