@@ -310,6 +310,23 @@ def test_a_log_that_was_removed_takes_no_records(tmp_path: Path) -> None:
     assert payloads(other) == [payload(-1)]
 
 
+@pytest.mark.parametrize("how", ["file", "folder", "moved"])
+def test_a_file_that_was_removed_takes_no_records(tmp_path: Path, how: str) -> None:
+    """Also where the lock's is still there: nobody would find them."""
+    log = opened(tmp_path)
+    append(log, b"{}")
+    [file] = (tmp_path / ".objstore/log").iterdir()
+    if how == "file":
+        file.unlink()
+    elif how == "folder":
+        shutil.rmtree(file.parent)
+    else:
+        file.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(BackingError, match="removed or replaced while it was in use"):
+            append(log, b"{}")
+
+
 def test_where_a_log_was_removed_nothing_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,6 +211,11 @@ class LogFile:
             raise self.corrupted(offset, "this is no frame, and no part of one")
         return True
 
+    def is_named(self) -> bool:
+        """Whether a file is at its name, which most often is this one: a look that costs little,
+        as it asks for no times (see ``Files.size``)."""
+        return self._files.exists(self._opened.path)
+
     def is_in_place(self) -> bool:
         """Whether the file is still the one that its name leads to."""
         return self._files.is_at(self._opened)

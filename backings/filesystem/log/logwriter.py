@@ -236,7 +236,7 @@ class Writer:
         known = view.number
         view.refresh_alone()
         self._met_others = view.number != known
-        if self._times_opened != self._lock.times_opened:
+        if self._times_opened != self._lock.times_opened or not view.file.is_named():
             # Now, as the file that was the newest before may have been compacted since.
             self._check_in_place(view)
             self._times_opened = self._lock.times_opened
