@@ -155,10 +155,10 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
 
     def _remove(self, key: str) -> None:
         with self._edit() as tx:
-            contents, view = self._mapping()
+            view = tx.view(self._unit)
+            contents, _ = self._mapping()
             if key not in contents:
                 raise self._missing(key, self._where(view))
-            view = tx.view(self._unit)
             container = self._own_in(view)
             view.drop_below(self, key)
             self._leave(key, container[key])
@@ -197,7 +197,8 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
 
     def pop(self, key: Any, default: Any = _ABSENT) -> Any:
         """Remove a stored key and return its value; an Object is returned unattached."""
-        with self._edit():
+        with self._edit() as tx:
+            tx.view(self._unit)  # what is there now is read, and removed
             if default is not _ABSENT and key not in self._mapping()[0]:
                 return default
             value = unattached_copy(self._get(key))
@@ -206,12 +207,19 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove and return the last stored key and its value."""
-        with self._edit():
+        with self._edit() as tx:
+            tx.view(self._unit)
             contents = self._mapping()[0]
             if not contents:
                 raise self._missing("", self._where(None))
             key = next(reversed(contents))
             return key, self.pop(key)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, which is set first if it is not there."""
+        with self._edit() as tx:
+            tx.view(self._unit)
+            return super().setdefault(key, default)
 
     def copy(self) -> dict[str, Any]:
         """The contents, as a plain dict."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import AbstractContextManager
 from operator import index as as_index
@@ -206,11 +207,18 @@ class List(Part, MutableSequence[T]):
 
     def append(self, value: Any) -> None:
         """Append an element."""
-        self.insert(len(self), value)
+        self.insert(sys.maxsize, value)  # its length may be another once the change begins
+
+    def remove(self, value: Any) -> None:
+        """Remove the first element that is equal to ``value``. Raises ValueError for none."""
+        with self._edit() as tx:
+            self._draft(tx)
+            del self[self.index(value)]
 
     def pop(self, index: SupportsIndex = -1) -> Any:
         """Remove an element and return its value; an Object is returned unattached."""
-        with self._edit():
+        with self._edit() as tx:
+            self._draft(tx)  # what is there now is read, and removed
             position = as_index(index)
             value = unattached_copy(self[position])
             del self[position]
@@ -226,12 +234,14 @@ class List(Part, MutableSequence[T]):
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
         """Sort in place, stable, as list.sort does. Elements are compared as they are read."""
-        values = list(self)
+        with self._edit() as tx:
+            self._draft(tx)
+            values = list(self)
 
-        def rank(index: int) -> Any:
-            return values[index] if key is None else key(values[index])
+            def rank(index: int) -> Any:
+                return values[index] if key is None else key(values[index])
 
-        self._reorder(lambda indices: indices.sort(key=rank, reverse=reverse))
+            self._reorder(lambda indices: indices.sort(key=rank, reverse=reverse))
 
     def _reorder(self, change: Callable[[list[int]], None]) -> None:
         with self._edit() as tx:
@@ -250,8 +260,8 @@ class List(Part, MutableSequence[T]):
         return self
 
     def __imul__(self, times: SupportsIndex) -> Self:
-        with self._edit():
-            contents = self.contents
+        with self._edit() as tx:
+            contents = [*self._draft(tx)[0]]
             self[:] = contents * as_index(times)
         return self
 

@@ -108,3 +108,39 @@ def test_processes_that_change_different_places_of_a_file(
     assert codes == [0] * processes
     for who in range(processes):
         assert opened(who)["a"][f"of {who}"] == times - 1
+
+
+CHANGES: list[tuple[Any, Any, Callable[[Any], Any], Any, Any]] = [
+    (["a"], ["b", "a"], lambda held: held.append("x"), None, ["b", "a", "x"]),
+    (["a"], ["b", "a"], lambda held: held.extend("xy"), None, ["b", "a", "x", "y"]),
+    (["a"], ["b", "a"], lambda held: held.remove("a"), None, ["b"]),
+    (["a"], ["b", "a"], lambda held: held.pop(0), "b", ["a"]),
+    (["a"], ["a", "b"], lambda held: held.pop(), "b", ["a"]),
+    (["c"], ["c", "b", "a"], lambda held: held.sort(), None, ["a", "b", "c"]),
+    (["a"], ["a", "b"], lambda held: held.reverse(), None, ["b", "a"]),
+    (["a"], ["a", "b"], lambda held: held.__imul__(2).contents, ["a", "b"] * 2, ["a", "b"] * 2),
+    ({"n": 1}, {"n": 2}, lambda held: held.pop("n"), 2, {}),
+    ({"n": 1}, {"m": 2}, lambda held: held.pop("n", None), None, {"m": 2}),
+    ({}, {"n": 2}, lambda held: held.pop("n", None), 2, {}),
+    ({"n": 1}, {"n": 1, "m": 2}, lambda held: held.popitem(), ("m", 2), {"n": 1}),
+    ({}, {"n": 2}, lambda held: held.setdefault("n", 5), 2, {"n": 2}),
+]
+
+
+@pytest.mark.parametrize(("before", "meanwhile", "change", "returned", "after"), CHANGES)
+def test_a_change_is_of_what_is_there_as_it_begins(
+    reopen: Opener,
+    before: Any,
+    meanwhile: Any,
+    change: Callable[[Any], Any],
+    returned: Any,
+    after: Any,
+) -> None:
+    """And not of what a held Object has shown, which takes out what it has not seen."""
+    store, other = reopen(), reopen()
+    store["a"] = {"part": before}
+    held = store["a"]["part"]
+    assert held.contents == before
+    other["a"]["part"] = meanwhile
+    assert change(held) == returned
+    assert reopen()["a"].contents == {"part": after}
