@@ -286,9 +286,6 @@ class Committer:
             self.pending.undo(dues, made, error)
             raise
         self._has_written = True
-        if number == 1:
-            with suppress(BackingError):  # or it looks as if the machine had stopped since
-                self._ledger.note_run()
         if self._seen == number - 1:
             self._seen = number
         for folder in made:
@@ -335,6 +332,9 @@ class Committer:
         """These are on the disk, and perhaps others', so that one thread writes all their files."""
         for step in steps:
             self.pending.confirm(step.due)
+        if steps[0].due.number == 1:
+            with suppress(BackingError):  # or it looks as if the machine had stopped since
+                self._ledger.note_run()
         self.pending.confirm_others(self._ledger.log.is_synced)
 
     # Writing files
