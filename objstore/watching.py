@@ -128,7 +128,8 @@ class Watching(Host):
         read, and Mended that it can again. Every callback of a store runs on one thread, which
         holds no lock; what a callback raises is logged. Objects are as of the change or newer.
 
-        Without ``watch=True``, edits made outside are heard of when the store meets them.
+        Without ``watch=True``, an edit made outside is heard of when somebody commits it: a store
+        that watches, or whoever next commits to its file.
         """
         self._require_open()
         pointer = address(path)
