@@ -9,7 +9,7 @@ import time
 from secrets import token_hex
 from typing import Final
 
-from objstore.errors import BackingError
+from objstore.errors import BackingError, LayoutError
 
 from . import names
 from .io import Files
@@ -37,7 +37,7 @@ def is_at_work(files: Files) -> bool:
     try:
         index = _index_of(files)
         found = None if index is None else files.lstat(f"{index}/index.lock")
-    except BackingError:  # who may not look cannot wait
+    except (BackingError, LayoutError):  # who may not look, or it is replaced now, cannot wait
         return False
     return found is not None and abs(time.time() - found.st_mtime) < _ABANDONED
 

@@ -20,6 +20,7 @@ import pytest
 import objstore
 from objstore import BackingError, Commit, Invalid
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.git import is_at_work
 from objstore.backings.filesystem.io import Files, Snapshot
 from objstore.backings.filesystem.watching import eyes, owed
 from objstore.documents import Loaded
@@ -401,3 +402,12 @@ def test_a_folder_that_may_not_be_watched_any_more_is_told(
         (tmp_path / "many" / "b.json").write_text("[1]")
         assert store["many/b"] == [1]
     assert "changes there are noticed only when they are met" in caplog.text
+
+
+def test_a_git_folder_that_becomes_a_file_ends_no_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at ``.git`` and the one at what is in it."""
+    (tmp_path / ".git").write_text("gitdir: elsewhere")
+    monkeypatch.setattr("objstore.backings.filesystem.git._led", lambda files, path: path)
+    assert not is_at_work(Files(str(tmp_path)))
