@@ -87,3 +87,16 @@ def test_where_the_schema_wants_a_file_the_folder_is_wrong(tmp_path: Path) -> No
         while not isinstance(found, Invalid):
             found = news.take(10)
         assert found.unit == "/a"
+
+
+def test_what_is_made_together_ends_the_file_once(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["a"] = [1]
+        (tmp_path / "a.json").unlink()
+        with store.transaction():
+            store["a/b"] = {"n": 1}
+            store["a/c"] = {"n": 2}
+        _, gone, made = store.log()
+        assert [str(change) for change in gone.changes] == ["/a deleted"]
+        assert [change.unit for change in made.changes] == ["/a/b", "/a/c"]
+        require_past(store)

@@ -63,3 +63,16 @@ def test_what_is_missing_in_the_file_is_told_after_a_compaction_too(
     assert [value(one) for one in handles] == [{"n": 39}] * 2
     handles[0].flush()
     assert json.loads((tmp_path / "a.json").read_text()) == {"n": 39}
+
+
+def test_what_was_missing_earlier_is_told_too(
+    handles: list[FilesystemDocuments],
+) -> None:
+    """Also where less of it was asked for before."""
+    for upto in range(6):
+        count_up(handles[upto % 2], upto)
+    ledger = handles[0]._engine.ledger
+    ledger.refresh()
+    for since, numbers in ((4, [4, 5, 6]), (2, [2, 3, 4, 5, 6]), (3, [3, 4, 5, 6])):
+        ledger.doubt("/a", since)
+        assert [trace.number for trace in ledger.strange("/a")] == numbers

@@ -244,11 +244,11 @@ class Committer:
     def _edits(self, steps: Sequence[Step]) -> list[Edit]:
         """What somebody else had made of the files before these steps, if the log has it not."""
         heads = self._ledger.heads([step.change.unit for step in steps])
-        found: list[Edit] = []
-        for step, head in zip(steps, heads, strict=True):
+        asked = list(zip(steps, heads, strict=True))
+        new = [step.change.unit for step, head in asked if not head or head.after == NO_FILE]
+        found = self._recovery.displaced(new)
+        for step, head in asked:
             unit, before = step.change.unit, step.before
-            if head is None or head.after == NO_FILE:
-                found += self._recovery.displaced([unit])
             if head is None or step.known == head.link.number or head.after == before:
                 continue
             if not same(step.change.old, self._ledger.newest(unit)):

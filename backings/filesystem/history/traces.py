@@ -39,11 +39,15 @@ class Traces:
 
     def __init__(self, past: Past) -> None:
         self._past: Final = past
-        self._known: Final[dict[str, Sequence[Trace]]] = {}
+        self._known: Final[dict[str, tuple[int, Sequence[Trace]]]] = {}
+        """By unit, from which commit on it was read, and what was found."""
 
     def since(self, unit: str, newest: Link | None, number: int) -> list[Trace]:
         """Those of commit ``number`` and later, oldest first; ``newest`` leads to the last."""
-        known, link, traces = self._known.get(unit, ()), newest, list[Trace]()
+        begin, known = self._known.get(unit, (0, ()))
+        if begin > number:
+            known = ()  # there may be more before
+        link, traces = newest, list[Trace]()
         while link is not None and link.number >= number:
             if known and known[-1].number == link.number:
                 traces += reversed(known[bisect_left(known, number, key=_number) :])
@@ -52,12 +56,12 @@ class Traces:
             traces.append(trace_of(link, entry))
             link = entry.last
         traces.reverse()
-        self._known[unit] = tuple(traces)
+        self._known[unit] = number, tuple(traces)
         return traces
 
     def drop(self, done: int) -> None:
         """Forget those of units whose changes are all in their files, up to commit ``done``."""
-        for unit, traces in list(self._known.items()):
+        for unit, (_, traces) in list(self._known.items()):
             if not traces or traces[-1].number <= done:
                 del self._known[unit]
 
