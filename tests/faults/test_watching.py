@@ -408,6 +408,10 @@ def test_a_git_folder_that_becomes_a_file_ends_no_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at ``.git`` and the one at what is in it."""
+
+    def unread(_files: Files, path: str) -> str:
+        return path
+
     (tmp_path / ".git").write_text("gitdir: elsewhere")
-    monkeypatch.setattr("objstore.backings.filesystem.git._led", lambda files, path: path)
+    monkeypatch.setattr("objstore.backings.filesystem.git._led", unread)
     assert not is_at_work(Files(str(tmp_path)))
