@@ -363,8 +363,8 @@ class Host(ABC):
 
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
-            if not tx._single:  # which is of the newest, whatever its number
-                head = self._head()
+            head = self._head()  # a change alone is of the newest, whatever its number
+            if not tx._single:
                 if self._line and head - next(iter(self._line)) >= len(self._line):
                     self._wait_for_line(head)  # others' are among them, and may have been told of
                 tx.base = min([head, *(one - 1 for one in self._line)])

@@ -50,6 +50,23 @@ def test_what_does_not_overlap_merges_however_often_others_are_faster(reopen: Op
     assert reopen()["a"].contents == {"ours": 1, "theirs": done[-1]}
 
 
+def test_a_change_alone_is_of_what_was_committed_before_it(reopen: Opener) -> None:
+    """Also where the file does not have it yet, and nobody here has read it."""
+    store, other = reopen(), reopen(apply="lazy")
+    store["a"] = {"by": "us", "tags": [1]}
+    other["a"]["by"] = "them"
+    store["a"]["by"] = "us again"
+    other["new"] = {"by": "them"}
+    store["new"] = {"by": "us"}
+    other["gone"] = [1]
+    del store["gone"]
+    found = reopen().root
+    assert {key: found[key].contents for key in found} == {
+        "a": {"by": "us again", "tags": [1]},
+        "new": {"by": "us"},
+    }
+
+
 def test_so_it_does_in_a_scope(reopen: Opener) -> None:
     store, other = reopen(), reopen()
     store["a"] = {"ours": 0, "theirs": -1}
