@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
@@ -12,7 +13,7 @@ from ._news import News
 from .documents import Commit, Documents
 from .errors import HistoryGone
 from .transaction import Host
-from .values import JSON
+from .values import JSON, MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,12 +134,20 @@ class Beside(Host):
     def dangling(self) -> list[Dangling]:
         """The references to blobs that cannot be read, and the blobs that no document refers to.
 
-        Reads every file. A blob that is still being written is not told of. Raises what reading a
-        file does, as FormatError: nobody knows what that one refers to.
+        Reads every file, and what scopes have changed. A blob that is still being written is not
+        told of. Raises what reading a file does, as FormatError: nobody knows what that one refers
+        to.
         """
         from .references import find_dangling  # with the depot: most stores have no blobs
 
-        return list(find_dangling(self._contents_of_files(), self.depot))
+        documents = self._documents
+        scoped = (
+            (scope, unit, overlay.value)
+            for scope in documents.scopes()
+            for unit, overlay in sorted(documents.overlays(scope).items())
+            if overlay.value is not MISSING
+        )
+        return list(find_dangling(self._contents_of_files(), self.depot, scoped))
 
     def _beside(self, name: str, open_: Callable[[Company], T]) -> T:
         self._require_open()
@@ -167,7 +176,8 @@ class Beside(Host):
             return
         with self.lock:
             opened, self._company = list(self._company.values()), {}
-        for one in opened:
-            close = getattr(one, "close", None)
-            if close is not None:
-                close()
+        with ExitStack() as each:  # all of them, whatever one raises
+            for one in opened:
+                close = getattr(one, "close", None)
+                if close is not None:
+                    each.callback(close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ._identifiers import Identifier, ObjectStateT, linked
@@ -27,6 +28,8 @@ class Dangling(NamedTuple):
     identifier: Identifier
     pointer: str | None
     """Where the reference is; None for a blob that nothing refers to."""
+    scope: str | None = None
+    """The scope that it is in; None for one in the store itself."""
 
 
 def find_references(unit: str, contents: JSON) -> Iterator[Reference]:
@@ -42,19 +45,25 @@ def find_references(unit: str, contents: JSON) -> Iterator[Reference]:
             yield Reference(pointer, identifier)
 
 
-def find_dangling(units: Iterable[tuple[str, JSON]], depot: Depot) -> Iterator[Dangling]:
+def find_dangling(
+    units: Iterable[tuple[str, JSON]],
+    depot: Depot,
+    scoped: Iterable[tuple[str, str, JSON]] = (),
+) -> Iterator[Dangling]:
     """What dangles both ways, given every unit's pointer and contents.
 
+    ``scoped`` are the units that scopes have changed: each one's scope, pointer and contents there.
     References first, in the order of the units; then blobs, by identifier. A blob that is still
     being written may have its reference yet to come, and is not told of. Memory is for the
     identifiers of all references.
     """
     referred: set[Identifier] = set()
-    for unit, contents in units:
+    of_store = ((None, unit, contents) for unit, contents in units)
+    for scope, unit, contents in chain(of_store, scoped):
         for reference in find_references(unit, contents):
             referred.add(reference.identifier)
             if depot.state(reference.identifier) is not ObjectStateT.READABLE:
-                yield Dangling(reference.identifier, reference.pointer)
+                yield Dangling(reference.identifier, reference.pointer, scope)
     for identifier in depot.identifiers():
         if identifier not in referred and depot.state(identifier) is ObjectStateT.READABLE:
             yield Dangling(identifier, None)

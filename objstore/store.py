@@ -138,15 +138,17 @@ class Store(
     def close(self) -> None:
         """Release what the store holds. Closing twice is fine; using it afterwards is an error."""
         self._stop_telling()
-        self._close_company()
-        with self.lock:
-            self._wait_for(None)
-            if self._held_root is not None:
-                for unit in self._by_path.values():
-                    unit.clear_mirrors()
-                self._recent.clear()
-                self._held_root = None
-                self._documents.close()
+        try:
+            self._close_company()
+        finally:
+            with self.lock:
+                self._wait_for(None)
+                if self._held_root is not None:
+                    for unit in self._by_path.values():
+                        unit.clear_mirrors()
+                    self._recent.clear()
+                    self._held_root = None
+                    self._documents.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import Dict, Directory, Store, ValidationError
+from objstore import BackingError, ClosedError, Dict, Directory, Store, ValidationError
+from objstore.references import Dangling
 from tests.conformance.makers import MAKERS, Maker
 from tests.conformance.retentions import NEWEST
 
@@ -70,6 +71,41 @@ def test_references_without_blobs_and_blobs_without_references(open_store: Open)
         (lost, "/people/ada/photos/0"),
         (lonely, None),
     ]
+
+
+def test_references_in_scopes_count(open_store: Open) -> None:
+    with open_store() as store:
+        kept, lost = store.depot.put(b"1"), store.depot.put(b"2")
+        draft = store.scope("draft")
+        draft["/people/ada"] = {"photos": [store.depot.link(kept), store.depot.link(lost)]}
+        draft["/people/bob"] = {}
+        del draft["/people/bob"]
+        store.depot.purge(lost)
+        assert store.dangling() == [Dangling(lost, "/people/ada/photos/1", "draft")]
+
+
+@pytest.mark.parametrize("name", ["events", "containers"])
+def test_all_are_closed_whatever_one_raises(
+    open_store: Open, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store["/ada"] = {}
+    events, cache = store.events, store.containers["cache"]
+    events.append("note", {})
+    cache["k"] = 1
+    failing = getattr(store, name)
+    close = failing.close
+
+    def fail() -> None:
+        close()
+        raise BackingError("it cannot be closed")
+
+    monkeypatch.setattr(failing, "close", fail)
+    with pytest.raises(BackingError, match="cannot be closed"):
+        store.close()
+    for use in (store.flush, lambda: events.append("note", {}), lambda: cache["k"]):
+        with pytest.raises(ClosedError):
+            use()
 
 
 def test_a_reference_in_a_file_that_its_schema_refuses_is_one(open_store: Open) -> None:
