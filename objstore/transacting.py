@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ._pause import pause
 from ._savepoint import Savepoint
 from ._turns import Block, Exit
-from .errors import ConflictError
+from .errors import ConflictError, HistoryGone
 from .transaction import Host, Transaction
 
 T = TypeVar("T")
@@ -30,12 +30,13 @@ class Transacting(Host):
     ) -> T:
         """Call ``fn`` with a transaction around it, again if that ends in a conflict; its result.
 
-        ``fn`` is given the Transaction, and is called up to ``retries`` times more, after pauses
-        of up to 64 ms; what it does beside the store it does each time. Within a transaction it
-        is called once, in a savepoint, with the transaction around: a conflict shows when that
-        ends. Raises the last ConflictError, TypeError for a coroutine or a generator function,
-        which would run after the transaction, ValueError for ``retries`` below 0, and whatever
-        ``fn`` raises.
+        Also where compaction removed the commit that it began with, or nobody knows what a file was
+        then. ``fn`` is given the Transaction, and is called up to ``retries`` times more, after
+        pauses of up to 64 ms; what it does beside the store it does each time. Within a transaction
+        it is called once, in a savepoint, with the transaction around: a conflict shows when that
+        ends. Raises the last ConflictError or HistoryGone, TypeError for a coroutine or a generator
+        function, which would run after the transaction, ValueError for ``retries`` below 0, and
+        whatever ``fn`` raises.
         """
         self._require_open()
         if retries < 0:
@@ -48,7 +49,7 @@ class Transacting(Host):
             try:
                 with Transaction(self, meta, serializable=serializable) as tx:
                     return _result(fn, tx)
-            except ConflictError:
+            except (ConflictError, HistoryGone):  # or what it began with is not known any more
                 pause(attempt)
         with Transaction(self, meta, serializable=serializable) as tx:
             return _result(fn, tx)

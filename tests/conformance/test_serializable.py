@@ -15,6 +15,7 @@ from objstore import Store
 from objstore.transaction import Transaction
 
 from .library import ADA, BOB
+from .retentions import NEWEST
 from .test_snapshots import Pair, delete, here, pair, put, untyped
 
 __all__ = ["pair", "untyped"]
@@ -227,6 +228,22 @@ def test_run_tries_again_after_a_conflict(pair: Pair) -> None:
         results = list(pool.map(count_up, stores))
     assert sorted(results) == list(range(1971, 2031))
     assert pair.ours.root.people["bob"].born == 2030
+
+
+def test_run_tries_again_where_compaction_removed_what_it_began_with(pair: Pair) -> None:
+    calls: list[int] = []
+
+    def act(transaction: Transaction) -> str:
+        calls.append(transaction.base)
+        if len(calls) == 1:
+            pair.commit(put("/settings/theme", "light"), here=False)
+            pair.commit(put("/people/bob/born", 1980), here=False)
+            gone = pair.theirs.compact(NEWEST)
+            assert calls[0] in gone
+        return str(pair.ours["/settings/theme"])
+
+    assert pair.ours.run(act) == "light"
+    assert len(calls) == 2
 
 
 def test_run_gives_up_after_its_retries(pair: Pair) -> None:
