@@ -14,6 +14,8 @@ from objstore import _telling
 from objstore._feed import Feed
 from objstore._news import Invalid, News
 from objstore._telling import Teller
+from objstore.backings.filesystem.log.commitlog import CommitLog
+from objstore.backings.filesystem.log.logview import Position
 from objstore.errors import BackingError, CorruptionError, HistoryGone, ObjstoreError
 
 PATIENCE = 60.0
@@ -107,3 +109,35 @@ def test_callbacks_go_on(
     else:
         assert told.numbers == [2, 3, 4, 5, 6, 7, 8]
         assert ("callbacks hear of changes later" in caplog.text) == (error is not None)
+
+
+def test_nobody_is_told_before_it_is_on_the_disk(
+    store: objstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = CommitLog.sync
+    waits, may_go = threading.Event(), threading.Event()
+
+    def slow(log: CommitLog, position: Position | None = None) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            waits.set()
+            assert may_go.wait(PATIENCE)
+        sync(log, position)
+
+    def commit() -> None:
+        with store.transaction():
+            store["doc"]["n"] = 1
+
+    monkeypatch.setattr(CommitLog, "sync", slow)
+    with store.changes() as feed:
+        thread = threading.Thread(target=commit)
+        thread.start()
+        assert waits.wait(PATIENCE)
+        with store.transaction():
+            assert store["doc"]["n"] == 0
+        with pytest.raises(TimeoutError):
+            feed.take(0.05)
+        may_go.set()
+        thread.join()
+        news = feed.take(PATIENCE)
+    assert isinstance(news, objstore.Commit)
+    assert news.number == 2

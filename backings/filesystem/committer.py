@@ -127,6 +127,8 @@ class Committer:
                     self._apply_due(at_once=at_once)
         except BaseException as error:
             if not isinstance(error, ObjstoreError):
+                if entered is not None:
+                    self.teller.let_go(entered.number)
                 self._begin_anew(error)
             elif entered is None:
                 self._apply_due()
@@ -146,8 +148,7 @@ class Committer:
             with self._ledger.log.writing() as writer:
                 self._catch_up(writer, units)
                 revisions = changes(self._planner)
-                number, position = self._ledger.enter(writer, said, revisions, self._done())
-                self._has_written = True
+                number, position = self._append(writer, said, revisions)
                 there = self._ledger.overlays(said.scope or "")
                 made = tuple(
                     one.change._replace(stamp=there[one.change.unit].stamp if there else None)
@@ -261,8 +262,7 @@ class Committer:
             return None
         revisions = [self._recovery.revision(edit) for edit in edits]
         said = Said(datetime.now(UTC), {}, None, (), external=True)
-        number, position = self._ledger.enter(writer, said, revisions, self._done())
-        self._has_written = True
+        number, position = self._append(writer, said, revisions)
         for edit in edits:
             if edit.stamp is not None:
                 edit.stamp.number = number
@@ -273,6 +273,7 @@ class Committer:
         commit = Commit(number, said.time, {}, None, changes, external=True, unknown=unknown)
         self.teller.keep(commit)
         self._ledger.log.sync(position)
+        self.teller.let_go(number)
         return commit
 
     def _enter(self, writer: Writer, steps: Sequence[Step], said: Said) -> tuple[int, Position]:
@@ -281,11 +282,10 @@ class Committer:
         try:
             self.pending.prepare(dues, made)
             revisions = [self._revision(step) for step in steps]
-            number, position = self._ledger.enter(writer, said, revisions, self._done())
+            number, position = self._append(writer, said, revisions)
         except BaseException as error:
             self.pending.undo(dues, made, error)
             raise
-        self._has_written = True
         if self._seen == number - 1:
             self._seen = number
         for folder in made:
@@ -294,9 +294,20 @@ class Committer:
             self.pending.add(due, number, position)
         return number, position
 
-    def _done(self) -> int | None:
-        """What the next record says is in its files."""
-        return self._ledger.done(self.pending.first())
+    def _append(
+        self, writer: Writer, said: Said, revisions: Sequence[Revision]
+    ) -> tuple[int, Position]:
+        """Append a record, of which nobody is told before it is on the disk."""
+        number = writer.head + 1
+        self.teller.hold(number)
+        try:
+            done = self._ledger.done(self.pending.first())  # what it says is in its files
+            number, position = self._ledger.enter(writer, said, revisions, done)
+        except BaseException:
+            self.teller.let_go(number)
+            raise
+        self._has_written = True
+        return number, position
 
     def _revision(self, step: Step) -> Revision:
         due = step.due

@@ -127,8 +127,11 @@ class FilesystemDocuments(Documents):
         return 0 if engine is None else engine.refresh()
 
     def refresh(self) -> None:
-        """See what other processes have committed, and tell who listens."""
-        self.head()
+        """See what other processes have committed, and tell who listens, once it is on the disk."""
+        self._require_open()
+        engine = self._found()
+        if engine is not None:
+            engine.hear()
 
     def changed(self, unit: str) -> int:
         """The newest commit of the unit among those since this handle first looked; 0 for none."""
@@ -165,7 +168,9 @@ class FilesystemDocuments(Documents):
         engine = self._made or self._found()
         if engine is not None:
             if known is not None and engine.is_due(path, known):
-                return known
+                engine.ledger.refresh()  # its file, which is looked at below, would not tell
+                if engine.is_due(path, known):
+                    return known
             found = engine.look(path, known, sure=sure)
             if found is not None:
                 return found if isinstance(found, Directory) else found.stamp

@@ -99,8 +99,15 @@ class Engine:
     def refresh(self) -> int:
         """See what other processes have committed, and tell who listens; the newest commit."""
         head = self.ledger.refresh()
-        self.committer.teller.tell(head)
+        self.committer.teller.tell(head, sure=False)
         return head
+
+    def hear(self) -> None:
+        """The same for who waits for it: nobody is told what a crash may still take back."""
+        head, log = self.ledger.refresh(), self.ledger.log
+        if log.is_certain:
+            log.sync()
+        self.committer.teller.tell(head, sure=log.is_certain)
 
     # Where files are behind
 

@@ -25,23 +25,43 @@ class Teller:
         self._told = 0  # guarded by _turn
         self._guard = Lock()
         # The fields below are guarded by _guard.
-        self._hearers: Final[list[Hear]] = []
+        self._hearers: Final[list[tuple[Hear, int]]] = []
+        """With the newest commit as each began, which it does not hear of."""
         self._head = 0
         """How far there is something to tell."""
         self._known: Final[dict[int, Commit]] = {}
         """Commits at hand, so that they need not be read."""
+        self._held: Final[list[int]] = []
+        """The first commits of those who make some now, and wait for the disk."""
 
     def begin_in_child(self) -> None:
         """In the child of a fork, where nobody holds the locks."""
         self._turn, self._guard = Lock(), Lock()
+        self._held.clear()
 
     def add(self, hear: Hear, head: int) -> Callable[[], None]:
         """Have ``hear`` called for every commit behind ``head``; the result ends it."""
+        hearer = hear, head
         with self._guard:
             if not self._hearers:
                 self._told = self._head = head
-            self._hearers.append(hear)
-        return lambda: self._remove(hear)
+            self._hearers.append(hearer)
+        return lambda: self._remove(hearer)
+
+    def hold(self, number: int) -> None:
+        """Have nobody told of this commit, and those behind it, before ``tell`` or ``let_go``.
+
+        To be called before it is in the log, where others would read it.
+        """
+        if self._hearers:
+            with self._guard:
+                self._held.append(number)
+
+    def let_go(self, number: int) -> None:
+        """Of one that is held, as it is not made, or stands."""
+        with self._guard:
+            if number in self._held:
+                self._held.remove(number)
 
     def keep(self, commit: Commit) -> None:
         """Keep a commit that this handle has made, until it is told."""
@@ -49,11 +69,18 @@ class Teller:
             with self._guard:
                 self._known[commit.number] = commit
 
-    def tell(self, head: int) -> None:
-        """Tell of all commits up to ``head``, which are on the disk; or have whoever tells now."""
+    def tell(self, head: int, *, sure: bool = True) -> None:
+        """Tell of all commits up to ``head``, or have whoever tells now.
+
+        They are on the disk; if that is not ``sure``, then of those that nobody holds.
+        """
         if not self._hearers:
             return
         with self._guard:
+            if sure:
+                self._held[:] = [one for one in self._held if one > head]
+            else:
+                head = min([head, *(one - 1 for one in self._held)])
             self._head = max(self._head, head)
         while self._told < self._head:
             taken: Taken = []
@@ -69,18 +96,21 @@ class Teller:
         head = self._head
         for commit in self._up_to(head):
             self._told = commit.number
-            for hear in list(self._hearers):
-                hear(commit)
+            for hear, after in list(self._hearers):
+                if commit.number > after:
+                    hear(commit)
         self._told = head
 
     def _up_to(self, head: int) -> Iterable[Commit]:
         with self._guard:
-            known = [self._known.pop(one, None) for one in range(self._told + 1, head + 1)]
+            known = [self._known.get(one) for one in range(self._told + 1, head + 1)]
+            for number in [one for one in self._known if one <= head]:
+                del self._known[number]
         if None in known:
             return takewhile(lambda commit: commit.number <= head, self._read(self._told))
         return [commit for commit in known if commit is not None]
 
-    def _remove(self, hear: Hear) -> None:
+    def _remove(self, hearer: tuple[Hear, int]) -> None:
         with self._guard:
-            if hear in self._hearers:
-                self._hearers.remove(hear)
+            if hearer in self._hearers:
+                self._hearers.remove(hearer)

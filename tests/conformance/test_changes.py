@@ -201,6 +201,19 @@ def test_another_handle_is_heard_of(reopen_logged: Opener, store: Store[Library]
     assert commit.number == 2
 
 
+def test_who_begins_later_hears_of_nothing_before(reopen_logged: Opener) -> None:
+    """Also where another hearer is yet to be told of what others have committed."""
+    store, other = reopen_logged(), reopen_logged()
+    with store.changes() as early:
+        other["a"] = {"n": 0}
+        with store.changes() as late:
+            store["b"] = {"n": 1}
+            told = [
+                [feed.take(PATIENCE) for _ in range(few)] for feed, few in ((early, 2), (late, 1))
+            ]
+    assert [[getattr(news, "number", None) for news in some] for some in told] == [[1, 2], [2]]
+
+
 def test_closing_the_store_ends_who_waits(store: Store[Library]) -> None:
     feed = store.changes()
     waiting = threading.Thread(target=lambda: list(feed))

@@ -67,6 +67,15 @@ def test_a_change_alone_is_of_what_was_committed_before_it(reopen: Opener) -> No
     }
 
 
+def test_what_is_due_here_does_not_hide_what_others_commit(reopen: Opener) -> None:
+    store, other = reopen(apply="lazy"), reopen()
+    other["a"] = {"ours": 0, "theirs": 0}
+    for n in (1, 2):
+        store["a"]["ours"] = n
+        other["a"]["theirs"] = n
+        assert store["a"].contents == {"ours": n, "theirs": n}
+
+
 def test_so_it_does_in_a_scope(reopen: Opener) -> None:
     store, other = reopen(), reopen()
     store["a"] = {"ours": 0, "theirs": -1}
