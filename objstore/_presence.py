@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .values import MISSING
 
 if TYPE_CHECKING:
-    from ._units import View
+    from ._units import Unit, View
     from .documents import Documents
     from .transaction import Transaction
 
@@ -29,6 +29,17 @@ def seen_at_once(documents: Documents, path: str, known: Any, head: int) -> tupl
         if head == before:
             break
     return seen, head
+
+
+def is_of_start(documents: Documents, unit: Unit, tx: Transaction) -> bool:
+    """Whether contents that are what the unit is now, which was just looked at, are also what it
+    was as the transaction began: it may have been something else in between, and is that again."""
+    if tx._single:
+        return True
+    changed = documents.changed(unit.pointer)
+    if changed != unit.changed and documents.head() == tx.base:
+        unit.changed = changed
+    return changed == unit.changed
 
 
 def makes_there(tx: Transaction | None, view: View) -> bool:

@@ -83,8 +83,8 @@ class ScopedDocuments(Documents):
         self._past: Final = ScopePast(documents, scope, keys_of)
 
     def head(self) -> int:
-        """The newest commit of the base and of all scopes."""
-        number = self._documents.head()
+        """The newest commit of the base and of all scopes that is shown."""
+        number = self._documents.shown()
         overlays = self._overlays()
         if self._documents.head() == number:
             self._past.remember(number, overlays)
@@ -124,6 +124,10 @@ class ScopedDocuments(Documents):
         if indexed.by_unit is not now:
             indexed = self._indexed = indexed.updated(now)
         return indexed
+
+    def changed(self, unit: str) -> int:
+        """As the contract says, of the base: what a scope changes gets a stamp of its own."""
+        return self._documents.changed(unit)
 
     def look(
         self, path: str, known: Stamp = None, *, sure: bool = True

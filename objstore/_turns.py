@@ -11,8 +11,10 @@ from collections.abc import Callable
 from operator import methodcaller
 from threading import Lock, RLock
 from types import TracebackType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import ReferenceType, ref
+
+from .errors import TransactionError
 
 T = TypeVar("T")
 
@@ -48,6 +50,21 @@ _first: Final = methodcaller("popleft")
 def take_first(some: deque[T], taken: list[T]) -> None:
     """Move the first of ``some`` to ``taken``, in one call. Raises IndexError."""
     taken.extend(map(_first, (some,)))
+
+
+def require_first(lock: RLock) -> None:
+    """Raise TransactionError where this thread is amid what ``lock`` guards, and was interrupted by
+    the handler of a signal, or a finalizer, that calls for the same."""
+    if cast("Any", lock)._is_owned():
+        raise reentered()
+
+
+def reentered() -> TransactionError:
+    """The error for a thread that is amid a commit, or learning of one, and begins it again."""
+    return TransactionError(
+        "this thread is amid the same already: a signal's handler, or a finalizer, cannot use a "
+        "store that it interrupted; have it set a flag, or leave it to a thread"
+    )
 
 
 _release: Final = methodcaller("_release_save")

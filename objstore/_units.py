@@ -50,6 +50,7 @@ class Unit:
 
     __slots__ = (
         "__weakref__",
+        "changed",
         "checked",
         "drafts",
         "failures",
@@ -78,6 +79,8 @@ class Unit:
         self.since = 0
         """The newest commit when the contents were taken: a transaction that began before it may
         have to see older ones. 0 where none was running."""
+        self.changed = 0
+        """``Documents.changed`` when they were taken, or were found to be right."""
         self.checked = 0
         """The era (``Host.era``) in which the medium was last asked for changes made outside."""
         self.drafts = 0

@@ -163,6 +163,17 @@ class Documents(ABC):
         ``load``: a commit that gives it has its ``old`` compared with the contents as well.
         """
 
+    def shown(self) -> int:
+        """The newest commit that is shown, with all before it, to who does not make it."""
+        return self.head()
+
+    def changed(self, unit: str) -> int:
+        """The newest commit of the unit that this handle knows of, since it first looked.
+
+        0 for none, and where no unit gets the stamp again that it had before a commit.
+        """
+        return 0
+
     @abstractmethod
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         """The keys of a directory's members, sorted; empty where there is no such directory.

@@ -15,7 +15,7 @@ from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, files_below, step
-from ._presence import makes_there, may_share, seen_at_once
+from ._presence import is_of_start, makes_there, may_share, seen_at_once
 from ._reconciling import asked_by
 from ._references import References
 from ._savepoint import Savepoint
@@ -326,7 +326,8 @@ class Store(
             if seen is not unit.stamp and tx.has_seen(unit):
                 tx._pin(unit, unit.value)
                 return None if unit.value is MISSING else unit.value
-            if seen is not None and seen is unit.stamp and unit.since <= tx.base:
+            is_known = seen is not None and seen is unit.stamp and unit.since <= tx.base
+            if is_known and is_of_start(self._documents, unit, tx):
                 return seen
         head = self._documents.head()
         if head == tx.base:
@@ -485,6 +486,7 @@ class Store(
 
     def load(self, unit: Unit) -> None:
         self._require_open()
+        unit.changed = self._documents.changed(unit.pointer)  # first: more may come meanwhile
         value, stamp = self._documents.load(unit.pointer)
         failures: list[Failure] = []
         # The past stays readable where the schema has changed since.
@@ -497,7 +499,7 @@ class Store(
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         if unit.value is not UNLOADED and unit not in self._saving:
             seen = self._documents.look(unit.pointer, unit.stamp, sure=sure)
-            if seen is not unit.stamp:
+            if seen is not unit.stamp or not (by is None or is_of_start(self._documents, unit, by)):
                 self._publish(unit, UNLOADED, None, by=by)
         unit.checked = self._era
 
@@ -586,11 +588,8 @@ class Store(
         scope = "" if self._scope is None else f", scope {show(self._scope)}"
         return f"<Store {self.url}{scope}{at}{', closed' if self._held_root is None else ''}>"
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
 
 
 def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
-from ._turns import Block, Exit, Released, Taken, is_over, take_again
+from ._turns import Block, Exit, Released, Taken, is_over, reentered, take_again
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
 from .errors import (
@@ -103,6 +103,7 @@ class Transaction:
         self._owner: Owner = (0, None)
         self.block: Block | None = None  # which it ends with
         self._state: Literal["new", "running", "ended"] = "new"
+        self._is_ending = False  # whether it is amid its commit
 
     def __enter__(self) -> Self:
         if self._state != "new":
@@ -137,6 +138,7 @@ class Transaction:
             _active.set(tuple([tx for tx in _active.get() if tx is not self]))
             if kind is None:
                 self._require_running()
+                self._is_ending = True
                 self.commit = self._host._commit(self)
         finally:
             # Whatever is called may be interrupted before it does anything, and nothing else.
@@ -363,6 +365,8 @@ class Host(ABC):
 
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
+            if any(one._is_ending and one._owner[0] == tx._owner[0] for one in self._running):
+                raise reentered()
             head = self._head()  # a change alone is of the newest, whatever its number
             if not tx._single:
                 if self._line and head - next(iter(self._line)) >= len(self._line):
@@ -383,7 +387,7 @@ class Host(ABC):
                     unit, _ = tx._views.popitem()
                     unit.drafts -= 1
                 tx._read = set()
-                self._running.remove(tx)
+            self._running[:] = [tx for tx in self._running if tx._state != "ended"]
 
     def _commit(self, tx: Transaction) -> Commit | None:
         """The protocol of a commit: conflicts, validation, durability, then everybody sees it."""
@@ -471,7 +475,7 @@ class Host(ABC):
     def _publish_all(self, entered: _Entered) -> None:
         for view, stamp in zip(entered.views, entered.stamps, strict=True):
             self._publish(view.unit, view.root, stamp, by=entered.tx, view=view)
-            view.unit.since = entered.number
+            view.unit.since = view.unit.changed = entered.number
 
     def _leave_line(self, entered: _Entered) -> None:
         self._line.pop(entered.number, None)
@@ -522,6 +526,7 @@ class Host(ABC):
         What passes was all there at the moment of the first look, as nothing passes that was
         changed between a transaction's start and the look at it.
         """
+        self._head()  # what others have committed may be in the log alone
         for unit in tx._read:
             self.recheck(unit, None)
             view = tx._views.get(unit)

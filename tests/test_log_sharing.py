@@ -149,7 +149,7 @@ def test_a_fork_while_the_lock_is_held(tmp_path: Path) -> None:
     with log.writing() as writer:
 
         def leave() -> None:
-            writer.__exit__(None, None, None)
+            writer.end_block(None)
 
         assert in_child(leave) == 0
         other = opened(tmp_path)

@@ -282,8 +282,10 @@ class Committer:
         try:
             self.pending.prepare(dues, made)
             revisions = [self._revision(step) for step in steps]
+            self.pending.entering = writer.head + 1
             number, position = self._append(writer, said, revisions)
         except BaseException as error:
+            self.pending.entering = 0
             self.pending.undo(dues, made, error)
             raise
         if self._seen == number - 1:
@@ -292,6 +294,7 @@ class Committer:
             self.pending.touch(folder)
         for due in dues:
             self.pending.add(due, number, position)
+        self.pending.entering = 0
         return number, position
 
     def _append(
@@ -347,6 +350,16 @@ class Committer:
             with suppress(BackingError):  # or it looks as if the machine had stopped since
                 self._ledger.note_run()
         self.pending.confirm_others(self._ledger.log.is_synced)
+
+    def shown(self, head: int) -> int:
+        """The newest commit up to ``head`` that is shown with all before it. Waits for the disk."""
+        first = self.pending.first_unshown()
+        if first is not None and first <= head:
+            with suppress(BackingError):  # whose commit it is gets it
+                self._ledger.log.sync()
+            self.pending.confirm_others(self._ledger.log.is_synced)
+            first = self.pending.first_unshown()
+        return head if first is None else min(head, first - 1)
 
     # Writing files
 

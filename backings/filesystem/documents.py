@@ -126,6 +126,11 @@ class FilesystemDocuments(Documents):
         engine = self._found()
         return 0 if engine is None else engine.refresh()
 
+    def shown(self) -> int:
+        """As the contract says: what threads wait for is shown once it is on the disk."""
+        head = self.head()
+        return head if self._made is None else self._made.committer.shown(head)
+
     def refresh(self) -> None:
         """See what other processes have committed, and tell who listens, once it is on the disk."""
         self._require_open()
@@ -134,7 +139,7 @@ class FilesystemDocuments(Documents):
             engine.hear()
 
     def changed(self, unit: str) -> int:
-        """The newest commit of the unit among those since this handle first looked; 0 for none."""
+        """As the contract says: a file may have the same bytes again, and be known by them."""
         return 0 if self._made is None else self._made.ledger.changed(unit)
 
     def load(self, unit: str, *, at: int | None = None) -> Loaded:
@@ -176,6 +181,8 @@ class FilesystemDocuments(Documents):
                 return found if isinstance(found, Directory) else found.stamp
             if known is not None and engine.is_still(path, known, sure=sure):
                 return known
+            if known is not None and known.through:
+                known = None  # its contents are the log's, and its file's were never these
         elif known is not None and self._reading.is_still(known, sure=sure):
             return known
         return self._reading.look(path, known)

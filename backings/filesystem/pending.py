@@ -131,6 +131,9 @@ class Pending:
         """How many units are due below a directory."""
         self._unsure: Final[set[Due]] = set()
         """Those whose commits may not be on the disk yet."""
+        self.entering = 0
+        """The commit of which not all may be in ``units`` yet; 0 for none. Set before it is in the
+        log."""
         self.dirty: Final[dict[str, None]] = {}
         """The files and folders that were changed and not synced since."""
         self.is_others = False
@@ -142,6 +145,12 @@ class Pending:
         while due is not None and not due.is_durable:
             due = due.before
         return due
+
+    def first_unshown(self) -> int | None:
+        """The first commit that is not shown, as it may not be on the disk; None for none."""
+        entering = self.entering  # first, as it gets there from here
+        numbers = [due.number for due in list(self._unsure)]
+        return min([*numbers, entering] if entering else numbers, default=None)
 
     def first(self) -> int | None:
         """The first commit that may not be in its files; None where nothing is due."""
@@ -236,6 +245,7 @@ class Pending:
         self._above.clear()
         self._first.clear()
         self._unsure.clear()
+        self.entering = 0
 
     def confirm(self, due: Due) -> None:
         """The commit is on the disk."""

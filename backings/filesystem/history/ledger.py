@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import Final, NamedTuple, TypeVar
 
+from objstore._turns import require_first
 from objstore.documents import Change, Overlay
 from objstore.errors import CorruptionError, ObjstoreError
 from objstore.patch import diff
@@ -101,6 +102,7 @@ class Ledger:
 
     def refresh(self) -> int:
         """Take in what others appended; the newest commit's number. Waits for nobody."""
+        require_first(self.guard)
         with self.guard:
             self._open()
             number = self.log.refresh()

@@ -28,7 +28,7 @@ from .logfile import Frame, LogFile
 from .logfiles import LogFiles, Ranges
 from .loglock import LogLock
 from .logview import Link, Position, Tail, View, Views
-from .logwriter import Certainty, Writer
+from .logwriter import Certainty, Writer, Writing
 
 __all__ = ["CommitLog", "Position", "Record", "Writer"]
 
@@ -149,13 +149,14 @@ class CommitLog:
         done."""
         return self._lock.threads
 
-    def writing(self) -> Writer:
+    def writing(self) -> Writing:
         """Wait for the writer's lock and hold it, with all seen that others appended.
 
-        Raises BackingError where this handle may not write any more, see ``sync``.
+        Raises BackingError where this handle may not write any more, see ``sync``, TransactionError
+        where this thread holds it already.
         """
         self._require_open()
-        return self._writer
+        return Writing(self._writer)
 
     def sync(self, position: Position | None = None) -> None:
         """Return once all up to ``position``, which ``Writer.append`` gave, is on the disk.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from threading import Lock
+from threading import Lock, RLock
 from typing import Final, NamedTuple
 
+from objstore._turns import require_first
 from objstore.errors import CorruptionError
 
 from .. import names
@@ -50,7 +51,7 @@ class View:
     def __init__(self, files: Files, writers: LogLock, file: LogFile) -> None:
         self._files: Final = files
         self._writers: Final = writers
-        self.guard: Final = Lock()
+        self.guard: Final = RLock()
         # All below is guarded by it. Who needs the writer's lock as well takes that first.
         self.file = file
         """The newest generation's."""
@@ -77,6 +78,7 @@ class View:
         Waits for no writer: what looks odd may be a frame on its way, and is judged only while
         nobody is writing. Raises CorruptionError.
         """
+        require_first(self.guard)
         with self.guard:
             is_odd = self._advance()
             if self.tail is Tail.UNKNOWN or (is_odd and self.tail is Tail.CLEAN):

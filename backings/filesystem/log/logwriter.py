@@ -8,7 +8,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import Final
 
-from objstore._turns import Taken
+from objstore._turns import Block, Exit, Taken, is_over, reentered
 from objstore.errors import BackingError, ObjstoreError, TransactionError
 from objstore.values import JSON
 
@@ -45,6 +45,33 @@ class Certainty:
         self._lost = self._lost or error
 
 
+class Writing:
+    """A block in which the writer's lock is held."""
+
+    __slots__ = "__weakref__", "_writer", "block", "is_new"
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer: Final = writer
+        self.block: Block | None = None
+        self.is_new = True
+
+    def __enter__(self) -> Writer:
+        self.is_new = False
+        self._writer.begin_block(self.block)
+        return self._writer
+
+    __exit__ = Exit()
+
+    def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """``__exit__``."""
+        self._writer.end_block(error)
+
+
 class Writer:
     """Appends to the log. To be used within ``CommitLog.writing``, which holds the lock."""
 
@@ -57,14 +84,17 @@ class Writer:
         self._certainty: Final = certainty
         self._group: Final = group
         # The fields below are guarded by the writer's lock.
-        self._held: tuple[int, Taken] = 0, []
-        """The thread that was the last to take the lock, and what tells as long as it holds it."""
+        self._held: tuple[int, Taken, Block | None] = 0, [], None
+        """The thread that was the last to take the lock, what tells as long as it holds it, and for
+        which block."""
         self._is_amid = False
         """Whether a block has begun and not come to an end that leaves all as it should be."""
         self.interruptions = 0
         """How many blocks had not: what was learned in one may be half of it."""
         self._met_others = False
         """Whether others had appended something when this handle last took the lock."""
+        self._left = 0
+        """The newest record's number when it let go of it before."""
         self._tenure = 0
         """The lock's, when this handle had seen all there was."""
         self._times_opened = 0
@@ -91,25 +121,21 @@ class Writer:
         """
         return not (self._met_others or self._lock.is_awaited or self._group.is_shared)
 
-    def __enter__(self) -> Writer:
+    def begin_block(self, block: Block | None) -> None:
+        """Wait for the lock, and see all there is. For ``Writing``."""
         self.let_go()
         self._certainty.require()
-        self._held = get_ident(), self._lock.acquire(knows_log=self._views.has_one)
+        self._held = get_ident(), self._lock.acquire(knows_log=self._views.has_one), block
         try:
             was_amid, self._is_amid = self._is_amid, True
             self._look(sure=not was_amid)
         except BaseException as error:
             self._leave(error)
             raise
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _, taken = self._held
+    def end_block(self, error: BaseException | None) -> None:
+        """Let go of the lock, after what went wrong if anything did."""
+        _, taken, _ = self._held
         try:
             self._leave(error)
         finally:
@@ -117,9 +143,15 @@ class Writer:
                 self._lock.release()  # once more, as that was interrupted
 
     def let_go(self) -> None:
-        """Of the lock, if the end of this thread's last block was interrupted before it began."""
-        holder, taken = self._held
+        """Of the lock, if the end of this thread's last block was interrupted before it began.
+
+        Raises TransactionError while that block is still on: this was called by the handler of a
+        signal, or by a finalizer, and what is below it is half done.
+        """
+        holder, taken, block = self._held
         if taken and holder == get_ident():
+            if not is_over(block):
+                raise reentered()
             self._lock.release()
 
     def doubt(self) -> None:
@@ -132,6 +164,7 @@ class Writer:
                 self._certainty.lose(error)
             self._unmake(error)
             self._is_amid = not (error is None or isinstance(error, ObjstoreError))
+            self._left = self.head
         finally:
             self._lock.release()
 
@@ -205,7 +238,7 @@ class Writer:
         """``finish`` if all is in order; otherwise give up no more than the space set aside."""
         if self._appender is None or not self._certainty.holds:
             return
-        with self:
+        with Writing(self):
             if in_order:
                 self.finish()
             else:
@@ -233,9 +266,8 @@ class Writer:
             return
         if self._appender is not None:
             self._appender.forget_size()
-        known = view.number
         view.refresh_alone()
-        self._met_others = view.number != known
+        self._met_others = view.number != self._left
         if self._times_opened != self._lock.times_opened or not view.file.is_named():
             # Now, as the file that was the newest before may have been compacted since.
             self._check_in_place(view)
