@@ -155,17 +155,8 @@ class SqliteStorage(TransactingStorage[Work]):
     @contextmanager
     def savepoint(self) -> Generator[None]:
         """As the contract says, by one of SQLite's own."""
-        transaction = self._running()
-        transaction.link.execute("SAVEPOINT sp")
-        try:
+        with self._running().savepoint():
             yield
-        except BaseException:
-            if not transaction.ended:
-                transaction.link.execute("ROLLBACK TO sp")
-                transaction.link.execute("RELEASE sp")
-            raise
-        if not transaction.ended:
-            transaction.link.execute("RELEASE sp")
 
     def close(self) -> None:
         self._links.close()
@@ -239,6 +230,7 @@ class SqliteStorage(TransactingStorage[Work]):
             else:
                 link.execute("ROLLBACK")
                 patiently(lambda: link.execute("BEGIN IMMEDIATE"), self._wait, self.path)
+                transaction.again_within_savepoints()
         except BaseException as error:
             if self.readonly:
                 raise

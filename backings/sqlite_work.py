@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -37,11 +38,35 @@ class Work:
         self.has_read = False
         self.has_new_tables = False
         """Whether names may mean tables that others will not see."""
+        self._savepoints = 0
         self._links: Final = links
         self._turn: Final = turn
         self._process: Final = os.getpid()
         link.is_held = True
         self.ended = False
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Take back what the block did when an exception leaves it, if the transaction goes on."""
+        self.link.execute("SAVEPOINT sp")
+        self._savepoints += 1
+        try:
+            yield
+        except BaseException:
+            if not self.ended:
+                self.link.execute("ROLLBACK TO sp")
+                self.link.execute("RELEASE sp")
+            raise
+        else:
+            if not self.ended:
+                self.link.execute("RELEASE sp")
+        finally:
+            self._savepoints -= 1
+
+    def again_within_savepoints(self) -> None:
+        """Have the savepoints again that a ROLLBACK has ended, in a transaction begun anew."""
+        for _ in range(self._savepoints):
+            self.link.execute("SAVEPOINT sp")
 
     def roll_back(self) -> None:
         try:

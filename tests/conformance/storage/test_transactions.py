@@ -173,6 +173,43 @@ def test_5_a_savepoint_lies_in_a_transaction(full: Storage) -> None:
     assert len(dump(full)) == 4
 
 
+def test_5_the_first_write_may_come_in_savepoints(full: Storage) -> None:
+    with full.transaction(write=False), full.transaction():
+        full.set_container_item("letters", "a", "by a block")
+    full.begin()
+    with full.transaction():
+        full.set_container_item("letters", "b", "by begin")
+    full.commit()
+    with full.transaction(write=False):
+        with full.transaction():
+            with pytest.raises(ZeroDivisionError), full.transaction():
+                change_everything(full)
+                raise ZeroDivisionError
+            full.set_container_item("letters", "c", "behind a savepoint")
+        with pytest.raises(ZeroDivisionError), full.transaction():
+            full.clear()
+            raise ZeroDivisionError
+    assert len(dump(full)) == 4
+    assert dump(full)["letters"] == {
+        "a": "by a block",
+        "b": "by begin",
+        "c": "behind a savepoint",
+        "d": "D",
+        "e": "E",
+    }
+
+
+def test_5_an_error_in_a_savepoint_of_a_reader_is_its_own(full: Storage) -> None:
+    with full.transaction(write=False):
+        with pytest.raises(DuplicateContainerError), full.transaction():
+            full.add_container("letters")
+        with pytest.raises(ZeroDivisionError), full.transaction(), full.transaction():
+            full.set_container_item("letters", "a", "undone")
+            raise ZeroDivisionError
+        full.set_container_item("letters", "b", "kept")
+    assert dict(full.get_container_items("letters", "ab")) == {"a": "A", "b": "kept"}
+
+
 # 6. Isolation: uncommitted writes are seen by no one else; after commit, by those who begin
 # afterwards and not by those who had begun.
 
