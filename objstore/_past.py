@@ -17,7 +17,7 @@ from .errors import (
 )
 from .paths import below
 from .pointer import build, join, split
-from .values import JSON, MISSING, Missing
+from .values import JSON, MISSING, Missing, show
 
 if TYPE_CHECKING:
     from .retention import Retention
@@ -160,6 +160,15 @@ def refusal(number: int) -> ReadOnlyError:
     """The error of changing a past state."""
     reason = f"this is the store as it was at commit {number}, which cannot be changed"
     return ReadOnlyError(errno.EROFS, reason)
+
+
+def number_of(commit: object) -> int:
+    """The number of what is asked for as a commit. Raises TypeError for what is neither."""
+    if isinstance(commit, Commit):
+        return commit.number
+    if not isinstance(commit, int) or isinstance(commit, bool):
+        raise TypeError(f"a commit is its number or a Commit, not {show(commit)}")
+    return commit
 
 
 def require_commit(documents: Documents, number: int) -> None:

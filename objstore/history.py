@@ -14,6 +14,7 @@ from ._past import (
     PastDocuments,
     contents_at,
     node_at,
+    number_of,
     require_commit,
     require_known,
     unit_at,
@@ -67,7 +68,7 @@ class History(Host):
         what the schema is today. It needs this store to be open; closing it does nothing to this.
         """
         self._require_open()
-        number = _number(commit)
+        number = number_of(commit)
         require_known(self._documents, number)
         return self._as_of(PastDocuments(self._documents, number), number)
 
@@ -77,7 +78,7 @@ class History(Host):
         A directory is an object of all that was in it. Raises KeyNotFoundError where nothing was.
         """
         self._require_open()
-        number = _number(commit)
+        number = number_of(commit)
         pointer = self._pointer_then(path, number)
         found = contents_at(self._documents, pointer, number)
         if found is MISSING:
@@ -96,7 +97,7 @@ class History(Host):
         made or deleted with what it stood in. Commits made while the log is read are left out.
         """
         self._require_open()
-        number, pointer = _number(after), self._pointer(path)
+        number, pointer = number_of(after), self._pointer(path)
         require_commit(self._documents, number)
         if not newest_first:
             return self._commits(number, pointer)
@@ -112,7 +113,7 @@ class History(Host):
         HistoryGone where nobody knows what was there after the earlier one.
         """
         self._require_open()
-        start, end = _number(a), _number(b)
+        start, end = number_of(a), number_of(b)
         older, newer = min(start, end), max(start, end)
         require_known(self._documents, newer)
         pointer = self._pointer_then(path, start, end)
@@ -204,12 +205,12 @@ class History(Host):
     def pin(self, commit: int | Commit) -> None:
         """Keep a commit whatever ``compact`` is told, until ``unpin``."""
         self._require_open()
-        self._documents.pin(_number(commit))
+        self._documents.pin(number_of(commit))
 
     def unpin(self, commit: int | Commit) -> None:
         """Let ``compact`` remove a commit again; nothing happens if it was not pinned."""
         self._require_open()
-        self._documents.unpin(_number(commit))
+        self._documents.unpin(number_of(commit))
 
     def pins(self) -> frozenset[int]:
         """The numbers of the commits that are pinned."""
@@ -268,7 +269,7 @@ class History(Host):
 
     def _commit_of(self, commit: int | Commit) -> Commit:
         self._require_open()
-        number = _number(commit)
+        number = number_of(commit)
         if not number:
             raise CommitNumberError("no commit has the number 0: it is the state before all")
         require_commit(self._documents, number)
@@ -319,14 +320,6 @@ class History(Host):
                     unit: (value, leaves(value, unit)) for unit, value in units.items()
                 }
         raise KeyNotFoundError(f"nothing is at {pointer}")
-
-
-def _number(commit: object) -> int:
-    if isinstance(commit, Commit):
-        return commit.number
-    if not isinstance(commit, int) or isinstance(commit, bool):
-        raise TypeError(f"a commit is its number or a Commit, not {show(commit)}")
-    return commit
 
 
 def _with(undone: object, number: int) -> int | list[int]:

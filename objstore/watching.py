@@ -23,6 +23,7 @@ from typing import (
 from ._feed import Feed
 from ._forks import rest
 from ._news import Invalid, Mended, News, invalid
+from ._past import number_of, require_known
 from ._references import References
 from ._telling import Teller
 from ._units import UNLOADED, Unit, View
@@ -139,16 +140,22 @@ class Watching(Host):
                 self._teller = Teller(self._feed_of_all, head, self._told, name)
             return self._teller.add(pointer, callback, self._documents.head())
 
-    def changes(self, path: str = "", *, after: int | None = None, limit: int = 1024) -> Feed[News]:
+    def changes(
+        self, path: str = "", *, after: int | Commit | None = None, limit: int = 1024
+    ) -> Feed[News]:
         """Iterate over the changes of ``path``, and wait for more: what ``on_change`` tells.
 
-        With ``after``, a commit's number, it begins with the one that follows; otherwise with the
-        next. Ends when it is closed, or the store: it is a context manager. ``take(timeout)`` waits
-        so long for one; ``async for`` works as well. A consumer who lets ``limit`` changes wait is
-        dropped, and gets SlowConsumerError behind them. Raises what ``read_at`` does for ``after``.
+        With ``after``, a commit or its number, it begins with the one that follows; otherwise with
+        the next. Ends when it is closed, or the store: it is a context manager. ``take(timeout)``
+        waits so long for one; ``async for`` works as well. A consumer who lets ``limit`` changes
+        wait is dropped, and gets SlowConsumerError behind them. Raises what ``at`` does for
+        ``after``.
         """
         self._require_open()
-        return self._feed(after, address(path), limit)
+        number = None if after is None else number_of(after)
+        if number is not None:
+            require_known(self._documents, number)
+        return self._feed(number, address(path), limit)
 
     def _feed(self, after: int | None, path: str = "", limit: int = 1024) -> Feed[News]:
         feed: Feed[News] = Feed(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import objstore
-from objstore import Commit, Store
+from objstore import Commit, CommitNotFoundError, CommitNumberError, Store
 from objstore._news import News
 
 from .library import ADA, BOB, Library, fill
@@ -88,6 +88,24 @@ def test_22_a_watcher_hears_of_its_path_its_children_and_its_ancestors_alone(
         assert [names[news.number] for news in taken if isinstance(news, Commit)] == heard
         with pytest.raises(TimeoutError):
             feed.take(0)
+
+
+def test_22_after_is_a_commit_or_its_number(store: Store[Library]) -> None:
+    first = next(store.log())
+    store["settings/theme"] = "light"
+    for after in (first, first.number):
+        with store.changes(after=after) as feed:
+            assert feed.take(PATIENCE) == next(store.log(after=first))
+
+
+def test_22_a_wrong_commit_to_begin_after_is_refused_at_once(store: Store[Library]) -> None:
+    for wrong in ("1", True, 1.0):
+        with pytest.raises(TypeError, match="a commit is its number or a Commit"):
+            store.changes(after=cast(int, wrong))
+    with pytest.raises(CommitNumberError):
+        store.changes(after=-1)
+    with pytest.raises(CommitNotFoundError):
+        store.changes(after=store.head + 1)
 
 
 def test_22_replay_then_live_without_a_gap_or_a_double(reopen_logged: Opener) -> None:
