@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from ._digests import CHUNK, buffers
+from .errors import BackingError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -23,12 +24,34 @@ Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | Buffer"
 Stream: TypeAlias = "BinaryIO | io.RawIOBase | memoryview"
 
 
+class _SourceFile(io.FileIO):
+    """A file to read. Unbuffered, as it is read in chunks that are larger than a buffer."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            super().__init__(path, "r")
+        except FileNotFoundError as error:
+            reason = "there is no file to put"
+            raise SourceNotFoundError(error.errno, reason, error.filename) from error
+        except OSError as error:
+            raise _unreadable(error, error.filename) from error
+
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _unreadable(error, self.name) from error
+
+
+def _unreadable(error: OSError, path: object) -> BackingError:
+    return BackingError(error.errno, f"cannot read what is to be put: {error.strerror}", path)
+
+
 @contextmanager
 def opened(source: Source) -> Generator[tuple[Stream, int | None]]:
     """What bytes come from, and how many they are to be; None where that is not known."""
     if isinstance(source, str | os.PathLike):
-        # Unbuffered: it is read in chunks that are larger than a buffer.
-        with open(source, "rb", buffering=0) as file:
+        with _SourceFile(source) as file:
             found = os.fstat(file.fileno())
             # What is no regular file, or lies in /proc, tells no size.
             yield file, (found.st_size or None) if stat.S_ISREG(found.st_mode) else None

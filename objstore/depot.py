@@ -253,8 +253,9 @@ class Depot(ABC):
     ) -> Identifier:
         """A new blob with the bytes of a file, by its path or open for reading, or of a buffer.
 
-        Raises what ``reserve`` and ``finalize`` raise, and what opening and reading the source
-        does. After an error the blob is writable, or there is none.
+        Raises what ``reserve`` and ``finalize`` raise, SourceNotFoundError or another BackingError
+        for a path that cannot be read, and what an open file raises. After an error the blob is
+        writable, or there is none.
         """
         with (
             _moving.opened(source) as (stream, size),

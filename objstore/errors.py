@@ -39,6 +39,7 @@
         │   └── TransactionNotFoundError (LookupError)      a joint transaction that is over
         ├── CorruptionError                   bytes on the medium are not the ones that were written
         └── BackingError (OSError)            the medium refused: full, read-only, broken
+            └── SourceNotFoundError (FileNotFoundError)     no file where a blob was to come from
 
 Where Python has a convention, an error is also the built-in exception that it names. Errors of the
 libraries below (orjson, yaml, jsonschema, OSError itself) never reach a caller unmapped; they stay
@@ -85,6 +86,7 @@ __all__ = [
     "SchemaNotFoundError",
     "ScopeNotFoundError",
     "SlowConsumerError",
+    "SourceNotFoundError",
     "StorageError",
     "StorageNotFoundError",
     "StoreNotFoundError",
@@ -250,6 +252,10 @@ class CapacityExceeded(StorageError):  # noqa: N818 - the name is the seed's
 
 class BackingError(StorageError, OSError):
     """The medium refused: it is full, read-only, broken. ``errno`` and ``filename`` say more."""
+
+
+class SourceNotFoundError(BackingError, FileNotFoundError):
+    """No file is at the path that a blob was to be made of."""
 
 
 class LayoutError(ObjstoreError, OSError):

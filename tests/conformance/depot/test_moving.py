@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from objstore import BackingError, SourceNotFoundError
 from objstore.depot import Depot, ObjectStateT, Progress
 from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
 
@@ -73,8 +75,20 @@ def test_a_progress_that_raises_stops_the_put(depot: Depot) -> None:
     with pytest.raises(ZeroDivisionError):
         depot.put(LARGE, progress=stop, identifier=ONE)
     assert depot.state(ONE) is ObjectStateT.WRITABLE
-    with pytest.raises(FileNotFoundError):
-        depot.put("no such file")
+
+
+def test_put_of_what_cannot_be_read(depot: Depot, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    with pytest.raises(SourceNotFoundError, match="there is no file to put") as caught:
+        depot.put(missing)
+    assert isinstance(caught.value, BackingError)
+    assert isinstance(caught.value, FileNotFoundError)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, missing)
+    with pytest.raises(BackingError, match="cannot read what is to be put: Is a directory"):
+        depot.put(tmp_path)
+    with pytest.raises(BackingError, match="cannot read what is to be put"):
+        depot.put("/proc/self/mem", identifier=ONE)
+    assert depot.state(ONE) is ObjectStateT.WRITABLE
 
 
 def test_put_checks_the_digest(depot: Depot) -> None:
