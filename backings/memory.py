@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
-from objstore._refusals import conflict, not_a_directory, not_a_file
+from objstore._refusals import conflict, not_a_directory, not_a_file, require_storable
 from objstore._touched import touches
 from objstore.documents import (
     DIRECTORY,
@@ -28,6 +28,7 @@ from objstore.documents import (
 from objstore.errors import (
     ClosedError,
     CommitNumberError,
+    KeyNameError,
     KeyNotFoundError,
     LayoutError,
     ReadOnlyError,
@@ -170,6 +171,8 @@ class MemoryDocuments(Documents):
         check_request(changes)
         for change in changes:
             self._require_file(change.unit)
+            if change.new is not MISSING:
+                self._require_names(change.unit)
             check_top_level(change.new, self.source(change.unit))
         with self._contents.lock:
             for path, expected in (match or {}).items():
@@ -380,6 +383,18 @@ class MemoryDocuments(Documents):
         if self._member(unit).kind == "directory":
             reason = f"{unit or '/'} is a directory, which has no contents of its own"
             raise LayoutError(errno.EISDIR, reason, unit)
+
+    def _require_names(self, unit: str) -> None:
+        """Raise KeyNameError for a key that no file can be named after, as where there are files.
+
+        Their limits of length and depth are their own.
+        """
+        for pointer in (*aboves(unit), unit):
+            key = unescape(pointer.rpartition("/")[2])
+            if pointer and self._member(pointer).name is None:
+                if not key:
+                    raise KeyNameError('the empty key "" can be no file\'s name')
+                require_storable(key, "key")
 
     def _require_open(self) -> None:
         if self._closed:

@@ -6,7 +6,8 @@ import errno
 from typing import Any
 
 from .documents import Change
-from .errors import CommitNotFoundError, ConflictError, LayoutError
+from .errors import CommitNotFoundError, ConflictError, KeyNameError, LayoutError
+from .values import show
 
 
 def conflict(change: Change, theirs: Any) -> ConflictError:
@@ -29,6 +30,14 @@ def not_a_directory(path: str, unit: str | None = None) -> LayoutError:
     """The error of using a file as a directory, perhaps for a unit in it."""
     reason = f"{path} is a file where a directory should be"
     return LayoutError(errno.ENOTDIR, reason, path if unit is None else unit)
+
+
+def require_storable(name: str, what: str) -> None:
+    """Raise KeyNameError for a name with a lone surrogate, which no file can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise KeyNameError(f"the {what} {show(name)} has a lone surrogate") from error
 
 
 def no_commit_yet(number: int, head: int) -> CommitNotFoundError:

@@ -22,6 +22,7 @@ from ._autoids import META, said
 from ._decision import Decision
 from ._outcomes import Outcome
 from ._past import contents_at
+from ._refusals import require_storable
 from ._shares import Share, make_share
 from .documents import Commit, Documents
 from .errors import (
@@ -172,8 +173,10 @@ class Tx:
         MISSING for nothing at all. An array of objects that all have an ``op`` of RFC 6902 reads as
         operations. A participant with a ``name`` keeps its seat when it dies and joins again.
 
-        Raises PathError, PatchError, and ValidationError for what is no JSON.
+        Raises PathError, PatchError, ValidationError for what is no JSON, and KeyNameError for a
+        name with a lone surrogate.
         """
+        require_storable(name or "", "participant's name")
         return Patcher(self, make_share(path, patch, match), name or os.urandom(16).hex())
 
     new_patcher = patcher

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from ._refusals import require_storable
 from ._scoped import ScopedDocuments
 from .documents import Commit, Documents
 from .errors import ScopeNotFoundError
@@ -30,11 +31,13 @@ class Scopes(Host):
 
         What is changed there is seen there alone; what the scope did not change is as in the store
         now. Where both changed the same, the scope has its own. Contents are checked as they are
-        in the scope. Any text names a scope, "" as well; one that is new begins with its first
-        commit. It needs this store to be open; closing it does nothing to this.
+        in the scope. Any text names a scope that UTF-8 can hold, "" as well; one that is new
+        begins with its first commit. It needs this store to be open; closing it does nothing to
+        this.
 
         Raises ScopeNotFoundError for an unknown name where ``create`` is False or nothing may be
-        written, and in a scope, which has no scopes of its own.
+        written, and in a scope, which has no scopes of its own; KeyNameError for a name with a
+        lone surrogate.
         """
         self._require_open()
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -43,6 +46,7 @@ class Scopes(Host):
             raise ScopeNotFoundError(f"the scope {show(self._scope)} has no scopes of its own")
         if (self._is_readonly() or not create) and name not in self._documents.scopes():
             raise ScopeNotFoundError(f"there is no scope {show(name)}")
+        require_storable(name, "scope's name")
         keys_of = _merge_keys(self._root_class())
         return self._in_scope(ScopedDocuments(self._documents, name, keys_of), name)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from objstore import Dict, Directory, KeyNotFoundError, PathError, Store
+from objstore import Dict, Directory, KeyNameError, KeyNotFoundError, PathError, Store
 
 from .library import ADA, BOB, Library, fill
 from .stores import Opener, reopen, reopen_logged
@@ -20,6 +20,10 @@ USES: list[Callable[[Store[Any], str], Any]] = [
     Store.DELETE,
     lambda store, path: store.PUT(path, 3),
 ]
+
+
+class Nested(Directory):
+    teams: Directory[Directory[Dict]]
 
 
 @pytest.fixture
@@ -156,6 +160,22 @@ def test_what_is_no_index_is_not_there(reopen_logged: Opener, token: str) -> Non
     with pytest.raises(KeyNotFoundError):
         store.read_at(path, 1)
     assert [commit.number for commit in store.log(path)] == [1]
+
+
+@pytest.mark.parametrize("key", ["", "\ud800"])
+def test_a_key_that_no_file_can_be_named_after_is_refused(reopen: Opener, key: str) -> None:
+    store = reopen(Library)
+    with pytest.raises(KeyNameError):
+        store.root.people[key] = ADA
+    with pytest.raises(KeyNameError), store.transaction():
+        store.root.people["bob"] = BOB
+        store.root.people[key] = ADA
+    assert list(store) == []
+    assert key not in store.root.people
+    nested = reopen(Nested)
+    with pytest.raises(KeyNameError):
+        nested.root.teams[key] = {"ada": ADA}
+    assert list(nested) == []
 
 
 def test_a_key_may_have_line_breaks(reopen_logged: Opener) -> None:

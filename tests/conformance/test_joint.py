@@ -173,6 +173,8 @@ def test_03_a_match_that_cannot_be_read_aborts(reopen_logged: Opener) -> None:
     ):
         with pytest.raises(objstore.PatchError):
             store.new_tx(1).patcher("/people/ada", [], match)
+    with pytest.raises(objstore.KeyNameError, match=r"the participant's name .* lone surrogate"):
+        store.new_tx(1).patcher("/people/ada", [], name="\ud800")
     result = commit(store, ("/people/ada", [add("/email", "x")]), ("/nowhere", [], {"a": 1}))
     assert (result.committed, result.commit) == (False, None)
     assert isinstance(result.error, objstore.ValidationError)

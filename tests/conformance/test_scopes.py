@@ -17,6 +17,7 @@ from objstore.errors import (
     CommitNotFoundError,
     ConflictError,
     HistoryGone,
+    KeyNameError,
     LayoutError,
     ReadOnlyError,
     ScopeNotFoundError,
@@ -170,6 +171,16 @@ def test_10_an_unknown_scope_is_an_error_where_one_must_be(place: Store[Place]) 
             readonly.scope("mine").root.people["ada"].name = "Ada"
     with pytest.raises(TypeError, match="a scope's name is text, not 7"):
         place.scope(cast(str, 7))
+
+
+def test_a_name_that_no_file_can_hold_is_refused(place: Store[Place]) -> None:
+    with pytest.raises(KeyNameError, match=r"the scope's name .* has a lone surrogate"):
+        place.scope("\ud800")
+    with pytest.raises(ScopeNotFoundError):
+        place.scope("\ud800", create=False)
+    with pytest.raises(KeyNameError, match=r"the key .* has a lone surrogate"):
+        place.scope("mine").root.people["\ud800"] = {"name": "X"}
+    assert place.scopes() == []
 
 
 def test_a_scope_has_no_scopes(place: Store[Place]) -> None:
