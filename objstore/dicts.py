@@ -10,7 +10,7 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
@@ -196,7 +196,10 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
             container.clear()
 
     def pop(self, key: Any, default: Any = _ABSENT) -> Any:
-        """Remove a stored key and return its value; an Object is returned unattached."""
+        """Remove a stored key and return its value; an Object is returned unattached.
+
+        Raises KeyNotFoundError where it is not stored, and there is no ``default``.
+        """
         with self._edit() as tx:
             tx.view(self._unit)  # what is there now is read, and removed
             if default is not _ABSENT and key not in self._mapping()[0]:
@@ -220,10 +223,6 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         with self._edit() as tx:
             tx.view(self._unit)
             return super().setdefault(key, default)
-
-    def copy(self) -> dict[str, Any]:
-        """The contents, as a plain dict."""
-        return cast("dict[str, Any]", self.contents)
 
 
 class _Items(ItemsView[K, V]):

@@ -70,6 +70,8 @@ class Directory(Keyed, MutableMapping[str, T]):
         key = plain_key(key)
         if key in self._defined:
             return self[key]
+        if not isinstance(key, str):
+            return default
         found = self._find(key)  # one look, as others may delete it meanwhile
         return default if found is None else found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from .errors import AttributeNotFoundError, DefinedKeyError, KeyNotFoundError
 from .objects import Object, defined_keys
@@ -103,8 +103,15 @@ class Keyed(Object):
         yield from (key for key in stored if key not in defined) if defined else stored
         yield from defined
 
+    def __reversed__(self) -> Iterator[Any]:
+        yield from list(self)[::-1]
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def copy(self) -> dict[str, Any]:
+        """The contents, as a plain dict."""
+        return cast("dict[str, Any]", self.contents)
 
     # --- several keys at once: one transaction ----------------------------------------------------
 

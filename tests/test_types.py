@@ -498,6 +498,11 @@ def test_keys_that_would_hide_methods() -> None:
         class Bad(Dict):  # pyright: ignore[reportUnusedClass]
             items: list[int]  # type: ignore[assignment]
 
+    with pytest.raises(TypeError, match=r"'copy' cannot be declared.*of every Directory"):
+
+        class Worse(Directory):  # pyright: ignore[reportUnusedClass]
+            copy: Dict  # type: ignore[assignment]
+
 
 def test_defaults_that_do_not_encode() -> None:
     class Bad(Dict):

@@ -543,6 +543,16 @@ def test_copies_are_unattached(store: Store[Library]) -> None:
     assert bob.tags == ["a", "b"]
 
 
+def test_what_a_dict_has_is_there(store: Store[Library]) -> None:
+    objects: list[Any] = [store.root.people, store.root.people["bob"]]
+    for found in objects:
+        assert list(reversed(found)) == list(found)[::-1]
+        assert type(found.copy()) is dict
+        assert found.copy() == found.contents
+        assert (found.get(None), found.get(1, 2), None in found) == (None, 2, False)
+        assert found.pop(None, 3) == 3
+
+
 def test_plain_classes_take_any_key(store: Store[Library]) -> None:
     store.root["anything"] = {"a": {"b": [1, {"c": None}]}}
     found: Any = store.root.anything
