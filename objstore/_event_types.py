@@ -68,10 +68,11 @@ class Types:
     def schema(self, type: str, schema: JSON | type[Any], version: int | None) -> None:
         events.check_text("type", type)
         version = self._version(type) if version is None else events.check_version(version)
-        found = getattr(schema, "__schema__", schema)
+        model = getattr(schema, "model_json_schema", None)  # a pydantic model has one
+        found = getattr(schema, "__schema__", schema) if model is None else model()
         if not isinstance(found, dict | bool):
-            kind = found.__class__.__name__
-            raise SchemaError(f"event {type!r}: expected a JSON Schema or a class, not {kind}")
+            expected = "a JSON Schema or a class that has one"
+            raise SchemaError(f"event {type!r}: expected {expected}, not {schema!r}")
         made = validation.Validator(cast("JSON", found), source=f"event {type}")
         self._schemas[type, version] = made
 

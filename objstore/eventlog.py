@@ -254,7 +254,8 @@ class EventLog:
         self._types.register(one, types)
 
     def schema(self, type: str, schema: JSON | type[Any], *, version: int | None = None) -> None:
-        """Check the data of a type's events against a JSON Schema, or a class that has one.
+        """Check the data of a type's events against a JSON Schema, or a class that has one: one of
+        objstore's, or a pydantic model.
 
         ``version`` is the newest one unless given. Raises SchemaError.
         """

@@ -104,9 +104,17 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
     return shape.classes[0]
 
 
-def to_json(cls: type[Object]) -> dict[str, Any]:
-    """The JSON Schema of a class, as a document of its own; the same as ``cls.__schema__``."""
-    return cls.__schema__
+def to_json(cls: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of a class, as a document of its own; the same as ``cls.__schema__``.
+
+    Of a pydantic model, that of the class for it. Raises SchemaError for what is neither.
+    """
+    found = from_pydantic(cls) if hasattr(cls, "model_json_schema") else cls
+    schema: dict[str, Any] | None = getattr(found, "__schema__", None)
+    if schema is None:
+        expected = "a Dict, List or Directory class or a pydantic model"
+        raise SchemaError(f"expected {expected}, not {cls!r}")
+    return schema
 
 
 _from_models: WeakKeyDictionary[type, type[Object]] = WeakKeyDictionary()

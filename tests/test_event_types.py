@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import pydantic
 import pytest
 
 from objstore import Dict
 from objstore.backings.records import MemoryRecordKeeper
-from objstore.errors import FormatError, ValidationError
+from objstore.errors import FormatError, SchemaError, ValidationError
 from objstore.events import Event, EventLog
 
 
@@ -39,6 +40,19 @@ def test_an_object_of_the_class_fits_the_class_as_its_contents_do(log: EventLog)
     with pytest.raises(FormatError, match="at /name: expected a JSON value, found a bytes"):
         log.append("added", {"name": b"Ada"})
     assert len(log) == 2
+
+
+class Rated(pydantic.BaseModel):
+    stars: Annotated[int, pydantic.Field(le=5)]
+
+
+def test_a_pydantic_model_has_a_schema(log: EventLog) -> None:
+    log.schema("rated", Rated)
+    log.append("rated", {"stars": 5})
+    with pytest.raises(ValidationError, match="event rated at /stars: expected at most 5, found 7"):
+        log.append("rated", {"stars": 7})
+    with pytest.raises(SchemaError, match="expected a JSON Schema or a class that has one, not"):
+        log.schema("rated", int)
 
 
 def test_an_event_as_json_is_json_of_its_own(log: EventLog) -> None:

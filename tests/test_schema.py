@@ -226,6 +226,13 @@ class Garage(pydantic.BaseModel):
     all: Annotated[dict[str, Car], pydantic.Field(json_schema_extra={"backing": "directory"})] = {}
 
 
+def test_to_json_takes_models_and_nothing_that_has_no_schema() -> None:
+    assert objstore.schema.to_json(Engine) == objstore.schema.from_pydantic(Engine).__schema__
+    for wrong in (int, 3, None):
+        with pytest.raises(objstore.SchemaError, match="expected a Dict, List or Directory class"):
+            objstore.schema.to_json(cast(Any, wrong))
+
+
 class Labelled(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
     label: int = pydantic.Field(default=1, alias="theLabel")
