@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple, cast
 
@@ -62,7 +62,10 @@ def _bytes() -> Codec:
         return b64encode(value).decode("ascii")
 
     codec = _string("bytes", bytes, "base64", encode, b64decode)
-    return codec._replace(schema={**codec.schema, "contentEncoding": "base64"})
+    return codec._replace(schema={**codec.schema, **_ENCODED})
+
+
+_ENCODED: Final = {"contentEncoding": "base64"}
 
 
 def _string(
@@ -160,6 +163,37 @@ def byte_lengths(least: int | None, most: int | None) -> dict[str, Any]:
 
 
 _MOST_UNUSED: Final = 2
+
+
+def bytes_asked(
+    schema: Mapping[str, Any], beside: Iterable[JSON] = ()
+) -> tuple[int | None, int | None] | None:
+    """How many bytes a schema with the keywords of ``byte_lengths`` asks for; None without them.
+
+    That it is about bytes, it says itself, its alternatives do, or those that stand ``beside`` it.
+    """
+    kinds = (schema, *schema.get("anyOf", ()), *beside)
+    if not any(isinstance(kind, dict) and _ENCODED.items() <= kind.items() for kind in kinds):
+        return None
+    said = {name: schema[name] for name in ("minLength", "maxLength", "allOf") if name in schema}
+    for least in _might_be(said.get("minLength")):
+        for most in _might_be(said.get("maxLength")):
+            if byte_lengths(least, most) == said:
+                return least, most
+    return None
+
+
+def _might_be(length: int | None) -> list[int | None]:
+    """The numbers of bytes that base64 text of this length may have."""
+    return [None] if length is None else [length // 4 * 3 - unused for unused in (2, 1, 0)]
+
+
+def bytes_in(text: str) -> int | None:
+    """How many bytes base64 text stands for; None where it is none."""
+    codec = by_format("base64")
+    if codec is None or not codec.accepts(text):
+        return None
+    return len(text) // 4 * 3 - text.count("=", -2)
 
 
 def _room_for(count: int) -> tuple[int, int]:

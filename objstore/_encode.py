@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from ._shapes import ANY, Shape
+from ._words import either
 from .errors import Failure, SchemaError, ValidationError
 from .pointer import build
 from .values import JSON, MAX_DEPTH, show
@@ -92,11 +93,11 @@ class _Encoder:
             # By alias, as its schema has them.
             return self.encode(value.model_dump(mode="json", by_alias=True), shape)
         if isinstance(value, Enum):
-            return self._refuse("a JSON value", f"{type(value).__name__}.{value.name}")
+            return self._refuse(_wanted(shape), f"{type(value).__name__}.{value.name}")
         for plain in (str, int, float):
             if isinstance(value, plain):  # a subclass is kept as what it extends
                 return self.encode(plain(value), shape)
-        return self._refuse("a JSON value", _article(type(value).__name__))
+        return self._refuse(_wanted(shape), _article(type(value).__name__))
 
     def _object(self, value: Mapping[Any, Any], shape: Shape) -> JSON:
         if not self._room():
@@ -144,6 +145,11 @@ class _Encoder:
     def _refuse(self, expected: str, found: str) -> JSON:
         self.failures.append(Failure(self._source, build(self._path), expected, found, "type"))
         return None
+
+
+def _wanted(shape: Shape) -> str:
+    """What a value might be that JSON has no form for: one of the types that have."""
+    return either(codec.name for codec in shape.codecs) if shape.codecs else "a JSON value"
 
 
 def _is_array(value: object) -> bool:

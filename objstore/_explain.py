@@ -7,10 +7,11 @@ from typing import Any, Final, NamedTuple, cast
 
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
+from ._codecs import bytes_asked, bytes_in
 from ._dialect import APPLICATORS, IN_PLACE, Document
 from ._places import Path as _Path
 from ._places import Places
-from ._words import describe, either, phrase
+from ._words import count, describe, either, phrase
 from .errors import Failure
 from .pointer import build
 from .values import JSON, MISSING, Missing, show
@@ -59,6 +60,9 @@ class _Reader:
     def misses(self, error: ValidationError) -> list[_Miss]:
         """What an error says is wrong; often several things."""
         path = self._places.of(error)
+        length = self._length_in_bytes(error, path)
+        if length is not None:
+            return [length]
         match error.kind:
             case ValidationErrorKind.AnyOf(branches) | ValidationErrorKind.OneOfNotValid(branches):
                 return self._none_fits(path, error.kind.name, branches)
@@ -78,6 +82,31 @@ class _Reader:
                 return [_never(error, path)]
             case _:
                 return [self._plain(error, path)]
+
+    def _length_in_bytes(self, error: ValidationError, path: _Path) -> _Miss | None:
+        """What an error about the length of base64 text says of the bytes; None for others."""
+        place, keyword = list(error.schema_path[:-1]), _last(error)
+        if keyword == "anyOf" and place[-2:-1] == ["allOf"]:
+            end = self._document.at(build((*place, keyword, 0)))
+            keyword = next(iter(end)) if isinstance(end, dict) else keyword
+            place = place[:-2]
+        if keyword not in ("minLength", "maxLength") or not isinstance(error.instance, str):
+            return None
+        schema = self._document.at(build(place))
+        others = self._document.at(build(place[:-1])) if place[-2:-1] == ["allOf"] else ()
+        beside = others if isinstance(others, list) else ()
+        asked = bytes_asked(schema, beside) if isinstance(schema, dict) else None
+        if asked is None:
+            return None
+        least, most = asked
+        limit = (
+            f"at least {count(least, 'byte')}"
+            if keyword == "minLength"
+            else f"at most {count(most, 'byte')}"
+        )
+        size = bytes_in(error.instance)
+        found = show(error.instance) if size is None else count(size, "byte")
+        return _Miss(path, keyword, (limit,), found)
 
     def _plain(self, error: ValidationError, path: _Path) -> _Miss:
         keyword = error.kind.name
@@ -160,7 +189,8 @@ class _Reader:
     ) -> list[_Miss]:
         """What is wrong when no alternative fits: all of them, or the one that was meant."""
         alternatives = [
-            [miss for error in branch for miss in self.misses(error)] for branch in branches
+            list(dict.fromkeys(miss for error in branch for miss in self.misses(error)))
+            for branch in branches
         ]
         if all(miss.path == path for misses in alternatives for miss in misses):
             return [_merged(keyword, [_summary(misses) for misses in alternatives])]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 import objstore
-from objstore import Directory, Store
+from objstore import Dict, Directory, Store
 from tests.folders import users
 
 from .conformance.library import ADA, Library
@@ -425,6 +428,39 @@ def test_a_class_is_no_value(free: Store[Any]) -> None:
     with pytest.raises(objstore.ValidationError, match=r"at /name: .* found a class"):
         free["ada"]["name"] = objstore.Dict
     assert free["ada"].contents == {"name": "Ada"}
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Size(Enum):
+    SMALL = 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("day", datetime(2020, 1, 1), "expected a date, found a datetime"),
+        ("day", "3", r'expected a date \(YYYY-MM-DD\) or null, found "3"'),
+        ("moment", date(2020, 1, 1), "expected a datetime, found a date"),
+        ("data", bytearray(b"ab"), "expected bytes, found a bytearray"),
+        ("either", b"x", "expected a date or a UUID, found a bytes"),
+        ("colour", Size.SMALL, "expected a Colour, found Size.SMALL"),
+    ],
+)
+def test_a_value_of_another_type_is_told_with_the_one_that_is_expected(
+    key: str, value: Any, words: str
+) -> None:
+    class Typed(Dict):
+        day: date | None = None
+        moment: datetime | None = None
+        data: bytes = b""
+        either: date | UUID | None = None
+        colour: Colour | None = None
+
+    with pytest.raises(objstore.ValidationError, match=words):
+        Typed()[key] = value
 
 
 def test_a_timeout_that_is_no_number(free: Store[Any]) -> None:

@@ -227,7 +227,9 @@ def test_lengths_of_bytes_are_those_of_the_bytes(least: int, most: int | None) -
                     found[key] = data
                     assert found[key] == data
                 else:
-                    with pytest.raises(objstore.ValidationError, match=f"/{key}: expected at "):
+                    said = f"least {least}" if len(data) < least else f"most {most}"
+                    words = rf"/{key}: expected at {said} bytes?, found {len(data)} bytes?$"
+                    with pytest.raises(objstore.ValidationError, match=words):
                         found[key] = data
 
 
