@@ -10,6 +10,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from ._news import News
+from ._past import PastDocuments
+from ._scoped import ScopedDocuments
 from .documents import Commit, Documents
 from .errors import HistoryGone
 from .transaction import Host
@@ -162,6 +164,9 @@ class Beside(Host):
         documents = self._documents
         if isinstance(documents, Company):
             return documents
+        if isinstance(documents, ScopedDocuments | PastDocuments):
+            reason = "no containers, events and blobs of its own: use those of the store itself"
+            raise AttributeError(f"{self!r} has {reason}")  # noqa: TRY004 - as of any object
         raise AttributeError(f"{self.url} has no place for containers, events and blobs")
 
     def _close_company(self) -> None:

@@ -61,6 +61,18 @@ def test_they_are_the_same_each_time(open_store: Open) -> None:
         assert store.depot is store.depot
 
 
+def test_scopes_and_the_past_say_whose_to_use(open_store: Open) -> None:
+    with open_store() as store:
+        store["/ada"] = {"name": "Ada"}
+        for view, words in ((store.scope("mine"), 'scope "mine"'), (store.at(1), "as of commit 1")):
+            for ask in ("containers", "events", "depot"):
+                with pytest.raises(AttributeError, match=f"{words}> .* use those of the store"):
+                    getattr(view, ask)
+            for call in (view.dangling, view.follow_commits):
+                with pytest.raises(AttributeError, match="use those of the store itself"):
+                    call()
+
+
 def test_references_without_blobs_and_blobs_without_references(open_store: Open) -> None:
     with open_store() as store:
         lost, kept, lonely = (store.depot.put(name) for name in (b"1", b"2", b"3"))
