@@ -73,7 +73,8 @@ def open(
     ``schema`` is a Directory class, a JSON Schema (a dict, or the path of its file), a pydantic
     model, or None for whatever is there. Opening reads no file and writes nothing: a folder that
     is missing is made with the first commit, or refused with StoreNotFoundError if ``create`` is
-    False.
+    False. With ``readonly`` every write is a ReadOnlyError, and nothing is made: the folder has to
+    be there.
 
     ``durability`` is ``"full"`` (a commit that returned survives a power cut) or ``"os"`` (it
     survives the program, not the machine). ``apply`` is ``"eager"`` or ``"lazy"``: whether files
@@ -84,9 +85,11 @@ def open(
     commit, which Objects and ``Store.on_change`` hear of.
 
     Raises SchemaError, SchemaNotFoundError, StoreNotFoundError, LayoutError where the path is a
-    file, or that of the schema a folder, ValueError for options that do not exist or go together,
-    BackingError where the system cannot watch so much.
+    file, or that of the schema a folder, UnknownSchemeError, TypeError and ValueError for options
+    that do not exist or go together, BackingError where the system cannot watch so much.
     """
+    if umask is not None:
+        _check_umask(umask)
     root = root_class(schema)
     text = os.fsdecode(url)
     documents = _maker(text)(
@@ -106,6 +109,13 @@ def open(
             store.close()
             raise
     return store
+
+
+def _check_umask(umask: object) -> None:
+    if isinstance(umask, bool) or not isinstance(umask, int):
+        raise TypeError(f"umask must be a number such as 0o077, not {umask!r}")
+    if not 0 <= umask <= 0o777:
+        raise ValueError(f"umask must be from 0 to 0o777, not {umask:#o}")
 
 
 def _maker(url: str) -> Callable[..., Documents]:

@@ -378,6 +378,12 @@ def test_options_that_do_not_exist(folder: Path) -> None:
         objstore.open("nowhere://x")
     with pytest.raises(TypeError):
         objstore.open(folder, schema=Library, colour="red")  # type: ignore[call-overload]
+    for umask in ("x", True, 1.0):
+        with pytest.raises(TypeError, match="umask must be a number"):
+            objstore.open(folder, umask=umask)  # type: ignore[arg-type]
+    for umask in (-1, 0o1000):
+        with pytest.raises(ValueError, match="umask must be from 0"):
+            objstore.open(folder, umask=umask)
 
 
 def test_umask(folder: Path) -> None:
