@@ -15,7 +15,7 @@
     ├── SchemaNotFoundError (FileNotFoundError)   no schema at the path that was given
     ├── UnknownSchemeError (ValueError)       no backing for the URL's scheme is installed
     ├── CommitNumberError (ValueError)        a number that no commit can have
-    ├── CommitNotFoundError (KeyError)        a commit that is yet to come
+    ├── CommitNotFoundError (KeyError)        a commit that is yet to come, or not of this scope
     ├── HistoryGone (KeyError)                a commit that compaction removed
     ├── ScopeNotFoundError (KeyError)         no such scope
     ├── PatchError (ValueError)               a JSON Patch that is malformed, or does not fit
@@ -311,11 +311,11 @@ def _conflict_error(
 
 
 class CommitNumberError(ObjstoreError, ValueError):
-    """A number that no commit can have: a negative one."""
+    """A number that no commit can have: a negative one, or 0 where the state before all is none."""
 
 
 class CommitNotFoundError(_PlainMessage):
-    """A commit that is yet to come."""
+    """A commit that is yet to come, or that this scope, or the store itself, does not show."""
 
 
 class HistoryGone(_PlainMessage):

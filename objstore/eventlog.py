@@ -59,7 +59,8 @@ class EventLog:
         ``expect``, the UUID of the tail or how many events there are, nobody else's event comes in
         between. Raises DuplicateEventError for a UUID under which the log has another content,
         ConflictError where the log has gone on, ValidationError where the type's schema refuses the
-        data, FormatError for data that JSON cannot hold, and what validators raise.
+        data, FormatError for data that JSON cannot hold, and what validators raise. What a consumer
+        raises comes through too, when the event is stored.
         """
         event = events.new(type, data, author, self._types.versions, events.now())
         if uuid is not None:
@@ -250,6 +251,7 @@ class EventLog:
         ``one.validate(event)`` is called before an event is stored, and refuses it by raising.
         ``one.consume(event)`` is called when it is durable, once for each call that appended it;
         within a transaction of a Storage that the log is on, before that commits or is taken back.
+        What it raises comes from the call, and the event is stored all the same.
         """
         self._types.register(one, types)
 

@@ -192,7 +192,7 @@ class Store(
         return pointer
 
     def PUT(self, path: str, value: Any) -> None:
-        """Set what is at a pathname; folders on the way are made."""
+        """Set what is at a pathname; folders on the way are made. Raises as assigning does."""
         *above, last = split(self._pointer(path)) or [""]
         with self.edit():
             parent: Any = self.root
@@ -201,7 +201,7 @@ class Store(
             parent[step(parent, last)] = value
 
     def DELETE(self, path: str) -> None:
-        """Delete what is at a pathname; a directory with everything in it."""
+        """Delete what is at a pathname, a directory with everything in it. Raises as ``GET``."""
         *above, last = split(self._pointer(path)) or [""]
         parent = self._find(build(above))
         del parent[step(parent, last)]
@@ -223,7 +223,7 @@ class Store(
             return default
 
     def setdefault(self, path: str, default: Any = None) -> Any:
-        """What is at a pathname, which is set first if nothing is."""
+        """What is at a pathname, which is set first if nothing is. Raises as ``PUT``."""
         with self.edit():
             if not self.HEAD(path):
                 self.PUT(path, default)
@@ -248,7 +248,7 @@ class Store(
             return default
 
     def popitem(self) -> tuple[str, Any]:
-        """Delete the first file; return its pathname and contents."""
+        """Delete the first file; return its pathname and contents. Raises KeyNotFoundError."""
         with self.edit():
             path = next(iter(self), None)
             if path is None:
