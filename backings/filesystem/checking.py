@@ -34,7 +34,7 @@ from .history.ledger import Ledger
 from .history.logcheck import LogCheck, failure, failure_of
 from .history.pins import Pins
 from .io import Entry, Files
-from .log.logfile import LogFile, generations
+from .log.logfile import Start, generations
 from .log.logfiles import includes
 from .log.loglock import LogLock
 from .reading import Reading
@@ -144,7 +144,10 @@ class _Check:
                 expected = f"a log up to record {ahead}, as the index says"
                 self._found.append(failure(name, expected, f"one up to record {head}"))
             checked = LogCheck(self._past, self._reached)
-            checked.run(there, limit)
+            try:
+                checked.run(self._ledger.log.opened(there), there[-1].generation, limit)
+            except CorruptionError as error:  # somebody compacts, or has removed a file
+                self._found.append(failure_of(error))
             self._found.extend(one for one in checked.found if not self._is_told(one))
             self._check_pins(head)
         return self._found
@@ -168,7 +171,7 @@ class _Check:
             self._found.append(failure(error.source or "", "a format that is known", str(error)))
         return 0, None
 
-    def _files_of_log(self) -> list[LogFile]:
+    def _files_of_log(self) -> list[Start]:
         try:
             return self._ledger.log.files()
         except CorruptionError as error:

@@ -204,7 +204,7 @@ class _Repair:
     def _is_damaged(self, files: list[LogFile], end: int | None) -> bool:
         ledger = Ledger(self._files)
         checked = LogCheck(ledger.past, lambda _: None)
-        checked.run(files, end)
+        checked.run(files, files[-1].generation, end)
         return bool(checked.found)
 
     def _not_applied(self, rest: Rest, files: list[LogFile]) -> int:

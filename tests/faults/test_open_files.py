@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore.errors import ObjstoreError
+from objstore.backings.filesystem.log import logfiles
+from objstore.errors import CorruptionError, ObjstoreError
 from objstore.store import Store
 
 
@@ -135,3 +136,84 @@ def test_a_store_goes_on_when_files_can_be_opened_again(
             assert store.events.verify().position == (2 if call is append else 1)
             assert store.check() == []
     assert refused < 4
+
+
+MANY = 20
+"""More files than the store then keeps open of its log."""
+
+NEWEST = objstore.Retention(keep=timedelta(0), every=timedelta(days=1))
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(logfiles, "_KEPT", 4)
+    with objstore.open(tmp_path, durability="os") as store:
+        for number in range(MANY):
+            store["a"] = {"n": number}
+            store["b"] = {"n": number}
+            store.switch_and_snapshot()
+    return tmp_path
+
+
+def test_a_log_may_have_more_files_than_may_be_open(many: Path) -> None:
+    with few(16), objstore.open(many) as store:
+        store["a"]["n"] = MANY
+        assert [store.at(2 * n)["b"]["n"] for n in range(1, MANY + 1)] == [*range(MANY)]
+        assert [commit.number for commit in store.log()] == [*range(1, 2 * MANY + 2)]
+        assert store.check() == []
+        assert len(store.compact(NEWEST)) == 2 * MANY
+        assert [commit.number for commit in store.log()] == [2 * MANY + 1]
+        assert store.check() == []
+        assert len(open_files(many / ".objstore/log")) < 5
+
+
+def test_who_goes_over_a_long_log_goes_on_with_what_a_compaction_leaves(many: Path) -> None:
+    with objstore.open(many) as store, objstore.open(many) as other:
+        store.pin(3)
+        store.pin(30)
+        commits = store.log()
+        assert next(commits).number == 1
+        other.compact(NEWEST)
+        there = [commit.number for commit in commits]
+        assert there[:2] == [2, 3]
+        assert there[-2:] == [30, 2 * MANY], "behind the files that were still open"
+        assert there == sorted(set(there))
+
+
+@pytest.mark.damage
+def test_of_a_long_log_a_file_that_is_missing_is_told(many: Path) -> None:
+    (many / ".objstore/log/00000005-a.log").unlink()
+    with objstore.open(many) as store:
+        commits = store.log()
+        assert [next(commits).number for _ in range(8)] == [*range(1, 9)]
+        with pytest.raises(CorruptionError):
+            next(commits)
+        assert store.check() != []
+
+
+def test_files_that_compaction_removes_are_not_kept_open(tmp_path: Path) -> None:
+    logs = tmp_path / ".objstore/log"
+    with objstore.open(tmp_path, durability="os") as store:
+        for number in range(4):
+            store["a"] = {"n": number}
+            store.switch_and_snapshot()
+        commits = store.log()
+        assert next(commits).number == 1
+        for number in range(4, 8):
+            store["a"] = {"n": number}
+            compact(store)
+            assert len(list(store.log())) == 1
+        assert [commit.number for commit in commits] == [2, 3, 4], "it has its own files open"
+        del commits
+        store["a"] = {"n": 8}
+        assert {one for one in open_files(logs) if not one.exists()} == set()
+        assert len(open_files(logs)) < 6
+
+
+def open_files(folder: Path) -> list[Path]:
+    """Those below a folder that this process has open."""
+    found: list[Path] = []
+    for one in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(Path(os.readlink(f"/proc/self/fd/{one}")))
+    return [one for one in found if one.is_relative_to(folder)]

@@ -19,7 +19,7 @@ from .. import names
 from ..io import Files
 from ..log import frames, jsonline, logappend
 from ..log.frames import Codec
-from ..log.logfile import LogFile, Start, generations
+from ..log.logfile import Start, generations
 from ..log.loglock import alone
 from ..log.logview import Link
 from . import record
@@ -90,7 +90,7 @@ class Compaction:
         gone = [number for number in saids if number not in stay]
         if not gone:
             return gone
-        removed = ranges([*numbers(files[0].start.removed or []), *gone])
+        removed = ranges([*numbers(files[0].removed or []), *gone])
         target = names.log(self._files.root, files[-1].generation)
         frames_made = self._frames(files[-1], saids, stay, removed)
         logappend.write_all(self._files, target, frames_made)
@@ -111,19 +111,19 @@ class Compaction:
         return stay | {known[-1][0]}  # which the next file says it follows
 
     def _frames(
-        self, file: LogFile, saids: dict[int, Said], stay: set[int], removed: list[list[int]]
+        self, last: Start, saids: dict[int, Said], stay: set[int], removed: list[list[int]]
     ) -> Iterator[bytes]:
         """The file's frames: the start, the records that stay, the end."""
-        codec = Codec(file.store, file.generation)
+        codec = Codec(last.store, last.generation)
         lost = self._ledger.log.lost()
-        start = Start(file.store, file.generation, 0, file.start.checkpoint, removed, lost).encode()
+        start = Start(last.store, last.generation, 0, last.checkpoint, removed, lost).encode()
         yield start
         offset, heads, number = len(start), Heads(), 0
         for number, bare, revisions in self._squashed(saids, stay):
-            entries = [entry_of(heads, bare, one, file.generation) for one in revisions]
+            entries = [entry_of(heads, bare, one, last.generation) for one in revisions]
             said = bare._replace(entries=entries)
-            frame = codec.encode(frames.RECORD, number, 0, record.encode(said, file.generation))
-            heads.take(said, Link(number, file.generation, offset))
+            frame = codec.encode(frames.RECORD, number, 0, record.encode(said, last.generation))
+            heads.take(said, Link(number, last.generation, offset))
             yield frame
             offset += len(frame)
         yield codec.encode(frames.END, number, 0, jsonline.dump({"checkpoint": None}))

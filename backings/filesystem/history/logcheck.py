@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final, cast
 
@@ -58,13 +58,15 @@ class LogCheck:
         self._is_behind_gap = False
         self._chains: Final = _Chains(past)
 
-    def run(self, files: Sequence[LogFile], limit: int | None) -> None:
-        """Check the files, oldest first; of the newest what is before ``limit``."""
-        self._removed = files[0].start.removed or () if files else ()
-        self._chains.is_compacted = bool(self._removed)
-        for file in files:
-            is_newest = file is files[-1]
-            self._check_start(file, is_first=file is files[0])
+    def run(self, files: Iterable[LogFile], newest: int, limit: int | None) -> None:
+        """Check the files, oldest first, up to generation ``newest``; of that what is before
+        ``limit``."""
+        for at, file in enumerate(files):
+            if at == 0:
+                self._removed = file.start.removed or ()
+                self._chains.is_compacted = bool(self._removed)
+            is_newest = file.generation == newest
+            self._check_start(file, is_first=at == 0)
             last = self._check_frames(file, limit if is_newest else None)
             if not is_newest and last != frames.END:
                 self._note(file, file.size(), "the frame that ends the file", "none")

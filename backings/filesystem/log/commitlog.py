@@ -24,7 +24,7 @@ from .. import names
 from ..io import Files, UncertainError
 from . import frames
 from .groupsync import GroupSync
-from .logfile import Frame, LogFile
+from .logfile import Frame, LogFile, Start
 from .logfiles import LogFiles, Ranges
 from .loglock import LogLock
 from .logview import Link, Position, Tail, View, Views
@@ -214,8 +214,8 @@ class CommitLog:
             raise KeyNotFoundError(f"the log has no record {number}; its last is {self.head}")
         return next(self._records(number - 1, view.number))
 
-    def files(self) -> list[LogFile]:
-        """All of the log's files that count, oldest first."""
+    def files(self) -> list[Start]:
+        """What all of the log's files that count say at their start, oldest first."""
         self._require_open()
         return self._all.all()
 
@@ -224,9 +224,21 @@ class CommitLog:
         file = self._all.file(generation)
         return file is not None and file.start.removed is not None
 
-    def records_of(self, ended: Sequence[LogFile]) -> Iterator[Record]:
-        """The records of files that have ended."""
-        for file in ended:
+    def opened(self, starts: Sequence[Start]) -> Iterator[LogFile]:
+        """The files of these starts, one by one, as there may be too many to be open at once.
+
+        Raises CorruptionError where one is there no more: somebody has compacted the log.
+        """
+        for start in starts:
+            file = self._all.of(start)
+            if file is None:
+                name = self.name(start.generation)
+                raise CorruptionError("this file of the log was removed since", file=name)
+            yield file
+
+    def records_of(self, ended: Sequence[Start]) -> Iterator[Record]:
+        """The records of files that have ended. Raises as ``opened``."""
+        for file in self.opened(ended):
             for frame in file.frames(file.begin):
                 if frame.header.kind == frames.RECORD:
                     yield _record(file, frame)
@@ -302,13 +314,16 @@ class CommitLog:
         return self._views.get()
 
     def _records(self, after: int, head: int) -> Iterator[Record]:
-        wanted = after + 1
-        for file in self._all.from_number(wanted):
-            for record in _records_of(file, wanted, head, file.place(wanted)):
-                yield record
-                wanted = record.number + 1
-            if wanted > head:
-                return
+        wanted, before = after + 1, 0
+        while wanted != before:
+            self._require_open()  # or this handle had files open once more
+            before = wanted
+            for file in self._all.from_number(wanted):
+                for record in _records_of(file, wanted, head, file.place(wanted)):
+                    yield record
+                    wanted = record.number + 1
+                if wanted > head:
+                    return
         names_of_all = self._files.relative(names.logs(self._files.root))
         raise CorruptionError(f"record {wanted} is in none of the files", file=names_of_all)
 
