@@ -549,7 +549,7 @@ class Committer:
             if self._has_written and self._ledger.log.is_certain:
                 self._finish()
         finally:
-            self._ledger.log.close(in_order=False)
+            self._ledger.close()
 
     def _finish(self) -> None:
         self.apply()

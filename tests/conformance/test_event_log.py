@@ -15,7 +15,7 @@ from objstore.backings.records import MemoryRecordKeeper
 from objstore.errors import ClosedError, EventNotFoundError, VerificationError
 from objstore.events import Event, EventLog, Head
 from objstore.keeper import Place, RecordKeeper
-from tests.conformance.record_makers import MAKERS, SHARED, Maker
+from tests.conformance.record_makers import MAKERS, ON_FILES, SHARED, Maker
 
 
 @pytest.fixture(params=MAKERS, ids=lambda maker: maker.name)
@@ -175,6 +175,19 @@ def test_a_subscription_to_a_closed_log_ends_with_an_error(maker: Maker, tmp_pat
     log.close()
     with pytest.raises(ClosedError):
         list(subscription)
+
+
+@pytest.mark.parametrize("maker", ON_FILES, ids=lambda maker: maker.name)
+def test_who_goes_over_a_log_that_is_closed_reads_no_more(maker: Maker, tmp_path: Path) -> None:
+    log = EventLog(maker.open(tmp_path))
+    for n in range(100):
+        log.append("n", n)
+    some, unbegun = iter(log), iter(log)
+    assert next(some).data == 0
+    log.close()
+    for one in (some, unbegun):
+        with pytest.raises(ClosedError):
+            list(one)
 
 
 def test_an_event_that_cannot_be_upcast_is_told_behind_those_before_it(log: EventLog) -> None:

@@ -9,12 +9,14 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 import objstore
+from objstore.backings.filesystem.events import eventindex
 from objstore.backings.filesystem.log import logfiles
-from objstore.errors import CorruptionError, ObjstoreError
+from objstore.errors import ClosedError, CorruptionError, ObjstoreError
 from objstore.store import Store
 
 
@@ -208,6 +210,25 @@ def test_files_that_compaction_removes_are_not_kept_open(tmp_path: Path) -> None
         store["a"] = {"n": 8}
         assert {one for one in open_files(logs) if not one.exists()} == set()
         assert len(open_files(logs)) < 6
+
+
+def test_a_store_that_is_closed_has_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long somebody refers to it: its disk can be unmounted."""
+    monkeypatch.setattr(eventindex, "_FULL", 20)
+    store = objstore.open(tmp_path)
+    events = store.events
+    for number in range(30):
+        store["a"] = {"n": number}
+        events.append("n", number)
+    assert events[events[7].uuid].data == 7
+    assert any((tmp_path / ".objstore/events/index").iterdir())
+    store.close()
+    assert open_files(tmp_path) == []
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+    with pytest.raises(ClosedError):
+        events.exists(uuid4())
 
 
 def open_files(folder: Path) -> list[Path]:

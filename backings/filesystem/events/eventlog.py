@@ -233,7 +233,12 @@ class SegmentRecordKeeper(RecordKeeper):
 
     def close(self) -> None:
         """Mark the end of the log, so that who opens it next need not look for it."""
-        self._log.close()
+        try:
+            self._log.close()
+        finally:
+            with self._guard:
+                self._index = self._last = None
+                self._segments.clear()
 
     def _secure(self) -> None:
         """Have the names of the folders above on the disk, whoever made them: once for a handle.
@@ -301,6 +306,9 @@ class SegmentRecordKeeper(RecordKeeper):
             call.end = tail.end
 
     # The end of the log
+
+    def _require_open(self) -> None:
+        self._log._require_open()
 
     def _view(self) -> View | None:
         return self._log._view()
@@ -437,10 +445,13 @@ class SegmentRecordKeeper(RecordKeeper):
         return (1, self._begin()) if index is None else index.before(after + 1)
 
     def _chunks(self, start: Position, end: Position) -> Iterator[Chunk]:
-        return eventread.read(self._segment, start, end)
+        for chunk in eventread.read(self._segment, start, end):
+            self._require_open()  # as the file stays open for who is reading it
+            yield chunk
 
     def _segment(self, generation: int) -> LogFile:
         with self._guard:
+            self._require_open()  # or this would open it once more
             if generation not in self._segments:
                 file = LogFile.open(self._files, generation)
                 if file is None:

@@ -431,6 +431,17 @@ class Ledger:
         of the machine."""
         return 0 if self.stopped else self._written.upto(self.log.store)
 
+    def close(self) -> None:
+        """Close the log, which is not in order now, or is marked so; and all else that is open.
+
+        Raises BackingError.
+        """
+        try:
+            self.log.close(in_order=False)
+        finally:
+            with self.guard:  # who notes something now comes to the log first, which is closed
+                self._written.close()
+
     def forget_written(self) -> None:
         """Take the changes that somebody has written down so for applied."""
         if self._strange:

@@ -33,7 +33,7 @@ class Written:
         """The newest commit when this handle wrote it last."""
 
     def __del__(self) -> None:
-        self._close()
+        self.close()
 
     def upto(self, store: str) -> int:
         """The newest commit of which that is said; 0 for none."""
@@ -63,7 +63,7 @@ class Written:
                 self._files.write_at(opened, 0, _line(store, done))
             self._head = head
         except BackingError:
-            self._close()
+            self.close()
 
     def _is_said(self, opened: Opened, store: str, done: int, head: int) -> bool:
         """Whether others have said as much already. More than there is, is of a longer log."""
@@ -72,10 +72,11 @@ class Written:
 
     def forget(self) -> None:
         """Say nothing any more."""
-        self._close()
+        self.close()
         self._files.unlink(self._path)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Keep no file open, until something is noted once more."""
         opened, self._opened, self._head = self._opened, None, -1
         if opened is not None:
             self._files.close(opened)
