@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Callable, Generator
@@ -14,9 +15,11 @@ from uuid import uuid4
 import pytest
 
 import objstore
+from objstore.backings.filesystem.blobs.depot import Depot
+from objstore.backings.filesystem.blobs.rangelog import RangeLog
 from objstore.backings.filesystem.events import eventindex
 from objstore.backings.filesystem.log import logfiles
-from objstore.errors import ClosedError, CorruptionError, ObjstoreError
+from objstore.errors import BackingError, ClosedError, CorruptionError, ObjstoreError
 from objstore.store import Store
 
 
@@ -229,6 +232,20 @@ def test_a_store_that_is_closed_has_no_file_open(
     assert str(tmp_path) not in Path("/proc/self/maps").read_text()
     with pytest.raises(ClosedError):
         events.exists(uuid4())
+
+
+def test_a_blob_that_cannot_be_written_to_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: RangeLog) -> None:
+        raise BackingError(errno.ENOLCK, "no locks available", "blob")
+
+    monkeypatch.setattr(RangeLog, "hold", fail)
+    depot = Depot(tmp_path)
+    with pytest.raises(BackingError, match="no locks available") as caught:
+        depot.create()
+    assert caught.traceback, "which keeps what was being made"
+    assert open_files(tmp_path) == []
 
 
 def open_files(folder: Path) -> list[Path]:

@@ -216,7 +216,12 @@ class Depot(objstore.depot.Depot):
                 return None
             meta = place.read_meta(self._files) or _foreign(found)
             self._make_durable(place)
-            return FileWriter(self._files, place, meta, opened, self._log(place))
+            log = self._log(place)
+            try:
+                return FileWriter(self._files, place, meta, opened, log)
+            except BaseException:
+                log.close()
+                raise
         except BaseException:
             self._files.close(opened)
             raise
