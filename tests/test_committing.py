@@ -15,6 +15,7 @@ import pytest
 
 import objstore
 from objstore.backings.filesystem import committer
+from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files, Opened
 
 from .counting import calls_of
@@ -269,3 +270,17 @@ def test_threads_that_change_different_files_never_conflict(tmp_path: Path, appl
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(count_up, names))
         assert [store[name].n for name in names] == [100] * 4
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+def test_nothing_is_kept_of_files_that_came_and_went(tmp_path: Path, apply: Any) -> None:
+    with objstore.open(tmp_path, durability="os", apply=apply) as store:
+        for number in range(20):
+            store[f"d{number}/{number % 2}/x"] = {"n": number}
+            store.flush()
+            del store[f"d{number}/{number % 2}/x"]
+            store.flush()
+        documents = store._documents
+        assert isinstance(documents, FilesystemDocuments)
+        pending = documents._engine.committer.pending
+        assert (pending._above, pending.dirty) == ({}, {})

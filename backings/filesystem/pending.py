@@ -135,7 +135,7 @@ class Pending:
         """The commit of which not all may be in ``units`` yet; 0 for none. Set before it is in the
         log."""
         self.dirty: Final[dict[str, None]] = {}
-        """The files and folders that were changed and not synced since."""
+        """The files and folders that were changed and not synced since, where any are synced."""
         self.is_others = False
         """Whether commits of others are among it, whose records may not be on the disk yet."""
 
@@ -225,7 +225,11 @@ class Pending:
 
     def _let_go(self, unit: str) -> Due:
         due = self._units.pop(unit)
-        self._above.subtract(aboves(unit))
+        for path in aboves(unit):
+            if self._above[path] > 1:
+                self._above[path] -= 1
+            else:  # or paths that come and go would add up
+                self._above.pop(path, None)
         return due
 
     def start_anew(self) -> None:
@@ -329,6 +333,8 @@ class Pending:
 
         One of those may be new, or the last one left of those that were removed.
         """
+        if not self._files.sync:
+            return
         self.dirty[path] = None
         while path.startswith(self._files.below):
             path = path.rpartition("/")[0]
@@ -393,7 +399,8 @@ class Pending:
         if not self._is_ready(due):
             made: list[str] = []
             self._write(due, made)
-            self.dirty.update((os.path.dirname(folder), None) for folder in made)
+            for folder in made:
+                self.touch(os.path.dirname(folder))
         if not self._files.place(due.temporary, due.target):
             raise EditedError
         return due.ready
