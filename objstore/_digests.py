@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import cycle
 from typing import Final
+
+from ._aside import Aside
 
 CHUNK: Final = 1 << 20
 """How much is moved at once: more is no faster."""
@@ -25,8 +27,8 @@ class Digest:
 
     def __init__(self) -> None:
         self._sha256: Final = hashlib.sha256()
-        self._pool: ThreadPoolExecutor | None = None
-        self._pending: Final[deque[Future[None]]] = deque()
+        self._aside: Final = Aside("objstore-digest")
+        self._pending: Final[deque[Future[object]]] = deque()
         self.length = 0
         """Of how many bytes it is."""
 
@@ -39,9 +41,7 @@ class Digest:
             return
         while len(self._pending) >= AHEAD:
             self._pending.popleft().result()
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "objstore-digest")
-        self._pending.append(self._pool.submit(self._sha256.update, data))
+        self._pending.append(self._aside.start(self._sha256.update, data))
 
     def wait(self) -> None:
         """Return once all that came is counted."""
@@ -53,9 +53,7 @@ class Digest:
         return self._sha256.hexdigest()
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._aside.close()
 
 
 def buffers() -> Iterator[memoryview]:

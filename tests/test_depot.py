@@ -493,3 +493,31 @@ def test_what_dangles_both_ways() -> None:
         Dangling(lonely, None),
     ]
     assert list(find_dangling([("/a", [there.link, lonely.link])], depot)) == []
+
+
+@pytest.mark.parametrize("first", ["", "import concurrent.futures.thread"])
+def test_a_blob_is_put_when_python_is_ending(tmp_path: Path, first: str) -> None:
+    """No thread is started any more by then, nor what would start it imported."""
+    said = f"""
+import atexit
+import objstore
+{first}
+
+def end():
+    depot = store.depot
+    for blob in (b"hello", big):
+        assert depot.read(depot.put(blob), 0, len(blob)) == blob
+    with depot.create() as writer:
+        writer.write(big)
+        writer.sync()
+    assert depot.scrub().sound == 3
+    store.close()
+    print("all is put")
+
+atexit.register(end)
+store = objstore.open({str(tmp_path)!r})
+big = b"x" * 3_000_000
+"""
+    run = [sys.executable, "-c", said]
+    found = subprocess.run(run, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert found.stdout == "all is put\n", found.stderr

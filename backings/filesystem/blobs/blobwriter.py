@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Final
 
+from objstore._aside import Aside
 from objstore._digests import digest_of
 from objstore._ranges import Range
 from objstore._writer import Writer
@@ -42,8 +43,8 @@ class FileWriter(Writer):
         self._pending: Range | None = None
         """The last bytes that were written, and not noted yet."""
         self._unsynced = 0
-        self._syncing: Future[None] | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._syncing: Future[object] | None = None
+        self._aside: Final = Aside("objstore-sync")
         self._is_closed = False
         log.hold()
 
@@ -126,8 +127,7 @@ class FileWriter(Writer):
             self._note()
             self._end_sync()
         finally:
-            if self._pool is not None:
-                self._pool.shutdown()
+            self._aside.close()
             self._log.close()
             self._files.close(self._opened)
 
@@ -183,9 +183,7 @@ class FileWriter(Writer):
         self._end_sync()
         self._note()
         self._unsynced = 0
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "objstore-sync")
-        self._syncing = self._pool.submit(self._sync_to, self._log.size())
+        self._syncing = self._aside.start(self._sync_to, self._log.size())
 
     def _end_sync(self) -> None:
         if self._syncing is not None:
