@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -46,17 +47,26 @@ def test_13_after_so_many_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert 1 < len(logs(folder)) < 6
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        objstore.TransactionError("not now"),
+        objstore.LayoutError(errno.ENOTDIR, "a file is where a directory should be", "sub"),
+    ],
+)
 def test_a_snapshot_that_fails_is_tried_again_later(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: objstore.ObjstoreError,
 ) -> None:
+    def refuse(_: object) -> int:
+        raise error
+
     monkeypatch.setattr(Engine, "switch_commits", 4)
     with objstore.open(folder) as store:
         store["other"] = {"n": 1}
-        monkeypatch.setattr("objstore.backings.filesystem.committer.Committer.switch", _refuse)
+        monkeypatch.setattr("objstore.backings.filesystem.committer.Committer.switch", refuse)
         for number in range(8):
             store["counter"] = {"n": number}
-    assert caplog.text.count("no snapshot could be taken: not now") == 2
-
-
-def _refuse(_: object) -> int:
-    raise objstore.TransactionError("not now")
+    assert caplog.text.count(f"no snapshot could be taken: {error}") == 2

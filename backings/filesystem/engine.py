@@ -23,13 +23,13 @@ from objstore.documents import (
     Waiting,
 )
 from objstore.errors import (
-    BackingError,
     CommitNumberError,
     ConflictError,
     HistoryGone,
     KeyNameError,
     KeyNotFoundError,
     LayoutError,
+    ObjstoreError,
     ScopeNotFoundError,
     TransactionError,
 )
@@ -469,7 +469,7 @@ class Engine:
         try:
             if take(self._switching, 0, taken):
                 self.committer.switch()
-        except (BackingError, TransactionError) as error:
+        except ObjstoreError as error:
             # The commit stands. A later one tries again.
             self._switch_failed = number
             _logger.warning("no snapshot could be taken: %s", error)

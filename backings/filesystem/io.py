@@ -16,7 +16,7 @@ from functools import cache
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from objstore.errors import BackingError
+from objstore.errors import BackingError, LayoutError
 
 from .openio import FOLDER, READ, OpenFiles
 from .openio import LockedFolder as LockedFolder
@@ -282,13 +282,21 @@ class Files(OpenFiles):
             self._refused("remove the folder", path, error)
 
     def sync_file(self, path: str) -> None:
-        """Return once a file or folder is on the disk, whoever wrote it; one that is gone is no
-        error, and a link is in its folder."""
-        found = self.lstat(path) if self.sync else None
-        if found is None or stat.S_ISLNK(found.st_mode):
+        """Return once a file or folder is on the disk, whoever wrote it.
+
+        What is gone is no error, be it with a folder that became a file; and of what is neither
+        file nor folder, such as a link or a fifo, its folder has all there is.
+        """
+        try:
+            found = self.lstat(path) if self.sync else None
+        except LayoutError:
+            return
+        if found is None:
             return
         if stat.S_ISDIR(found.st_mode):
             self.sync_folder(path)
+            return
+        if not stat.S_ISREG(found.st_mode):
             return
         opened = self.open(path)
         if opened is not None:

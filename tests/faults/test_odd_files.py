@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+import objstore
 from objstore.backings.filesystem import open_documents
 from objstore.documents import Change, Documents
 from objstore.errors import LayoutError
 from objstore.layout import ANYTHING, Folder, Member
+from objstore.retention import Retention
 from objstore.values import MISSING
 from tests.conformance.layouts import LIBRARY, PEOPLE, Plain
 from tests.folders import names
@@ -128,3 +132,37 @@ def test_a_file_that_becomes_a_fifo_is_refused_without_waiting(tmp_path: Path) -
         lambda: store.load("/ada"),
         lambda: store.commit([Change("/ada", ADA, MISSING, stamp)], base=0),
     )
+
+
+def make_file_of_the_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.write_text("text")
+
+
+def instead(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    def replace(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return replace
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "replace", [make_file_of_the_folder, instead(make_fifo), instead(make_socket)]
+)
+def test_what_became_of_a_file_keeps_no_store_from_being_closed(
+    tmp_path: Path, replace: Callable[[Path], None]
+) -> None:
+    """Once as the handle has written the file, and once as the log has it."""
+    with objstore.open(tmp_path) as store:
+        store["ada"], store["sub/bob"] = {"n": 0}, {"n": 0}
+        replace(tmp_path / "sub" / "bob.json")
+        assert store.switch_and_snapshot() == 2
+        store["ada"]["n"] = 1
+    with objstore.open(tmp_path) as store:
+        store["ada"]["n"] = 2
+        store.switch_and_snapshot()
+        store.compact(Retention(timedelta(0), timedelta(days=1)))
+        store["ada"]["n"] = 3
+        assert store.at(store.head)["ada/n"] == 3
