@@ -6,6 +6,7 @@ edit.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -16,8 +17,8 @@ from typing import Final
 from objstore.documents import Change, Commit, Loaded, Waiting
 from objstore.errors import (
     BackingError,
-    ClosedError,
     FormatError,
+    LayoutError,
     ObjstoreError,
     TransactionError,
 )
@@ -108,7 +109,7 @@ class Committer:
         try:
             with self._ledger.log.writing() as writer:
                 self._catch_up(writer, units)
-                steps = plan(self._planner)
+                steps = self._planned(writer, plan)
                 at_once = self._meets_links(steps, units)
                 if at_once:
                     self._apply_all(writer)
@@ -196,6 +197,17 @@ class Committer:
             edits = self._recovery.settle(touched)
             if edits:
                 self._enter_edits(writer, edits)
+
+    def _planned(self, writer: Writer, plan: Callable[[Planner], list[Step]]) -> list[Step]:
+        """The steps of a commit. Where something is in its way, all that is due is written first:
+        it may be gone then, or only then be there."""
+        try:
+            return plan(self._planner)
+        except LayoutError:
+            if not self.pending.units:
+                raise
+            self._apply_all(writer)
+            return plan(self._planner)
 
     def _meets_links(self, steps: Sequence[Step], units: Iterable[str]) -> bool:
         """Whether a link leads to one of the files, and files are or will be behind. They must not:
@@ -388,7 +400,7 @@ class Committer:
                 self._apply(writer)
         except BaseException as error:
             self._apply_later()
-            if not isinstance(error, BackingError):
+            if not isinstance(error, ObjstoreError):
                 raise
 
     def flush(self) -> None:
@@ -405,7 +417,8 @@ class Committer:
                     raise
 
     def apply(self) -> None:
-        """Write all files that are due. Raises BackingError where that fails, with the rest done.
+        """Write all files that are due. Raises BackingError where that fails, LayoutError where
+        something else is in a file's place, with the rest done.
 
         Files that somebody is amid writing stay as they are.
         """
@@ -420,12 +433,12 @@ class Committer:
         if self.pending.is_others:
             self._ledger.log.sync()
             self.pending.is_others = False
-        failure: BackingError | None = None
+        failure: ObjstoreError | None = None
         dues = [due for due in self.pending.units.values() if due.is_durable]
         for due in sorted(dues, key=lambda due: due.number):
             try:
                 self._put(writer, due)
-            except BackingError as error:
+            except ObjstoreError as error:
                 failure = error
         if failure is not None:
             raise failure
@@ -446,16 +459,20 @@ class Committer:
             else:
                 self._ledger.written(due.place.pointer, due.number, due.stamp.digest)
                 return
+        reason = f"cannot write {self._files.relative(due.path)}: it keeps changing"
+        raise BackingError(errno.EAGAIN, reason, due.path)
 
     def _merged(self, writer: Writer, due: Due) -> Due | None:
         """What is due now that somebody has edited the file after it was read for the commit.
 
         Their edit is entered on top of the commit. Where both changed the same, theirs stays, as it
         came last; what they did not know of is in the past. None where nothing is left to do, or
-        what is there does not parse.
+        what is there does not parse. Raises LayoutError where it is no file.
         """
         unit, source = due.place.pointer, self._files.relative(due.path)
         content = self._tree.content(due.place)
+        if content is None and due.content is None and due.new is not MISSING:
+            self._tree.target(due.path)  # what is there may be a folder
         if content is not None and due.data is not None and content.data == due.data:
             self.pending.drop(due)  # another process has done it, or this one up to the last step
             return None
@@ -499,7 +516,7 @@ class Committer:
             self._later = None
         try:
             self.apply()
-        except (BackingError, ClosedError):
+        except ObjstoreError:
             # What is wrong may pass; ``flush`` and ``close`` say if it does not.
             self._apply_later()
 

@@ -300,7 +300,8 @@ class FilesystemDocuments(Documents):
     def flush(self) -> None:
         """Write the files that are due, and those that others have left behind.
 
-        Raises BackingError where that fails. Does nothing with ``readonly=True``.
+        Raises BackingError where that fails, LayoutError where something else is in a file's place.
+        Does nothing with ``readonly=True``.
         """
         self._require_open()
         engine = None if self._readonly else self._found()

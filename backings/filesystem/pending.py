@@ -162,6 +162,10 @@ class Pending:
             heappop(self._first)
         return None
 
+    def has_below(self, path: str) -> bool:
+        """Whether something in or below a directory is due, be it on the disk or not."""
+        return self._above[path] > 0
+
     def is_above(self, path: str) -> bool:
         """Whether a directory is due to be there, as something in or below it is."""
         if not self._above[path]:

@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 
 from objstore.documents import Change
 from objstore.errors import ConflictError, LayoutError
-from objstore.pointer import aboves
+from objstore.pointer import aboves, join
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import is_json, parse, render
 from .history.record import NO_FILE
-from .io import Files, signature
+from .io import Entry, Files, signature
+from .listing import key_of
 from .pending import Due, Pending
 from .places import Place, Places
 from .stamps import Stamp, digest
@@ -47,6 +48,7 @@ class Planner:
         self._places: Final = places
         self._tree: Final = tree
         self._pending: Final[Mapping[str, Due]] = pending.units
+        self._has_below: Final = pending.has_below
         self._recent: Final = pending.recent
         self._lazy: Final = lazy
         self._inside: Final[set[str]] = set()
@@ -206,15 +208,38 @@ class Planner:
             return path
         if self._files.lstat(place.parent) is None:
             self._check_folders(change.unit)
+        if self._is_due(change.unit, path, as_folder=True):
+            reason = f"{self._files.relative(path)} is to be a directory where a file should be"
+            raise LayoutError(errno.EISDIR, reason, path)
         return self._tree.target(path)
 
     def _check_folders(self, unit: str) -> None:
-        """Raise LayoutError where a folder to be made for the unit is a file's key."""
+        """Raise LayoutError where a folder to be made for the unit is a file's key, or has the name
+        of a file that is due."""
         for above in aboves(unit):
-            found = self._tree.find(self._places.at(above))
+            place = self._places.at(above)
+            found = self._tree.find(place)
             if found is not None and not found.is_folder:
                 reason = f"{self._files.relative(found.path)} is a file where a directory should be"
                 raise LayoutError(errno.ENOTDIR, reason, found.path)
+            path = place.folder
+            if found is None and path is not None and self._is_due(above, path, as_folder=False):
+                reason = f"{self._files.relative(path)} is to be a file where a directory should be"
+                raise LayoutError(errno.ENOTDIR, reason, path)
+
+    def _is_due(self, unit: str, path: str, *, as_folder: bool) -> bool:
+        """Whether a unit's path is to be another key's, ``as_folder`` or as a file: ``dir.json`` is
+        the file of the key ``dir``, and the folder of the key ``dir.json``."""
+        if not self._pending:
+            return False
+        above, _, _ = unit.rpartition("/")
+        layout, declared = self._places.at(above).layout, self._places.declared(above)
+        name = path.rpartition("/")[2]
+        key = key_of(Entry(name, not as_folder, as_folder), layout, declared)
+        if key is None:
+            return False
+        other = join(above, key)
+        return self._has_below(other) if as_folder else other in self._pending
 
     def _render(self, change: Change, path: str, content: Content | None) -> bytes | None:
         if change.new is MISSING or (content is not None and self._may_wait(path)):
@@ -246,3 +271,16 @@ class Planner:
                 if above in made and due.new is not MISSING:
                     reason = f"{above} cannot be a file and the directory of {step.change.unit}"
                     raise LayoutError(errno.EEXIST, reason, due.path)
+        new = [one.due for one in steps if one.change.unit in made]
+        self._check_names({due.target: due for due in new if due.new is not MISSING})
+
+    def _check_names(self, new: Mapping[str, Due]) -> None:
+        """Raise LayoutError where a new file would have the name of another one's folder."""
+        for target, due in new.items():
+            folder = target.rpartition("/")[0]
+            while folder.startswith(self._files.below):
+                if folder in new:
+                    one, two = self._files.relative(folder), self._files.relative(due.path)
+                    reason = f"{one} cannot be a file and the directory of {two}"
+                    raise LayoutError(errno.EEXIST, reason, due.path)
+                folder = folder.rpartition("/")[0]

@@ -117,16 +117,21 @@ class Tree:
     def target(self, path: str) -> str:
         """Where a new file at ``path`` is written: elsewhere if a link without a target is there.
 
-        Raises OutsideError, and KeyNameError where the disk takes the name for one that exists in
-        another spelling.
+        Raises LayoutError where a folder is there, which is another key's; OutsideError; and
+        KeyNameError where the disk takes the name for one that exists in another spelling.
         """
         self.check_inside(os.path.dirname(path))
         clash = self.spelling.clash(path)
         if clash is not None:
             reason = f"{self._files.relative(path)} and {clash} would be one on this disk"
             raise KeyNameError(reason)
-        found = self._files.lstat(path)
-        return path if found is None else self._resolve(path)
+        if self._files.lstat(path) is None:
+            return path
+        real = self._resolve(path)
+        there = self._files.stat(real)
+        if there is not None and stat.S_ISDIR(there.st_mode):
+            raise self._not_a_file(path, there)
+        return real
 
     def is_linked(self, place: Place, path: str, target: str) -> bool:
         """Whether a link leads to a file, so that it has another name as well. It was just looked

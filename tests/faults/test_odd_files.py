@@ -14,8 +14,9 @@ import pytest
 
 import objstore
 from objstore.backings.filesystem import open_documents
+from objstore.backings.filesystem.pending import Due, Pending
 from objstore.documents import Change, Documents
-from objstore.errors import LayoutError
+from objstore.errors import BackingError, LayoutError
 from objstore.layout import ANYTHING, Folder, Member
 from objstore.retention import Retention
 from objstore.values import MISSING
@@ -166,3 +167,103 @@ def test_what_became_of_a_file_keeps_no_store_from_being_closed(
         store.compact(Retention(timedelta(0), timedelta(days=1)))
         store["ada"]["n"] = 3
         assert store.at(store.head)["ada/n"] == 3
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+@pytest.mark.parametrize("first", ["dir", "dir.json/x"])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_name_is_a_file_or_a_folder(
+    tmp_path: Path, apply: str, first: str, together: bool
+) -> None:
+    [second] = {"dir", "dir.json/x"} - {first}
+    with objstore.open(tmp_path, apply=apply) as store:
+        store["other"] = {"n": 0}
+        if together:
+            with pytest.raises(LayoutError, match=r"dir\.json"), store.transaction():
+                store[first], store[second] = {"n": 1}, {"n": 2}
+            assert list(store.root) == ["other"]
+            return
+        store[first] = {"n": 1}
+        with pytest.raises(LayoutError, match=r"dir\.json is a (file|directory) where"):
+            store[second] = {"n": 2}
+        store["other"]["n"] = 1
+        assert store.switch_and_snapshot() == 3
+        assert [*store.check()] == []
+        assert store[first].contents == {"n": 1}
+
+
+@pytest.mark.parametrize(("first", "second"), [("dir.json/x", "dir"), ("a", "a/b")])
+def test_a_place_is_free_once_what_had_it_is_deleted(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    """Also while the file is still there, as it is removed later."""
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store[first] = {"n": 1}
+        store.flush()
+        del store[first]
+        store[second] = {"n": 2}
+        store.flush()
+        assert store[second].contents == {"n": 2}
+        assert [*store.check()] == []
+
+
+def test_a_link_to_a_folder_is_in_the_way_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "ada.json").symlink_to("dir")
+    store = opened(tmp_path)
+    refused(
+        r"ada\.json is a directory where a file should be",
+        lambda: store.commit([Change("/ada", MISSING, ADA)], base=0),
+    )
+    assert store.head() == 0
+
+
+def make_link_to_nothing(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (Path.mkdir, "is a directory where a file should be"),
+        (make_fifo, "is neither a file nor a directory where a file should be"),
+        (make_link_to_nothing, "it keeps changing"),
+    ],
+)
+def test_flush_says_what_came_in_a_files_place(
+    tmp_path: Path, make: Callable[[Path], None], why: str
+) -> None:
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["first"], store["ada"], store["last"] = {"n": 0}, ADA, {"n": 1}
+        make(tmp_path / "ada.json")
+        for _ in range(2):
+            with pytest.raises((BackingError, LayoutError), match=rf"ada\.json.*{why}"):
+                store.flush()
+        assert names(tmp_path)[-2:] == ["first.json", "last.json"]
+        assert store["ada"].contents == ADA
+        (tmp_path / "ada.json").rmdir() if make is Path.mkdir else (tmp_path / "ada.json").unlink()
+        store.flush()
+        assert json.loads((tmp_path / "ada.json").read_text()) == ADA
+
+
+def test_a_commit_stands_whatever_came_in_the_place_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Pending.put
+
+    def make_folder_before(self: Pending, due: Due) -> None:
+        path = tmp_path / "ada.json"
+        if not path.exists():
+            path.mkdir()
+        put(self, due)
+
+    with objstore.open(tmp_path) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Pending, "put", make_folder_before)
+            store["ada"] = ADA
+        assert store["ada"].contents == ADA
+        with pytest.raises(LayoutError, match=r"ada\.json is a directory where a file should be"):
+            store.flush()
+        (tmp_path / "ada.json").rmdir()
+    assert json.loads((tmp_path / "ada.json").read_text()) == ADA
