@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from objstore.backings.filesystem import names
 from objstore.backings.filesystem.io import Files, Opened
 from objstore.backings.filesystem.log import logappend
-from objstore.backings.filesystem.log.commitlog import CommitLog, Position
+from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.backings.filesystem.log.manifest import Manifest
 from objstore.errors import (
     BackingError,
@@ -155,7 +155,6 @@ def test_a_close_that_has_nothing_to_say_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_closed_handle(tmp_path: Path) -> None:
     log = opened(tmp_path)
-    position = Position(1, 125)
     append(log, payload(1))
     log.close()
     log.close()
@@ -165,7 +164,7 @@ def test_a_closed_handle(tmp_path: Path) -> None:
         log.records,
         lambda: log.head,
         lambda: log.read(1),
-        lambda: log.sync(position),
+        log.sync,
     ]
     for use in uses:
         with pytest.raises(ClosedError):

@@ -254,6 +254,38 @@ def test_a_commit_is_shown_with_all_before_it_though_their_threads_still_wait(
         assert [len(list(store.log(name))) for name in ("ada", "bob")] == [3, 3]
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("apply", ["lazy", "eager"])
+@pytest.mark.parametrize("durability", ["full", "os"])
+@pytest.mark.parametrize("step", ["_confirm", "_apply_due"])
+def test_a_commit_that_was_shown_stands_though_another_thread_closes_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apply: str, durability: str, step: str
+) -> None:
+    entered, may_go_on = threading.Event(), threading.Event()
+    original = getattr(committer.Committer, step)
+
+    def held(self: committer.Committer, *args: Any, **options: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            entered.set()
+            assert may_go_on.wait(PATIENCE)
+        original(self, *args, **options)
+
+    store = objstore.open(tmp_path, apply=apply, durability=durability)
+    store["ada"], store["bob"] = {"n": 0}, {"n": 0}
+    bob = store["bob"]
+    monkeypatch.setattr(committer.Committer, step, held)
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(setattr, bob, "n", 1)
+        assert entered.wait(PATIENCE)
+        store["ada"].n = 1
+        assert bob.n == 1
+        store.close()
+        may_go_on.set()
+        theirs.result()
+    with objstore.open(tmp_path) as store:
+        assert (store["ada"].n, store["bob"].n, store.head) == (1, 1, 4)
+
+
 @pytest.mark.parametrize("apply", ["lazy", "eager"])
 def test_threads_that_change_different_files_never_conflict(tmp_path: Path, apply: str) -> None:
     names = [f"p{number}" for number in range(4)]

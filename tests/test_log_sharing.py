@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem.io import Opened
+from objstore.backings.filesystem.io import Opened, UncertainError
 from objstore.backings.filesystem.log.commitlog import CommitLog, Position
+from objstore.backings.filesystem.log.groupsync import GroupSync
+from objstore.errors import BackingError, ClosedError
 
 from .faults.crash_states import Quick, Recording
 from .faults.logs import append, payload, payloads
@@ -83,6 +87,43 @@ def test_a_sync_serves_all_that_came_before_it(tmp_path: Path) -> None:
     for position in positions:
         log.sync(position)
     assert files.events[before:] == []
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("amid", [False, True])
+def test_what_was_appended_is_synced_though_another_thread_closes_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amid: bool
+) -> None:
+    share = GroupSync.share
+
+    def close_and_share(self: GroupSync, sync: Callable[[], None]) -> None:
+        log.close(in_order=False)
+        share(self, sync)
+
+    files = Recording(tmp_path)
+    log = CommitLog.open(files)
+    append(log, payload(1))
+    with log.writing() as writer:
+        _, position = writer.append(payload(2))
+    if amid:
+        monkeypatch.setattr(GroupSync, "share", close_and_share)
+    else:
+        log.close(in_order=False)
+    before = len(files.events)
+    log.sync(position)
+    assert "sync" in [event.step for event in files.events[before:]]
+    with pytest.raises(ClosedError):
+        log.sync()
+
+
+def test_after_a_failed_sync_a_closed_log_confirms_nothing(tmp_path: Path) -> None:
+    log = CommitLog.open(Quick(str(tmp_path)))
+    with log.writing() as writer:
+        _, position = writer.append(payload(1))
+    log.lose(UncertainError(errno.EIO, "Input/output error", "log"))
+    log.close()
+    with pytest.raises(BackingError, match="nothing more is written through this handle"):
+        log.sync(position)
 
 
 def test_what_another_handle_is_known_to_have_synced_is_not_synced_again(tmp_path: Path) -> None:

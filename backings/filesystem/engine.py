@@ -23,6 +23,7 @@ from objstore.documents import (
     Waiting,
 )
 from objstore.errors import (
+    ClosedError,
     CommitNumberError,
     ConflictError,
     HistoryGone,
@@ -462,13 +463,14 @@ class Engine:
         Whoever finds it so does it; commits of others go on until its last step.
         """
         log = self.ledger.log
-        commits = number - max(log.begins_after, self._switch_failed)
-        if commits < self.switch_commits and (log.end < self.switch_bytes or commits < _PAUSE):
-            return
         taken: Taken = []
         try:
-            if take(self._switching, 0, taken):
+            commits = number - max(log.begins_after, self._switch_failed)
+            is_long = log.end >= self.switch_bytes and commits >= _PAUSE
+            if (is_long or commits >= self.switch_commits) and take(self._switching, 0, taken):
                 self.committer.switch()
+        except ClosedError:
+            return  # another thread has closed the store since
         except ObjstoreError as error:
             # The commit stands. A later one tries again.
             self._switch_failed = number

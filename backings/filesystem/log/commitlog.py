@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from threading import Lock
 from typing import Final, NamedTuple
 from weakref import WeakSet
@@ -164,13 +165,22 @@ class CommitLog:
         None is the newest that this handle has seen. Threads that wait at the same time share one
         sync. Raises BackingError where the disk does not confirm; then nothing is known of it any
         more, and this handle appends no more.
+
+        What was appended may be synced after another thread has closed the log.
         """
-        view = self._view()
+        try:
+            view = self._view()
+        except ClosedError:
+            if position is None:
+                raise
+            self._certainty.require()
+            self._files.sync_file(names.log(self._files.root, position.generation))
+            return
         if view is not None and position is None:
             position = view.reached()[1]
         while view is not None and position and self._files.sync and not view.is_synced(position):
             self._certainty.require()
-            self._group.share(self._sync)
+            self._group.share(partial(self._sync, view))
 
     def is_synced(self, position: Position) -> bool:
         """Whether all up to there is known to be on the disk, or need not be."""
@@ -277,8 +287,8 @@ class CommitLog:
 
     def close(self, *, in_order: bool = True) -> None:
         """Mark the end of what was appended, so that the next open need not look for it; not so
-        where all is not ``in_order`` for it. Closing again does nothing; any other call raises
-        ClosedError.
+        where all is not ``in_order`` for it. Closing again does nothing; any other call but
+        ``sync`` of a position raises ClosedError.
 
         Raises BackingError where the mark cannot be written; the log is none the worse.
         """
@@ -293,10 +303,7 @@ class CommitLog:
             self._views.forget()
             self._all = LogFiles(self._files)
 
-    def _sync(self) -> None:
-        view = self._views.get()
-        if view is None:
-            return
+    def _sync(self, view: View) -> None:
         file, reached = view.reached()
         try:
             file.sync()
