@@ -135,6 +135,25 @@ def test_what_flush_cannot_write_is_tried_again(
         until(lambda: '"n": 1' in file.read_text())
 
 
+def test_where_no_thread_can_be_had_files_are_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "counter.json"
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with objstore.open(tmp_path, apply="lazy") as store:
+        store["counter"] = {"n": 0}
+        store.flush()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            store["counter"]["n"] = 1
+        assert '"n": 1' in file.read_text()
+        store["counter"]["n"] = 2
+        until(lambda: '"n": 2' in file.read_text())
+
+
 @pytest.mark.parametrize("what", ["commit", "read"])
 def test_what_is_due_already_costs_a_commit_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

@@ -385,9 +385,7 @@ class Committer:
         """
         if not self.pending.units:
             return
-        if self._lazy and not at_once:
-            self._apply_later()
-        else:
+        if at_once or not self._lazy or not self._apply_later():
             self._apply_now(writer)
 
     def _apply_now(self, writer: Writer | None) -> None:
@@ -504,12 +502,18 @@ class Committer:
         made.stamp.number = made.number
         return made
 
-    def _apply_later(self) -> None:
+    def _apply_later(self) -> bool:
+        """Have the files written that are due then; False where no thread can be had for it."""
         with self._guard:
             if self._later is None and not self._is_closed:
-                self._later = Timer(_DELAY, self._apply_in_time)
-                self._later.daemon = True
-                self._later.start()
+                later = Timer(_DELAY, self._apply_in_time)
+                later.daemon = True
+                try:
+                    later.start()
+                except RuntimeError:  # the next commit asks again
+                    return False
+                self._later = later
+        return True
 
     def _apply_in_time(self) -> None:
         with self._guard:
