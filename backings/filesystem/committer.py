@@ -68,6 +68,7 @@ class Committer:
         self._is_closed = False
         # The fields below are guarded by the writer's lock.
         self._has_written = False
+        """Whether this handle has written anything; closed, it leaves all in order then."""
         self._interruptions = 0
         """The writer's, when what is kept here was last made anew."""
         self._seen = 0
@@ -405,7 +406,6 @@ class Committer:
         """Write all files that are behind, whoever committed. Raises as ``apply``."""
         with self._ledger.log.writing() as writer:
             if writer.head:
-                self._has_written = True  # hence, closed, it leaves all in order
                 self._stop_waiting()  # first, as whoever commits from now on waits for another
                 try:
                     self._apply_all(writer)
@@ -433,6 +433,7 @@ class Committer:
             self.pending.is_others = False
         failure: ObjstoreError | None = None
         dues = [due for due in self.pending.units.values() if due.is_durable]
+        self._has_written = self._has_written or bool(dues)
         for due in sorted(dues, key=lambda due: due.number):
             try:
                 self._put(writer, due)

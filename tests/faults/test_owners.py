@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 import objstore
 
 from .machine import need_root, without_privileges
@@ -37,3 +39,21 @@ def test_others_replace_what_the_folder_lets_them(tmp_path: Path) -> None:
         store["a"].x = 2
     assert path.read_text() == '{"x": 2}\n'
     assert path.stat().st_uid == 65534
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_who_may_not_write_flushes_and_closes_what_nobody_has_left_behind(
+    tmp_path: Path, is_closed: bool
+) -> None:
+    need_root()
+    folder = tmp_path / "data"
+    store = objstore.open(folder)
+    store["a"] = {"x": 1}
+    if is_closed:
+        store.close()
+    for above in [folder, tmp_path, *tmp_path.parents][:4]:
+        above.chmod(above.stat().st_mode | 0o555)
+    with without_privileges(), objstore.open(folder) as reader:
+        assert reader["a"].x == 1
+        reader.flush()
+    store.close()
