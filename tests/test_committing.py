@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore.backings.filesystem import committer
+from objstore.backings.filesystem import committer, later
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files, Opened
 
@@ -158,7 +158,7 @@ def test_where_no_thread_can_be_had_files_are_written_at_once(
 def test_what_is_due_already_costs_a_commit_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 60)  # nothing is written meanwhile
+    monkeypatch.setattr(later, "_DELAY", 60)  # nothing is written meanwhile
     with objstore.open(tmp_path, apply="lazy") as store:
         store["counter"], store["other"] = {"n": 0}, {"n": 0}
         counter, other = store["counter"], store["other"]

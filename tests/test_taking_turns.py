@@ -22,7 +22,7 @@ from tests.counting import calls_of
 @pytest.fixture
 def handles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FilesystemDocuments]]:
     """Two of one store, which write no file of themselves."""
-    monkeypatch.setattr("objstore.backings.filesystem.committer._DELAY", 3600)
+    monkeypatch.setattr("objstore.backings.filesystem.later._DELAY", 3600)
     opened = [
         FilesystemDocuments(Files(str(tmp_path), sync=False), ANYTHING, lazy=True) for _ in range(2)
     ]

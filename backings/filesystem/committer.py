@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from threading import Lock, Timer
 from typing import Final
 
 from objstore.documents import Change, Commit, Loaded, Waiting
@@ -29,6 +28,7 @@ from .contents import parse
 from .history.ledger import Ledger, Revision
 from .history.record import NO_FILE, Said
 from .io import Files, UncertainError
+from .later import Later
 from .log.commitlog import Position, Writer
 from .pending import Due, EditedError, Pending
 from .places import Places
@@ -41,9 +41,6 @@ from .tree import Content, Tree
 _ATTEMPTS: Final = 5
 """How often a file is written that somebody edits at the same moment, before it is left as it is.
 It stays due then, and is tried again."""
-
-_DELAY: Final = 0.5
-"""Seconds until files are written that are written later."""
 
 
 class Committer:
@@ -62,10 +59,8 @@ class Committer:
         self.settling: Final = Settling(files, places, tree, ledger)
         self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)
         self.teller: Final = Teller(self._commits)
-        self._guard = Lock()
-        # The fields below are guarded by _guard.
-        self._later: Timer | None = None
-        self._is_closed = False
+        self._later: Final = Later(self._apply_in_time)
+        """Writes files later; where no thread can be had for it, the next commit asks again."""
         # The fields below are guarded by the writer's lock.
         self._has_written = False
         """Whether this handle has written anything; closed, it leaves all in order then."""
@@ -80,7 +75,7 @@ class Committer:
         Unless all is ``in_order``, as none was amid anything, it begins anew. What is due then the
         parent writes.
         """
-        self._guard, self._later = Lock(), None
+        self._later.begin_in_child()
         self.teller.begin_in_child()
         self._ledger.begin_in_child(in_order=in_order)
         if in_order:
@@ -341,7 +336,7 @@ class Committer:
             raise
         except BaseException:
             self._confirmed(steps)
-            self._apply_later()
+            self._later.ask()
             raise
         self._confirmed(steps)
 
@@ -386,7 +381,7 @@ class Committer:
         """
         if not self.pending.units:
             return
-        if at_once or not self._lazy or not self._apply_later():
+        if at_once or not self._lazy or not self._later.ask():
             self._apply_now(writer)
 
     def _apply_now(self, writer: Writer | None) -> None:
@@ -398,7 +393,7 @@ class Committer:
             else:
                 self._apply(writer)
         except BaseException as error:
-            self._apply_later()
+            self._later.ask()
             if not isinstance(error, ObjstoreError):
                 raise
 
@@ -406,12 +401,12 @@ class Committer:
         """Write all files that are behind, whoever committed. Raises as ``apply``."""
         with self._ledger.log.writing() as writer:
             if writer.head:
-                self._stop_waiting()  # first, as whoever commits from now on waits for another
+                self._later.stop()  # first, as whoever commits from now on waits for another
                 try:
                     self._apply_all(writer)
                     self._note_written(writer)  # at other ends of it the log says so itself
                 except BaseException:
-                    self._apply_later()
+                    self._later.ask()
                     raise
 
     def apply(self) -> None:
@@ -503,34 +498,12 @@ class Committer:
         made.stamp.number = made.number
         return made
 
-    def _apply_later(self) -> bool:
-        """Have the files written that are due then; False where no thread can be had for it."""
-        with self._guard:
-            if self._later is None and not self._is_closed:
-                later = Timer(_DELAY, self._apply_in_time)
-                later.daemon = True
-                try:
-                    later.start()
-                except RuntimeError:  # the next commit asks again
-                    return False
-                self._later = later
-        return True
-
     def _apply_in_time(self) -> None:
-        with self._guard:
-            self._later = None
         try:
             self.apply()
         except ObjstoreError:
             # What is wrong may pass; ``flush`` and ``close`` say if it does not.
-            self._apply_later()
-
-    def _stop_waiting(self) -> None:
-        """Have no files written later, as far as none are due that were not just now."""
-        with self._guard:
-            later, self._later = self._later, None
-        if later is not None:
-            later.cancel()
+            self._later.ask()
 
     # Ends
 
@@ -564,9 +537,7 @@ class Committer:
 
     def close(self) -> None:
         """Write what is due, and leave the log marked as in order. Raises BackingError."""
-        with self._guard:
-            self._is_closed = True
-        self._stop_waiting()
+        self._later.end()
         try:
             if self._has_written and self._ledger.log.is_certain:
                 self._finish()

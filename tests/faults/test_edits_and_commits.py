@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from objstore.backings.filesystem import committer, names
+from objstore.backings.filesystem import later, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history import ledger
 from objstore.backings.filesystem.history.record import decode
@@ -158,7 +158,7 @@ def test_flush_writes_what_others_have_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_removed: bool
 ) -> None:
     """Else a file that is removed by hand behind it would be taken for one yet to be made."""
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     gone = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)  # as killed: not closed
     other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     gone.commit([Change("/a", MISSING, [1])], base=0)
@@ -208,7 +208,7 @@ def test_an_edit_that_a_killed_process_has_taken_out_is_kept(
 def test_an_edit_that_another_process_has_taken_out_is_kept_where_nothing_is_left_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     path = tmp_path / name
     path.write_text("[0]")
     lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
@@ -248,7 +248,7 @@ def test_what_another_process_has_written_meanwhile_is_deleted_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file was to be made, and now is not to be: but it is there by then."""
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _commit(lazy, [1])
@@ -266,7 +266,7 @@ def test_what_another_process_has_written_meanwhile_is_deleted_too(
 def test_a_file_made_by_hand_where_one_came_and_went_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _commit(lazy, [1])
     _commit(lazy, MISSING)
@@ -281,7 +281,7 @@ def test_a_file_made_by_hand_where_one_came_and_went_is_kept(
 def test_what_comes_and_goes_before_it_is_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another: str
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     first = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     first.commit([Change("/b/c/a", MISSING, [1])], base=0)
     second = first
@@ -302,7 +302,7 @@ def test_what_comes_and_goes_before_it_is_written_leaves_nothing(
 def test_what_is_changed_back_before_it_is_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     (tmp_path / name).write_text("n: 0\n" if name == "a.yaml" else '{"n": 0}')
     lazy = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _commit(lazy, {"n": 1})
@@ -327,7 +327,7 @@ def _commit_in_turn(folder: Path, lazy: bool) -> list[FilesystemDocuments]:
 def test_what_is_whole_is_not_taken_for_torn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     both = _commit_in_turn(tmp_path, lazy)
     for documents in both:
         documents.flush()
@@ -345,7 +345,7 @@ def test_a_broken_edit_is_left_alone_while_others_are_about_to_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool
 ) -> None:
     """The machine has not stopped, so that somebody may be amid writing it."""
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     both = _commit_in_turn(tmp_path, lazy)
     for documents in both:
         documents.flush()
@@ -405,7 +405,7 @@ BY_HAND = "# mine\nn:   1 # why\nnames:\n" + "".join(f"- name {n}\n" for n in ra
 def test_the_text_of_an_edit_outlives_who_changed_it_and_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reopened: bool
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     monkeypatch.setattr(ledger, "_OFTEN", 1)  # every close writes down the index
     path = tmp_path / "a.yaml"
     path.write_text("[]")
@@ -455,7 +455,7 @@ def test_edits_upon_edits_leave_a_log_that_is_whole(tmp_path: Path) -> None:
 def test_what_was_made_and_deleted_before_it_was_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     documents = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     for unit in ("/a", "/b/c/d"):
         _commit(documents, [1], unit)
@@ -483,7 +483,7 @@ def test_a_commit_that_comes_as_its_file_is_judged_is_not_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one thread found out of the file is older than what another learned of the log."""
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     writer = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     reader = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _commit(writer, {"n": 1})
@@ -511,7 +511,7 @@ def test_a_commit_that_comes_as_its_file_is_judged_is_not_taken_back(
 def test_what_is_read_as_a_commit_comes_is_not_taken_for_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
     writer = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     reader = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _commit(writer, {"n": 1})

@@ -86,7 +86,7 @@ def test_an_edit_of_a_file_that_commits_had_not_reached_takes_none_of_them_back(
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, "committed"], "n": 0, "m": 0})
     _committed(late, {"l": [1, "committed"], "n": 1, "m": 0})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"l": [1, "edited"], "n": 0, "m": 5})
     if is_new:  # and has settled nothing so far
         other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
@@ -108,7 +108,7 @@ def test_a_commit_whose_file_another_has_written_is_in_it_once(file: Path, tmp_p
     _committed(first, {"l": [1]})
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, 2]})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _others_unit(first)  # and sees to what is behind
     assert _held(file) == {"l": [1, 2]}
     file.write_bytes(file.read_bytes() + b"\n")  # in bytes of its own
@@ -126,7 +126,7 @@ def test_an_edit_of_a_commit_that_another_has_written_is_on_top_of_it(
     _committed(first, {"l": [1]})
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, 2]}, {"l": [1, 2, 3]})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _others_unit(first)
     _replaced(file, {"l": [1, 2, 3, 4]})
     late.flush()
@@ -141,7 +141,7 @@ def test_an_edit_that_says_a_part_of_what_was_committed_is_none(file: Path, tmp_
     _committed(late, {"a": 1, "b": 1, "c": 1})
     late.flush()
     _committed(late, {"a": 2, "b": 2, "c": 2})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"a": 2, "b": 1, "c": 1})
     other = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     _others_unit(other)
@@ -156,7 +156,7 @@ def test_an_edit_that_misfits_with_what_it_lacks_is_refused(file: Path, tmp_path
     _committed(other, {"l": []}, {"l": [1]})
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"l": [1, 2]})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"l": [1, 3]})
     judged: list[JSON | Missing] = []
 
@@ -179,7 +179,7 @@ def test_an_edit_that_no_file_can_hold_with_what_it_lacks_stands_alone(
     _committed(late, {"l": [1]})
     late.flush()
     _committed(late, {"l": [1, 2]})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"l": [1, 3]})
 
     def refuse(*_: object) -> bytes:
@@ -204,11 +204,11 @@ def test_who_dies_before_an_edit_and_what_it_lacks_are_in_the_file_leaves_it_to_
     _committed(late, {"l": [1]})
     late.flush()
     _committed(late, {"l": [1, "committed"]})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"l": edit})
     dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _others_unit(dies)
-    dies._engine.committer._stop_waiting()
+    dies._engine.committer._later.stop()
     assert _held(file) == {"l": edit}
     last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     assert last.load("/a").value == {"l": [*edit, "committed"]}
@@ -227,11 +227,11 @@ def test_an_edit_upon_an_edit_before_either_is_in_the_file(
     _committed(late, {"l": [1], "m": []})
     late.flush()
     _committed(late, {"l": [1, "committed"], "m": []})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"l": [1, "edited"], "m": ["a long edit"]})
     dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _others_unit(dies)
-    dies._engine.committer._stop_waiting()
+    dies._engine.committer._later.stop()
     _replaced(file, {"l": [1, "edited", "more"], "m": ["a long edit", 2]})
     last = dies if is_known else FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     last.flush()
@@ -252,11 +252,11 @@ def test_an_edit_upon_an_edit_of_what_was_empty(file: Path, tmp_path: Path) -> N
     _committed(late, {"l": [1], "m": []})
     late.flush()
     _committed(late, {"l": [1, "committed"], "m": []})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     _replaced(file, {"l": [1], "m": ["e"]})
     dies = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _others_unit(dies)
-    dies._engine.committer._stop_waiting()
+    dies._engine.committer._later.stop()
     _replaced(file, {"l": [1], "m": ["e", "f", "g"]})
     last = FilesystemDocuments(Files(str(tmp_path)), ANYTHING)
     last.flush()
@@ -272,7 +272,7 @@ def test_what_was_written_and_is_set_back_by_hand_stays_so(
 ) -> None:
     late = FilesystemDocuments(Files(str(tmp_path)), ANYTHING, lazy=True)
     _committed(late, {"n": 0, "m": 0}, {"n": 1, "m": 0})
-    late._engine.committer._stop_waiting()
+    late._engine.committer._later.stop()
     late._engine.committer.apply()  # as half a second later
     by_hand: JSON = {"n": 0, "m": 5}
     _replaced(file, by_hand)

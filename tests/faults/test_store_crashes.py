@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from objstore.backings.filesystem import committer
+from objstore.backings.filesystem import later
 from tests.faults.crash_states import CrashState
 from tests.faults.logs import small_steps
 from tests.faults.store_states import Before, Workload, check
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.damage
 def _no_timers(monkeypatch: pytest.MonkeyPatch) -> None:
     """An abandoned handle stands for a process that is gone: it writes nothing any more."""
     small_steps(monkeypatch)
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
 
 
 def recorded(folder: Path, seed: int, steps: int = 12) -> Workload:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 import objstore
 from objstore import HistoryGone, Retention, Store
-from objstore.backings.filesystem import committer, names
+from objstore.backings.filesystem import later, names
 from objstore.backings.filesystem.io import Files
 from objstore.values import MISSING
 
@@ -48,7 +48,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(Files, "run", self.run)
         # What is abandoned must write nothing any more.
-        self.patch.setattr(committer, "_DELAY", 10**6)
+        self.patch.setattr(later, "_DELAY", 10**6)
         self.folder = tempfile.TemporaryDirectory(prefix="objstore-test-")
         self.root = Path(self.folder.name) / "store"
         self.store: Store[Any] = objstore.open(self.root)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore.backings.filesystem import committer, names
+from objstore.backings.filesystem import later, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log.commitlog import CommitLog
@@ -39,7 +39,7 @@ from tests.faults.store_states import Before, Run
 
 @pytest.fixture(autouse=True)
 def _no_timers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(committer, "_DELAY", 10**6)
+    monkeypatch.setattr(later, "_DELAY", 10**6)
 
 
 def opened(folder: Path) -> FilesystemDocuments:
