@@ -270,7 +270,7 @@ def test_what_came_and_went_while_it_was_not_looking_does_not_come_back(
     lazy["new"] = {"n": 1}
     lazy["counter"]["n"] = 0
     if is_alone:
-        committer_of(lazy)._stop_waiting()
+        committer_of(lazy)._later.stop()
     else:
         lazy.flush()
     store["tick"] = {}  # sees to what is behind
