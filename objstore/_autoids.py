@@ -3,7 +3,8 @@
 A *place* is where one count runs: the pointer of a key, with ``*`` for the elements of a collection
 (``/people/*/id`` for a directory's files, ``/tasks/*/id`` for the elements of a list in a file). A
 count only rises: the greatest number ever given, by whomever, is in the commits' ``meta``, under
-``$autoid`` by place, so that it outlives the element that had it (docs/decisions/0012).
+``$autoid`` by place, so that it outlives the element that had it (docs/decisions/0012). Commits of
+what people edited say nothing there: of these, the contents are looked at.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .pointer import build, join, split
 from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 if TYPE_CHECKING:
+    from ._references import References
     from ._units import Unit, View
     from .documents import Commit, Documents, Meta
 
@@ -49,8 +51,10 @@ class Numbers(NamedTuple):
 class Numbering:
     """The counts of one store; to be used with its lock."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, units: References[str, Unit]) -> None:
+        """``units`` are those in memory, by their pointers."""
         self._documents: Final = documents
+        self._units: Final = units
         self._counts: Final = Counts(documents)
         self._scanned: Final[WeakKeyDictionary[Unit, tuple[object, dict[str, int]]]] = (
             WeakKeyDictionary()
@@ -105,8 +109,10 @@ class Numbering:
         if place.startswith(f"{walk.view.unit.pointer}/"):
             found = self._in_unit(place, walk.view)
         else:
-            found = self._in_directory(place) if counted is None else 0
-        return max(counted or 0, found)
+            found = self._in_memory(place, numbers)
+            if counted is None:
+                found = max(found, _greatest_at(self._documents, place, self._documents.head()))
+        return max(counted or 0, self._counts.outside(place), found)
 
     def _in_unit(self, place: str, view: View) -> int:
         """The greatest number in a unit, which somebody may have given by hand."""
@@ -119,8 +125,12 @@ class Numbering:
             known[place] = greatest(view.base, rest)
         return known[place]
 
-    def _in_directory(self, place: str) -> int:
-        return _greatest_at(self._documents, place, self._documents.head())
+    def _in_memory(self, place: str, numbers: Numbers) -> int:
+        """The greatest number in those files of a directory that are read, by whomever it is."""
+        directory, rest = _split(place)
+        units = (self._units.get(join(directory, key)) for key in numbers.listed.get(directory, ()))
+        values = {unit.pointer: cast("Any", unit.value) for unit in units if unit is not None}
+        return greatest(values, rest)
 
 
 class Counts:
@@ -129,10 +139,10 @@ class Counts:
     def __init__(self, documents: Documents) -> None:
         self._documents: Final = documents
         self._known: dict[str, int] = {}
-        self._searched: set[str] = set()
-        self._start = self._upto = documents.head()
-        # Between the two, every commit has been looked at; of those before, for what is in
-        # _searched.
+        self._outside: dict[str, int] = {}
+        """Those in what people edited. By every place that was searched for."""
+        self._upto = documents.head()
+        # Every commit up to there was looked at; of the first ones, for what is in _outside.
 
     def refresh(self) -> None:
         """Look at what was committed since."""
@@ -140,8 +150,8 @@ class Counts:
             for commit in self._documents.commits(self._upto):
                 self.keep(commit)
         except HistoryGone:
-            self._start = self._upto = self._documents.head()
-            self._searched.clear()
+            self._upto = self._documents.head()
+            self._outside.clear()
 
     def keep(self, commit: Commit) -> None:
         """Take note of the numbers that a commit gave."""
@@ -149,19 +159,28 @@ class Counts:
             self._upto = commit.number
         for place, number in numbers_of(commit.meta).items():
             self._known[place] = max(number, self._known.get(place, 0))
+        for place in self._outside if commit.external else ():
+            self._note_outside(commit, place)
 
     def last(self, place: str) -> int | None:
         """The greatest number at a place; None where no commit tells of any."""
-        if place not in self._searched:
-            for window in (*_WINDOWS, self._start):
-                after = max(0, self._start - window)
+        if place not in self._outside:
+            self._outside[place] = 0
+            for window in (*_WINDOWS, self._upto):
+                after = max(0, self._upto - window)
                 if self._found(place, after) or not after:
                     break
-            self._searched.add(place)
         return self._known.get(place)
 
+    def outside(self, place: str) -> int:
+        """The greatest number that people wrote there since one was given; 0 where they did not.
+
+        Of a place that ``last`` was asked for.
+        """
+        return self._outside[place]
+
     def _found(self, place: str, after: int) -> bool:
-        """Look for a place's numbers in the commits from ``after`` to the start."""
+        """Look for a place's numbers in the commits behind ``after``."""
         try:
             commits = list(self._documents.commits(after, _split(place)[0]))
         except HistoryGone:  # further back there are commits again
@@ -170,7 +189,12 @@ class Counts:
             number = numbers_of(commit.meta).get(place)
             if number is not None:
                 self._known[place] = max(number, self._known.get(place, 0))
+            if commit.external:
+                self._note_outside(commit, place)
         return place in self._known
+
+    def _note_outside(self, commit: Commit, place: str) -> None:
+        self._outside[place] = max(self._outside[place], _greatest_in(commit, split(place)))
 
 
 class _Walk:
@@ -251,6 +275,20 @@ def _children(node: Any, token: str) -> Iterable[Any]:
     return (node[token],) if token in node else ()
 
 
+def _greatest_in(commit: Commit, place: Sequence[str]) -> int:
+    """The greatest number at a place in what a commit left; 0 where there is none."""
+    units = ((split(change.unit), change.new) for change in commit.changes)
+    return max(
+        (
+            greatest(contents, place[len(unit) :])
+            for unit, contents in units
+            if len(unit) < len(place)
+            and all(token in ("*", key) for token, key in zip(place, unit, strict=False))
+        ),
+        default=0,
+    )
+
+
 def _split(place: str) -> tuple[str, list[str]]:
     """The part of a place in front of the first collection, and the rest."""
     tokens = split(place)
@@ -273,17 +311,25 @@ def said(meta: Mapping[str, Any], numbers: Numbers | None) -> Mapping[str, Any]:
 
 
 def to_keep(documents: Documents) -> set[int]:
-    """The commits that alone tell of numbers that were given and are gone."""
+    """The commits that alone tell of numbers that were given and are gone, or were written by hand
+    since: contents are looked at where no commit tells of any."""
     newest: dict[str, tuple[int, int]] = {}
+    edits: list[Commit] = []
     for commit in documents.commits():
         for place, number in numbers_of(commit.meta).items():
             newest[place] = max((number, commit.number), newest.get(place, (0, 0)))
+        if commit.external:
+            edits.append(commit)
     head = documents.head()
-    return {
-        commit
-        for place, (number, commit) in newest.items()
-        if _greatest_at(documents, place, head) < number
-    }
+    kept: set[int] = set()
+    for place, (number, told) in newest.items():
+        tokens = split(place)
+        by_hand = max(((_greatest_in(edit, tokens), edit.number) for edit in edits), default=(0, 0))
+        if by_hand[0] > number:
+            kept.add(by_hand[1])
+        elif _greatest_at(documents, place, head) < number:
+            kept.add(told)
+    return kept
 
 
 def _greatest_at(documents: Documents, place: str, number: int) -> int:

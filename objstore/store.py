@@ -397,7 +397,7 @@ class Store(
         if unit is None:
             unit = self._by_path[path] = Unit(self, path, shape, value)
             if self._numbering is None and shape.numbered:
-                self._numbering = Numbering(self._documents)
+                self._numbering = Numbering(self._documents, self._by_path)
         return unit
 
     def held(self, path: str) -> Part | None:

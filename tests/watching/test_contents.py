@@ -15,6 +15,8 @@ import objstore
 from objstore import Commit, Invalid, Mended, Store
 from objstore._news import News
 from tests.conformance.library import ADA, BOB, Library
+from tests.conformance.retentions import NEWEST
+from tests.conformance.test_autoids import Board, ids
 from tests.news import PATIENCE, Heard, fence
 
 from .saving import (
@@ -286,3 +288,43 @@ def test_slow_callbacks_hear_of_what_is_broken_and_what_is_mended(folder: Path) 
         assert [rest[0].unit, rest[1].unit] == ["/b", "/a"]
         store["n"].n = 0
         assert isinstance(heard.get(timeout=PATIENCE), Commit)  # and nothing of c in between
+
+
+# --- numbers that people write --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["at once", "reopened", "gone", "compacted", "gone and compacted"])
+def test_a_number_that_was_written_by_hand_is_not_given_again(folder: Path, how: str) -> None:
+    with objstore.open(folder, Board) as store:
+        store["/people/ada"] = {"name": "Ada"}
+    with objstore.open(folder, Board, watch=True) as store:
+        with Heard(store) as heard:
+            replace(folder / "people/ada.json", '{"name": "Ada", "id": 3}')
+            assert heard.commit().external
+        if "gone" in how:
+            del store["/people/ada"]
+        if "compacted" in how:
+            store["/settings"] = {"name": "s"}
+            store.compact(NEWEST)
+        if how == "at once":
+            _require_next(store, 4)
+            return
+    with objstore.open(folder, Board) as store:
+        _require_next(store, 4)
+
+
+def _require_next(store: Store[Board], number: int) -> None:
+    for key in ("bob", "eve"):
+        store[f"/people/{key}"] = {"name": key}
+    assert ids([store["/people/bob"], store["/people/eve"]]) == [number, number + 1]
+
+
+@pytest.mark.parametrize("key", ["ada", "new"])
+def test_a_number_that_is_read_before_a_commit_has_it_is_not_given_again(
+    folder: Path, key: str
+) -> None:
+    with objstore.open(folder, Board) as store:
+        store["/people/ada"] = {"name": "Ada"}
+        replace(folder / f"people/{key}.json", '{"name": "N", "id": 2}')
+        assert store[f"/people/{key}"].id == 2
+        _require_next(store, 3)
