@@ -19,6 +19,24 @@ from .values import JSON, MISSING, Missing, is_array, is_object, same
 KeyOf: TypeAlias = Callable[[str], str | None]
 """The key that tells the elements of the array at a pointer apart, if the schema names one."""
 
+DefaultOf: TypeAlias = "Callable[[str], JSON | Missing]"
+"""What is read at a pointer where nothing is; MISSING where the schema gives no default."""
+
+
+def _no_key(_: str) -> str | None:
+    return None
+
+
+def _no_default(_: str) -> JSON | Missing:
+    return MISSING
+
+
+class Rules(NamedTuple):
+    """What a schema says about the merging of one value."""
+
+    key_of: KeyOf = _no_key
+    default_of: DefaultOf = _no_default
+
 
 Lineage: TypeAlias = dict[int, tuple[Any, Any]]
 """By a container's identity, the container, and the one that it was copied from."""
@@ -53,29 +71,29 @@ def merge(
     *,
     agree: bool = True,
     schema_keys: KeyOf | None = None,
+    schema_defaults: DefaultOf | None = None,
     lineage: Lineage | None = None,
 ) -> Merged:
     """What both sides made of ``base``, theirs first: as if our change had come after theirs.
 
     Appends to one array are kept from both, even equal ones, theirs before ours. ``schema_keys`` is
-    given an array's pointer, and tells the key by which its elements are merged, or None. The order
-    of keys is no change. With ``agree=False`` it is a conflict as well where both sides made the
-    same change of one place. ``lineage`` is told of every container of theirs that was copied.
+    given an array's pointer, and tells the key by which its elements are merged, or None;
+    ``schema_defaults`` what was read where ``base`` has nothing, or MISSING: two objects or arrays
+    that were made there are two changes of that. The order of keys is no change. With
+    ``agree=False`` it is a conflict as well where both sides made the same change of one place.
+    ``lineage`` is told of every container of theirs that was copied.
     """
-    merger = _Merger(schema_keys or (lambda _: None), agree=agree, lineage=lineage)
+    rules = Rules(schema_keys or _no_key, schema_defaults or _no_default)
+    merger = _Merger(rules, agree=agree, lineage=lineage)
     value = merger.values("", base, ours, theirs)
     return Merged(value, tuple(sorted(merger.conflicts, key=lambda conflict: conflict.pointer)))
 
 
 def overlaid(
-    base: JSON | Missing,
-    ours: JSON | Missing,
-    theirs: JSON | Missing,
-    *,
-    schema_keys: KeyOf | None = None,
+    base: JSON | Missing, ours: JSON | Missing, theirs: JSON | Missing, rules: Rules
 ) -> JSON | Missing:
     """The same, but that where the changes conflict it has ours."""
-    merger = _Merger(schema_keys or (lambda _: None), agree=True, ours_wins=True)
+    merger = _Merger(rules, agree=True, ours_wins=True)
     merged: JSON | Missing = merger.values("", base, ours, theirs)
     return merged
 
@@ -83,7 +101,7 @@ def overlaid(
 class _Merger:
     def __init__(
         self,
-        key_of: KeyOf,
+        rules: Rules,
         *,
         agree: bool,
         ours_wins: bool = False,
@@ -93,7 +111,7 @@ class _Merger:
         self._ours_wins = ours_wins
         self._agree = agree
         self._lineage = lineage
-        self._key_of = key_of
+        self._rules = rules
 
     def values(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
         """What two changes of the value at a pointer come to; conflicts are noted."""
@@ -101,6 +119,8 @@ class _Merger:
             return ours
         if ours is base:
             return theirs
+        if base is MISSING:
+            base = self._base_of_both(pointer, ours, theirs)
         if is_object(base) and is_object(ours) and is_object(theirs):
             return self._entries(base, ours, theirs, lambda key: join(pointer, key))
         if is_array(base) and is_array(ours) and is_array(theirs):
@@ -110,6 +130,14 @@ class _Merger:
         if same(ours, base) or (self._agree and same(ours, theirs)):
             return theirs
         return self._conflict(pointer, base, ours, theirs)
+
+    def _base_of_both(self, pointer: str, ours: Any, theirs: Any) -> Any:
+        """What both made of nothing was made of: the default, if it is a container as theirs."""
+        default = self._rules.default_of(pointer)
+        of_one_kind = all(map(is_object, (default, ours, theirs))) or all(
+            map(is_array, (default, ours, theirs))
+        )
+        return default if of_one_kind else MISSING
 
     def _conflict(self, pointer: str, base: Any, ours: Any, theirs: Any) -> Any:
         self.conflicts.append(Conflict(pointer, base, ours, theirs))
@@ -139,7 +167,7 @@ class _Merger:
         return copy
 
     def _arrays(self, pointer: str, base: list[Any], ours: list[Any], theirs: list[Any]) -> Any:
-        name = self._key_of(pointer)
+        name = self._rules.key_of(pointer)
         keyed = by_key(name, base, ours, theirs) if name is not None else None
         merged = (
             self._by_index(pointer, base, ours, theirs)

@@ -11,7 +11,7 @@ from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
 
 if TYPE_CHECKING:
-    from ._merge import KeyOf
+    from ._merge import Rules
 
 
 class Overlays:
@@ -60,9 +60,9 @@ class Overlays:
         return bool(self.made) and any(above in self.made for above in aboves(path))
 
 
-def laid(overlay: Overlay, base: JSON | Missing, keys: KeyOf) -> JSON | Missing:
+def laid(overlay: Overlay, base: JSON | Missing, rules: Rules) -> JSON | Missing:
     """A scope's unit over what the base has now."""
-    return overlaid(overlay.base, overlay.value, base, schema_keys=keys)
+    return overlaid(overlay.base, overlay.value, base, rules)
 
 
 def _directories(made: Iterable[str]) -> set[str]:

@@ -30,7 +30,14 @@ def reconcile(view: View, *, merges: bool) -> None:
     if not merges:
         source = unit.host.source(unit)
         raise read_conflict(source, unit.pointer, base, ours=view.root, theirs=now)
-    merged = merge(base, view.root, now, agree=False, schema_keys=unit.shape.merge_key_at)
+    merged = merge(
+        base,
+        view.root,
+        now,
+        agree=False,
+        schema_keys=unit.shape.merge_key_at,
+        schema_defaults=unit.shape.default_at,
+    )
     if not merged.conflicts:
         view.rebase(merged.value, now)
         return

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from ._merge import Rules
 from ._overlays import Overlays, laid
 from ._refusals import conflict, not_a_directory, not_a_file
 from ._scoped_past import ScopePast
@@ -38,7 +39,6 @@ from .pointer import aboves, unescape
 from .values import MISSING, show
 
 if TYPE_CHECKING:
-    from ._merge import KeyOf
     from .retention import Retention
 
 _NOTHING: Final = Loaded(MISSING, None)
@@ -72,15 +72,15 @@ class ScopedDocuments(Documents):
         self,
         documents: Documents,
         scope: str,
-        keys_of: Callable[[str], KeyOf] = lambda _: lambda _: None,
+        rules_of: Callable[[str], Rules] = lambda _: Rules(),
     ) -> None:
-        """``keys_of`` tells a unit's lists that merge by a key, as ``patch.merge`` wants it."""
+        """``rules_of`` tells what the schema says about merging a unit."""
         self._documents: Final = documents
         self._scope: Final = scope
-        self._keys_of: Final = keys_of
+        self._rules_of: Final = rules_of
         self._closed = False
         self._indexed = Overlays({})  # replaced whole
-        self._past: Final = ScopePast(documents, scope, keys_of)
+        self._past: Final = ScopePast(documents, scope, rules_of)
 
     def head(self) -> int:
         """The newest commit of the base and of all scopes that is shown."""
@@ -101,7 +101,7 @@ class ScopedDocuments(Documents):
         overlay = overlays.by_unit.get(unit)
         if overlay is None:
             return base
-        value = laid(overlay, base.value, self._keys_of(unit))
+        value = laid(overlay, base.value, self._rules_of(unit))
         return Loaded(value, None if value is MISSING else _Stamp(base.stamp, overlay.stamp))
 
     def _base(self, unit: str, overlays: Overlays, at: int | None) -> Loaded:

@@ -15,7 +15,7 @@ from .pointer import split
 from .values import JSON, MISSING, Missing, same, show
 
 if TYPE_CHECKING:
-    from ._merge import KeyOf
+    from ._merge import Rules
 
 _REMEMBERED: Final = 64
 """Of how many heads it is kept what the scope was: transactions ask for that of their start."""
@@ -27,10 +27,10 @@ _RECENT: Final = 8
 class ScopePast:
     """The past of one scope."""
 
-    def __init__(self, documents: Documents, scope: str, keys_of: Callable[[str], KeyOf]) -> None:
+    def __init__(self, documents: Documents, scope: str, rules_of: Callable[[str], Rules]) -> None:
         self._documents: Final = documents
         self._scope: Final = scope
-        self._keys_of: Final = keys_of
+        self._rules_of: Final = rules_of
         self._found: Final = lru_cache(maxsize=_RECENT)(self._find)
         # Added to and read whole, hence without a lock.
         self._remembered: Final[deque[tuple[int, Overlays]]] = deque(maxlen=_REMEMBERED)
@@ -97,7 +97,7 @@ class ScopePast:
             base, overlay = self._base(change.unit, commit.number), overlays.get(change.unit)
             seen = change
             if overlay is not None:
-                seen = change._replace(old=laid(overlay, base, self._keys_of(change.unit)))
+                seen = change._replace(old=laid(overlay, base, self._rules_of(change.unit)))
             if same(change.old, change.new) or not same(seen.old, seen.new):
                 left.append(seen)
             overlays[change.unit] = Overlay(base, change.new)
@@ -107,8 +107,8 @@ class ScopePast:
         overlay = overlays.get(change.unit)
         if overlay is None:
             return change
-        keys = self._keys_of(change.unit)
-        old, new = laid(overlay, change.old, keys), laid(overlay, change.new, keys)
+        rules = self._rules_of(change.unit)
+        old, new = laid(overlay, change.old, rules), laid(overlay, change.new, rules)
         return change._replace(old=old, new=old if same(old, new) else new)
 
     def _find(self, number: int) -> Overlays:

@@ -114,6 +114,21 @@ class Shape:
             shape = shape._below(token)
         return shape.merge_key
 
+    def default_at(self, pointer: str) -> JSON | Missing:
+        """What is read at a JSON Pointer below this place where nothing is.
+
+        MISSING where that depends on what else is there.
+        """
+        if not pointer:
+            return self.default
+        *above, key = split(pointer)
+        shape: Shape = self
+        for token in above:
+            shape = shape._below(token)
+        infos = [cls._info for cls in shape.classes if cls._kind == "dict"]
+        found = infos[0].keys.get(key) if len(infos) == 1 else None
+        return MISSING if found is None else found.default
+
     def _below(self, token: str) -> Shape:
         for cls in self.classes:
             if cls._kind == "dict":

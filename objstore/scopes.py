@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from ._merge import Rules
 from ._refusals import require_storable
 from ._scoped import ScopedDocuments
 from .documents import Commit, Documents
@@ -15,7 +16,6 @@ from .transaction import Host
 from .values import show
 
 if TYPE_CHECKING:
-    from ._merge import KeyOf
     from .objects import Object
 
 
@@ -47,8 +47,8 @@ class Scopes(Host):
         if (self._is_readonly() or not create) and name not in self._documents.scopes():
             raise ScopeNotFoundError(f"there is no scope {show(name)}")
         require_storable(name, "scope's name")
-        keys_of = _merge_keys(self._root_class())
-        return self._in_scope(ScopedDocuments(self._documents, name, keys_of), name)
+        rules_of = _merge_rules(self._root_class())
+        return self._in_scope(ScopedDocuments(self._documents, name, rules_of), name)
 
     def scopes(self) -> list[str]:
         """The names of the scopes that were changed and not deleted, sorted."""
@@ -80,19 +80,15 @@ class Scopes(Host):
         """Raise ClosedError for a store that was closed."""
 
 
-def _merge_keys(root: type[Object]) -> Callable[[str], KeyOf]:
-    """The keys by which lists merge, by unit. Asks the classes alone, hence without a lock."""
+def _merge_rules(root: type[Object]) -> Callable[[str], Rules]:
+    """How units merge. Asks the classes alone, hence without a lock."""
 
-    def of_unit(unit: str) -> KeyOf:
+    def of_unit(unit: str) -> Rules:
         cls: type[Object] | None = root
         shape = None
         for token in split(unit):
             shape = None if cls is None else cls._info.shape_for(token)
             cls = None if shape is None else shape.directory
-        return _no_keys if shape is None else shape.merge_key_at
+        return Rules() if shape is None else Rules(shape.merge_key_at, shape.default_at)
 
     return of_unit
-
-
-def _no_keys(_: str) -> str | None:
-    return None

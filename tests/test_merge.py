@@ -380,6 +380,37 @@ def some_inserted(base: list[Any], name: str, random: Random) -> list[Any]:
     return side
 
 
+@pytest.mark.parametrize(
+    ("default", "ours", "theirs", "merged"),
+    [
+        ([], ["o"], ["t"], ["t", "o"]),
+        ([1], [1, 2], [], None),
+        ({"x": 1}, {"x": 1, "o": 1}, {"x": 1, "t": 1}, {"x": 1, "t": 1, "o": 1}),
+        ({"x": 1}, {"o": 1}, {"x": 1, "t": 1}, {"t": 1, "o": 1}),
+        ({"x": 1}, {"x": 1}, {"x": 2}, {"x": 2}),
+        ([], {"o": 1}, {"t": 1}, None),
+        (None, {"o": 1}, {"t": 1}, None),
+        (MISSING, {"o": 1}, {"t": 1}, None),
+        (5, 6, 5, None),
+    ],
+)
+def test_what_both_made_where_nothing_was_is_of_the_default(
+    default: Any, ours: Any, theirs: Any, merged: Any
+) -> None:
+    value, conflicts = merge(
+        {},
+        {"a": ours},
+        {"a": theirs},
+        agree=False,
+        schema_defaults=lambda pointer: default if pointer == "/a" else MISSING,
+    )
+    if merged is None:
+        base = default if isinstance(ours, list) else MISSING
+        assert conflicts == (Conflict("/a", base, ours, theirs),)
+    else:
+        assert (value, conflicts) == ({"a": merged}, ())
+
+
 def test_what_nobody_changed_is_not_looked_at_and_shared() -> None:
     quiet = Untouchable()
     base: Any = {"a": {"b": 1, "q": quiet}, "c": {"d": 2, "q": quiet}, "l": [quiet, 1, quiet]}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import ConflictError, Store
+from objstore import ConflictError, Dict, Directory, List, Store
+from objstore.values import MISSING
 from tests.faults.machine import start_child
 
 from .stores import Opener, reopen
@@ -170,3 +171,82 @@ def test_a_change_is_of_what_is_there_as_it_begins(
     other["a"]["part"] = meanwhile
     assert change(held) == returned
     assert reopen()["a"].contents == {"part": after}
+
+
+class Part(Dict):
+    name: str
+    tags: list[str] = []
+
+
+class Whole(Dict):
+    tags: list[str] = []
+    sizes: dict[str, int] = {"a": 1}
+    parts: list[Part] = []
+    inner: Part = Part(name="inner")
+    given: dict[str, int] | None = None
+
+
+class Wholes(Directory):
+    wholes: Directory[Whole]
+    rules: List[Dict] = objstore.file("rules.yaml", default=[])
+
+
+Change = Callable[[Any, str], object]
+
+NAMED = [{"name": "theirs"}, {"name": "ours"}]
+
+OF_DEFAULTS: list[tuple[str, Change, Any]] = [
+    ("/wholes/a/tags", lambda tags, who: tags.append(who), ["theirs", "ours"]),
+    (
+        "/wholes/a/sizes",
+        lambda sizes, who: sizes.update({who: 2}),
+        {"a": 1, "theirs": 2, "ours": 2},
+    ),
+    ("/wholes/a/parts", lambda parts, who: parts.append({"name": who}), NAMED),
+    ("/wholes/a/inner/tags", lambda tags, who: tags.append(who), ["theirs", "ours"]),
+    ("/rules", lambda rules, who: rules.append({"name": who}), NAMED),
+]
+
+SCHEMAS = [Wholes, objstore.schema.from_json(Wholes.__schema__)]
+schemas = pytest.mark.parametrize("schema", SCHEMAS, ids=["class", "schema"])
+
+
+@schemas
+@pytest.mark.parametrize(("path", "change", "after"), OF_DEFAULTS)
+def test_what_both_make_of_a_default_merges(
+    reopen: Opener, schema: Any, path: str, change: Change, after: Any
+) -> None:
+    store, other = reopen(schema), reopen(schema)
+    store["/wholes/a"] = {}
+    held: Any = store[path]
+    with store.transaction():
+        change(held, "ours")
+        ours = held[-1] if after is NAMED else None
+        change(other[path], "theirs")
+    assert held.contents == after
+    if ours is not None:
+        assert ours is held[1]
+
+
+@schemas
+def test_of_a_default_too_a_place_that_both_set_is_a_conflict(reopen: Opener, schema: Any) -> None:
+    store, other = reopen(schema), reopen(schema)
+    for path, base, ours, theirs in [
+        ("/wholes/a/sizes/a", 1, 2, 2),
+        ("/wholes/a/sizes/b", MISSING, 2, 3),
+        ("/wholes/a/given", MISSING, {"a": 1}, {"b": 1}),
+    ]:
+        store["/wholes/a"] = {}
+        with pytest.raises(ConflictError) as caught, store.transaction():
+            store[path] = ours
+            other[path] = theirs
+        error = caught.value
+        assert (error.pointer, error.base, error.ours, error.theirs) == (path, base, ours, theirs)
+
+
+def test_changes_of_a_default_one_by_one_are_all_there(reopen: Opener) -> None:
+    store, other = reopen(Wholes), reopen(Wholes)
+    store["/wholes/a"] = {}
+    outrun(store, lambda n: other["/wholes/a"].tags.append(str(n)), 1)
+    store["/wholes/a"].tags.append("ours")
+    assert reopen(Wholes)["/wholes/a"].tags == ["0", "ours"]

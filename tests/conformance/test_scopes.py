@@ -102,6 +102,23 @@ def test_09_what_both_appended_is_there_once(place: Store[Place]) -> None:
     assert list(place.root.people["ada"].tags) == ["a", "base", "later"]
 
 
+def test_09_so_is_what_both_made_of_a_default(place: Store[Place]) -> None:
+    scope = place.scope("mine")
+    scope.root.people["bob"].tags.append("mine")
+    place.root.people["bob"].tags.append("base")
+    assert list(scope.root.people["bob"].tags) == ["base", "mine"]
+    scope.root.people["bob"].tags.append("more")
+    assert list(scope.root.people["bob"].tags) == ["base", "mine", "more"]
+    assert list(place.root.people["bob"].tags) == ["base"]
+    seen: list[Any] = [commit.changes[0].new for commit in scope.log("people/bob")]
+    assert [new.get("tags") for new in seen] == [
+        None,
+        ["mine"],
+        ["base", "mine"],
+        ["base", "mine", "more"],
+    ]
+
+
 class Task(Dict):
     id: int
     done: bool = False
