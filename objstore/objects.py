@@ -448,6 +448,11 @@ def _take_declarations(cls: type[Object]) -> None:
     if given is not None:
         cls._given_schema = given
         del cls.__schema__
+    if known and cls._given_schema is not None:
+        raise SchemaError(
+            f"{cls.__qualname__}: {', '.join(map(repr, sorted(known)))} cannot be declared, as the "
+            "keys of this class are what its given schema says; add them to the schema's properties"
+        )
     cls._locals = _locals_around(cls)
     _annotations.remember(cls)
 

@@ -189,6 +189,23 @@ def test_a_class_may_bring_its_own_schema() -> None:
     assert Point.__schema__["required"] == ["x"]
 
 
+def test_a_class_of_a_given_schema_declares_no_keys() -> None:
+    person: Any = objstore.schema.from_json({"properties": {"name": {"type": "string"}}})
+    given: dict[str, Any] = {"__schema__": {"properties": {"x": {"type": "number"}}}}
+    declared: dict[str, Any] = {"__annotations__": {"email": str, "age": int}, "email": "none"}
+    by_hand: Any = type("ByHand", (Dict,), declared | {"__module__": __name__})
+    for bases, body in [
+        ((person,), declared),
+        ((type("Between", (person,), {"__module__": __name__}),), declared),
+        ((Dict,), given | declared),
+        ((by_hand,), given),
+        ((by_hand, person), {}),
+    ]:
+        words = "Both: 'age', 'email' cannot be declared, .*; add them to the schema's properties"
+        with pytest.raises(objstore.SchemaError, match=words):
+            type("Both", bases, body | {"__module__": __name__})
+
+
 def test_schema_classes_within_annotated_ones(tmp_path: Path) -> None:
     task: Any = objstore.schema.from_json(LAYOUT["$defs"]["person"] | {"$defs": LAYOUT["$defs"]})
 
