@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -118,6 +119,68 @@ def test_a_log_whose_end_was_lost_takes_no_events(tmp_path: Path) -> None:
             with pytest.raises(CorruptionError, match=f"this names the event {added[-1].uuid}"):
                 log.append("new")
     assert os.readlink(tmp_path / "rk/tail").startswith(str(added[-1].uuid))
+
+
+_WALKS: Final[dict[str, Callable[[EventLog], object]]] = {
+    "tail": EventLog.tail,
+    "len": len,
+    "exists": lambda log: log.exists(uuid4()),
+    "append": lambda log: log.append("new"),
+    "iterate": list,
+    "last": lambda log: log[-1],
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("hinted", [None, 20, 39])
+@pytest.mark.parametrize(("behind", "to"), [(39, 0), (39, 39), (39, 30), (25, 3), (25, 25)])
+def test_a_link_that_leads_back_is_named_by_every_walk(
+    tmp_path: Path, behind: int, to: int, hinted: int | None
+) -> None:
+    added = _filled(tmp_path)
+    (tmp_path / "rk/tail").unlink()
+    if hinted is not None:
+        (tmp_path / "rk/tail").symlink_to(f"{added[hinted].uuid}.0")
+    link = _beside(tmp_path, added[behind], ".next")
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"{added[to].uuid}.0")
+    words = f"{link.name}: this leads back to the event {added[to].uuid}.* the position {to + 1}$"
+    log = EventLog(RecordKeeper(tmp_path))
+    with pytest.raises(VerificationError, match=words) as caught:
+        log.verify()
+    assert caught.value.position == behind + 2
+    for walk in ["iterate"] if hinted == 39 and behind < 39 else _WALKS:
+        with pytest.raises(CorruptionError, match=words):
+            _WALKS[walk](EventLog(RecordKeeper(tmp_path)))
+    for begin in (0, 3, behind + 1, 10**12):
+        places: list[UUID | int] = [begin]
+        if 0 < begin <= len(added):
+            places.append(added[begin - 1].uuid)
+        for place in places:
+            seen: list[Event] = []
+            with pytest.raises(CorruptionError, match=words):
+                seen.extend(EventLog(RecordKeeper(tmp_path)).since(place))
+            assert seen == added[begin : behind + 1]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_link_is_damage_that_verify_names(tmp_path: Path, kind: str) -> None:
+    added = _filled(tmp_path)
+    link = _beside(tmp_path, added[10], ".next")
+    to = os.readlink(link)
+    link.unlink()
+    if kind == "file":
+        link.write_text(to)
+    else:
+        link.mkdir()
+    (tmp_path / "rk/tail").unlink()
+    with EventLog(RecordKeeper(tmp_path)) as log:
+        with pytest.raises(VerificationError, match=f"{link.name}: expected a link") as caught:
+            log.verify()
+        assert caught.value.position == 12
+        for walk in _WALKS.values():
+            with pytest.raises(CorruptionError, match=f"{link.name}: expected a link"):
+                walk(log)
 
 
 @pytest.mark.parametrize("named", [39, 20, None])

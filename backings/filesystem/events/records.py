@@ -130,11 +130,11 @@ class RecordKeeper(keeper.RecordKeeper):
         begin, near = keeper.known_place(after), self._near
         if isinstance(begin, UUID):
             self.next(begin)  # raises EventNotFoundError
-            return self._upto(self._last(), begin, 0)
+            return self._behind(begin, self._last(), begin, 0)
         # Taken before the tail, which is therefore not before it.
         if near is not None and near[1] <= begin:
-            return self._upto(self._last(), near[0], begin - near[1])
-        return self._upto(self._last(), None, begin)
+            return self._behind(begin, self._last(), near[0], begin - near[1])
+        return self._behind(begin, self._last(), None, begin)
 
     def _last(self) -> UUID | CorruptionError | None:
         """The last event, or why it cannot be found: whoever walks comes there in his turn."""
@@ -143,21 +143,31 @@ class RecordKeeper(keeper.RecordKeeper):
         except CorruptionError as error:
             return error
 
-    def _upto(
-        self, last: UUID | CorruptionError | None, at: UUID | None, skip: int
+    def _behind(
+        self, begin: UUID | int, last: UUID | CorruptionError | None, near: UUID | None, skip: int
     ) -> Iterator[bytes]:
-        """The events behind ``at``, but for some, up to the last."""
-        while at != last:
-            place = self.next(at)
-            if place is None:
+        """The events behind ``begin``, those behind ``near`` but for some, up to the last.
+
+        Raises CorruptionError where a link leads back: the events from there on came before.
+        """
+        if near == last:
+            return
+        before = self._read_position(begin) if isinstance(begin, UUID) else begin
+        for at, link in self._walk(near):
+            if link is None:
                 raise last if isinstance(last, CorruptionError) else self._cut(at)
-            at = place
             if skip > 0:
                 skip -= 1
             else:
-                line = self._linked(at)
+                line = self._linked(link.uuid)
+                position = eventlines.place_in(line, self._file(link.uuid))[0]
+                if position <= before:
+                    raise self._back(at, link.uuid, position)
                 yield line
-                self._come_to(at, eventlines.place_in(line, self._file(at))[0])
+                before = position
+                self._come_to(link.uuid, position)
+            if link.uuid == last:
+                return
 
     def close(self) -> None:
         """Leave word of where the tail is about, which saves others a longer walk."""
@@ -308,16 +318,41 @@ class RecordKeeper(keeper.RecordKeeper):
         where the links end before the event that ``tail`` names: who added an event there would
         drop the rest of the log.
         """
-        at, sought = self._begin()
-        while (link := self._link(at)) is not None:
-            if link.uuid == sought:
+        begin, sought = self._begin()
+        for at, link in self._walk(begin):
+            if link is None and sought is not None:
+                file = self._files.relative(names.record_tail(self._root))
+                reason = f"this names the event {sought}, and no link leads there"
+                raise CorruptionError(reason, file=file)
+            if link is not None and link.uuid == sought:
                 sought = None
             yield at, link
+
+    def _walk(self, at: UUID | None) -> Iterator[tuple[UUID | None, Link | None]]:
+        """Each event from one on, and the link behind it; the last one has none.
+
+        Raises CorruptionError where links form a ring. No line is read for that: an event of the
+        way is kept, a later one each time that the way is twice as long, and is met again.
+        """
+        kept, steps, limit = at, 0, 1
+        while (link := self._link(at)) is not None:
+            yield at, link
             at = link.uuid
-        if sought is not None:
-            reason = f"this names the event {sought}, and no link leads there"
-            raise CorruptionError(reason, file=self._files.relative(names.record_tail(self._root)))
+            if at == kept:
+                self._refuse_ring(at)
+            steps += 1
+            if steps == limit:
+                kept, limit = at, 2 * limit
         yield at, None
+
+    def _refuse_ring(self, at: UUID) -> None:
+        """Raises CorruptionError, which names the link of a ring that leads back."""
+        position = self._read_position(at)
+        while (link := self._link(at)) is not None:
+            before, position = position, self._read_position(link.uuid)
+            if position <= before:
+                raise self._back(at, link.uuid, position)
+            at = link.uuid
 
     def _begin(self) -> tuple[UUID | None, UUID | None]:
         """An event near the tail, not before that which ``tail`` names; None for before the first.
@@ -338,9 +373,11 @@ class RecordKeeper(keeper.RecordKeeper):
     def _position(self, uuid: UUID) -> int:
         known = self._placed
         if known is None or known[0] != uuid:
-            position = eventlines.place_in(self._linked(uuid), self._file(uuid))[0]
-            known = self._placed = uuid, position
+            known = self._placed = uuid, self._read_position(uuid)
         return known[1]
+
+    def _read_position(self, uuid: UUID) -> int:
+        return eventlines.place_in(self._linked(uuid), self._file(uuid))[0]
 
     def _link(self, uuid: UUID | None) -> Link | None:
         """Where the link behind an event leads; None where there is none so far."""
@@ -353,7 +390,10 @@ class RecordKeeper(keeper.RecordKeeper):
         except BackingError as error:
             if error.errno == errno.ENOENT:
                 return None
-            raise
+            # What is no link, as where links were copied as files.
+            if error.errno != errno.EINVAL:
+                raise
+            target = ""
         found = names.record_targeted(target)
         if found is None:
             file = self._files.relative(path)
@@ -386,9 +426,14 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _cut(self, uuid: UUID | None) -> CorruptionError:
         reason = "expected a link, as there are events behind; there is none"
-        return CorruptionError(
-            reason, file=self._files.relative(names.record_next(self._root, uuid))
-        )
+        return CorruptionError(reason, file=self._next_file(uuid))
+
+    def _back(self, uuid: UUID | None, to: UUID, position: int) -> CorruptionError:
+        reason = f"this leads back to the event {to}, which has the position {position}"
+        return CorruptionError(reason, file=self._next_file(uuid))
+
+    def _next_file(self, uuid: UUID | None) -> str:
+        return self._files.relative(names.record_next(self._root, uuid))
 
     def _unfinished(self, uuid: UUID) -> Link | None:
         """The link to that event, if it is the last one and may not have its own name yet."""
