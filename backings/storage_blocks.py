@@ -9,6 +9,8 @@ from objstore._identifiers import Identifier
 from objstore.errors import CorruptionError
 from objstore.storage import Storage
 
+from .storage_keys import keys
+
 BLOCK: Final = 1 << 16
 """How many bytes a block has: fixed, as blocks are found by it."""
 
@@ -53,6 +55,11 @@ class Blocks:
                 gone.append(piece.key)
             elif old := self._read([piece.key])[0]:
                 self._storage.set_container_item(self.container, piece.key, old[: piece.start])
+        self._storage.delete_container_items(self.container, gone)
+
+    def delete_all(self, identifier: Identifier) -> None:
+        """Delete whatever blocks there are, of a blob whose length nobody knows."""
+        gone = list(keys(self._storage, self.container, f"{identifier}/"))
         self._storage.delete_container_items(self.container, gone)
 
     def read_into(self, identifier: Identifier, offset: int, buffer: memoryview) -> None:

@@ -29,6 +29,7 @@ from objstore.errors import (
 )
 from objstore.storage import Storage
 
+from . import storage_keys
 from .storage_blocks import Blocks
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ def _parse(text: object, identifier: Identifier) -> _Record:
     raise FormatError(reason, source=str(identifier))
 
 
+def _named(key: str) -> Identifier | None:
+    """The identifier that a key is; None for one of somebody else's."""
+    try:
+        found = Identifier.parse(key)
+    except ValueError:
+        return None
+    return found if str(found) == key else None
+
+
 # Of the process: its depots over one medium may be several. No lock, which the garbage collector
 # could come upon held: each use is one call.
 _open: Final[set[ref[_StorageWriter]]] = set()
@@ -106,18 +116,28 @@ class StorageDepot(Depot):
     def identifiers(self) -> Iterator[Identifier]:
         """Those of all blobs, writable ones too, sorted."""
         try:
-            keys = list(self._storage.get_container_keys(_BLOBS))
+            keys = self._keys()
         except ContainerNotFoundError:
             keys = []
-        return iter(sorted(map(Identifier.parse, keys)))
+        return iter(sorted(one for key in keys if (one := _named(key)) is not None))
+
+    def _keys(self) -> list[str]:
+        try:
+            return list(self._storage.get_container_keys(_BLOBS))
+        except CorruptionError:
+            return list(storage_keys.keys(self._storage, _BLOBS, ""))
 
     def purge(self, identifier: Identifier) -> None:
         """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
         with self._storage.transaction():
-            record = self._record(identifier)
-            if record is None:
-                raise StorageError(f"there is no blob {identifier}")
-            self._blocks.delete(identifier, 0, record.length)
+            try:
+                record = self._record(identifier)
+            except (CorruptionError, FormatError):
+                self._blocks.delete_all(identifier)
+            else:
+                if record is None:
+                    raise StorageError(f"there is no blob {identifier}")
+                self._blocks.delete(identifier, 0, record.length)
             self._storage.delete_container_item(_BLOBS, str(identifier))
 
     def _find(self, identifier: Identifier) -> BlobInfo | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from ._digests import digest_of
 from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
 from ._moving import Progress, reading
-from .errors import ObjstoreError, StorageError
+from .errors import CorruptionError, FormatError, ObjstoreError, StorageError
 
 if TYPE_CHECKING:
     from .depot import Depot
@@ -35,9 +35,15 @@ class Scrub:
                 self._look(identifier)
             except ObjstoreError as error:
                 # What was purged meanwhile is no damage.
-                if self._depot.exists(identifier):
+                if self._is_there(identifier):
                     self._damaged.append(Damage(identifier, str(error)))
         return Scrubbed(self._sound, tuple(self._damaged), tuple(self._unknown))
+
+    def _is_there(self, identifier: Identifier) -> bool:
+        try:
+            return self._depot.exists(identifier)
+        except (CorruptionError, FormatError):  # what tells whether it is there is damaged
+            return True
 
     def _size(self, identifier: Identifier) -> int:
         try:

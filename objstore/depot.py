@@ -25,7 +25,7 @@ from ._ranges import Grid, Range, choose_part_size
 from ._scrub import Scrub
 from ._writer import Writer
 from .blobs import Blob, BlobWriter
-from .errors import StorageError
+from .errors import CorruptionError, FormatError, StorageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -301,15 +301,21 @@ class Depot(ABC):
     def sweep(self, older_than: timedelta = _DAY) -> list[Identifier]:
         """Delete the writable blobs that nobody has written to for so long; return which.
 
-        Those that somebody in this process has open to write stay, however old they are.
+        Those that somebody in this process has open to write stay, however old they are; so does
+        what cannot be read, which ``scrub`` tells.
         """
         limit = latest(older_than)
         swept: list[Identifier] = []
-        for info in self.blobs():
-            is_old = info.state is ObjectStateT.WRITABLE and info.changed <= limit
-            if is_old and not self._is_open(info.identifier):
-                self.purge(info.identifier)
-                swept.append(info.identifier)
+        for identifier in self.identifiers():
+            try:
+                info = self._find(identifier)
+            except (CorruptionError, FormatError):
+                continue
+            if info is None or info.state is not ObjectStateT.WRITABLE or info.changed > limit:
+                continue
+            if not self._is_open(identifier):
+                self.purge(identifier)
+                swept.append(identifier)
         return swept
 
     def _is_open(self, identifier: Identifier) -> bool:

@@ -22,12 +22,15 @@ from objstore import (
     Depot,
     FormatError,
     Identifier,
+    LmdbStorage,
     MemoryDepot,
     MemoryStorage,
     ObjectStateT,
     ReadOnlyError,
+    SqliteStorage,
     StorageDepot,
     StorageError,
+    ValueLogStorage,
     schemas,
 )
 from objstore.backings import filesystem
@@ -150,6 +153,32 @@ def test_a_record_that_is_none_is_told() -> None:
     storage.set_container_item("depot blocks", f"{ONE}/{0:012}", b"hallo")
     [damage] = depot.scrub().damaged
     assert damage.identifier == ONE
+
+
+@pytest.mark.parametrize("kind", [SqliteStorage, LmdbStorage, ValueLogStorage])
+def test_rotten_records_are_told_and_purged(tmp_path: Path, kind: Any) -> None:
+    with kind(tmp_path / "s", create=True) as storage, storage.transaction():
+        depot = StorageDepot(storage)
+        for n in range(100):
+            depot.put(b"x" * n, identifier=Identifier(UUID(int=n)))
+        bad = [depot.put(bytes(100_000), meta={"a": f"rotten {n}"}) for n in range(3)]
+        bad.append(depot.put(b"whole", identifier=Identifier(UUID(int=77), 11)))
+        depot.reserve(ONE, 5)
+        depot.put(b"rotten block" * 9, identifier=Identifier(UUID(int=5), 2))
+    for path in [one for one in tmp_path.rglob("*") if one.is_file()]:
+        path.write_bytes(path.read_bytes().replace(b"rotten", b"rotteN"))
+    with kind(tmp_path / "s") as storage:
+        depot = StorageDepot(storage)
+        rotten = {*bad[:3], Identifier(UUID(int=5), 2)}
+        for _ in range(2):
+            found = depot.scrub()
+            assert {damage.identifier for damage in found.damaged} == rotten
+            assert found.sound == 101
+        assert depot.sweep(timedelta(0)) == [ONE]
+        for identifier in rotten:
+            depot.purge(identifier)
+        assert depot.scrub() == (101, (), ())
+        assert storage.get_container_len("depot blocks") == 100
 
 
 def test_a_blob_is_written_within_the_callers_transaction() -> None:

@@ -175,6 +175,45 @@ def test_an_open_blob_does_not_keep_another_with_its_identifier(depot: Depot) ->
     stale.abandon()
 
 
+def test_one_that_cannot_be_read_keeps_nobody_from_the_rest(depot: Depot) -> None:
+    good, bad, other = depot.put(b"good"), Identifier(ONE.uuid, 2), depot.put(LARGE)
+    depot.put(LARGE, identifier=bad)
+    depot.put(b"next", identifier=Identifier(ONE.uuid, 21))
+    depot.reserve(ONE, 5)
+    if not isinstance(depot, StorageDepot):
+        pytest.skip("its records are no values of a Storage")
+    storage = depot._storage
+    text = str(storage.get_container_item("depot", bad))
+    for record in ("{", text.replace('"format":1', '"format":2')):
+        storage.set_container_item("depot", bad, record)
+        found = depot.scrub()
+        assert (found.sound, [damage.identifier for damage in found.damaged]) == (3, [bad])
+        assert depot.sweep(timedelta(0)) == [ONE]
+        assert depot.state(good) is ObjectStateT.READABLE
+        depot.purge(bad)
+        assert depot.scrub() == (3, (), ())
+        depot.put(b"again", identifier=bad)
+        assert [key for key in storage.get_container_keys("depot blocks") if f"{bad}/" in key] == [
+            f"{bad}/{0:012}"
+        ]
+        assert depot.read(bad, 0, 9) == b"again"
+        depot.reserve(ONE, 5)
+    assert depot.read(other, 0, len(LARGE)) == LARGE
+
+
+def test_keys_that_are_no_identifiers_are_left_alone(depot: Depot) -> None:
+    kept = depot.put(b"hello")
+    if not isinstance(depot, StorageDepot):
+        pytest.skip("its records are no values of a Storage")
+    others = {"my key": "mine", "": "", kept.link: "a link"}
+    depot._storage.set_container_items("depot", others)
+    assert list(depot.identifiers()) == [info.identifier for info in depot.blobs()] == [kept]
+    assert depot.scrub() == (1, (), ())
+    assert depot.sweep(timedelta(0)) == []
+    depot.purge(kept)
+    assert dict(depot._storage.get_container_items("depot")) == others
+
+
 def test_nothing_is_older_than_there_are_dates(depot: Depot) -> None:
     depot.reserve(ONE, 100)
     assert depot.sweep(timedelta.max) == []
