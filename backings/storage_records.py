@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -22,6 +23,9 @@ _SOME: Final = 64
 """How many events are read at a time."""
 
 _TAIL: Final = "tail"
+
+_KEY: Final = re.compile("[0-9]{16}")
+"""Of an event."""
 
 
 class _Tail(NamedTuple):
@@ -118,27 +122,43 @@ class StorageRecordKeeper(RecordKeeper):
         self._is_closed = True
 
     def _store(self, lines: Sequence[bytes], before: int) -> None:
-        for container in (self._events, self._uuids):
-            self._make(container)
+        there = self._make(self._events)
+        self._make(self._uuids)
         positions = range(before + 1, before + 1 + len(lines))
         uuids = [eventlines.uuid_in(line).decode() for line in lines]
         keys = [_key(position) for position in positions]
         self._storage.set_container_items(self._events, zip(keys, lines, strict=True))
+        if self._storage.get_container_len(self._events) != there + len(lines):
+            # Raised within the transaction, which takes back what was set.
+            raise CorruptionError("events are there behind the last one", file=self._file(before))
         self._storage.set_container_items(
             self._uuids, [*zip(uuids, keys, strict=True), (_TAIL, keys[-1])]
         )
 
-    def _make(self, container: str) -> None:
+    def _make(self, container: str) -> int:
+        """Make a container where there is none; how much it has."""
         try:
-            self._storage.get_container_len(container)
+            return self._storage.get_container_len(container)
         except ContainerNotFoundError:
             self._storage.add_container(container)
+            return 0
 
     def _count(self) -> int:
         """How many events there are, though the last one be damaged."""
         self._require_open()
-        key = self._get(self._uuids, _TAIL)
-        return 0 if key is None else int(_text(key))
+        count = self._number(_TAIL)
+        if not count and self._has_events():
+            # The first may have come in between.
+            count = self._number(_TAIL)
+            if not count:
+                raise CorruptionError("expected the last event's key", file=self._place_of(_TAIL))
+        return count or 0
+
+    def _has_events(self) -> bool:
+        try:
+            return self._storage.get_container_len(self._events) > 0
+        except ContainerNotFoundError:
+            return False
 
     def _tail(self) -> _Tail:
         count = self._count()
@@ -148,7 +168,11 @@ class StorageRecordKeeper(RecordKeeper):
         return _Tail(Head(position, hash), uuid)
 
     def _place(self, position: int) -> tuple[int, str, UUID]:
-        return eventlines.place_in(self._line(position), self._file(position))
+        found = eventlines.place_in(self._line(position), self._file(position))
+        if found[0] != position:
+            reason = f"this is the event {found[2]}, which has the position {found[0]}"
+            raise CorruptionError(reason, file=self._file(position))
+        return found
 
     def _file(self, position: int) -> str:
         return f"{self._events}, {_key(position)}"
@@ -161,8 +185,19 @@ class StorageRecordKeeper(RecordKeeper):
         return eventlines.decode(self._line(position), self._file(position))
 
     def _position(self, uuid: UUID) -> int | None:
-        key = self._get(self._uuids, str(check_uuid(uuid)))
-        return None if key is None else int(_text(key))
+        return self._number(str(check_uuid(uuid)))
+
+    def _number(self, name: str) -> int | None:
+        """The position that is stored by a UUID, or for the tail."""
+        key = self._get(self._uuids, name)
+        if key is None:
+            return None
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            raise CorruptionError("expected an event's key", file=self._place_of(name))
+        return int(key)
+
+    def _place_of(self, name: str) -> str:
+        return f"{self._uuids}, {name}"
 
     def _line(self, position: int) -> bytes:
         [line] = self._lines(range(position, position + 1))
@@ -170,14 +205,17 @@ class StorageRecordKeeper(RecordKeeper):
 
     def _lines(self, positions: range) -> Iterator[bytes]:
         self._require_open()
-        keys = map(_key, positions)
-        for key, value in self._storage.get_container_items(self._events, keys):
-            yield self._bytes(key, value)
+        try:
+            found = self._storage.get_container_items(self._events, map(_key, positions))
+        except ContainerNotFoundError:
+            raise self._missing(positions[0]) from None
+        for position, (_, value) in zip(positions, found, strict=True):
+            if value is None:
+                raise self._missing(position)
+            yield value.encode() if isinstance(value, str) else value
 
-    def _bytes(self, key: str, value: Value | None) -> bytes:
-        if value is None:
-            raise CorruptionError("this event is missing", file=f"{self._events}, {key}")
-        return value.encode() if isinstance(value, str) else value
+    def _missing(self, position: int) -> CorruptionError:
+        return CorruptionError("this event is missing", file=self._file(position))
 
     def _get(self, container: str, key: str) -> Value | None:
         try:
@@ -193,7 +231,3 @@ class StorageRecordKeeper(RecordKeeper):
 def _key(position: int) -> str:
     """Of one length, so that the order of keys is that of events."""
     return f"{position:016}"
-
-
-def _text(value: Value) -> str:
-    return value.decode() if isinstance(value, bytes) else value

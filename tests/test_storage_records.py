@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -69,3 +71,85 @@ def test_an_event_that_is_missing_or_changed_is_named(storage: Storage) -> None:
         keeper.read(added[2].uuid)
     with pytest.raises(VerificationError, match=r"^event 3: .*this event is missing"):
         EventLog(keeper).verify()
+
+
+def _key(position: int) -> str:
+    return f"{position:016}"
+
+
+def _assert_damaged(storage: Storage, words: str, position: int) -> None:
+    """``verify`` names the event, and nothing is added or changed."""
+    log = EventLog(StorageRecordKeeper(storage))
+    with pytest.raises(VerificationError, match=words) as caught:
+        log.verify()
+    assert caught.value.position == position
+    before = dict(storage.get_container_items("events"))
+    for call in (log.tail, log.head, lambda: log.append("n"), lambda: log[-1]):
+        with pytest.raises(CorruptionError, match=words):
+            call()
+    assert dict(storage.get_container_items("events")) == before
+
+
+def _lose_tail(storage: Storage) -> None:
+    storage.delete_container_item("events.uuids", "tail")
+
+
+def _lose_uuids(storage: Storage) -> None:
+    storage.delete_container("events.uuids")
+
+
+@pytest.mark.parametrize("lose", [_lose_tail, _lose_uuids])
+def test_events_without_a_tail_are_damage(
+    storage: Storage, lose: Callable[[Storage], None]
+) -> None:
+    EventLog(StorageRecordKeeper(storage)).extend(("n", n) for n in range(6))
+    lose(storage)
+    _assert_damaged(storage, "events.uuids, tail: expected the last event's key", 1)
+
+
+@pytest.mark.parametrize("tail", ["", "6", "x" * 16, b"0000000000000006", "0" * 16])
+def test_a_tail_that_is_no_key_is_damage(storage: Storage, tail: str | bytes) -> None:
+    EventLog(StorageRecordKeeper(storage)).extend(("n", n) for n in range(6))
+    storage.set_container_item("events.uuids", "tail", tail)
+    _assert_damaged(storage, "events.uuids, tail: expected (the last|an) event's key", 1)
+
+
+def test_an_event_that_is_replayed_at_the_end_is_damage(storage: Storage) -> None:
+    added = EventLog(StorageRecordKeeper(storage)).extend(("n", n) for n in range(6))
+    line = storage.get_container_item("events", _key(2))
+    storage.set_container_item("events", _key(7), line)
+    storage.set_container_item("events.uuids", "tail", _key(7))
+    log = EventLog(StorageRecordKeeper(storage))
+    with pytest.raises(VerificationError) as caught:
+        log.verify()
+    assert caught.value.position == 7
+    words = f"{_key(7)}: this is the event {added[1].uuid}, which has the position 2$"
+    for call in (log.tail, lambda: log.append("n"), lambda: log.next(added[5].uuid)):
+        with pytest.raises(CorruptionError, match=words):
+            call()
+    assert storage.get_container_item("events", _key(3)) != line
+
+
+def test_a_tail_that_was_set_back_overwrites_nothing(storage: Storage) -> None:
+    log = EventLog(StorageRecordKeeper(storage))
+    log.extend(("n", n) for n in range(6))
+    storage.set_container_item("events.uuids", "tail", _key(3))
+    for position in (4, 5):
+        storage.delete_container_item("events", _key(position))
+    before = dict(storage.get_container_items("events"))
+    with pytest.raises(CorruptionError, match=f"{_key(3)}: events are there behind the last one"):
+        log.extend(("n", n) for n in range(5))
+    assert dict(storage.get_container_items("events")) == before
+    assert storage.get_container_item("events.uuids", "tail") == _key(3)
+
+
+def test_uuids_without_events_are_damage(storage: Storage) -> None:
+    added = EventLog(StorageRecordKeeper(storage)).extend(("n", n) for n in range(6))
+    storage.delete_container("events")
+    log = EventLog(StorageRecordKeeper(storage))
+    with pytest.raises(VerificationError, match=r"^event 1: .*this event is missing"):
+        log.verify()
+    for call in (log.tail, lambda: log.append("n"), lambda: log.read(added[2].uuid)):
+        with pytest.raises(CorruptionError, match="this event is missing"):
+            call()
+    assert not log.exists(uuid4())
