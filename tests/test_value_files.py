@@ -301,3 +301,22 @@ def test_the_bytes_of_a_buffer_count_and_not_its_items(tmp_path: Path) -> None:
         vfile.write(b"next")
         assert vfile.read(written.offset).data == items.tobytes()
         assert len(list(vfile.values())) == 2
+
+
+@pytest.mark.parametrize("wrong", [5, True, [1, 2], range(3), "text", 1.5], ids=repr)
+def test_a_value_that_is_no_buffer_is_refused(tmp_path: Path, wrong: Any) -> None:
+    with ValueFile.create(tmp_path, 1000) as vfile:
+        for write in (vfile.write, lambda data: vfile.write_value(Value(0, False, data, 1))):
+            with pytest.raises(TypeError, match="a value must be bytes, not "):
+                write(wrong)
+        assert (vfile.size, list(vfile.values())) == (0, [])
+
+
+@pytest.mark.parametrize("wrong", [None, "x", 1.5, True, -1], ids=repr)
+def test_a_max_size_that_is_none_is_refused_before_anything_is_made(
+    tmp_path: Path, wrong: Any
+) -> None:
+    for make in (ValueFile.create, lambda path, size: ValueFile.open(path, ID, size)):
+        with pytest.raises((TypeError, ValueError), match="max_size must be "):
+            make(tmp_path, wrong)
+    assert list(tmp_path.iterdir()) == []

@@ -15,9 +15,10 @@ import errno
 import os
 from collections.abc import Iterator
 from struct import Struct
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 from uuid import UUID, uuid4
 
+from objstore._depot_checks import check_number
 from objstore.errors import (
     BackingError,
     CapacityExceeded,
@@ -25,9 +26,13 @@ from objstore.errors import (
     CorruptionError,
     KeyNotFoundError,
 )
+from objstore.values import show
 
 from .. import names
 from ..io import Files, Opened
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 value_size_bits: Final = 32
 """How many bits a value's size has on disk; so a value has less than 4 GiB."""
@@ -85,7 +90,10 @@ class ValueFile:
 
     @classmethod
     def create(cls, base_path: str | os.PathLike[str], max_size: int) -> Self:
-        """A new file, below ``base_path``, where its new id says."""
+        """A new file, below ``base_path``, where its new id says.
+
+        Raises TypeError and ValueError for a ``max_size`` that is none.
+        """
         return cls.open(base_path, uuid4().int, max_size)
 
     @classmethod
@@ -93,8 +101,9 @@ class ValueFile:
         """The file of that id below the folder ``path``; made where it is missing.
 
         What a crash has left of a last value is cut off. Raises CorruptionError for a file that no
-        crash has left so.
+        crash has left so, TypeError and ValueError for a ``max_size`` that is none.
         """
+        check_number("max_size", max_size)
         known = file_id if isinstance(file_id, UUID) else UUID(int=file_id)
         files = Files(os.fsdecode(path))
         handler = open_or_make(files, names.value_file(files.root, known))
@@ -118,18 +127,22 @@ class ValueFile:
         return Value(offset, deleted, data, self.id)
 
     def write(self, value: bytes) -> Value:
-        """Append a value. Raises CapacityExceeded, and then nothing is written."""
+        """Append a value, of bytes or another buffer.
+
+        Raises CapacityExceeded, TypeError for what is none; then nothing is written.
+        """
         return self.write_value(Value(self.size, False, value, self.id))
 
     def write_value(self, value: Value) -> Value:
         """Append a value's data and its mark of deletion; the value as it is here.
 
-        Raises CapacityExceeded, and ValueError for a value without data.
+        Raises CapacityExceeded, ValueError for a value without data, TypeError for other data than
+        a buffer's.
         """
         self._require_open()
         if value.data is None:
             raise ValueError("a value is written with its data, and this one has None")
-        data = bytes(value.data)
+        data = _bytes(value.data)
         entry = HEAD.size + len(data)
         if len(data) > MAX_VALUE or self.size + entry > self.max_size:
             raise CapacityExceeded(
@@ -239,6 +252,14 @@ class ValueFile:
     def _require_open(self) -> None:
         if not self._is_open:
             raise ClosedError("this value file was closed")
+
+
+def _bytes(given: object) -> bytes:
+    """What a buffer has; of other things ``bytes`` would make some, of 5 as many zeroes."""
+    try:
+        return memoryview(cast("Buffer", given)).tobytes()
+    except TypeError:
+        raise TypeError(f"a value must be bytes, not {show(given)}") from None
 
 
 def open_or_make(files: Files, path: str) -> Opened:
