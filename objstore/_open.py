@@ -91,8 +91,8 @@ def open(
     if umask is not None:
         _check_umask(umask)
     root = root_class(schema)
-    text = os.fsdecode(url)
-    documents = _maker(text)(
+    text, scheme = _with_scheme(os.fsdecode(url))
+    documents = _maker(scheme)(
         text,
         layout=ClassFolder(root),
         create=create,
@@ -118,9 +118,16 @@ def _check_umask(umask: object) -> None:
         raise ValueError(f"umask must be from 0 to 0o777, not {umask:#o}")
 
 
-def _maker(url: str) -> Callable[..., Documents]:
+def _with_scheme(url: str) -> tuple[str, str]:
+    """The URL as makers take it, with its scheme in lower case, and that; a path as it is."""
     found = _SCHEME.match(url)
-    scheme = found[1].lower() if found else "file"
+    if found is None:
+        return url, "file"
+    scheme = found[1].lower()
+    return scheme + url[found.end(1) :], scheme
+
+
+def _maker(scheme: str) -> Callable[..., Documents]:
     return _named(_OWN.get(scheme) or _installed(scheme))
 
 

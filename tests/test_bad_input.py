@@ -396,6 +396,19 @@ def test_umask(folder: Path) -> None:
     assert (folder / "a.json").stat().st_mode & 0o777 == 0o640
 
 
+def test_schemes_are_the_same_in_any_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for number, scheme in enumerate(["FILE://", "File://localhost", "FILE:", "file://"]):
+        with objstore.open(f"{scheme}{tmp_path}/abs {number}") as store:
+            store["a"] = {}
+        assert (tmp_path / f"abs {number}/a.json").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    with objstore.open("MEMORY://any case") as one, objstore.open("memory://any case") as other:
+        one["a"] = {"b": 1}
+        assert list(other) == ["/a"]
+
+
 @pytest.mark.parametrize("url", ["memory://", None])
 def test_half_a_surrogate_pair_in_a_key_is_told_in_words_that_can_be_printed(
     tmp_path: Path, url: str | None

@@ -101,7 +101,9 @@ def test_a_file_is_no_store(tmp_path: Path) -> None:
         opened(tmp_path / "store")
 
 
-@pytest.mark.parametrize("url", ["file://{}", "file://localhost{}", "{}", "{}/"])
+@pytest.mark.parametrize(
+    "url", ["file://{}", "file://localhost{}", "FILE://{}", "File:{}", "{}", "{}/"]
+)
 def test_a_store_is_opened_by_path_or_url(folder: Path, url: str) -> None:
     write(folder / "ada.json", ADA)
     assert open_documents(url.format(folder), layout=ANYTHING).read("/ada") == ADA

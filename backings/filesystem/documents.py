@@ -89,7 +89,7 @@ def open_documents(
 
 def path_of(url: str) -> str:
     """The folder that a path or a ``file:`` URL names. Raises ValueError for another machine's."""
-    if not url.startswith("file:"):
+    if url[:5].lower() != "file:":  # a scheme is the same in any case
         path = url
     else:
         parts = urlsplit(url)
