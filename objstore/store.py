@@ -240,8 +240,8 @@ class Store(
         """
         *above, last = split(self._pointer(path)) or [""]
         try:
-            parent = self._find(build(above))
-            return parent.pop(step(parent, last))
+            place = step(parent := self._find(build(above)), last)
+            return parent.pop(place)
         except (KeyNotFoundError, IndexError):
             if default is MISSING:
                 raise

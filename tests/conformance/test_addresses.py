@@ -145,6 +145,15 @@ def test_an_index_out_of_range_is_not_there(reopen_logged: Opener, token: str) -
     assert list(store.log(path)) == list(store.log("/a"))
 
 
+@pytest.mark.parametrize("path", ["/a/n/x", "/a/s/0", "/a/z/x", "/a/l/0/x"])
+def test_nothing_is_popped_of_what_has_no_keys(reopen: Opener, path: str) -> None:
+    store = reopen()
+    store["/a"] = {"n": 5, "s": "text", "z": None, "l": [1]}
+    with pytest.raises(KeyNotFoundError, match="which has no keys"):
+        store.pop(path)
+    assert store.pop(path, "default") == "default"
+
+
 @pytest.mark.parametrize("token", ["\u0660", "\u0661", "01", "00", "-1", "+1", "1.0", "\u00b2", ""])
 def test_what_is_no_index_is_not_there(reopen_logged: Opener, token: str) -> None:
     """RFC 6901, section 4: ASCII digits without leading zeros."""
