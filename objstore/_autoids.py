@@ -17,13 +17,14 @@ from ._apply import apply
 from ._encode import encode
 from ._past import contents_at
 from ._shapes import ANY, Shape
+from ._units import View
 from .errors import Failure, HistoryGone, ValidationError
 from .pointer import build, join, split
 from .values import JSON, MISSING, Missing, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._references import References
-    from ._units import Unit, View
+    from ._units import Unit
     from .documents import Commit, Documents, Meta
 
 META: Final = "$autoid"
@@ -255,6 +256,13 @@ def numbers_of(meta: Meta) -> Mapping[str, int]:
     """The greatest numbers that a commit tells of, by place."""
     found = meta.get(META)
     return cast("Mapping[str, int]", found) if is_object(found) else {}
+
+
+def without_numbers(contents: JSON | Missing, unit: Unit) -> list[str]:
+    """Where contents have no number yet that they get once they are stored, by their pointers."""
+    view = View(unit, MISSING)
+    view.replace(contents)
+    return [build(path) for path, _ in _Walk(view, declared=True).missing]
 
 
 def greatest(contents: JSON | Missing, place: Sequence[str]) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+from ._apply import apply
+from ._autoids import without_numbers
 from ._units import Unit, View
 from .documents import Commit
-from .errors import TransactionError
+from .errors import Failure, TransactionError
 from .transaction import Host, Transaction
 from .values import JSON
 
@@ -32,6 +34,16 @@ class Unattached(Host):
 
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         unit.checked = self._era
+
+    def failures_of(self, view: View) -> list[Failure]:
+        """As Host does, but for numbers that are given once it is stored, which may be missing."""
+        found = super().failures_of(view)
+        if not found or not view.unit.shape.numbered:
+            return found
+        missing = without_numbers(view.root, view.unit)
+        filled = apply(view.root, [{"op": "add", "path": path, "value": 1} for path in missing])
+        found = view.unit.shape.validator.failures(cast("JSON", filled), "")
+        return self.located([one for one in found if one.pointer not in missing], view.unit)
 
     def source(self, unit: Unit) -> str:
         return self._name

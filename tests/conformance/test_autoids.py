@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 
 import objstore
-from objstore import Dict, Directory, List, Store
+from objstore import Dict, Directory, List, Store, ValidationError
 
 from .aftermaths import KEEPING_THE_PAST, name_of
 from .retentions import NEWEST
@@ -217,3 +217,51 @@ def test_a_change_of_another_key_takes_no_number(store: Store[Any]) -> None:
     commits = list(store.log())
     assert [("$autoid" in commit.meta) for commit in commits] == [False, True, False]
     assert commits[1].meta == {"$autoid": {"/tasks/*/id": 1}}
+
+
+TASKS: list[Any] = [Task, objstore.schema.from_json(Task.__schema__)]
+
+
+@pytest.mark.parametrize("cls", TASKS, ids=["class", "schema"])
+def test_an_object_of_no_store_may_lack_them(reopen_logged: Opener, cls: Any) -> None:
+    task = cls(name="a", parts=[{}, {"id": 5}])
+    task.parts.append({"id": None})
+    task.name = "b"
+    assert task == {"name": "b", "parts": [{}, {"id": 5}, {"id": None}]}
+    assert "id" not in task
+    store = reopen_logged(Board)
+    store["/people/ada"] = task
+    store["/tasks"] = [task, cls(name="c", id=None), cls(name="d", id=9)]
+    store["/tasks"].append(cls(name="e"))
+    assert store["/people/ada"] == {
+        "id": 1,
+        "name": "b",
+        "parts": [{"id": 6}, {"id": 5}, {"id": 7}],
+    }
+    assert ids(store["/tasks"]) == [10, 11, 9, 12]
+    assert "id" not in task
+
+
+class Numbered(Dict):
+    number: Annotated[int, {"autoid": True, "minimum": 100}]
+    name: str
+    parts: List[Part] = List[Part]()
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({}, 'Numbered: expected key "name", found nothing'),
+    ({"name": 1, "parts": [{}]}, "Numbered at /name: expected a string, found 1"),
+    ({"name": "a", "number": "x"}, 'Numbered at /number: expected an integer, found "x"'),
+    ({"name": "a", "number": 99}, "Numbered at /number: expected at least 100, found 99"),
+    ({"name": "a", "parts": [{"id": "x"}, {}]}, "Numbered at /parts/0/id: expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("contents", "words"), REFUSED)
+def test_what_else_is_wrong_with_it_is_told(contents: dict[str, Any], words: str) -> None:
+    cls: Any = Numbered
+    assert cls(name="a", parts=[{}]).contents == {"name": "a", "parts": [{}]}
+    with pytest.raises(ValidationError) as caught:
+        cls(contents)
+    assert len(caught.value.failures) == 1
+    assert str(caught.value).startswith(words)
