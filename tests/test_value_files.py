@@ -306,9 +306,14 @@ def test_the_bytes_of_a_buffer_count_and_not_its_items(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [5, True, [1, 2], range(3), "text", 1.5], ids=repr)
 def test_a_value_that_is_no_buffer_is_refused(tmp_path: Path, wrong: Any) -> None:
     with ValueFile.create(tmp_path, 1000) as vfile:
-        for write in (vfile.write, lambda data: vfile.write_value(Value(0, False, data, 1))):
+        value = Value(0, False, wrong, vfile.id)
+        calls: list[Callable[[], object]] = [
+            lambda: vfile.write(wrong),
+            lambda: vfile.write_value(value),
+        ]
+        for call in calls:
             with pytest.raises(TypeError, match="a value must be bytes, not "):
-                write(wrong)
+                call()
         assert (vfile.size, list(vfile.values())) == (0, [])
 
 
@@ -316,7 +321,11 @@ def test_a_value_that_is_no_buffer_is_refused(tmp_path: Path, wrong: Any) -> Non
 def test_a_max_size_that_is_none_is_refused_before_anything_is_made(
     tmp_path: Path, wrong: Any
 ) -> None:
-    for make in (ValueFile.create, lambda path, size: ValueFile.open(path, ID, size)):
+    calls: list[Callable[[], object]] = [
+        lambda: ValueFile.create(tmp_path, wrong),
+        lambda: ValueFile.open(tmp_path, ID, wrong),
+    ]
+    for call in calls:
         with pytest.raises((TypeError, ValueError), match="max_size must be "):
-            make(tmp_path, wrong)
+            call()
     assert list(tmp_path.iterdir()) == []
