@@ -54,7 +54,7 @@ def make_share(path: str, patch: Iterable[Mapping[str, Any]], match: Any) -> Sha
         match = encode(match, ANY, source="the match")
         if are_operations(match):
             require_tests(match)
-    return Share(path, _pointer_of(path), copy, match)
+    return Share(path, address(path), copy, match)
 
 
 def to_note(share: Share) -> Note:
@@ -71,17 +71,7 @@ def from_note(note: Note) -> Share:
     """The inverse of ``to_note``."""
     path = cast(str, note["path"])
     match = MISSING if ABSENT in note else note.get("match")
-    return Share(path, _pointer_of(path), cast("list[Any]", note["patch"]), match)
-
-
-def _pointer_of(path: str) -> str:
-    pointer = address(path)
-    position = pointer.find("~")
-    while position >= 0:
-        if pointer[position + 1 : position + 2] not in ("0", "1"):
-            raise PathError('expected "0" or "1" behind "~"', path, position + 2)
-        position = pointer.find("~", position + 1)
-    return pointer
+    return Share(path, address(path), cast("list[Any]", note["patch"]), match)
 
 
 # --- what several shares must not do --------------------------------------------------------------

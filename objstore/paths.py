@@ -30,12 +30,16 @@ def address(path: str) -> str:
     A pathname is a pointer whose first slash is missing, ``people/ada``; slashes at its end count
     for nothing. Text is one, and no kinded path, that has a slash in front of every quote, or none
     of the characters that make a kinded path more than one word. "/" is the root, as no file has an
-    empty name. Raises PathError, TypeError for what is no text.
+    empty name. Raises PathError, also for a "~" that escapes nothing, and TypeError for what is no
+    text.
     """
     if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"a path is text, not {show(path)}")
     if is_kinded(path):
         return to_pointer(path)
+    if "~" in path and (malformed := _NO_ESCAPE.search(path)) is not None:
+        reason = 'expected "0" or "1" behind "~", which itself is written "~0"'
+        raise PathError(reason, path, malformed.end() + 1)
     rest = path.lstrip("/") if path.startswith("/") else path.rstrip("/")
     return f"/{rest}" if rest else ""
 
@@ -121,6 +125,8 @@ _BARE: Final = re.compile(r"""[^\s\x00-\x1f\x7f.\[\]{}()"'*/\\]+""")
 """Keys that stand without quotes. Wildcards and look-ups (``*``, ``(``) name no single place."""
 
 _PATHNAME: Final = re.compile(r"""[^"'/]*/|[^.\[\]{}()"'*\\]*\Z""")
+_NO_ESCAPE: Final = re.compile("~(?![01])")
+"""In a pointer and a pathname (RFC 6901, section 3)."""
 _PIECE: Final = re.compile(r"""[^\\"']+|["']|\\(?:(["'\\/bfnrt])|u([0-9a-fA-F]{4}))""")
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x1f\x7f]')

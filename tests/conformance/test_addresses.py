@@ -244,6 +244,42 @@ def test_what_is_no_path_is_refused(store: Store[Library], path: str) -> None:
     assert store.root.people == {"ada": ADA, "bob": BOB}
 
 
+@pytest.mark.parametrize(
+    ("path", "at"), [("/~3", 3), ("a~b", 3), ("/a~0/b~", 8), ("people/~~1", 9)]
+)
+def test_a_tilde_that_escapes_nothing_is_refused(reopen_logged: Opener, path: str, at: int) -> None:
+    store = reopen_logged()
+    store["a"] = {}
+    calls: list[Callable[[], object]] = [
+        lambda: store[path],
+        lambda: store.__setitem__(path, {"n": 1}),
+        lambda: path in store,
+        lambda: store.HEAD(path),
+        lambda: store.DELETE(path),
+        lambda: store.read_at(path, 1),
+        lambda: store.log(path),
+        lambda: store.diff(0, 1, path),
+        lambda: store.blame(path),
+        lambda: store.changes(path),
+        lambda: store.on_change(path, lambda _: None),
+        lambda: store.new_tx(1).patcher(path, []),
+    ]
+    words = f'\'{path}\', character {at}: expected "0" or "1" behind "~"'
+    for call in calls:
+        with pytest.raises(PathError, match=words):
+            call()
+    assert list(store) == ["/a"]
+
+
+def test_a_key_with_a_tilde_has_an_address_of_each_kind(reopen_logged: Opener) -> None:
+    store = reopen_logged()
+    store.root["a~b"] = {"c~1": {"d": 1}}
+    assert list(store) == ["/a~0b"]
+    for path in ("/a~0b/c~01", "a~0b/c~01", '"a~b".c~1'):
+        assert store[path] == store.read_at(path, 1) == {"d": 1}
+        assert [commit.number for commit in store.log(path)] == [1]
+
+
 def test_what_is_no_text_is_no_path(store: Store[Library]) -> None:
     path: Any = 5
     calls: list[Callable[[], object]] = [
