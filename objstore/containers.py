@@ -63,10 +63,11 @@ class Container(MutableMapping[str, Any]):
     annotation such as ``list[int]``, or a JSON Schema (a dict); values are checked against it
     before they are stored, and ValidationError lists every failure. A container that is not there
     is empty, and made by the first write. Keys are strings; other ones are not there, and setting
-    them is a ValidationError.
+    them is a ValidationError. Raises TypeError for a name that is no text.
     """
 
     def __init__(self, storage: Storage | Opener, name: str, schema: Any = None) -> None:
+        _require_name(name)
         self.name: Final = name
         self._opener: Final = _opener(storage)
         self._shape: Final = _shape(schema, name)
@@ -316,11 +317,17 @@ class Part(Mapping[str, Any]):
         )
 
 
-class Containers(Mapping[str, Container]):
-    """The containers of a Storage by name. Any name gives one, which the first write makes.
+def _require_name(name: object) -> None:
+    # A Storage would make text of it, and whoever asks for that has another name.
+    if not isinstance(name, str):
+        raise TypeError(f"a container's name is text, not {show(name)}")
 
-    Iteration, ``len`` and ``in`` are about those that are there. Closed with ``close`` or as a
-    context manager.
+
+class Containers(Mapping[str, Container]):
+    """The containers of a Storage by name. Any text gives one, which the first write makes.
+
+    Iteration, ``len`` and ``in`` are about those that are there; what is no text is not, and is a
+    TypeError elsewhere. Closed with ``close`` or as a context manager.
     """
 
     def __init__(self, storage: Storage | Opener) -> None:
@@ -356,6 +363,7 @@ class Containers(Mapping[str, Container]):
 
     def __delitem__(self, name: str) -> None:
         """Delete a container with everything in it. Raises ContainerNotFoundError."""
+        _require_name(name)
         storage = self._opener(False)
         if storage is None:
             raise ContainerNotFoundError(f"there is no container {show(name)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -341,3 +342,20 @@ def test_a_value_that_is_not_the_json_that_it_says(storage: Storage) -> None:
     with pytest.raises(CorruptionError, match='the value of "b" is not the JSON'):
         container["b"]
     assert container["a"] == [1]
+
+
+@pytest.mark.parametrize("name", [1, None, b"c", ("c",)], ids=repr)
+def test_a_name_that_is_no_text_is_refused(storage: Storage, name: Any) -> None:
+    containers = Containers(storage)
+    calls: list[Callable[[], object]] = [
+        lambda: containers[name],
+        lambda: containers.__delitem__(name),
+        lambda: containers.container(name, int),
+        lambda: Container(storage, name),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="a container's name is text, not "):
+            call()
+    containers[str(name)]["k"] = 2
+    assert name not in containers
+    assert list(containers) == [str(name)]
