@@ -119,7 +119,8 @@ class Storage(ABC):
         A key that is missing gives ``(key, None)``. Raises ContainerNotFoundError at the call. What
         comes is as of the call, whatever this or another thread or process writes meanwhile; within
         a transaction, its own writes during the iteration may be seen. The snapshot is held until
-        the iterator is used up or closed.
+        the iterator is used up or closed. Where the storage is closed before, makers differ: it
+        gives the rest of the snapshot, or raises ClosedError.
         """
 
     @abstractmethod
