@@ -41,6 +41,11 @@ def render(data: bytes | None, old: JSON | Missing, new: JSON | Missing, source:
     return written
 
 
+def is_same_format(source: str, other: str) -> bool:
+    """Whether the bytes of one file can be edited as those of the other. Raises FormatError."""
+    return _format(source) is _format(other)
+
+
 @lru_cache(maxsize=256)
 def _of_ending(ending: str) -> Format:
     if ending not in ENDINGS:

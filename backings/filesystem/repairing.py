@@ -171,6 +171,9 @@ class _Repair:
         for first, last in ranges(rest.lost):
             run = f"commit {first} is" if first == last else f"commits {first} to {last} are"
             self._say(names.logs(self._root), f"{run} lost")
+        for unit, number in rest.unreadable:
+            what = f"what commit {number} did to {unit} is lost, as its image does not parse"
+            self._say(names.logs(self._root), what)
         self._say(target, "made of what can be read of the log")
         for file in rest.damaged:
             self._set_aside(names.log(self._root, file.generation))

@@ -186,11 +186,12 @@ class Settling:
         head = self._ledger.head(unit)
         link = None if head is None else head.link
         while link is not None:
-            entry = self._ledger.past.change(unit, link).entry
+            found = self._ledger.past.change(unit, link)
+            entry = found.entry
             if _has_had(entry, now):
                 return True
             is_deferred = None in (entry.before, entry.after) and not entry.is_lone
-            if is_deferred and same(value, self._ledger.past.before(entry, unit)):
+            if is_deferred and same(value, self._ledger.past.before(unit, found)):
                 return True
             if entry.before == first:
                 return False
@@ -211,7 +212,7 @@ class Settling:
                 value = MISSING  # nobody knows
             else:
                 if value is None or found.entry.is_base:
-                    value = self._ledger.past.before(found.entry, unit)
+                    value = self._ledger.past.before(unit, found)
                 yield found.link.number, value
             value = self._ledger.past.applied(value, found)
             if found.entry.edited is not None:

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 
 import objstore
 from objstore import ConflictError, Directory, HistoryGone, LayoutError, Store
+from objstore.formats import by_ending
 from objstore.objects import copy_of
 from objstore.patch import apply
 from objstore.pointer import join, split
@@ -77,6 +78,13 @@ class Machine(RuleBasedStateMachine):
 
 
 class HistoryMachine(Machine):
+    @initialize(units=st.dictionaries(st.sampled_from(UNITS[1:]), VALUES, min_size=2))
+    def start(self, units: dict[str, Any]) -> None:
+        with self.store.transaction():
+            for unit, value in units.items():
+                self.store[unit] = value
+        self.note()
+
     @rule(unit=st.sampled_from(UNITS), value=VALUES)
     def put(self, unit: str, value: Any) -> None:
         if self.has_room(unit):
@@ -111,6 +119,22 @@ class HistoryMachine(Machine):
             self.note()
         self.store["a/b" if deep else "a"] = value
         self.note()
+
+    @precondition(lambda self: self.maker.name == "filesystem" and self.states[-1])
+    @rule(data=st.data(), values=st.lists(VALUES, min_size=1, max_size=3))
+    def rewrite(self, data: st.DataObject, values: list[Any]) -> None:
+        """A file becomes one of another format before it is changed, and again; and then the past
+        is made shorter."""
+        unit = data.draw(st.sampled_from(sorted(self.states[-1])))
+        for value in values:
+            path = Path(self.url, self.store._documents.source(unit))
+            path.unlink()
+            ending, note = (".json", b"") if path.suffix == ".yaml" else (".yaml", b"# by hand\n")
+            made = path.with_suffix(ending)
+            made.write_bytes(note + by_ending(ending).dump(self.states[-1][unit], made.name))
+            self.store[unit] = value
+            self.note()
+        self.compact(data)
 
     def has_room(self, unit: str) -> bool:
         """Whether no file lies above the unit, and no directory where it should be."""
@@ -207,6 +231,7 @@ class HistoryMachine(Machine):
         removed = self.store.compact(NEWEST)
         assert set(removed) == set(self.kept[1:-1]) - pins
         self.gone.update(removed)
+        assert [one.number for one in self.store.log()] == self.kept[1:]
         for number in pins:
             self.store.unpin(number)
         for number in removed:

@@ -295,6 +295,52 @@ def test_what_came_and_went_while_it_was_not_looking_does_not_come_back(
     lazy.close()
 
 
+def deleted_and_made_again(store: Store[Any], _: Path) -> None:
+    del store["u"]
+    store["u"] = [3]
+
+
+def renamed(store: Store[Any], folder: Path) -> None:
+    (folder / "u.yaml").unlink()
+    (folder / "u.json").write_text("[1,   2]")
+    store["u"].append(3)
+
+
+@pytest.mark.parametrize("change", [deleted_and_made_again, renamed])
+@pytest.mark.parametrize("kept", [(), (2,), (2, 3), (3,)])
+def test_a_file_that_becomes_one_of_another_format(
+    tmp_path: Path, change: Callable[[Store[Any], Path], None], kept: tuple[int, ...]
+) -> None:
+    """Its past is read by the format that it had then, whichever commits are left."""
+    (tmp_path / "u.yaml").write_text("# a note\n- 1\n")
+    with objstore.open(tmp_path) as store:
+        store["other"] = {"n": 1}
+        store["u"].append(2)
+        store["u"][0] = 0
+        store["u"][0] = 1
+        change(store, tmp_path)
+        store["u"].append(4)
+        newest = store.head
+        past = {number: store.read_at("u", number) for number in (0, *kept, newest)}
+        for number in kept:
+            store.pin(number)
+        store.compact(NEWEST)
+    with objstore.open(tmp_path) as store:
+        assert store.check() == []
+        assert {number: store.read_at("u", number) for number in past} == past
+        changes = [one for commit in store.log("u") for one in commit.changes if one.unit == "/u"]
+        assert [one.old for one in changes] == [*past.values()][:-1]
+        assert [one.new for one in changes] == [*past.values()][1:]
+        (tmp_path / "u.json").write_text("[5]")
+        store["u"].append(6)
+        assert newest in store.compact(NEWEST)
+        assert store.check() == []
+        assert {number: store.read_at("u", number) for number in (0, *kept)} == {
+            number: past[number] for number in (0, *kept)
+        }
+        assert store.read_at("u", store.head) == [5, 6]
+
+
 def committer_of(store: Store[Any]) -> Committer:
     documents = store._documents
     assert isinstance(documents, FilesystemDocuments)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import objstore
+from objstore import CorruptionError, HistoryGone, Retention
+from objstore.backings.filesystem.history import record
+from objstore.backings.filesystem.history.record import Said
 from objstore.backings.filesystem.log.manifest import check_of
 
 STORE = "7c1f4f6e-51a8-4d0b-9a38-2f0f6f5a1e90"
@@ -99,3 +103,44 @@ def test_a_manifest_that_says_something_else(folder: Path, said: Any) -> None:
     with objstore.open(folder) as store:
         assert store.check() == []
         assert store.head == 2
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_an_image_of_another_format_than_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_edited: bool
+) -> None:
+    """As compaction once left it where a file had become one of another format."""
+    encode = record.encode
+
+    def encode_as_once(said: Said, generation: int) -> bytes:
+        entries = [one._replace(was=None) for one in said.entries]
+        return encode(said._replace(entries=entries), generation)
+
+    (tmp_path / "u.yaml").write_text("# a note\n- 1\n")
+    with objstore.open(tmp_path) as store:
+        store["other"] = {"n": 1}
+        del store["u"]
+        store["u"] = [2]
+        with monkeypatch.context() as patch:
+            patch.setattr(record, "encode", encode_as_once)
+            store.compact(Retention(keep=timedelta(0), every=timedelta(days=10_000)))
+        store["u"].append(3)
+        for use in (lambda: store.read_at("u", 3), lambda: store.undo(3), lambda: [*store.log()]):
+            with pytest.raises(CorruptionError, match="/u was before commit 3 does not parse"):
+                use()
+        assert len(store.check()) == 1
+    if is_edited:
+        (tmp_path / "u.json").write_text("[7]")
+    done = objstore.repair(tmp_path)
+    assert any("what commit 3 did to /u is lost" in one for one in done)
+    assert len([*(tmp_path / ".objstore/lost+found").iterdir()]) == 1
+    with objstore.open(tmp_path) as store:
+        assert store.check() == []
+        assert [one.number for one in store.log("u")] == [4]
+        assert store.read_at("u", 4) == [2, 3]
+        for number in (0, 3):
+            with pytest.raises(HistoryGone):
+                store.read_at("u", number)
+        assert store.read_at("other", 3) == {"n": 1}
+        store["u"].append(8)
+        assert store["u"] == ([7, 8] if is_edited else [2, 3, 8])

@@ -23,7 +23,7 @@ from ..log.logfile import Start, generations
 from ..log.loglock import alone
 from ..log.logview import Link
 from . import record
-from .heads import Heads, key_of
+from .heads import SCOPED_FILE, Heads, Key, key_of
 from .ledger import Ledger, Revision, entry_of
 from .pins import Pins
 from .record import Entry, Said
@@ -35,6 +35,9 @@ class _Gathered(NamedTuple):
     change: Change
     first: Entry
     last: Entry
+    was: str
+    """What its file was called before that, and what after."""
+    file: str
 
 
 class Compaction:
@@ -133,6 +136,7 @@ class Compaction:
     ) -> Iterator[tuple[int, Said, list[Revision]]]:
         """The records that stay, each with the changes of those that go before it in its scope."""
         gathered: dict[str | None, dict[str, _Gathered]] = {}
+        files: dict[Key, str] = {}
         drops: list[str] = []
         for commit in self._ledger.past.commits(0, "", upto=max(saids)):
             said = saids[commit.number]
@@ -141,7 +145,12 @@ class Compaction:
                 gathered.pop(scope, None)
             units = gathered.setdefault(said.scope, {})
             for change, entry in zip(commit.changes, said.entries, strict=True):
-                units[change.unit] = _gather(units.get(change.unit), change, entry)
+                key = key_of(said.scope, change.unit)
+                file = entry.file or files.get(key, SCOPED_FILE)
+                was = entry.was or (files.get(key, file) if entry.image is None else file)
+                one = _Gathered(change, entry, entry, was, file)
+                units[change.unit] = _joined(units.get(change.unit), one)
+                files[key] = file
             if commit.number in stay:
                 revisions = [self._revision(said.scope, one) for one in units.values()]
                 # In a scope what was changed back holds too, whatever the base was meanwhile.
@@ -160,20 +169,20 @@ class Compaction:
         def text() -> bytes | None:
             return self._ledger.past.text_before(one.first, key)
 
-        file = one.last.file or one.first.file or self._ledger.file_of(key)
         digests = (one.first.before, one.last.after)
-        made = Revision(one.change, *digests, file, text, one.last.base)
+        made = Revision(one.change, *digests, one.file, text, one.last.base, was=one.was)
         # What a scope's change was made on may be more than the one before left, if it told that.
         is_anew = scope is not None and one.first.image is not None
         return made._replace(lost=one.first.lost, is_remade=True, is_anew=is_anew)
 
 
-def _gather(there: _Gathered | None, change: Change, entry: Entry) -> _Gathered:
+def _joined(there: _Gathered | None, one: _Gathered) -> _Gathered:
+    """What became of a unit, with one change more."""
     if there is None:
-        return _Gathered(change, entry, entry)
-    if entry.base is None:
-        entry = entry._replace(base=there.last.base)
-    return _Gathered(change._replace(old=there.change.old), there.first, entry)
+        return one
+    base = there.last.base if one.last.base is None else one.last.base
+    change, last = one.change._replace(old=there.change.old), one.last._replace(base=base)
+    return _Gathered(change, there.first, last, there.was, one.file)
 
 
 def numbers(ranges: Iterable[Iterable[int]]) -> Iterator[int]:

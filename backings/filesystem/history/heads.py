@@ -160,10 +160,11 @@ def key_of(scope: str | None, unit: str) -> Key:
 
 
 def image_of(entry: Entry) -> JSON | Missing:
-    """What was before an entry that tells it by itself."""
+    """What was before an entry that tells it by itself. Raises FormatError for an image that does
+    not parse."""
     if entry.image is None:
         return MISSING
-    return parse(entry.image, entry.file or SCOPED_FILE)
+    return parse(entry.image, entry.was or entry.file or SCOPED_FILE)
 
 
 def is_file(digest: str | None) -> bool:

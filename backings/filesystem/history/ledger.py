@@ -20,7 +20,7 @@ from ..log.logfiles import Ranges
 from ..log.logview import Link
 from ..stamps import digest
 from . import record
-from .heads import SCOPED_FILE, Head, Heads, Key, key_of
+from .heads import Head, Heads, Key, key_of
 from .headsfile import HeadsFile
 from .past import Past
 from .record import NO_FILE, Edited, Entry, Glance, Said
@@ -62,6 +62,8 @@ class Revision(NamedTuple):
     """Whether ``text`` is made from the log. Of what somebody else left it may be other bytes."""
     edited: Edited | None = None
     """As in ``Entry``."""
+    was: str | None = None
+    """The file that ``text`` is of; None for ``file``."""
 
 
 class Ledger:
@@ -235,11 +237,6 @@ class Ledger:
         """What a scope holds, the same object until it changes; nothing where there is none."""
         with self.guard:
             return self._loaded().lend(scope)
-
-    def file_of(self, key: Key) -> str:
-        """The file of a unit, as far as the log says."""
-        head = self.head(key)
-        return SCOPED_FILE if head is None or head.file is None else head.file
 
     def newest(self, key: Key) -> JSON | Missing:
         """The unit's contents as of its newest commit; MISSING for one that the log has not."""
@@ -558,7 +555,7 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
     patch = diff(change.old, change.new)
     text = jsonline.dump(patch)
     image, file, before = None, None, one.before
-    needed = one.is_anew or _needs_image(head, one.before, len(text), generation)
+    needed = one.is_anew or _needs_image(head, one, len(text), generation)
     if head is not None and head.is_found and not said.external:
         needed = True  # or nothing would have the bytes that this commit was made on
     if before != NO_FILE and needed:
@@ -567,18 +564,21 @@ def entry_of(heads: Heads, said: Said, one: Revision, generation: int) -> Entry:
             before = None
     if image is not None or one.before == NO_FILE or head is None or head.file != one.file:
         file = one.file
+    was = one.was if image is not None and one.was != file else None
     nth, last, jump = 1, None, None
     if head is not None:
         nth, last, jump = head.nth + 1, head.link, head.jump()
     made = (change.unit, patch, before, one.after, image, file, nth, last, jump)
-    return Entry(*made, one.base, one.lost, one.edited, text)
+    return Entry(*made, one.base, one.lost, one.edited, text, was)
 
 
-def _needs_image(head: Head | None, before: str | None, weight: int, generation: int) -> bool:
+def _needs_image(head: Head | None, one: Revision, weight: int, generation: int) -> bool:
     """Whether the changes in this file do not tell what was before, or no more at a low price."""
     if head is None or head.link.generation != generation:
         return True
-    if before is not None and head.after != before:
+    if head.file != one.file:
+        return True  # what that was says nothing about the bytes of this one
+    if one.before is not None and head.after != one.before:
         return True  # somebody has edited it, perhaps in a way that changes no value
     return head.weight + weight > head.size
 

@@ -20,7 +20,7 @@ from ..log.logscan import Gap, pieces
 from ..log.logview import Link
 from ..stamps import digest
 from .heads import Heads, Key, image_of, key_of
-from .past import Past
+from .past import Found, Past
 from .record import NO_FILE, Entry, Said, decode
 
 _RUNNING: Final = 1024
@@ -150,7 +150,7 @@ class _Chains:
         for entry in said.entries:
             key = key_of(said.scope, entry.unit)
             yield from self._wrong_links(key, entry, link)
-            yield from self._wrong_contents(key, entry)
+            yield from self._wrong_contents(key, Found(link, entry))
         self.heads.take(said, link)
         if said.deletes:
             for key in [one for one in self._running if one not in self.heads.units]:
@@ -177,11 +177,11 @@ class _Chains:
         elif (entry.nth, entry.last, entry.jump) != (head.nth + 1, head.link, head.jump()):
             yield f"leads to the changes before of {entry.unit}"
 
-    def _wrong_contents(self, key: Key, entry: Entry) -> Iterator[str]:
-        is_file = isinstance(key, str)
+    def _wrong_contents(self, key: Key, found: Found) -> Iterator[str]:
+        is_file, entry = isinstance(key, str), found.entry
         if is_file and entry.image is not None and entry.before not in (None, digest(entry.image)):
             yield f"has an image of {entry.unit} with the digest that it says"
-        old = self._before(key, entry)
+        old = self._before(key, found)
         if is_file and entry.is_base and not same(old, image_of(entry)):
             yield f"has an image of {entry.unit} with what the change before left"
         if entry.is_base:
@@ -197,9 +197,9 @@ class _Chains:
         if len(self._running) > _RUNNING:
             self._running.popitem(last=False)
 
-    def _before(self, key: Key, entry: Entry) -> JSON | Missing:
+    def _before(self, key: Key, found: Found) -> JSON | Missing:
         """What a unit was before a change, by the changes before if there are any."""
         old = self._running.pop(key, None)
-        if entry.is_lone:
+        if found.entry.is_lone:
             return MISSING
-        return self._past.before(entry, key) if old is None else old
+        return self._past.before(key, found) if old is None else old

@@ -41,6 +41,9 @@ class Rest:
         """``least`` is a number that some record had, as far as anybody else says."""
         self.saids: Final[dict[int, tuple[Said, Link]]] = {}
         self.damaged: Final[list[LogFile]] = []
+        self.unreadable: Final[dict[tuple[str, int], None]] = {}
+        """Units and commits of them whose images do not parse, as compaction once joined changes of
+        files that had become another format."""
         self.end: int | None = None
         """Where the newest file ends, if part of a record is behind it."""
         self._last = 0
@@ -91,6 +94,15 @@ class Rest:
             self._damage(file)
         else:
             self.saids[number] = said, Link(number, file.generation, frame.offset)
+            for entry in said.entries:
+                self._read_image(file, number, entry)
+
+    def _read_image(self, file: LogFile, number: int, entry: Entry) -> None:
+        try:
+            image_of(entry)
+        except FormatError:
+            self.unreadable[entry.unit, number] = None
+            self._damage(file)
 
     @property
     def _expected(self) -> range:
@@ -159,6 +171,9 @@ class Rebuilding:
         """A change with links to where those before it are now; None where it is lost too."""
         key = key_of(scope, entry.unit)
         lost = self._lost_before(key, entry, number)
+        if (entry.unit, number) in self._rest.unreadable:
+            self._unknown[key] = lost or number
+            return None
         if lost is None:
             before = image_of(entry) if entry.is_base else self._values.get(key, MISSING)
         elif entry.is_base or entry.is_lone:

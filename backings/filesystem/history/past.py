@@ -11,12 +11,12 @@ from typing import Final, NamedTuple, TypeAlias
 
 from objstore._touched import touches
 from objstore.documents import Change, Commit
-from objstore.errors import CorruptionError, HistoryGone
+from objstore.errors import CorruptionError, FormatError, HistoryGone
 from objstore.patch import PatchError, apply
 from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing
 
-from ..contents import render
+from ..contents import is_same_format, render
 from ..log.commitlog import CommitLog, Record
 from ..log.logview import Link
 from .heads import SCOPED_FILE, Key, image_of, key_of
@@ -170,7 +170,7 @@ class Past:
         """
         found = self.newest(key, link, at)
         if found is None:
-            return self.before(self._first(key, link).entry, key)
+            return self.before(key, self._first(key, link))
         return self.after(key, found)
 
     def was_there(self, key: Key, link: Link, at: int) -> bool:
@@ -178,25 +178,37 @@ class Past:
         found = self.newest(key, link, at)
         if found is not None:
             return self.after(key, found) is not MISSING
-        first = self._first(key, link).entry
-        is_unknown = first.is_lone and first.lost is None
-        return is_unknown or self.before(first, key) is not MISSING
+        first = self._first(key, link)
+        is_unknown = first.entry.is_lone and first.entry.lost is None
+        return is_unknown or self.before(key, first) is not MISSING
 
     def after(self, key: Key, found: Found) -> JSON | Missing:
         """The contents that a change left."""
         first, *others = self._since_base(key, found)
-        value = image_of(first.entry)
+        value = self._image(first)
         for one in (first, *others):
             value = self.applied(value, one)
         return value
 
-    def before(self, entry: Entry, key: Key) -> JSON | Missing:
+    def before(self, key: Key, found: Found) -> JSON | Missing:
         """The contents before a change. Raises HistoryGone where they are not known."""
+        entry = found.entry
         if entry.is_base:
-            return image_of(entry)
+            return self._image(found)
         if entry.is_lone or entry.last is None:
             raise HistoryGone(f"what {entry.unit} was before a commit of it is not known")
         return self.after(key, self.change(key, entry.last))
+
+    def _image(self, found: Found) -> JSON | Missing:
+        """What was before a change that tells it by itself. Raises CorruptionError for an image
+        that is not of the format that its file says, as compaction once joined changes."""
+        try:
+            return image_of(found.entry)
+        except FormatError as error:
+            number, generation, offset = found.link
+            reason = f"what {found.entry.unit} was before commit {number} does not parse: {error}"
+            file = self._log.name(generation)
+            raise CorruptionError(reason, file=file, offset=offset) from error
 
     def text_before(self, entry: Entry, key: Key) -> bytes | None:
         """The bytes of the file before a change; None for none."""
@@ -218,19 +230,19 @@ class Past:
             else:
                 continue
             said = self.read(one)
-            commit = self._commit(one.number, said, running)
+            commit = self._commit(one.link, said, running)
             if touches(commit, path):
                 yield commit
 
     def commit(self, link: Link) -> Commit:
         """The commit of one record."""
-        return self._commit(link.number, self.record(link).said, OrderedDict())
+        return self._commit(link, self.record(link).said, OrderedDict())
 
-    def _commit(self, number: int, said: Said, running: _Running) -> Commit:
-        changes: list[Change] = []
+    def _commit(self, link: Link, said: Said, running: _Running) -> Commit:
+        number, changes = link.number, list[Change]()
         unknown = frozenset(entry.unit for entry in said.entries if entry.is_lone)
         for entry in said.entries:
-            key = key_of(said.scope, entry.unit)
+            key, found = key_of(said.scope, entry.unit), Found(link, entry)
             seen, old = running.pop(key, _NOTHING)
             if entry.last is None or entry.last.number != seen:
                 old = None  # nothing, or a change between was not looked at
@@ -238,8 +250,8 @@ class Past:
             in_scope = said.scope is not None
             if old is None or entry.is_lone or (in_scope and entry.is_base):
                 # What an edit found before it was first committed nobody knows.
-                old = MISSING if entry.is_lone else self.before(entry, key)
-            new = self.applied(old, Found(Link(number, 0, 0), entry))
+                old = MISSING if entry.is_lone else self.before(key, found)
+            new = self.applied(old, found)
             running[key] = number, new
             if len(running) > _RUNNING:
                 running.popitem(last=False)
@@ -253,10 +265,13 @@ class Past:
         They are made as the commit made them, by the same edits of the same image.
         """
         chain = self._since_base(key, found)
-        file, data = chain[0].entry.file or SCOPED_FILE, chain[0].entry.image
-        value = image_of(chain[0].entry)
+        first = chain[0].entry
+        file, data = first.was or first.file or SCOPED_FILE, first.image
+        value = self._image(chain[0])
         for one in chain:
-            file = one.entry.file or file
+            before, file = file, one.entry.file or file
+            if not is_same_format(before, file):
+                data = None
             new = self.applied(value, one)
             data = None if new is MISSING else render(data, value, new, file)
             value = new

@@ -38,7 +38,8 @@ class Entry(NamedTuple):
     image: bytes | None
     """The file before, whole; None where the records before tell, or there was no file."""
     file: str | None
-    """Its path within the store, given with an image, and where the file is made."""
+    """Its path within the store, given with an image, where the file is made, and where it is
+    another one."""
     nth: int
     """1 for the first change of the unit that the log has."""
     last: Link | None
@@ -55,6 +56,9 @@ class Entry(NamedTuple):
     replaced by what the edit and those come to."""
     text: bytes | None = None
     """The patch as JSON, where it has been made already."""
+    was: str | None = None
+    """The path of the file that the image is, where it was another one: compaction has joined the
+    changes between the two."""
 
     @property
     def is_base(self) -> bool:
@@ -170,6 +174,8 @@ def _entry(entry: Entry, generation: int) -> dict[str, Any]:
             line["image"] = entry.image.decode()
         except UnicodeDecodeError:
             line["bytes"] = b64encode(entry.image).decode()
+    if entry.was is not None:
+        line["was"] = entry.was
     line["patch"] = jsonline.Text(patch_text(entry))
     if entry.nth > 1:
         line["nth"] = entry.nth
@@ -203,6 +209,7 @@ def _parse(line: dict[str, Any], generation: int) -> Entry:
         tuple(line["base"]) if "base" in line else None,
         line.get("lost"),
         _edited(line),
+        was=line.get("was"),
     )
 
 
