@@ -100,3 +100,24 @@ def test_what_is_made_together_ends_the_file_once(tmp_path: Path) -> None:
         assert [str(change) for change in gone.changes] == ["/a deleted"]
         assert [change.unit for change in made.changes] == ["/a/b", "/a/c"]
         require_past(store)
+
+
+@pytest.mark.parametrize("apply", ["eager", "lazy"])
+def test_a_key_may_be_a_file_and_a_directory_in_turn(tmp_path: Path, apply: str) -> None:
+    """Commit by commit, also before any is in the files."""
+    with objstore.open(tmp_path, apply=apply) as store, objstore.open(tmp_path) as other:
+        store["d/e/u"], store["d/e/f/v"] = [1], [2]
+        store.flush()
+        del store["d/e/u"]
+        assert list(store) == ["/d/e/f/v"]
+        del store["d/e/f/v"]
+        assert list(store) == list(store.root) == []
+        assert "d" not in store.root
+        store["d/e"] = {"k": 1}
+        assert (list(store), store["d/e"].contents) == (["/d/e"], {"k": 1})
+        del store["d/e"]
+        store["d/e/u"] = {"k": 2}
+        assert (list(store), store["d/e/u"].contents) == (["/d/e/u"], {"k": 2})
+        store.flush()
+        assert other["d/e/u"].contents == {"k": 2}
+        assert store.check() == []

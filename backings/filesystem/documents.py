@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from objstore.documents import (
+    DIRECTORY,
     Again,
     Change,
     Commit,
@@ -150,7 +151,14 @@ class FilesystemDocuments(Documents):
         # A look that was just taken has asked for the engine.
         engine = self._made if self._reading.has_just_seen(unit) else self._found()
         found = None if engine is None else engine.load(unit)
-        return self._reading.load(unit) if found is None else found
+        if found is not None:
+            return found
+        try:
+            return self._reading.load(unit)
+        except LayoutError:
+            if engine is None or not engine.is_emptied(unit):
+                raise
+            return Loaded(MISSING, None)
 
     def _load_at(self, unit: str, at: int) -> Loaded:
         found = self._engine.load_at(unit, at)
@@ -185,7 +193,10 @@ class FilesystemDocuments(Documents):
                 known = None  # its contents are the log's, and its file's were never these
         elif known is not None and self._reading.is_still(known, sure=sure):
             return known
-        return self._reading.look(path, known)
+        found = self._reading.look(path, known)
+        if found is DIRECTORY and engine is not None and engine.is_emptied(path):
+            return None
+        return found
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         """As the contract says, by a listing; corrected where files are behind the log."""

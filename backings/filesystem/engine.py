@@ -130,10 +130,12 @@ class Engine:
             if later is not None:
                 return later
             due = self._pending.shown(path)
-            if due is not None:
-                return Loaded(due.new, None if due.new is MISSING else due.stamp)
+            if due is not None and due.new is not MISSING:
+                return Loaded(due.new, due.stamp)
             if self._pending.is_above(path):
                 return DIRECTORY
+            if due is not None:
+                return Loaded(MISSING, None)
         traces = self.ledger.strange(path)
         if not traces:
             return None
@@ -208,8 +210,21 @@ class Engine:
                 first, *deeper = split(unit[len(path) :])
                 if self._is_there(unit, sure=sure):
                     keys[first] = None
-                elif not deeper:
+                elif not deeper or self.is_emptied(join(path, first)):
                     keys.pop(first, None)
+
+    def is_emptied(self, path: str) -> bool:
+        """Whether all that is in a folder is due to be deleted, which deletes the folder too."""
+        if not self._pending.has_below(path) or self._pending.is_above(path):
+            return False
+        for key in self._reading.keys(path):
+            below = join(path, key)
+            due = self._pending.shown(below)
+            if due is not None and due.new is MISSING:
+                continue
+            if self._reading.look(below) is not DIRECTORY or not self.is_emptied(below):
+                return False
+        return True
 
     def _is_there(self, unit: str, *, sure: bool) -> bool:
         due = None if sure else self._pending.units.get(unit)
