@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ._overlays import Overlays, laid
+from ._past import units_below
 from ._touched import touches
 from .documents import Change, Commit, Documents, Overlay
 from .errors import HistoryGone, LayoutError
@@ -55,61 +56,32 @@ class ScopePast:
         """
         split(path)  # raises for text that is no pointer
         found = self._documents.commits(after)
-        overlays = dict(self.overlays(after).by_unit) if after else {}
-        seen = (self._seen(commit, overlays) for commit in found)
+        overlays = self.overlays(after) if after else Overlays({})
+        seen = map(self._seeing(after, overlays).seen, found)
         return (commit for commit in seen if commit is not None and touches(commit, path))
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         """As ``Documents.listen``, for what is seen in the scope."""
-        overlays: dict[str, Overlay] | None = None
+        seeing: _Seeing | None = None
 
         def hear_as_seen(commit: Commit) -> None:
-            nonlocal overlays
-            if overlays is None:
-                overlays = self._before(commit.number)
-            seen = self._seen(commit, overlays)
+            nonlocal seeing
+            if seeing is None:
+                seeing = self._seeing(commit.number - 1, self._before(commit.number))
+            seen = seeing.seen(commit)
             if seen is not None:
                 hear(seen)
 
         return self._documents.listen(hear_as_seen)
 
-    def _before(self, number: int) -> dict[str, Overlay]:
+    def _before(self, number: int) -> Overlays:
         try:
-            return dict(self.overlays(number - 1).by_unit)
+            return self.overlays(number - 1)
         except HistoryGone:  # compacted meanwhile: what the scope is now is as near as can be told
-            return dict(self._documents.overlays(self._scope))
+            return Overlays(self._documents.overlays(self._scope))
 
-    def _seen(self, commit: Commit, overlays: dict[str, Overlay]) -> Commit | None:
-        """A commit as it was seen in the scope; None if it was not. Keeps the overlays up."""
-        if commit.scope == self._scope:
-            return self._seen_own(commit, overlays)
-        if commit.scope is not None:
-            return None
-        changes = [self._seen_change(change, overlays) for change in commit.changes]
-        left = tuple(change for change in changes if change.old is not change.new)
-        return commit._replace(changes=left) if left else None
-
-    def _seen_own(self, commit: Commit, overlays: dict[str, Overlay]) -> Commit:
-        """A commit of the scope itself. What it says was before is what the scope wrote last: if it
-        deletes the scope, the base may have changed that meanwhile, also to what comes back."""
-        left: list[Change] = []
-        for change in commit.changes:
-            base, overlay = self._base(change.unit, commit.number), overlays.get(change.unit)
-            seen = change
-            if overlay is not None:
-                seen = change._replace(old=laid(overlay, base, self._rules_of(change.unit)))
-            if same(change.old, change.new) or not same(seen.old, seen.new):
-                left.append(seen)
-            overlays[change.unit] = Overlay(base, change.new)
-        return commit._replace(changes=tuple(left))
-
-    def _seen_change(self, change: Change, overlays: Mapping[str, Overlay]) -> Change:
-        overlay = overlays.get(change.unit)
-        if overlay is None:
-            return change
-        rules = self._rules_of(change.unit)
-        old, new = laid(overlay, change.old, rules), laid(overlay, change.new, rules)
-        return change._replace(old=old, new=old if same(old, new) else new)
+    def _seeing(self, number: int, overlays: Overlays) -> _Seeing:
+        return _Seeing(self._documents, self._scope, self._rules_of, number, overlays)
 
     def _find(self, number: int) -> Overlays:
         # In this order: where no commit of the scope comes later, this is what it was then.
@@ -136,20 +108,94 @@ class ScopePast:
             count += 1
             if commit.scope == self._scope:
                 for change in commit.changes:
-                    base = self._base(change.unit, commit.number)
+                    base = _base(self._documents, change.unit, commit.number)
                     found[change.unit] = Overlay(base, change.new, object())
         if count < number:
             raise self._gone(number)
         return Overlays(found)
-
-    def _base(self, unit: str, number: int) -> JSON | Missing:
-        try:
-            return self._documents.load(unit, at=number).value
-        except LayoutError:
-            return MISSING  # a directory
 
     def _gone(self, number: int) -> HistoryGone:
         return HistoryGone(
             f"what the scope {show(self._scope)} was at commit {number} is not known any more: "
             "compaction removed commits that may be its own"
         )
+
+
+class _Seeing:
+    """Sees commits, one after another, as they were seen in a scope."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        scope: str,
+        rules_of: Callable[[str], Rules],
+        number: int,
+        overlays: Overlays,
+    ) -> None:
+        """``overlays`` are the scope's as of commit ``number``, which the next one follows."""
+        self._documents: Final = documents
+        self._scope: Final = scope
+        self._rules_of: Final = rules_of
+        self._number = number
+        self._overlays = overlays
+
+    def seen(self, commit: Commit) -> Commit | None:
+        """The next commit, as it was seen; None if it was not."""
+        self._number = commit.number
+        if commit.scope not in (None, self._scope):
+            return None
+        return self._seen_of_base(commit) if commit.scope is None else self._seen_own(commit)
+
+    def _seen_of_base(self, commit: Commit) -> Commit | None:
+        left: list[Change] = []
+        for change in commit.changes:
+            old, new = (self._shown(change.unit, one, self._overlays) for one in change[1:3])
+            if not same(old, new):
+                left.append(change._replace(old=old, new=new))
+        return commit._replace(changes=tuple(left)) if left else None
+
+    def _seen_own(self, commit: Commit) -> Commit:
+        """A commit of the scope itself. What it says was before is what the scope wrote last: if it
+        deletes the scope, the base may have changed that meanwhile, also to what comes back."""
+        before, number = self._overlays, commit.number
+        bases = {one.unit: _base(self._documents, one.unit, number) for one in commit.changes}
+        made = {one.unit: Overlay(bases[one.unit], one.new, object()) for one in commit.changes}
+        after = self._overlays = before.updated({**before.by_unit, **made})
+        left: list[Change] = []
+        for change in commit.changes:
+            unit = change.unit
+            old, new = (self._shown(unit, bases[unit], one) for one in (before, after))
+            if same(change.old, change.new) or not same(old, new):
+                left.append(change._replace(old=old, new=new))
+        for unit, base in self._uncovered(before, after):
+            if unit not in bases:
+                old, new = (self._shown(unit, base, one) for one in (before, after))
+                if not same(old, new):
+                    left.append(Change(unit, old, new))
+        return commit._replace(changes=tuple(left))
+
+    def _uncovered(self, before: Overlays, after: Overlays) -> Iterator[tuple[str, JSON | Missing]]:
+        """The base's units that only one of the two may hide, where the scope has a file for a
+        directory of the base, or the reverse."""
+        for path in sorted(before.made ^ after.made):
+            if _base(self._documents, path, self._number) is MISSING:
+                yield from units_below(self._documents, path, self._number)
+        for path in sorted(before.directories ^ after.directories):
+            yield path, _base(self._documents, path, self._number)
+
+    def _shown(self, unit: str, base: JSON | Missing, overlays: Overlays) -> JSON | Missing:
+        """What the scope shows of a unit over what the base has."""
+        if unit in overlays.directories:
+            return MISSING
+        if overlays.hides(unit):
+            base = MISSING
+        overlay = overlays.by_unit.get(unit)
+        return base if overlay is None else laid(overlay, base, self._rules_of(unit))
+
+
+def _base(documents: Documents, unit: str, number: int) -> JSON | Missing:
+    """What the base had; nothing for a directory."""
+    try:
+        return documents.load(unit, at=number).value
+    except LayoutError:
+        return MISSING

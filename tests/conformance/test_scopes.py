@@ -23,6 +23,7 @@ from objstore.errors import (
     ScopeNotFoundError,
     ValidationError,
 )
+from objstore.patch import apply
 from objstore.values import MISSING
 from tests.conformance.makers import LOGGED, Maker
 from tests.conformance.retentions import NEWEST, only
@@ -434,6 +435,42 @@ def test_a_scope_has_its_files_and_folders_where_the_base_has_others(untyped: St
     assert list(scope) == ["/a/b", "/was"]
     del scope["/was"]
     assert list(scope) == ["/a/b", "/was/more"]
+
+
+def test_what_a_scope_hides_of_the_base_is_no_change_of_it(untyped: Store) -> None:
+    scope = untyped.scope("mine")
+    acts: list[Callable[[], object]] = [
+        lambda: scope.PUT("/d", {"n": 1}),
+        lambda: untyped.PUT("/d/u", {"n": 2}),  # hidden, until the scope's file goes
+        lambda: untyped.PUT("/d/e/v", {"n": 3}),
+        lambda: scope.PUT("/a/b", {"n": 4}),
+        lambda: untyped.PUT("/a", {"n": 5}),
+        lambda: scope.DELETE("/d"),
+        lambda: scope.PUT("/f", {"n": 6}),
+        lambda: scope.DELETE("/a/b"),
+        lambda: untyped.PUT("/d/u", {"n": 7}),
+        lambda: scope.PUT("/d/u/n", 8),
+        lambda: untyped.PUT("/f/g", {"n": 9}),
+        lambda: untyped.delete_scope("mine"),
+    ]
+    heard: list[Commit] = []
+    scope._documents.listen(heard.append)
+    for act in acts:
+        act()
+    states = [scope.read_at("", number) for number in range(len(acts) + 1)]
+    for start, before in enumerate(states):
+        for end, after in enumerate(states):
+            assert apply(before, scope.diff(start, end)) == after
+    assert states[2] == states[3] == states[1] == {"d": {"n": 1}}
+    for told in (heard, [*scope.log()]):
+        assert [one.number for one in told] == [1, 4, 6, 7, 8, 9, 10, 12]
+        assert [(one.unit, one.old, one.new) for one in told[2].changes] == [
+            ("/d", {"n": 1}, MISSING),
+            ("/d/e/v", MISSING, {"n": 3}),
+            ("/d/u", MISSING, {"n": 2}),
+        ]
+    with pytest.raises(CommitNotFoundError, match='nothing that the scope "mine" shows'):
+        scope.undo(2)
 
 
 def test_a_scope_cannot_have_a_file_for_its_directory(untyped: Store) -> None:
