@@ -51,8 +51,8 @@ class ScopePast:
     def commits(self, after: int, path: str) -> Iterator[Commit]:
         """The commits of the base and of the scope, as they were seen in the scope.
 
-        Where compaction removed commits of the scope, what a commit of the base looked like there
-        is told by what is left.
+        Where compaction removed commits that may be the scope's, nobody knows what those after them
+        found there, up to its newest one.
         """
         split(path)  # raises for text that is no pointer
         found = self._documents.commits(after)
@@ -138,13 +138,36 @@ class _Seeing:
         self._rules_of: Final = rules_of
         self._number = number
         self._overlays = overlays
+        self._gone_upto: int | None = None
+        """The scope's newest commit, once one before it was found to be gone: up to there it is not
+        known what the scope was."""
 
     def seen(self, commit: Commit) -> Commit | None:
         """The next commit, as it was seen; None if it was not."""
+        if commit.number > self._number + 1 and self._gone_upto is None:
+            self._gone_upto = self._newest_own()
+            if self._gone_upto < commit.number:
+                self._overlays = self._now()
         self._number = commit.number
         if commit.scope not in (None, self._scope):
             return None
+        if commit.number <= (self._gone_upto or 0):
+            return self._seen_after_gone(commit)
         return self._seen_of_base(commit) if commit.scope is None else self._seen_own(commit)
+
+    def _seen_after_gone(self, commit: Commit) -> Commit:
+        """A commit of which it is not known what it found in the scope, nor what that hid of it."""
+        if commit.number == self._gone_upto:
+            self._overlays = self._now()
+        changes = tuple(change._replace(old=MISSING) for change in commit.changes)
+        return commit._replace(changes=changes, unknown=frozenset(one.unit for one in changes))
+
+    def _newest_own(self) -> int:
+        later = self._documents.commits()
+        return max((one.number for one in later if one.scope == self._scope), default=0)
+
+    def _now(self) -> Overlays:
+        return Overlays(self._documents.overlays(self._scope))
 
     def _seen_of_base(self, commit: Commit) -> Commit | None:
         left: list[Change] = []

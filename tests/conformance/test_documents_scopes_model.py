@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from objstore._scoped import ScopedDocuments
-from objstore.documents import DIRECTORY, Change, Documents
+from objstore.documents import DIRECTORY, Change, Commit, Documents
 from objstore.errors import ConflictError, HistoryGone, LayoutError
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
@@ -51,6 +51,16 @@ def laid(base: Any, scope: Any, now: Any) -> Any:
 def clash(units: set[str]) -> bool:
     """Whether one of these units is a directory of another."""
     return any(other.startswith(unit + "/") for unit in units for other in units)
+
+
+def _changed(state: dict[str, Any], commit: Commit) -> dict[str, Any]:
+    """What the changes of a commit make of the units, which must be what they say."""
+    state = dict(state)
+    for one in commit.changes:
+        assert state.pop(one.unit, MISSING) == one.old
+        if one.new is not MISSING:
+            state[one.unit] = one.new
+    return state
 
 
 class ScopeMachine(RuleBasedStateMachine):
@@ -174,17 +184,25 @@ class ScopeMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self._compacted)
     @rule()
     def replay(self) -> None:
-        """The commits as seen in the scope lead to what it shows, where no place is taken twice."""
-        if clash({one.unit for commit in self._documents.commits() for one in commit.changes}):
-            return
-        state: dict[str, Any] = {}
-        for commit in self._scope.commits():
-            for one in commit.changes:
-                assert state.pop(one.unit, MISSING) == one.old
-                if one.new is not MISSING:
-                    state[one.unit] = one.new
+        """The commits as seen in the scope lead to what it shows."""
+        assert self._replayed(0) == self._visible()
+
+    @precondition(lambda self: bool(self._compacted))
+    @rule()
+    def replay_what_is_known(self) -> None:
+        with suppress(HistoryGone):
+            assert self._replayed(self._compacted) == self._visible()
+        for commit in ScopedDocuments(self._documents, "mine").commits():
+            before = self._states.get(commit.number - 1)
+            if before is not None and not commit.unknown:
+                assert _changed(before, commit) == self._states[commit.number]
+
+    def _replayed(self, after: int) -> dict[str, Any]:
+        state = self._states[after]
+        for commit in self._scope.commits(after):
+            state = _changed(state, commit)
             assert state == self._states[commit.number]
-        assert state == self._visible()
+        return state
 
     def _state(self, documents: Documents, at: int | None) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -376,6 +376,28 @@ def test_the_past_of_a_scope_that_compaction_may_have_taken_is_gone(place: Store
     assert place.at(4).root.people["bob"].born == 1
 
 
+def test_what_a_scope_was_before_commits_that_are_gone_is_not_made_up(untyped: Store) -> None:
+    scope = untyped.scope("mine")
+    scope["/own"] = {"a": 1}  # 1
+    untyped["/u"] = [1]  # 2
+    scope["/u"] = [8, 9]  # 3
+    del untyped["/u"]  # 4
+    del scope["/u/0"]  # 5
+    untyped.delete_scope("mine")  # 6
+    untyped["/v"] = [2]  # 7
+    assert untyped.compact(only(2, 6)) == [1, 3, 5]
+    for seen in (scope, untyped.scope("mine")):
+        assert [one.number for one in seen.log()] == [2, 4, 6, 7]
+        for start, end in ((0, 2), (0, 4), (0, 6), (0, 7)):
+            with pytest.raises(HistoryGone):
+                seen.diff(start, end)
+        for number in (2, 4, 6):
+            with pytest.raises(HistoryGone):
+                seen.undo(number)
+        assert seen.diff(6, 7) == [{"op": "add", "path": "/v", "value": [2]}]
+        assert [(one.old, one.new) for one in next(seen.log(after=6)).changes] == [(MISSING, [2])]
+
+
 def test_the_past_of_a_scope_whose_deletion_was_removed_is_gone(place: Store[Place]) -> None:
     place.scope("mine").root.people["ada"].name = "Mine"  # 3
     place.root.people["bob"].born = 1  # 4
