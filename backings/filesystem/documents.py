@@ -193,10 +193,9 @@ class FilesystemDocuments(Documents):
                 known = None  # its contents are the log's, and its file's were never these
         elif known is not None and self._reading.is_still(known, sure=sure):
             return known
-        found = self._reading.look(path, known)
-        if found is DIRECTORY and engine is not None and engine.is_emptied(path):
-            return None
-        return found
+        seen = self._reading.look(path, known)
+        is_emptied = seen is DIRECTORY and engine is not None and engine.is_emptied(path)
+        return None if is_emptied else seen
 
     def keys(self, path: str, *, at: int | None = None) -> list[str]:
         """As the contract says, by a listing; corrected where files are behind the log."""
