@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore.backings.filesystem import committer, later
+from objstore.backings.filesystem import committer, later, names
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.io import Files, Opened
 
 from .counting import calls_of
@@ -335,3 +336,37 @@ def test_nothing_is_kept_of_files_that_came_and_went(tmp_path: Path, apply: Any)
         assert isinstance(documents, FilesystemDocuments)
         pending = documents._engine.committer.pending
         assert (pending._above, pending.dirty) == ({}, {})
+
+
+def ledger_of(store: objstore.Store[Any]) -> Ledger:
+    documents = store._documents
+    assert isinstance(documents, FilesystemDocuments)
+    return documents._engine.ledger
+
+
+def test_two_may_note_the_run_of_the_machine_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with objstore.open(tmp_path) as store, objstore.open(tmp_path) as other:
+        store["a"] = {"n": 0}
+        boot = Path(names.boot(str(tmp_path)))
+        boot.unlink()
+        assert other.head == 1
+        ledgers: list[Ledger] = [ledger_of(one) for one in (store, other)]
+        rename = Files.rename
+
+        def beaten(self: Files, old: str, new: str) -> None:
+            with monkeypatch.context() as patch:
+                patch.setattr(Files, "rename", rename)
+                ledgers[1].note_run()
+            rename(self, old, new)
+
+        monkeypatch.setattr(Files, "rename", beaten)
+        ledgers[0].note_run()
+        assert ledgers[0].is_same_run()
+        boot.unlink()
+        monkeypatch.setattr(ledgers[1], "note_run", lambda: None)
+        Path(names.temporary_path(str(boot))).mkdir()
+        with pytest.raises(objstore.BackingError):
+            ledgers[0].note_run()
+        Path(names.temporary_path(str(boot))).rmdir()

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from objstore._turns import require_first
 from objstore.documents import Change, Overlay
-from objstore.errors import CorruptionError, ObjstoreError
+from objstore.errors import BackingError, CorruptionError, ObjstoreError
 from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing
 
@@ -407,8 +407,12 @@ class Ledger:
             self._written.forget()
         if run is not None and not self.is_same_run():
             path = names.boot(self._files.root)
-            self._files.write(names.temporary_path(path), run, path, sync=False)
-            self._files.rename(names.temporary_path(path), path)
+            try:
+                self._files.write(names.temporary_path(path), run, path, sync=False)
+                self._files.rename(names.temporary_path(path), path)
+            except BackingError:
+                if not self.is_same_run():  # else another thread or process has just done it
+                    raise
         self.stopped = False
 
     def note_written(self, head: int, due: int | None) -> None:
