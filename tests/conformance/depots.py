@@ -83,3 +83,6 @@ DEPOTS = [
     DepotMaker("lmdb", partial(_storage, LmdbStorage), _close_storage, _blocks),
     DepotMaker("memory storage", partial(_storage, MemoryStorage), _close_storage, _blocks),
 ]
+
+OVER_STORAGES = [maker for maker in DEPOTS if maker.close is _close_storage]
+"""Those whose blobs are values of a Storage."""
