@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore.backings.filesystem import committer, later, names
+from objstore.backings.filesystem import committer, later
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.io import Files, Opened
@@ -344,29 +344,20 @@ def ledger_of(store: objstore.Store[Any]) -> Ledger:
     return documents._engine.ledger
 
 
-def test_two_may_note_the_run_of_the_machine_at_once(
+def test_one_at_a_time_notes_the_run_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with objstore.open(tmp_path) as store, objstore.open(tmp_path) as other:
-        store["a"] = {"n": 0}
-        boot = Path(names.boot(str(tmp_path)))
-        boot.unlink()
-        assert other.head == 1
-        ledgers: list[Ledger] = [ledger_of(one) for one in (store, other)]
-        rename = Files.rename
+    """One that holds the lock: two that do it at once take away each other's file."""
+    note_run = Ledger.note_run
+    locked = list[bool]()
 
-        def beaten(self: Files, old: str, new: str) -> None:
-            with monkeypatch.context() as patch:
-                patch.setattr(Files, "rename", rename)
-                ledgers[1].note_run()
-            rename(self, old, new)
+    def noted(self: Ledger) -> None:
+        locked.append(self.log._writer._held[1] != [])
+        note_run(self)
 
-        monkeypatch.setattr(Files, "rename", beaten)
-        ledgers[0].note_run()
-        assert ledgers[0].is_same_run()
-        boot.unlink()
-        monkeypatch.setattr(ledgers[1], "note_run", lambda: None)
-        Path(names.temporary_path(str(boot))).mkdir()
-        with pytest.raises(objstore.BackingError):
-            ledgers[0].note_run()
-        Path(names.temporary_path(str(boot))).rmdir()
+    monkeypatch.setattr(Ledger, "note_run", noted)
+    with objstore.open(tmp_path) as store, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: store.PUT(f"/{number}", {"n": number}), range(40)))
+        assert ledger_of(store).is_same_run()
+    assert locked
+    assert all(locked)

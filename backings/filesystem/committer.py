@@ -64,6 +64,8 @@ class Committer:
         # The fields below are guarded by the writer's lock.
         self._has_written = False
         """Whether this handle has written anything; closed, it leaves all in order then."""
+        self._is_first = False
+        """Whether the log's first commit is on the disk, and it is yet to be noted in which run."""
         self._interruptions = 0
         """The writer's, when what is kept here was last made anew."""
         self._seen = 0
@@ -354,9 +356,7 @@ class Committer:
         """These are on the disk, and perhaps others', so that one thread writes all their files."""
         for step in steps:
             self.pending.confirm(step.due)
-        if steps[0].due.number == 1:
-            with suppress(BackingError):  # or it looks as if the machine had stopped since
-                self._ledger.note_run()
+        self._is_first = self._is_first or steps[0].due.number == 1
         self.pending.confirm_others(self._ledger.log.is_synced)
 
     def shown(self, head: int) -> int:
@@ -421,6 +421,10 @@ class Committer:
             self._apply(writer)
 
     def _apply(self, writer: Writer) -> None:
+        if self._is_first:
+            self._is_first = False
+            with suppress(BackingError):  # or it looks as if the machine had stopped since
+                self._ledger.note_run()
         self._learn(writer)
         self._drop_superseded()
         if self.pending.is_others:

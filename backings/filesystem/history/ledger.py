@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from objstore._turns import require_first
 from objstore.documents import Change, Overlay
-from objstore.errors import BackingError, CorruptionError, ObjstoreError
+from objstore.errors import CorruptionError, ObjstoreError
 from objstore.patch import diff
 from objstore.values import JSON, MISSING, Missing
 
@@ -399,7 +399,8 @@ class Ledger:
         return found is not None and run is not None and found.data == run
 
     def note_run(self) -> None:
-        """Write down that all is in order as of this run of the machine."""
+        """Write down that all is in order as of this run of the machine, for who holds the writer's
+        lock."""
         run = self._files.run()
         if self.stopped:
             # It may have heads of records that the machine has lost, and others have their numbers.
@@ -407,12 +408,8 @@ class Ledger:
             self._written.forget()
         if run is not None and not self.is_same_run():
             path = names.boot(self._files.root)
-            try:
-                self._files.write(names.temporary_path(path), run, path, sync=False)
-                self._files.rename(names.temporary_path(path), path)
-            except BackingError:
-                if not self.is_same_run():  # else another thread or process has just done it
-                    raise
+            self._files.write(names.temporary_path(path), run, path, sync=False)
+            self._files.rename(names.temporary_path(path), path)
         self.stopped = False
 
     def note_written(self, head: int, due: int | None) -> None:
