@@ -357,7 +357,11 @@ def test_one_at_a_time_notes_the_run_of_the_machine(
 
     monkeypatch.setattr(Ledger, "note_run", noted)
     with objstore.open(tmp_path) as store, ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: store.PUT(f"/{number}", {"n": number}), range(40)))
+
+        def put(number: int) -> None:
+            store[f"/{number}"] = {"n": number}
+
+        list(pool.map(put, range(40)))
         assert ledger_of(store).is_same_run()
     assert locked
     assert all(locked)
