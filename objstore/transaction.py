@@ -365,8 +365,9 @@ class Host(ABC):
 
     def _begin(self, tx: Transaction) -> None:
         with self.lock:
-            if any(one._is_ending and one._owner[0] == tx._owner[0] for one in self._running):
-                raise reentered()
+            for one in self._running:
+                if one._is_ending and one._state == "running" and one._owner[0] == tx._owner[0]:
+                    raise reentered()
             head = self._head()  # a change alone is of the newest, whatever its number
             if not tx._single:
                 if self._line and head - next(iter(self._line)) >= len(self._line):

@@ -18,6 +18,8 @@ from objstore.backings.filesystem import committer, later
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.io import Files, Opened
+from objstore.backings.filesystem.pending import Pending
+from objstore.backings.filesystem.recovery import Recovery
 
 from .counting import calls_of
 from .news import PATIENCE
@@ -365,3 +367,26 @@ def test_one_at_a_time_notes_the_run_of_the_machine(
         assert ledger_of(store).is_same_run()
     assert locked
     assert all(locked)
+
+
+def test_who_reads_while_a_handle_begins_anew_sees_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the thread that writes files later does, once another one was interrupted."""
+    seen = list[Any]()
+    with objstore.open(tmp_path, apply="lazy") as store, ThreadPoolExecutor(1) as pool:
+        store["a"] = {"n": 0}
+        store.flush()
+        store["a"]["n"] = 1
+        documents = store._documents
+        for owner in (Pending, Recovery, Ledger):
+
+            def begin(self: Any, original: Callable[[Any], None] = owner.start_anew) -> None:
+                original(self)
+                seen.append(pool.submit(documents.load, "/a").result(PATIENCE).value)
+
+            monkeypatch.setattr(owner, "start_anew", begin)
+        ledger_of(store).log.doubt()
+        store.flush()
+        assert seen == [{"n": 1}] * 3
+    assert (tmp_path / "a.json").read_text() == '{\n  "n": 1\n}\n'

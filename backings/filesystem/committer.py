@@ -225,9 +225,9 @@ class Committer:
         """
         head = writer.head
         if writer.interruptions != self._interruptions:
+            self._ledger.start_anew()  # first: who reads asks it about what is due here no more
             self.pending.start_anew()
             self._recovery.start_anew()
-            self._ledger.start_anew()
             self._seen, self._interruptions = 0, writer.interruptions
         elif head:
             self._ledger.catch_up(head)

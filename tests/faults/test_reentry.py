@@ -93,3 +93,20 @@ def test_by_a_signal_at_any_moment(tmp_path: Path) -> None:
     with objstore.open(tmp_path) as store:
         assert {key: store[key]["n"] for key in counts} == counts
         assert store.check() == []
+
+
+def test_what_was_interrupted_as_it_ended_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with objstore.open(tmp_path) as store:
+        store["main"] = {"n": 0}
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_end_all", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store["main"]["n"] = 1
+        store["main"]["n"] += 1
+        assert store["main"]["n"] == 2
