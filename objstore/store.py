@@ -137,7 +137,7 @@ class Store(
 
     def close(self) -> None:
         """Release what the store holds. Closing twice is fine; using it afterwards is an error."""
-        self._stop_telling()
+        self._stop_following()
         try:
             self._close_company()
         finally:

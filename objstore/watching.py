@@ -20,12 +20,12 @@ from typing import (
     cast,
 )
 
+from ._callbacks import Callbacks
 from ._feed import Feed
 from ._forks import rest
 from ._news import Invalid, Mended, News, invalid
 from ._past import number_of, require_known
 from ._references import References
-from ._telling import Teller
 from ._units import UNLOADED, Unit, View
 from .documents import Change, Commit, Documents, Loaded
 from .errors import (
@@ -88,7 +88,7 @@ class Watching(Host):
         self._heard: deque[Commit] = deque()
         # Guarded by _feeds_lock; made for the first, as few stores have any.
         self._feeds: weakref.WeakSet[Feed[News]] | None = None
-        self._teller: Teller | None = None  # guarded by _feeds_lock
+        self._callbacks: Callbacks | None = None  # guarded by _feeds_lock
         self._has_ended = False
         """Whether nothing is told any more. Guarded by _feeds_lock."""
         self._feeds_lock = threading.RLock()
@@ -135,10 +135,10 @@ class Watching(Host):
         self._require_open()
         pointer = address(path)
         with self.lock, self._feeds_lock:
-            if self._teller is None or not self._teller.is_alive:
+            if self._callbacks is None or not self._callbacks.is_alive:
                 head, name = self._documents.head(), f"changes of {self.url}"
-                self._teller = Teller(self._feed_of_all, head, self._told, name)
-            return self._teller.add(pointer, callback, self._documents.head())
+                self._callbacks = Callbacks(self._feed_of_all, head, self._told, name)
+            return self._callbacks.add(pointer, callback, self._documents.head())
 
     def changes(
         self, path: str = "", *, after: int | Commit | None = None, limit: int = 1024
@@ -220,19 +220,19 @@ class Watching(Host):
 
         self._end_watch = end
 
-    def _stop_telling(self) -> None:
+    def _stop_following(self) -> None:
         """End the watch, callbacks and iterators. Call without ``lock``: their threads take it."""
         end, self._end_watch = self._end_watch, None
         if end is not None:
             end()
         with self._feeds_lock:
             self._has_ended = True
-            teller, feeds = self._teller, list(self._feeds or ())
+            callbacks, feeds = self._callbacks, list(self._feeds or ())
         # First, as a callback may wait for one of them.
         for feed in feeds:
             feed.close()
-        if teller is not None:
-            teller.end()
+        if callbacks is not None:
+            callbacks.end()
 
     # --- on the watch's thread --------------------------------------------------------------------
 

@@ -12,18 +12,18 @@ from objstore.backings.filesystem.watching.bursts import (
     ONE,
     OPEN,
     Batch,
-    Gathering,
     Kind,
+    OpenBurst,
 )
 
 Event = tuple[float, str, Kind]
 
 
-def gathered(*events: Event) -> Gathering:
-    gathering = Gathering()
+def gathered(*events: Event) -> OpenBurst:
+    burst = OpenBurst()
     for now, path, kind in events:
-        gathering.put(path, kind, now)
-    return gathering
+        burst.put(path, kind, now)
+    return burst
 
 
 @pytest.mark.parametrize(
@@ -48,35 +48,35 @@ def test_when_it_is_over(events: list[Event], due: float) -> None:
 
 
 def test_the_next_one_after_a_burst_may_belong_to_it() -> None:
-    gathering = gathered((9, "a", Kind.WHOLE))
-    assert gathering.take(9 + ONE) == Batch(["a"], [], lost=False)
-    gathering.put("b", Kind.WHOLE, 9.001)
-    assert gathering.due() == pytest.approx(9.001 + FEW)
-    gathering.take(9.1)
-    gathering.put("c", Kind.WHOLE, 9.2)
-    assert gathering.due() == pytest.approx(9.2 + ONE)
+    burst = gathered((9, "a", Kind.WHOLE))
+    assert burst.take(9 + ONE) == Batch(["a"], [], lost=False)
+    burst.put("b", Kind.WHOLE, 9.001)
+    assert burst.due() == pytest.approx(9.001 + FEW)
+    burst.take(9.1)
+    burst.put("c", Kind.WHOLE, 9.2)
+    assert burst.due() == pytest.approx(9.2 + ONE)
 
 
 def test_a_file_under_another_name_does_not_come_back() -> None:
-    gathering = Gathering()
-    gathering.put("a", Kind.GONE, 9, move=4)
-    gathering.put("b", Kind.WHOLE, 9.001, move=4)
-    assert gathering.is_whole
-    assert gathering.due() == pytest.approx(9.001 + FEW)
-    assert gathering.take(9.1).files == ["a", "b"]
+    burst = OpenBurst()
+    burst.put("a", Kind.GONE, 9, move=4)
+    burst.put("b", Kind.WHOLE, 9.001, move=4)
+    assert burst.is_whole
+    assert burst.due() == pytest.approx(9.001 + FEW)
+    assert burst.take(9.1).files == ["a", "b"]
 
 
 def test_a_file_that_is_being_written_is_left_for_the_next_burst() -> None:
-    gathering = gathered((9, "a", Kind.OPEN), (10.9, "a", Kind.OPEN), (10.9, "b", Kind.WHOLE))
-    assert gathering.take(11) == Batch(["b"], [], lost=False)
-    assert len(gathering) == 1
-    gathering.put("a", Kind.WHOLE, 11.1)
-    assert gathering.take(11.2) == Batch(["a"], [], lost=False)
-    assert len(gathering) == 0
+    burst = gathered((9, "a", Kind.OPEN), (10.9, "a", Kind.OPEN), (10.9, "b", Kind.WHOLE))
+    assert burst.take(11) == Batch(["b"], [], lost=False)
+    assert len(burst) == 1
+    burst.put("a", Kind.WHOLE, 11.1)
+    assert burst.take(11.2) == Batch(["a"], [], lost=False)
+    assert len(burst) == 0
 
 
 def test_folders_and_what_was_lost() -> None:
-    gathering = gathered((9, "x", Kind.FOLDER), (9, "x", Kind.FOLDER), (9, "/", Kind.LOST))
-    assert len(gathering) == 2
-    assert gathering.take(10) == Batch([], ["x"], lost=True)
-    assert gathering.take(10) == Batch([], [], lost=False)
+    burst = gathered((9, "x", Kind.FOLDER), (9, "x", Kind.FOLDER), (9, "/", Kind.LOST))
+    assert len(burst) == 2
+    assert burst.take(10) == Batch([], ["x"], lost=True)
+    assert burst.take(10) == Batch([], [], lost=False)

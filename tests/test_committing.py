@@ -249,7 +249,7 @@ def test_a_commit_is_shown_with_all_before_it_though_their_threads_still_wait(
 ) -> None:
     """Else the next transaction of who made it would begin before it, and be overtaken by it."""
     entered, may_go_on = threading.Event(), threading.Event()
-    apply_due = committer.Committer._apply_due
+    apply_due = committer.Committer._apply_or_defer
 
     def held(self: committer.Committer, writer: Any = None, **options: Any) -> None:
         if threading.current_thread() is theirs:
@@ -260,7 +260,7 @@ def test_a_commit_is_shown_with_all_before_it_though_their_threads_still_wait(
     with objstore.open(tmp_path, apply="lazy") as store:
         store["ada"], store["bob"] = {"n": 0}, {"n": 0}
         theirs = threading.Thread(target=lambda: setattr(store["bob"], "n", 1))
-        monkeypatch.setattr(committer.Committer, "_apply_due", held)
+        monkeypatch.setattr(committer.Committer, "_apply_or_defer", held)
         theirs.start()
         assert entered.wait(PATIENCE)
         with store.transaction():
@@ -279,7 +279,7 @@ def test_a_commit_is_shown_with_all_before_it_though_their_threads_still_wait(
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("apply", ["lazy", "eager"])
 @pytest.mark.parametrize("durability", ["full", "os"])
-@pytest.mark.parametrize("step", ["_confirm", "_apply_due"])
+@pytest.mark.parametrize("step", ["_confirm", "_apply_or_defer"])
 def test_a_commit_that_was_shown_stands_though_another_thread_closes_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apply: str, durability: str, step: str
 ) -> None:

@@ -108,6 +108,28 @@ def test_every_error_is_on_its_page() -> None:
     assert [name for name in errors if f"─ {name} " not in page] == ["ObjstoreError"]
 
 
+def test_what_the_page_on_the_code_names_is_there() -> None:
+    """Modules, folders, and methods of classes."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w/*.]+\.py|[\w/]+/)`", page))
+    named |= {f"{name}.py" for name in re.findall(r"^  (\w+)\*\.py", page, re.MULTILINE)}
+    kept = [path for part in ("objstore", "backings", "tests") for path in (ROOT / part).rglob("*")]
+    paths = [path.as_posix() for path in kept]
+    lost = [
+        one
+        for one in named
+        if not any(f"{path}/".endswith(f"/{one.rstrip('/')}/") for path in paths)
+    ]
+    assert lost == []
+    source = "".join(path.read_text("utf-8") for path in kept if path.suffix == ".py")
+    methods = re.findall(r"`([A-Z]\w+)\.(\w+)`", page)
+    assert len(named) > 20
+    assert len(methods) > 5
+    for owner, method in methods:
+        assert re.search(rf"^class {owner}\b", source, re.MULTILINE), owner
+        assert f"    def {method}(" in source, method
+
+
 def test_the_pages_are_found() -> None:
     assert {"README", "tutorial", "index", "schemas"} <= {page.stem for page in PAGES}
     assert {"README", "tutorial", "schemas"} <= {page.stem for page in WITH_CODE}

@@ -59,7 +59,7 @@ class Committer:
         self.settling: Final = Settling(files, places, tree, ledger)
         self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)
         self.teller: Final = Teller(self._commits)
-        self._later: Final = Later(self._apply_in_time)
+        self._later: Final = Later(self._apply_deferred)
         """Writes files later; where no thread can be had for it, the next commit asks again."""
         # The fields below are guarded by the writer's lock.
         self._has_written = False
@@ -119,18 +119,18 @@ class Committer:
                 is_alone = waiting is None and writer.is_alone
                 if is_alone:
                     self._confirm(steps, position)
-                    self._apply_due(writer, at_once=at_once)
+                    self._apply_or_defer(writer, at_once=at_once)
             if not is_alone:
                 with nullcontext() if waiting is None else waiting(commit):
                     self._confirm(steps, position)
-                    self._apply_due(at_once=at_once)
+                    self._apply_or_defer(at_once=at_once)
         except BaseException as error:
             if not isinstance(error, ObjstoreError):
                 if entered is not None:
                     self.teller.let_go(entered.number)
                 self._begin_anew(error)
             elif entered is None:
-                self._apply_due()
+                self._apply_or_defer()
             raise
         self.teller.tell(number)
         return commit
@@ -156,7 +156,7 @@ class Committer:
                 commit = Commit(number, said.time, said.meta, said.scope, made, tx=said.tx)
                 self.teller.keep(commit)
         finally:
-            self._apply_due()
+            self._apply_or_defer()
         self._ledger.log.sync(position)
         self.teller.tell(number)
         return commit
@@ -180,7 +180,7 @@ class Committer:
                 if not self.pending.units:  # else who writes those
                     self._note_written(writer)
         finally:
-            self._apply_due()
+            self._apply_or_defer()
         if entered is not None:
             self.teller.tell(entered.number)
         return entered
@@ -240,7 +240,7 @@ class Committer:
         try:
             with self._ledger.log.writing() as writer:
                 self._catch_up(writer, ())
-            self._apply_due()
+            self._apply_or_defer()
         except ObjstoreError as failure:
             error.add_note(f"and what it left could not be seen to yet: {failure}")
 
@@ -371,7 +371,7 @@ class Committer:
 
     # Writing files
 
-    def _apply_due(self, writer: Writer | None = None, *, at_once: bool = False) -> None:
+    def _apply_or_defer(self, writer: Writer | None = None, *, at_once: bool = False) -> None:
         """Have the files written that are due, by who holds the lock if there is a ``writer``.
 
         ``at_once``, even where it is for later.
@@ -382,16 +382,16 @@ class Committer:
         if not self.pending.units:
             return
         if at_once or not self._lazy or not self._later.ask():
-            self._apply_now(writer)
+            self._try_to_apply(writer)
 
-    def _apply_now(self, writer: Writer | None) -> None:
+    def _try_to_apply(self, writer: Writer | None) -> None:
         """Write the files of a commit. It is a commit whatever comes of that: what cannot be
         written stays due, and ``flush`` says why."""
         try:
             if writer is None:
                 self.apply()
             else:
-                self._apply(writer)
+                self._apply_as(writer)
         except BaseException as error:
             self._later.ask()
             if not isinstance(error, ObjstoreError):
@@ -418,9 +418,9 @@ class Committer:
         if not self.pending.units:
             return
         with self._ledger.log.writing() as writer:
-            self._apply(writer)
+            self._apply_as(writer)
 
-    def _apply(self, writer: Writer) -> None:
+    def _apply_as(self, writer: Writer) -> None:
         if self._is_first:
             self._is_first = False
             with suppress(BackingError):  # or it looks as if the machine had stopped since
@@ -502,7 +502,7 @@ class Committer:
         made.stamp.number = made.number
         return made
 
-    def _apply_in_time(self) -> None:
+    def _apply_deferred(self) -> None:
         try:
             self.apply()
         except ObjstoreError:
@@ -570,7 +570,7 @@ class Committer:
         self._ledger.log.sync()
         for due in self.pending.units.values():
             self.pending.confirm(due)
-        self._apply(writer)
+        self._apply_as(writer)
 
     def _dirty_all(self) -> None:
         """Have the files of others' commits synced too: whoever made them may be gone."""

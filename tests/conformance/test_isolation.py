@@ -270,7 +270,7 @@ def test_a_store_that_shows_each_commit_by_itself_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each by the thread that made it, as soon as that is awake, in whichever order."""
-    publish_line, apply_due = Host._publish_line, Committer._apply_due
+    publish_line, apply_due = Host._publish_line, Committer._apply_or_defer
     pick = random.Random(0)  # noqa: S311
 
     def publish(self: Host, number: int) -> None:
@@ -287,7 +287,7 @@ def test_a_store_that_shows_each_commit_by_itself_shows(
 
     url = str(tmp_path)
     begin(url)
-    monkeypatch.setattr(Committer, "_apply_due", late)
+    monkeypatch.setattr(Committer, "_apply_or_defer", late)
     history = of_threads(url, 2_000, serializable=False)
     assert check(history, serializable=False) == []
     begin(url)

@@ -67,7 +67,7 @@ class Batch(NamedTuple):
     lost: bool
 
 
-class Gathering:
+class OpenBurst:
     """What happened and is not over yet. Whoever uses it holds a lock; times are in seconds."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from .. import git, names
 from ..addresses import Addresses
 from ..io import Files
 from ..places import Places
-from .bursts import GONE, MANY, Batch, Gathering, Kind
+from .bursts import GONE, MANY, Batch, Kind, OpenBurst
 from .eyes import open_eyes
 from .following import Following, Sight
 from .owed import Owed, Seen
@@ -62,7 +62,7 @@ class Watch:
         self._process: Final = os.getpid()
         self._news: Final = Condition()
         # Guarded by _news.
-        self._gathering: Final = Gathering()
+        self._burst: Final = OpenBurst()
         self._wakes: float | None = None
         """When the thread looks again if it hears nothing; None for never."""
         self._git_worked = False
@@ -113,12 +113,12 @@ class Watch:
             return
         with self._news:
             now = time.monotonic()
-            self._gathering.put(meant, kind, now, move=move)
-            gathering, wait = self._gathering, 0.0 if self._wakes is None else self._wakes - now
+            self._burst.put(meant, kind, now, move=move)
+            burst, wait = self._burst, 0.0 if self._wakes is None else self._wakes - now
             if (
                 self._wakes is None
-                or (gathering.is_whole and wait > MANY)
-                or (gathering.is_closed and wait > GONE)
+                or (burst.is_whole and wait > MANY)
+                or (burst.is_closed and wait > GONE)
             ):
                 self._news.notify()
 
@@ -177,7 +177,7 @@ class Watch:
         """Gather what was missed, as if it happened now: somebody may be at it still."""
         for path, kind in self._missed(self._addresses, self._following.paths()):
             with self._news:
-                self._gathering.put(path, kind, time.monotonic())
+                self._burst.put(path, kind, time.monotonic())
 
     def _look_and_tell(self, batch: Batch) -> None:
         seen = self._owed.without(self._look(batch))
@@ -194,7 +194,7 @@ class Watch:
             return False
         with self._news:
             for unit in doubtful:
-                self._gathering.put(seen.units[unit], Kind.DOUBTFUL, time.monotonic())
+                self._burst.put(seen.units[unit], Kind.DOUBTFUL, time.monotonic())
         return True
 
     def _next(self) -> Batch | None:
@@ -202,9 +202,9 @@ class Watch:
         with self._news:
             while not self._ended:
                 now = time.monotonic()
-                self._wakes = self._due(now) if self._gathering else None
+                self._wakes = self._due(now) if self._burst else None
                 if self._wakes is not None and self._wakes <= now:
-                    return self._gathering.take(now)
+                    return self._burst.take(now)
                 times = [one for one in (self._wakes, self._owed.due) if one is not None]
                 wait = min(times) - now if times else None
                 if wait is not None and wait <= 0:
@@ -213,10 +213,10 @@ class Watch:
         return None
 
     def _due(self, now: float) -> float:
-        due = self._gathering.due()
+        due = self._burst.due()
         if self._git_worked:
-            due = max(due, self._gathering.last + _GIT_AFTER)
-        if due > now or now - self._gathering.first > _GIT_LONGEST:
+            due = max(due, self._burst.last + _GIT_AFTER)
+        if due > now or now - self._burst.first > _GIT_LONGEST:
             return due
         if git.is_at_work(self._files):
             self._git_worked = True

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import objstore
-from objstore import _telling
+from objstore import _callbacks
+from objstore._callbacks import Callbacks
 from objstore._feed import Feed
 from objstore._news import Invalid, News
-from objstore._telling import Teller
 from objstore.backings.filesystem.log.commitlog import CommitLog
 from objstore.backings.filesystem.log.logview import Position
 from objstore.errors import BackingError, CorruptionError, HistoryGone, ObjstoreError
@@ -53,7 +53,7 @@ class Told:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_telling, "_PAUSE", 0.001)
+    monkeypatch.setattr(_callbacks, "_PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -87,9 +87,9 @@ def test_callbacks_go_on(
         made.append(feed)
         return feed
 
-    teller = Teller(make_feed, store.head, {}, "test")
+    callbacks = Callbacks(make_feed, store.head, {}, "test")
     try:
-        teller.add("", told, store.head)
+        callbacks.add("", told, store.head)
         store["doc"]["n"] = 1
         assert told.begun.wait(PATIENCE)
         for n in range(2, 7):  # more than wait for it: the feed is dropped
@@ -102,7 +102,7 @@ def test_callbacks_go_on(
         assert told.has_last.wait(PATIENCE)
     finally:
         told.may_go.set()
-        teller.end()
+        callbacks.end()
     if misses:
         assert told.numbers == [2, 3, 4, 8]
         assert "callbacks missed changes" in caplog.text

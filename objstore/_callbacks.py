@@ -1,4 +1,4 @@
-"""Telling: callbacks hear of changes, on one thread of their own."""
+"""Callbacks: they hear of changes, on one thread of their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Listener(NamedTuple):
     """The head when it was made: what waits to be told from before is not for it."""
 
 
-class Teller:
+class Callbacks:
     """Calls callbacks with the news of a store, one after another, as they were added.
 
     ``make_feed`` makes a feed of all that happens behind a commit, or from now on, for who was told
