@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from ._shapes import ANY, Shape
 from ._words import either
 from .errors import Failure, SchemaError, ValidationError
 from .pointer import build
-from .values import JSON, MAX_DEPTH, show
-
-_MAX_INTEGER_BITS: Final = 14_000
-"""4,214 digits; the interpreter's limit is 4,300."""
+from .values import INTEGER_LIMIT, JSON, MAX_DEPTH, show
 
 
 def encode(value: object, shape: Shape, *, source: str, path: Sequence[str | int] = ()) -> JSON:
@@ -39,8 +36,8 @@ def is_plain(value: Any) -> bool:
     if kind is str:
         return bool(value.isascii())
     if kind is int:
-        # Python writes and reads no longer ones as text, so no file could hold them.
-        return bool(value.bit_length() <= _MAX_INTEGER_BITS)
+        # No file could hold longer ones, as Python writes and reads none.
+        return bool(-INTEGER_LIMIT < value < INTEGER_LIMIT)
     if kind is float:
         return math.isfinite(value)
     return kind is bool or value is None
@@ -72,7 +69,7 @@ class _Encoder:
         if kind is str:
             return self.check_text(value)
         if kind is int:
-            return self._refuse(f"an integer of at most {_MAX_INTEGER_BITS} bits", show(value))
+            return self._refuse("an integer of at most 4300 digits", show(value))
         if kind is float:
             return self._refuse("a finite number", repr(value))
         return self._other(value, shape)

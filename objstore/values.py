@@ -19,6 +19,9 @@ MAX_DEPTH: Final = 200
 """How deep containers may nest, in files and in contents; orjson writes 254 levels at the most."""
 
 
+INTEGER_LIMIT: Final = 10**4300
+"""Below it, and above its negative, are the integers that Python reads and writes as decimals."""
+
 _MAX_SHOWN_BITS: Final = 1000
 
 

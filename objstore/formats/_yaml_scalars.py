@@ -13,6 +13,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import yaml
 
+from ..values import INTEGER_LIMIT
+
 Quotes: TypeAlias = Literal["'", '"']
 
 _PREFIX: Final = "tag:yaml.org,2002:"
@@ -39,9 +41,6 @@ _CORE_NUMBER: Final = re.compile(
 )
 
 _FOLD_WIDTH: Final = 80
-
-_DECIMAL_BITS: Final = 14_000
-"""Python refuses to read and write decimals of more than 4300 digits; hexadecimals it does not."""
 
 # Narrower than YAML's own rule: what every reader takes as one plain scalar.
 _START: Final = r"(?!---|\.\.\.)(?:[^\s,\[\]{}#&*!|>'\"%@`:?-]|-(?=[^\s,\[\]{}]))"
@@ -99,7 +98,7 @@ def number(value: float | None) -> str:
     """An int, float, bool or None as it is written plain."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int) and value.bit_length() > _DECIMAL_BITS:
+    if isinstance(value, int) and not -INTEGER_LIMIT < value < INTEGER_LIMIT:
         return hex(value)
     text = repr(value)
     # YAML 1.1 knows exponents only behind a dot: 1e+20 would be a string.

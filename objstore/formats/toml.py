@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import FormatError
 from ..pointer import join
-from ..values import JSON, is_array, is_object, same
+from ..values import INTEGER_LIMIT, JSON, is_array, is_object, same
 from ._text import check_contents, check_size, decode, split_bom
 from ._toml_read import read
 
@@ -89,10 +89,6 @@ def _check_parts(value: Any, source: str, path: tuple[str | int, ...]) -> None:
             _check_parts(part, source, (*path, index))
     elif value is None:
         raise FormatError("TOML has no null", source=source, pointer=join("", *path))
-    elif isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER:
+    elif isinstance(value, int) and not -INTEGER_LIMIT < value < INTEGER_LIMIT:
         reason = "an integer of too many digits"
         raise FormatError(reason, source=source, pointer=join("", *path))
-
-
-_LONGEST_INTEGER = 14_000
-"""In bits; Python refuses to read decimals of more than 4300 digits."""
