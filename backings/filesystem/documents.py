@@ -194,6 +194,8 @@ class FilesystemDocuments(Documents):
         elif known is not None and self._reading.is_still(known, sure=sure):
             return known
         seen = self._reading.look(path, known)
+        if engine is not None and seen is None and engine.is_made(path):
+            return DIRECTORY
         is_emptied = seen is DIRECTORY and engine is not None and engine.is_emptied(path)
         return None if is_emptied else seen
 

@@ -143,7 +143,10 @@ class Engine:
         fresh = known is not None and known.through >= traces[-1].number
         if known is not None and fresh and self.is_still(path, known, sure=sure):
             return Loaded(None, known)
-        return self._through_log(path, traces)
+        found = self._through_log(path, traces)
+        if found is not None and found.value is MISSING and self.is_made(path):
+            return DIRECTORY
+        return found
 
     def is_due(self, unit: str, known: Stamp) -> bool:
         """Whether a unit's file is yet to become the version that a stamp stands for, and nobody
@@ -203,28 +206,44 @@ class Engine:
 
     def correct_keys(self, path: str, keys: dict[str, None], *, sure: bool = True) -> None:
         """Have the keys be those of the newest commit where files are behind."""
-        below = path + "/"
-        units = [*self._pending.units, *self.ledger.strangers()]
-        for unit in units:
-            if unit.startswith(below):
-                first, *deeper = split(unit[len(path) :])
-                if self._is_there(unit, sure=sure):
-                    keys[first] = None
-                elif not deeper or self.is_emptied(join(path, first)):
-                    keys.pop(first, None)
+        there, gone = set[str](), dict[str, bool]()
+        for unit in self._behind_below(path):
+            first, *deeper = split(unit[len(path) :])
+            if self._is_there(unit, sure=sure):
+                there.add(first)
+            else:
+                gone[first] = gone.get(first, False) or not deeper
+        for first, is_unit in gone.items():
+            if is_unit or self.is_emptied(join(path, first)):
+                keys.pop(first, None)
+        keys.update(dict.fromkeys(there))
+
+    def is_made(self, path: str) -> bool:
+        """Whether a directory is there by the log alone, as something in or below it is, and has
+        yet to be written."""
+        return any(self._is_there(unit, sure=True) for unit in self._behind_below(path))
 
     def is_emptied(self, path: str) -> bool:
-        """Whether all that is in a folder is due to be deleted, which deletes the folder too."""
-        if not self._pending.has_below(path) or self._pending.is_above(path):
+        """Whether all that is in a folder was deleted, and has yet to go: the folder goes too."""
+        behind = self._behind_below(path)
+        if not behind or any(self._is_there(unit, sure=True) for unit in behind):
             return False
         for key in self._reading.keys(path):
             below = join(path, key)
-            due = self._pending.shown(below)
-            if due is not None and due.new is MISSING:
+            found = self.load(below) if below in behind else None
+            if found is not None and found.value is MISSING:
                 continue
             if self._reading.look(below) is not DIRECTORY or not self.is_emptied(below):
                 return False
         return True
+
+    def _behind_below(self, path: str) -> set[str]:
+        """The units in or below a directory whose files may be behind."""
+        below = path + "/"
+        behind = {unit for unit in self.ledger.strangers() if unit.startswith(below)}
+        if self._pending.has_below(path):
+            behind.update(unit for unit in list(self._pending.units) if unit.startswith(below))
+        return behind
 
     def _is_there(self, unit: str, *, sure: bool) -> bool:
         due = None if sure else self._pending.units.get(unit)
@@ -428,7 +447,12 @@ class Engine:
 
         Not ``sure``: as of the newest in the log, be it on the disk or not.
         """
-        keys = dict.fromkeys(self._reading.keys(path))
+        try:
+            keys = dict.fromkeys(self._reading.keys(path))
+        except LayoutError:
+            if not self.is_made(path):
+                raise
+            keys = {}
         self.correct_keys(path, keys, sure=sure)
         return sorted(keys)
 

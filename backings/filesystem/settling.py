@@ -174,9 +174,18 @@ class Settling:
         try:
             return self._tree.content(self._places.at(unit))
         except LayoutError:
-            if traces[-1].after != NO_FILE:
+            # A directory has come in the place of a file that was deleted, or has yet to go.
+            if traces[-1].after != NO_FILE and not self._is_emptied(unit):
                 raise
-            return None  # a directory has come in the place of a file that was deleted
+            return None
+
+    def _is_emptied(self, unit: str) -> bool:
+        """Whether commits deleted all that they put into a directory; some of it may be left."""
+        below = unit + "/"
+        if not any(one.startswith(below) for one in self._ledger.strangers()):
+            return False
+        heads = map(self._ledger.head, self._ledger.units_below(unit))
+        return all(head is None or head.after == NO_FILE for head in heads)
 
     def is_older(
         self, unit: str, content: Content | None, value: JSON | Missing, since: Content | None

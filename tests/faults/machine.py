@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -92,6 +93,9 @@ def start_child(work: Callable[[], None]) -> int:
     try:
         work()
         code = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         # No cleanup of pytest in the child: its fixtures belong to the parent.
         os._exit(code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
-from objstore.documents import Change
+from objstore.documents import DIRECTORY, Change
 from objstore.errors import FormatError, HistoryGone
 from objstore.layout import ANYTHING
+from objstore.pointer import aboves
 from objstore.retention import Retention
 from objstore.values import MISSING
 from tests.faults.crash_states import Quick, Recording
@@ -238,6 +239,17 @@ def in_file(path: Path) -> Any:
         return BROKEN
 
 
+def check_listed(store: FilesystemDocuments, found: Mapping[str, Any]) -> None:
+    """What is there is listed, with all that it is in; and nothing else is."""
+    for unit, value in found.items():
+        above, _, key = unit.rpartition("/")
+        is_there = value is not MISSING
+        assert (key in store.keys(above)) is is_there, unit
+        assert (store.look(unit) is not None) is is_there, unit
+        for folder in aboves(unit) if is_there else ():
+            assert store.look(folder) is DIRECTORY, folder
+
+
 def check(workload: Workload, root: Path, run: int, reported: int) -> int:
     """What is in ``root`` is a store that lost nothing reported, has nothing by half, and goes on.
 
@@ -247,6 +259,7 @@ def check(workload: Workload, root: Path, run: int, reported: int) -> int:
     head = store.head()
     assert reported <= head <= max(workload.seen), "nothing is lost, nothing is made up"
     found = values_of(store)
+    check_listed(store, found)
     check_past(workload, store, head)
     expected = workload.seen[head].units
     edited = {unit for unit in UNITS if found[unit] != expected[unit]}
