@@ -36,7 +36,7 @@ ENGINE = ".objstore"
 Q = {"name": "Q"}
 
 
-def power_cut(folder: Path, *commits: Callable[[Store], None], back_to: int) -> None:
+def power_cut(folder: Path, *commits: Callable[[Store[Any]], None], back_to: int) -> None:
     """Have a process make the commits; the files are then as before that of the number."""
     kept = folder.parent / "kept"
     folder.mkdir()
@@ -56,19 +56,19 @@ def power_cut(folder: Path, *commits: Callable[[Store], None], back_to: int) -> 
     Path(names.boot(str(folder))).write_text("another run of the machine")
 
 
-def make_plain(store: Store) -> None:
+def make_plain(store: Store[Any]) -> None:
     store["plain/p"] = {"name": "P"}
 
 
-def make_deep(store: Store) -> None:
+def make_deep(store: Store[Any]) -> None:
     store["other/z/q"] = Q
 
 
-def remove_deep(store: Store) -> None:
+def remove_deep(store: Store[Any]) -> None:
     del store["other/z/q"]
 
 
-def seen(store: Store) -> Mapping[str, Any]:
+def seen(store: Store[Any]) -> Mapping[str, Any]:
     """What there is, asked in as many ways as there are."""
     return {
         "keys of the store": sorted(store),
@@ -89,7 +89,7 @@ MADE = {
     "below": {"z": ["q"]},
     "got": Q,
 }
-REMOVED = {
+REMOVED: Mapping[str, Any] = {
     "keys of the store": ["/plain/p"],
     "keys": [],
     "in": False,
@@ -125,25 +125,25 @@ def test_a_folder_that_was_removed_and_came_back_is_not_there(tmp_path: Path) ->
     assert not (folder / "other/z").exists()
 
 
-def add_if_missing(store: Store) -> None:
+def add_if_missing(store: Store[Any]) -> None:
     if "z" not in store.root.other:
         store.root.other["z"] = {"r": {"name": "R"}}
 
 
-def set_default(store: Store) -> None:
+def set_default(store: Store[Any]) -> None:
     store.root.other.setdefault("z", {"r": {"name": "R"}})
 
 
-def set_if_missing(store: Store) -> None:
+def set_if_missing(store: Store[Any]) -> None:
     if "other/z/q" not in store:
         store["other/z/q"] = {"name": "another"}
 
 
-def change_beside(store: Store) -> None:
+def change_beside(store: Store[Any]) -> None:
     store["plain/p/name"] = "another"
 
 
-def add_beside(store: Store) -> None:
+def add_beside(store: Store[Any]) -> None:
     store.root.other["z"]["s"] = {"name": "S"}
 
 
@@ -151,7 +151,7 @@ def add_beside(store: Store) -> None:
     "commit", [add_if_missing, set_default, set_if_missing, change_beside, add_beside]
 )
 def test_who_commits_next_takes_nothing_away(
-    commit: Callable[[Store], None], tmp_path: Path
+    commit: Callable[[Store[Any]], None], tmp_path: Path
 ) -> None:
     folder = tmp_path / "store"
     power_cut(folder, make_plain, make_deep, back_to=1)
@@ -173,7 +173,7 @@ def test_what_is_in_a_lost_folder_can_be_deleted(tmp_path: Path) -> None:
 
 
 def test_links_in_a_lost_folder_keep_their_blobs(tmp_path: Path) -> None:
-    def link(store: Store) -> None:
+    def link(store: Store[Any]) -> None:
         blob = store.depot.put(b"picture")
         store["files/of/ada"] = {"picture": store.depot.link(blob)}
 
@@ -190,13 +190,13 @@ def test_links_in_a_lost_folder_keep_their_blobs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turn", ["file to folder", "folder to file"])
 def test_a_name_that_was_a_file_and_a_folder(turn: str, tmp_path: Path) -> None:
-    def as_file(store: Store) -> None:
+    def as_file(store: Store[Any]) -> None:
         store["x"] = {"n": 1}
 
-    def as_folder(store: Store) -> None:
+    def as_folder(store: Store[Any]) -> None:
         store["x/y"] = {"n": 2}
 
-    def remove(store: Store) -> None:
+    def remove(store: Store[Any]) -> None:
         del store["x"]
 
     first, last = (as_file, as_folder) if turn == "file to folder" else (as_folder, as_file)
