@@ -55,7 +55,7 @@ class Savepoint:
         return self._outer.commit
 
     def __enter__(self) -> Self:
-        self._outer._require_running()
+        self._outer._require_own()
         with self._outer._host.lock:
             self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
         self._meta_before = dict(self._outer.meta)
@@ -69,7 +69,15 @@ class Savepoint:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            return
+            try:
+                self._outer._require_own()
+            except TransactionError:
+                self._take_back()
+                raise
+        else:
+            self._take_back()
+
+    def _take_back(self) -> None:
         self._outer.meta.clear()
         self._outer.meta.update(self._meta_before)
         with self._outer._host.lock:

@@ -103,6 +103,8 @@ class SnapshotView:
             self._tx._frozen -= 1
         if self._own is not None:
             self._own.leave(kind, error, trace)
+        elif self._tx is not None and kind is None:
+            self._tx._require_own()
 
     __exit__ = leave if TYPE_CHECKING else Exit()
 

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
+from ._owners import Owner, not_its_owner, owner
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
 from ._turns import Block, Exit, Released, Taken, is_over, reentered, take_again
@@ -45,20 +46,6 @@ _PATIENCE: Final = 1.0
 _active: ContextVar[tuple[Transaction, ...]] = ContextVar("objstore.transactions", default=())
 
 _INTERRUPTED: Final = KeyboardInterrupt, None, None
-
-Owner = tuple[int, object]
-
-
-def _owner() -> Owner:
-    """The thread and the asyncio task that run now.
-
-    Tasks start with a copy of their creator's context, and threads may be given one; a transaction
-    belongs to its creator alone.
-    """
-    asyncio = sys.modules.get("asyncio")  # no task runs where nobody imported it
-    loop = asyncio._get_running_loop() if asyncio is not None else None
-    task = asyncio.current_task(loop) if asyncio is not None and loop is not None else None
-    return threading.get_ident(), task
 
 
 class Transaction:
@@ -113,10 +100,11 @@ class Transaction:
         try:
             if self._single:
                 take_again(self._host.lock, self._taken)
-            self._owner = _owner()
+            self._owner = owner()
             self._host._begin(self)
             self._state = "running"
-            _active.set((*_active.get(), self))
+            known = [tx for tx in _active.get() if tx._state == "running"]  # not left elsewhere
+            _active.set((*known, self))
         except BaseException:
             self.leave(*sys.exc_info())
             raise
@@ -137,7 +125,7 @@ class Transaction:
         try:
             _active.set(tuple([tx for tx in _active.get() if tx is not self]))
             if kind is None:
-                self._require_running()
+                self._require_own()
                 self._is_ending = True
                 self.commit = self._host._commit(self)
         finally:
@@ -227,6 +215,11 @@ class Transaction:
     def _require_running(self) -> None:
         if self._state != "running":
             raise TransactionError(f"this transaction is {self._state}, not running")
+
+    def _require_own(self) -> None:
+        self._require_running()
+        if not self._single and self._owner != owner():
+            raise not_its_owner()
 
     def _pin(self, unit: Unit, base: JSON | Missing) -> None:
         """Go on seeing ``base`` although the unit is about to change for everybody else."""
@@ -336,7 +329,7 @@ class Host(ABC):
             return None
         for tx in reversed(_active.get()):
             if tx._host is self and tx._state == "running":
-                if tx._owner != _owner():
+                if tx._owner != owner():
                     return None
                 if not is_over(tx.block):
                     return tx
