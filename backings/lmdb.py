@@ -154,11 +154,14 @@ class LmdbStorage(TransactingStorage[Work]):
 
     def _write(self, step: Callable[[Txn], T]) -> T:
         """Do what one call writes; in a transaction of its own if in no other."""
-        work = self._current() if self._closed else self._threads.transaction
+        work: Work | None = self._threads.transaction
+        if self._closed or work is not None:
+            work = self._current()
         if self.readonly:
             raise storages.readonly(self.path)
         if work is None:
             return write_alone(self._environment, self._wait, step)
+        self._require_writing(work)
         try:
             work.reserve()
             return work.do(step)
@@ -241,6 +244,8 @@ class LmdbStorage(TransactingStorage[Work]):
             if work is None:
                 with self._environment.begin() as txn:
                     record = txn.get(stored)
+            elif work.is_left:
+                return self._get(c_id, str(key))
             else:
                 work.has_read = True
                 record = work.txn.get(stored)

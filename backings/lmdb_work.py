@@ -11,6 +11,7 @@ from weakref import WeakSet, ref
 import lmdb
 
 from objstore._turns import Taken
+from objstore.storage import Begun
 
 from . import storages
 from .inherited import keep_for_ever
@@ -26,7 +27,7 @@ Step = Callable[[Txn], Any]
 """Something done to a writing transaction: done again the same way where the map had to grow."""
 
 
-class Work:
+class Work(Begun):
     """A transaction: a reading one of LMDB's, and a writing one from the first write on.
 
     It keeps what was done, to do it again in a larger map, or without its end at a savepoint.

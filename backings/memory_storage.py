@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from objstore._turns import Taken, take
 from objstore.errors import CorruptionError, StorageError
-from objstore.storage import Items, Value, as_pairs, as_text, as_value
+from objstore.storage import Begun, Items, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_wait
@@ -74,7 +74,7 @@ class _Contents:
         """How often anything was committed."""
 
 
-class _Transaction:
+class _Transaction(Begun):
     """A thread's transaction: its own boxes, which it may look at, and change where none is
     pinned. It pins what it began with, hence a box is copied before it is first written to."""
 
@@ -192,6 +192,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
 
     def _reserve(self) -> None:
         transaction = self._running()
+        self._require_writing(transaction)
         if transaction.writes:
             return
         if not transaction.taken:

@@ -219,6 +219,7 @@ class SqliteStorage(TransactingStorage[Work]):
 
     def _reserve(self, transaction: Work) -> None:
         """Wait until a transaction that has only read until now may write."""
+        self._require_writing(transaction)
         if transaction.writes:
             return
         link = transaction.link

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import apsw
 
 from objstore._turns import Taken
+from objstore.storage import Begun
 
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
 from .sqlite_tables import begin_reading
@@ -23,7 +24,7 @@ _LONGEST_PAUSE: Final = 0.01
 """Seconds between two looks at whether another process is still writing."""
 
 
-class Work:
+class Work(Begun):
     """A thread's transaction on a connection of its own."""
 
     ended = True

@@ -55,6 +55,11 @@ def readonly(path: str) -> ReadOnlyError:
     return ReadOnlyError(errno.EROFS, "this storage was opened with readonly=True", path)
 
 
+def reading(path: str) -> ReadOnlyError:
+    reason = "nothing can be changed within transaction(write=False)"
+    return ReadOnlyError(errno.EROFS, reason, path)
+
+
 def closed(path: str) -> ClosedError:
     return ClosedError(f"the storage {path} is closed")
 

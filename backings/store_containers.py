@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from threading import Lock
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from threading import Lock, get_ident
 from typing import Any, Final
 
 from objstore._forks import rest
@@ -48,6 +49,8 @@ class _Lazily:
         self._lock = Lock()
         self._storage: Storage | None = None  # guarded by _lock for writing
         self._closed = False
+        self._readers: Final[list[int]] = []
+        """The threads in whose blocks no storage is made, once for each block."""
         rest(self, is_medium=True)
 
     def resting_locks(self) -> Collection[Any]:
@@ -60,6 +63,8 @@ class _Lazily:
             self._lock = Lock()
 
     def __call__(self, create: bool) -> Storage | None:
+        if create and self._readers and get_ident() in self._readers:
+            raise storages.reading(self._path)
         if self._storage is not None:
             return self._storage
         with self._lock:
@@ -96,6 +101,15 @@ class _Lazily:
             wait=self._wait,
             umask=self._files.umask,
         )
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        thread = get_ident()
+        self._readers.append(thread)
+        try:
+            yield
+        finally:
+            self._readers.remove(thread)
 
     def close(self) -> None:
         with self._lock:

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from threading import local
 from typing import Any, Generic, TypeVar
 
-from objstore.storage import Storage
+from objstore.storage import Begun, Storage
 
 from . import storages
 
-Tx = TypeVar("Tx")
+Tx = TypeVar("Tx", bound=Begun)
 
 
 class Threads(local):
@@ -42,7 +42,19 @@ class TransactingStorage(Storage, Generic[Tx]):
         """This thread's transaction; None where it has none."""
         self._require_open()
         found: Tx | None = self._threads.transaction
+        if found is not None and found.is_left:
+            found.is_left = False
+            self.rollback()
+            return None
         return found
+
+    def _begun(self) -> Tx:
+        return self._running()
+
+    def _require_writing(self, transaction: Tx) -> None:
+        """Raise ReadOnlyError in a block that only reads."""
+        if transaction.readers:
+            raise storages.reading(self.path)
 
     def _running(self) -> Tx:
         """This thread's transaction. Raises TransactionError where it has none."""

@@ -20,7 +20,7 @@ from objstore.errors import (
     ObjstoreError,
     ReadOnlyError,
 )
-from objstore.storage import Items, Progress, Value, as_pairs, as_text, as_value
+from objstore.storage import Begun, Items, Progress, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_options, check_wait
@@ -58,7 +58,7 @@ _OUT: Final = -SUM.size
 """Where a value is in its entry."""
 
 
-class _Transaction:
+class _Transaction(Begun):
     """A thread's transaction."""
 
     held: Taken = NOT_TAKEN
@@ -202,6 +202,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
 
     def _reserve(self) -> None:
         transaction = self._running()
+        self._require_writing(transaction)
         if transaction.held:
             return
         try:
@@ -365,7 +366,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             index = view.index
         else:
             changes = transaction.changes
-            if changes.names or self._is_closed:
+            if changes.names or self._is_closed or transaction.is_left:
                 return self._get(c_id, key)
             moment, transaction.has_read = changes.moment, True
             index = moment.index

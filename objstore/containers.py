@@ -46,6 +46,10 @@ class Opener(Protocol):
         """The storage; None where there is none yet, and ``create`` does not ask to make it."""
         ...
 
+    def reading(self) -> AbstractContextManager[None]:
+        """A block in which this thread does not have one made: that raises ReadOnlyError."""
+        ...
+
     def close(self) -> None:
         """Release the storage, or never make it. Closing again does nothing."""
         ...
@@ -207,12 +211,12 @@ class Container(MutableMapping[str, Any]):
 
     @contextmanager
     def transaction(self, write: bool = True) -> Generator[Self]:
-        """Commit what the block does, to any container of the same storage, or take it back."""
+        """Commit what the block does, to any container of the same storage, or take it back.
+
+        With ``write=False`` the block only reads, and waits for nobody.
+        """
         storage = self._opener(write)
-        if storage is None:
-            yield self
-            return
-        with storage.transaction(write):
+        with self._opener.reading() if storage is None else storage.transaction(write):
             yield self
 
     def _write(self, write: Callable[[Storage], None]) -> None:
@@ -371,12 +375,12 @@ class Containers(Mapping[str, Container]):
 
     @contextmanager
     def transaction(self, write: bool = True) -> Generator[Self]:
-        """Commit what the block does to any of the containers together, or take it back."""
+        """Commit what the block does to any of the containers together, or take it back.
+
+        With ``write=False`` the block only reads, and waits for nobody.
+        """
         storage = self._opener(write)
-        if storage is None:
-            yield self
-            return
-        with storage.transaction(write):
+        with self._opener.reading() if storage is None else storage.transaction(write):
             yield self
 
     def check(self) -> list[CorruptionError]:
@@ -435,6 +439,9 @@ class _Open:
 
     def __call__(self, create: bool) -> Storage:
         return self._storage
+
+    def reading(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def _opener(storage: Storage | Opener) -> Opener:

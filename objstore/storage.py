@@ -23,8 +23,10 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from threading import get_ident
 from typing import Any, Final, Protocol, Self, TypeAlias, cast, runtime_checkable
 
+from ._owners import not_its_owner
 from .errors import ClosedError, CorruptionError, FormatError, TransactionError
 from .values import show
 
@@ -35,6 +37,29 @@ Items: TypeAlias = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 
 Progress: TypeAlias = Callable[[int, int], object]
 """Told how many bytes are done, and of how many; the second may change under way."""
+
+
+class Begun:
+    """What a thread's transaction keeps of the blocks that are about it."""
+
+    readers = 0
+    """How many of them only read: as long as there are any, a write is refused."""
+    is_left = False
+    """Whether another thread has left one: it is taken back when its own next asks for it."""
+
+    @contextmanager
+    def block(self, *, write: bool) -> Generator[None]:
+        """A block of the thread that runs now. Raises TransactionError where another leaves it."""
+        owner = get_ident()
+        self.readers += not write
+        try:
+            yield
+        finally:
+            self.readers -= not write
+            if get_ident() != owner:
+                self.is_left = True
+        if self.is_left:
+            raise not_its_owner()
 
 
 class Storage(ABC):
@@ -152,6 +177,10 @@ class Storage(ABC):
         """``begin``, and for writing wait for the turn; makers whose writers wait override it."""
         self.begin()
 
+    def _begun(self) -> Begun:
+        """This thread's transaction; makers that heed what it says override it."""
+        return Begun()
+
     def _nested(self) -> AbstractContextManager[None] | None:
         """A savepoint, where this thread has a transaction and the maker has savepoints."""
         return None
@@ -162,20 +191,25 @@ class Storage(ABC):
 
         With ``write=True`` no other writer comes in between, so that what was read is still so when
         it is written; ``write=False``, and any of a readonly storage, is for reading one state of
-        things, and waits for nobody.
-        Within a transaction of this thread it is a savepoint.
+        things, and waits for nobody: a write in the block raises ReadOnlyError.
+        Within a transaction of this thread it is a savepoint. The block belongs to this thread:
+        where another one leaves it, that gets a TransactionError, and the whole transaction is
+        taken back when its own thread next uses the storage.
         """
         nested = self._nested()
         if nested is not None:
-            with nested:
+            with nested, self._begun().block(write=write):
                 yield self
             return
+        owner = get_ident()
         try:
             self._begin(write=write and not self.readonly)
-            yield self
+            with self._begun().block(write=write):
+                yield self
             self.commit()
         except BaseException as error:
-            self._abandon(error)
+            if get_ident() == owner:
+                self._abandon(error)
             raise
 
     def _abandon(self, error: BaseException) -> None:

@@ -21,18 +21,32 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
         assert containers["seen"].get("a") is None
         with containers.transaction(write=False):
             assert len(containers["seen"]) == 0
+            for write in (containers["seen"].__setitem__, containers["seen"].setdefault):
+                with pytest.raises(ReadOnlyError, match="within transaction\\(write=False\\)"):
+                    write("a", 1)
         assert containers["seen"].pop("a", "nothing") == "nothing"
         for take in (lambda: containers["seen"].pop("a"), containers["seen"].popitem):
             with pytest.raises(KeyNotFoundError):
                 take()
         assert not root.exists()
         containers["seen"]["a"] = {"times": 1}
+        with containers["seen"].transaction(write=False), pytest.raises(ReadOnlyError):
+            containers["seen"]["a"] = {"times": 2}
         assert (root / ".objstore/containers.sqlite").exists()
         assert (root / ".objstore/.gitignore").read_text() == "*\n"
     with open_containers(root, readonly=True) as containers:
         assert dict(containers["seen"]) == {"a": {"times": 1}}
         with pytest.raises(ReadOnlyError):
             containers["seen"]["b"] = 1
+
+
+def test_who_only_reads_keeps_nobody_else_from_making_it(tmp_path: Path) -> None:
+    with open_containers(tmp_path) as containers, containers.transaction(write=False):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(containers["seen"].__setitem__, "a", 1).result()
+        with pytest.raises(ReadOnlyError):
+            containers["seen"]["a"] = 2
+        assert dict(containers["seen"]) == {"a": 1}
 
 
 def test_a_flipped_bit_is_found_by_check(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import Any
 
@@ -256,6 +257,9 @@ def test_a_storage_that_is_made_by_the_first_write() -> None:
             if create and not made:
                 made.append(MemoryStorage("", create=True))
             return made[0] if made else None
+
+        def reading(self) -> AbstractContextManager[None]:
+            return nullcontext()
 
         def close(self) -> None:
             for storage in made:

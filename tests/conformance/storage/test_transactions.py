@@ -174,24 +174,23 @@ def test_5_a_savepoint_lies_in_a_transaction(full: Storage) -> None:
 
 
 def test_5_the_first_write_may_come_in_savepoints(full: Storage) -> None:
-    with full.transaction(write=False), full.transaction():
-        full.set_container_item("letters", "a", "by a block")
     full.begin()
     with full.transaction():
         full.set_container_item("letters", "b", "by begin")
     full.commit()
-    with full.transaction(write=False):
-        with full.transaction():
-            with pytest.raises(ZeroDivisionError), full.transaction():
-                change_everything(full)
-                raise ZeroDivisionError
-            full.set_container_item("letters", "c", "behind a savepoint")
+    full.begin()
+    with full.transaction():
         with pytest.raises(ZeroDivisionError), full.transaction():
-            full.clear()
+            change_everything(full)
             raise ZeroDivisionError
+        full.set_container_item("letters", "c", "behind a savepoint")
+    with pytest.raises(ZeroDivisionError), full.transaction():
+        full.clear()
+        raise ZeroDivisionError
+    full.commit()
     assert len(dump(full)) == 4
     assert dump(full)["letters"] == {
-        "a": "by a block",
+        "a": "A",
         "b": "by begin",
         "c": "behind a savepoint",
         "d": "D",
@@ -200,13 +199,14 @@ def test_5_the_first_write_may_come_in_savepoints(full: Storage) -> None:
 
 
 def test_5_an_error_in_a_savepoint_of_a_reader_is_its_own(full: Storage) -> None:
-    with full.transaction(write=False):
-        with pytest.raises(DuplicateContainerError), full.transaction():
-            full.add_container("letters")
-        with pytest.raises(ZeroDivisionError), full.transaction(), full.transaction():
-            full.set_container_item("letters", "a", "undone")
-            raise ZeroDivisionError
-        full.set_container_item("letters", "b", "kept")
+    full.begin()
+    with pytest.raises(DuplicateContainerError), full.transaction():
+        full.add_container("letters")
+    with pytest.raises(ZeroDivisionError), full.transaction(), full.transaction():
+        full.set_container_item("letters", "a", "undone")
+        raise ZeroDivisionError
+    full.set_container_item("letters", "b", "kept")
+    full.commit()
     assert dict(full.get_container_items("letters", "ab")) == {"a": "A", "b": "kept"}
 
 
