@@ -68,7 +68,8 @@ class Storage(ABC):
     ``create`` makes a new one, otherwise one must be there. ``readonly`` refuses every write.
     Raises StorageNotFoundError, DuplicateStorageError. Source: seed 002.
 
-    Names and keys are coerced by ``str()``, values too unless they are bytes. Every call may raise
+    Names and keys are coerced by ``str()``, values too unless they are bytes (or a bytearray or a
+    memoryview, of which the bytes are stored). Every call may raise
     ClosedError, CorruptionError and BackingError; every write ReadOnlyError, BusyError and
     ConflictError. After an error of a call nothing of that call was stored. A transaction around it
     goes on, but BackingError, BusyError and ConflictError of a write end it.
@@ -308,7 +309,9 @@ def as_text(given: object, what: str = "key") -> str:
 
 def as_value(given: object) -> Value:
     """A value as it is stored. Raises FormatError for text that UTF-8 cannot hold."""
-    return bytes(given) if isinstance(given, bytes) else as_text(given, "value")
+    if isinstance(given, bytes | bytearray | memoryview):
+        return bytes(given)
+    return as_text(given, "value")
 
 
 def unencodable(text: str, what: str) -> FormatError:
