@@ -1,4 +1,4 @@
-"""Errors that several makers of Documents raise, in the same words."""
+"""Errors that are raised in several places, in the same words: most by makers of Documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 from typing import Any
 
 from .documents import Change
-from .errors import CommitNotFoundError, ConflictError, KeyNameError, LayoutError
+from .errors import CommitNotFoundError, ConflictError, KeyNameError, LayoutError, ReadOnlyError
 from .values import show
 
 
@@ -43,3 +43,8 @@ def require_storable(name: str, what: str) -> None:
 def no_commit_yet(number: int, head: int) -> CommitNotFoundError:
     """The error of asking for a commit that is yet to come."""
     return CommitNotFoundError(f"there is no commit {number} yet: the newest is {head}")
+
+
+def in_a_view() -> ReadOnlyError:
+    """The error of changing something in a snapshot view."""
+    return ReadOnlyError("nothing can be changed in a snapshot view")

@@ -139,6 +139,8 @@ class History(Host):
         ValidationError where the contents of then do not fit today's schema, and LayoutError where
         a file would come back in the place of a directory, or the reverse; then nothing changes.
         """
+        self._require_open()
+        self._require_no_view()
         found = self._commit_of(commit)
         self._require_writable()
         outer = self.current()
@@ -186,6 +188,7 @@ class History(Host):
         from time to time. Raises TransactionError if another snapshot is being taken.
         """
         self._require_open()
+        self._require_no_view()
         return self._documents.switch_and_snapshot()
 
     def compact(self, retention: Retention) -> list[int]:
@@ -196,6 +199,7 @@ class History(Host):
         while another thread or process compacts.
         """
         self._require_open()
+        self._require_no_view()
         if not isinstance(retention, Retention):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"what to keep is said by a Retention, not {show(retention)}")
         for number in to_keep(self._documents):
@@ -205,11 +209,13 @@ class History(Host):
     def pin(self, commit: int | Commit) -> None:
         """Keep a commit whatever ``compact`` is told, until ``unpin``."""
         self._require_open()
+        self._require_no_view()
         self._documents.pin(number_of(commit))
 
     def unpin(self, commit: int | Commit) -> None:
         """Let ``compact`` remove a commit again; nothing happens if it was not pinned."""
         self._require_open()
+        self._require_no_view()
         self._documents.unpin(number_of(commit))
 
     def pins(self) -> frozenset[int]:

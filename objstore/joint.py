@@ -80,6 +80,7 @@ class Joint(Host):
         ValueError for numbers that make no sense, ReadOnlyError.
         """
         self._require_writable()
+        self._require_no_view()
         if type(participants) is not int or participants < 1:
             raise ValueError(f"participants must be 1 or more, not {participants!r}")
         if timeout is not None and not isinstance(timeout, float | int):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -61,6 +61,7 @@ class Scopes(Host):
         Raises ScopeNotFoundError for an unknown one.
         """
         self._require_writable()
+        self._require_no_view()
         return self._documents.delete_scope(name)
 
     @abstractmethod

@@ -20,17 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 from ._owners import Owner, not_its_owner, owner
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
+from ._refusals import in_a_view
 from ._turns import Block, Exit, Released, Taken, is_over, reentered, take_again
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
-from .errors import (
-    ConflictError,
-    Failure,
-    LayoutError,
-    ObjstoreError,
-    ReadOnlyError,
-    TransactionError,
-)
+from .errors import ConflictError, Failure, LayoutError, ObjstoreError, TransactionError
 from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
 
@@ -146,7 +140,7 @@ class Transaction:
         with host.lock:
             self._require_running()
             if self._frozen:
-                raise ReadOnlyError("nothing can be changed in a snapshot view")
+                raise in_a_view()
             if unit not in self._views:
                 if self._single and host._saving:
                     host._wait_for([unit])  # to change what that leaves
@@ -335,6 +329,12 @@ class Host(ABC):
                     return tx
                 tx.leave(*_INTERRUPTED)
         return None
+
+    def _require_no_view(self) -> None:
+        """Raise ReadOnlyError in a snapshot view; for what changes more than Objects."""
+        tx = self.current()
+        if tx is not None and tx._frozen:
+            raise in_a_view()
 
     def edit(self) -> AbstractContextManager[Transaction]:
         """The current transaction, or one for this change alone, to which nothing comes between."""
