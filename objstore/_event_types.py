@@ -9,6 +9,7 @@ import orjson
 
 from . import event as events
 from . import validation
+from ._plain import require_plain
 from .errors import SchemaError, ValidationError
 from .event import Event
 from .values import JSON
@@ -58,6 +59,10 @@ class Types:
         validator = one if isinstance(one, Validator) and not isinstance(one, type) else None
         consumer = one if isinstance(one, Consumer) and not isinstance(one, type) else None
         if validator is not None:
+            require_plain(validator.validate, "validate of a validator is")
+        if consumer is not None:
+            require_plain(consumer.consume, "consume of a consumer is")
+        if validator is not None:
             self._validators.append((validator, types))
         if consumer is not None:
             self._consumers.append((consumer, types))
@@ -84,6 +89,7 @@ class Types:
             raise ValueError(f"event {type!r} of version {version} has an upcaster already")
 
         def keep(convert: Upcast) -> Upcast:
+            require_plain(convert, "an upcaster is")
             self._steps[type, version] = Step(convert, name)
             # A type that has another name from then on has no version behind this one: what is
             # appended as that would never be upcast.

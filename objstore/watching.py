@@ -25,6 +25,7 @@ from ._feed import Feed
 from ._forks import rest
 from ._news import Invalid, Mended, News, invalid
 from ._past import number_of, require_known
+from ._plain import require_plain
 from ._references import References
 from ._units import UNLOADED, Unit, View
 from .documents import Change, Commit, Documents, Loaded
@@ -130,9 +131,11 @@ class Watching(Host):
         holds no lock; what a callback raises is logged. Objects are as of the change or newer.
 
         Without ``watch=True``, an edit made outside is heard of when somebody commits it: a store
-        that watches, or whoever next commits to its file.
+        that watches, or whoever next commits to its file. Raises TypeError for what cannot be
+        called, and for coroutine and generator functions, which would never run.
         """
         self._require_open()
+        require_plain(callback, "on_change takes")
         pointer = address(path)
         with self.lock, self._feeds_lock:
             if self._callbacks is None or not self._callbacks.is_alive:

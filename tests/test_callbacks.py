@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,3 +143,43 @@ def test_nobody_is_told_before_it_is_on_the_disk(
         news = feed.take(PATIENCE)
     assert isinstance(news, objstore.Commit)
     assert news.number == 2
+
+
+async def coroutine(_: object) -> None:
+    pass
+
+
+def generator(_: object) -> Iterator[None]:
+    yield
+
+
+async def both(_: object) -> AsyncIterator[None]:
+    yield
+
+
+class Awaited:
+    async def __call__(self, _: object) -> None:
+        pass
+
+    method = __call__
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [coroutine, generator, both, Awaited(), Awaited().method, partial(coroutine), 5, None, "f"],
+    ids=lambda one: getattr(one, "__name__", type(one).__name__),
+)
+def test_what_would_never_run_is_refused(store: objstore.Store, callback: Any) -> None:
+    is_function = callable(callback)
+    expected = "a plain function: a coroutine or a generator would never run"
+    with pytest.raises(TypeError, match=expected if is_function else "takes a function, not"):
+        store.on_change("", callback)
+    assert store._callbacks is None  # and no thread waits for anything
+    log = store.events
+    for name in ("validate", "consume"):
+        one = type("One", (), {name: staticmethod(callback) if is_function else callback})()
+        with pytest.raises(TypeError, match=f"{name} of a .* is a|an object with a"):
+            log.register(one)
+    with pytest.raises(TypeError, match="an upcaster is a"):
+        log.upcaster("sold")(callback)
+    assert log.append("sold", {"n": 1}).version == 1
