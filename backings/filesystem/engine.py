@@ -477,6 +477,7 @@ class Engine:
         if not self.ledger.refresh():
             return []
         with self._compaction.alone():
+            self._compaction.remove_leftovers()
             with self._switching:
                 self.committer.switch()
             return self._compaction.run(retention)

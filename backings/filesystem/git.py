@@ -13,6 +13,7 @@ from objstore.errors import BackingError, LayoutError
 
 from . import names
 from .io import Files
+from .temporaries import removed_on_error
 
 IGNORE_ALL: Final = b"*\n"
 """What the .gitignore in the engine's folder says."""
@@ -28,8 +29,9 @@ def keep_out(files: Files, root: str) -> None:
     ignore = names.ignore(root)
     if files.lstat(ignore) is None:
         temporary = names.own_temporary_path(ignore, token_hex(4))
-        files.write(temporary, IGNORE_ALL, ignore)
-        files.rename(temporary, ignore)
+        with removed_on_error(files, temporary):
+            files.write(temporary, IGNORE_ALL, ignore)
+            files.rename(temporary, ignore)
 
 
 def is_at_work(files: Files) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import names
 from .io import Files
+from .temporaries import replace
 
 
 def keep(files: Files, path: str, data: bytes) -> None:
@@ -11,6 +12,5 @@ def keep(files: Files, path: str, data: bytes) -> None:
     folder = names.lost_and_found(files.root)
     files.make_folders(folder, [])
     kept = names.lost(files.root, files.relative(path), data)
-    files.write(names.temporary_path(kept), data, kept)
-    files.rename(names.temporary_path(kept), kept)
+    replace(files, kept, data)
     files.sync_folder(folder)

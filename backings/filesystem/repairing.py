@@ -131,8 +131,7 @@ class _Repair:
             self._files.unlink(names.pins(self._root))
             self._say(names.logs(self._root), "the log is gone, and all of the past with it")
         elif manifest is None and store is not None:
-            logappend.write_new(self._files, path, Manifest(store, {}).encode())
-            logappend.put_new(self._files, path)
+            logappend.replace(self._files, path, Manifest(store, {}).encode())
             self._files.sync_folder(names.engine(self._root), sure=True)
             self._say(path, "made again by what the log says")
 
@@ -163,9 +162,10 @@ class _Repair:
         target = names.log(self._root, files[-1].generation + 1)
         start = Start(manifest.store, files[-1].generation + 1, 0, None)
         made = Rebuilding(self._files, rest, kept, self._since).frames(start)
-        logappend.write_all(self._files, target, made)
-        self._drop_index()  # which may have changes that are lost
-        logappend.put_new(self._files, target)
+        with logappend.taken_back(self._files, target):
+            logappend.write_all(self._files, target, made)
+            self._drop_index()  # which may have changes that are lost
+            logappend.put_new(self._files, target)
         self._files.sync_folder(names.logs(self._root), sure=True)
         self._tell_others()
         for first, last in ranges(rest.lost):
@@ -226,8 +226,7 @@ class _Repair:
     def _tell_others(self) -> None:
         """Have whoever has the log open see that it is another one."""
         path = names.lock(self._root)
-        logappend.write_new(self._files, path, b"")
-        logappend.put_new(self._files, path)
+        logappend.replace(self._files, path, b"")
 
     # What lies beside it
 
@@ -258,8 +257,7 @@ class _Repair:
         gone = {one for run in log.removed() for one in range(run[0], run[1] + 1)}
         kept = sorted(one for one in pins - gone if 0 < one <= head)
         if len(kept) < len(pins):
-            logappend.write_new(self._files, path, encode_pins(kept))
-            logappend.put_new(self._files, path)
+            logappend.replace(self._files, path, encode_pins(kept))
             self._say(path, "commits that are not there are pinned no more")
 
     def _remove_old_logs(self) -> None:

@@ -9,6 +9,7 @@ from objstore._identifiers import Identifier, ObjectStateT
 
 from .. import names
 from ..io import Files, LockedFolder, Opened
+from ..temporaries import replace
 from . import blobmeta
 from .blobmeta import BlobMeta
 
@@ -57,8 +58,7 @@ class BlobPlace(NamedTuple):
 
     def write_meta(self, files: Files, meta: BlobMeta) -> None:
         """Replace the metadata; the folder is for the caller to sync, and its lock to hold."""
-        files.write(names.temporary_path(self.meta), meta.encode(), self.meta)
-        files.rename(names.temporary_path(self.meta), self.meta)
+        replace(files, self.meta, meta.encode())
 
     def named(self, files: Files) -> LockedFolder:
         """A block with the lock on the names in the folder; False where there is no folder."""

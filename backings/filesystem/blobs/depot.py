@@ -196,8 +196,7 @@ class Depot(objstore.depot.Depot):
         return True
 
     def _take_back(self, place: BlobPlace, error: BaseException) -> None:
-        temporary = names.temporary_path(place.meta)
-        for path in (place.writable, place.meta, temporary, place.ranges):
+        for path in (place.writable, place.meta, place.ranges):
             try:
                 self._files.unlink(path)
             except BackingError as failure:

@@ -9,10 +9,10 @@ from secrets import token_hex
 from typing import Final
 
 from objstore._moving import reading
-from objstore.errors import BackingError
 
 from .. import names
 from ..io import Files, Opened
+from ..temporaries import removed_on_error
 from .blobreader import BlobReader
 
 _STEP: Final = 4 << 20
@@ -25,20 +25,14 @@ def export(source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> No
     """Copy all of a raw file. Raises BackingError where the medium refuses."""
     files = Files(os.path.dirname(path))
     temporary = names.own_temporary_path(path, token_hex(4))
-    target = files.make(temporary, path)
-    try:
+    with removed_on_error(files, temporary):
+        target = files.make(temporary, path)
         try:
             _copy(files, source, target, tell)
             files.sync_data(target)
         finally:
             files.close(target)
         files.rename(temporary, path)
-    except BaseException as error:
-        try:
-            files.unlink(temporary)
-        except BackingError as failure:
-            error.add_note(str(failure))
-        raise
     files.sync_folder(os.path.dirname(path))
 
 

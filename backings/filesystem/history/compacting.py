@@ -62,20 +62,21 @@ class Compaction:
         1. write the file that is to take the place of the newest ended one, and sync it
         2. remove the heads that were written down, as they have changes that go
         3. rename it there, and sync the folder: from here on the older files do not count
-        4. remove those, and what a crash has left of others
+        4. remove those
         """
         gone = self._shorten(retention)
         while gone is None:
             gone = self._shorten(retention)
+        self.remove_leftovers()
+        return gone
+
+    def remove_leftovers(self) -> None:
+        """Remove files that do not count, and what those have left that died in a compaction, or in
+        a switch. For who is alone; where the disk is full, before anything else."""
         counting = self._ledger.log.files()
         for generation in generations(self._files):
             if counting and generation < counting[0].generation:
                 self._files.unlink(names.log(self._files.root, generation))
-        self._remove_temporaries()
-        return gone
-
-    def _remove_temporaries(self) -> None:
-        """Remove what those have left that died in a compaction, or in a switch."""
         folder = names.logs(self._files.root)
         if any(names.is_temporary(entry.name) for entry in self._files.entries(folder)):
             with self._ledger.log.writing():  # as who switches does
@@ -96,13 +97,14 @@ class Compaction:
         removed = ranges([*numbers(files[0].removed or []), *gone])
         target = names.log(self._files.root, files[-1].generation)
         frames_made = self._frames(files[-1], saids, stay, removed)
-        logappend.write_all(self._files, target, frames_made)
-        with log.writing():  # as who pins does
-            if self._pins.read() != pins:
-                return None
-            self._ledger.drop_written()
-            logappend.put_new(self._files, target)
-            self._files.sync_folder(names.logs(self._files.root), sure=True)
+        with logappend.taken_back(self._files, target):
+            logappend.write_all(self._files, target, frames_made)
+            with log.writing():  # as who pins does
+                if self._pins.read() != pins:
+                    return None
+                self._ledger.drop_written()
+                logappend.put_new(self._files, target)
+                self._files.sync_folder(names.logs(self._files.root), sure=True)
         self._ledger.renew()
         return gone
 

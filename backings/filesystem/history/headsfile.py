@@ -13,6 +13,7 @@ from ..io import Files
 from ..log import jsonline
 from ..log.frames import crc32c
 from ..log.logview import Link
+from ..temporaries import replace
 from .heads import Head, Heads, Key
 
 _VERSION: Final = 2
@@ -70,9 +71,7 @@ class HeadsFile:
         }
         line = jsonline.dump(said)
         data = b"%s\n%08x\n" % (line, crc32c(line))
-        temporary = names.temporary_path(self._path)
-        self._files.write(temporary, data, self._path, sync=False)
-        self._files.rename(temporary, self._path)
+        replace(self._files, self._path, data, sync=False)
 
 
 def _checked(data: bytes) -> dict[str, Any] | None:

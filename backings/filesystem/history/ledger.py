@@ -19,6 +19,7 @@ from ..log.commitlog import CommitLog, Position, Record, Writer
 from ..log.logfiles import Ranges
 from ..log.logview import Link
 from ..stamps import digest
+from ..temporaries import replace
 from . import record
 from .heads import Head, Heads, Key, key_of
 from .headsfile import HeadsFile
@@ -407,9 +408,7 @@ class Ledger:
             self._file.remove()
             self._written.forget()
         if run is not None and not self.is_same_run():
-            path = names.boot(self._files.root)
-            self._files.write(names.temporary_path(path), run, path, sync=False)
-            self._files.rename(names.temporary_path(path), path)
+            replace(self._files, names.boot(self._files.root), run, sync=False)
         self.stopped = False
 
     def note_written(self, head: int, due: int | None) -> None:

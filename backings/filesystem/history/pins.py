@@ -57,6 +57,5 @@ class Pins:
             before = self.read()
             after = change(before)
             if after != before:
-                logappend.write_new(self._files, self._path, encode(after))
-                logappend.put_new(self._files, self._path)
+                logappend.replace(self._files, self._path, encode(after))
                 self._files.sync_folder(names.engine(self._files.root))

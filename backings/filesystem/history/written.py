@@ -6,7 +6,6 @@ makes the same file as there is before the commit has reached it.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
 
 from objstore.errors import BackingError
@@ -14,6 +13,7 @@ from objstore.errors import BackingError
 from .. import names
 from ..io import Files, Opened
 from ..log.frames import crc32c
+from ..temporaries import replace
 
 _LENGTH: Final = 36 + 1 + 20 + 1 + 8 + 1
 """Of the line, always: it is written over, and may be read meanwhile."""
@@ -56,7 +56,7 @@ class Written:
         try:
             opened = self._opened = self._opened or self._files.open(self._path, write=True)
             if opened is None:
-                self._make(_line(store, done))
+                replace(self._files, self._path, _line(store, done), sync=False)
             elif (is_own and head == self._head + 1) or not self._is_said(
                 opened, store, done, head
             ):  # where it has made the only commit since, nobody else has said anything
@@ -80,16 +80,6 @@ class Written:
         opened, self._opened, self._head = self._opened, None, -1
         if opened is not None:
             self._files.close(opened)
-
-    def _make(self, line: bytes) -> None:
-        temporary = names.temporary_path(self._path)
-        try:
-            self._files.write(temporary, line, self._path, sync=False)
-            self._files.rename(temporary, self._path)
-        except BackingError:
-            with suppress(BackingError):
-                self._files.unlink(temporary)
-            raise
 
 
 def _line(store: str, done: int) -> bytes:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from objstore.errors import BackingError
 
 from .. import names
 from ..io import Files, Opened, UncertainError
+from ..temporaries import removed_on_error
 
 _FIRST_STEP: Final = 1 << 16
 _LAST_STEP: Final = 1 << 22
@@ -50,6 +52,18 @@ def write_all(files: Files, path: str, frames: Iterable[bytes]) -> None:
 def put_new(files: Files, path: str) -> None:
     """Give what was written its name."""
     files.rename(names.temporary_path(path), path)
+
+
+def replace(files: Files, path: str, data: bytes) -> None:
+    """Both, for what has no step in between: as ``temporaries.replace``, on the disk for sure."""
+    with taken_back(files, path):
+        write_new(files, path, data)
+        put_new(files, path)
+
+
+def taken_back(files: Files, path: str) -> AbstractContextManager[None]:
+    """A block that leaves nothing of what is to be ``path`` where it fails before that is."""
+    return removed_on_error(files, names.temporary_path(path))
 
 
 class Appender:

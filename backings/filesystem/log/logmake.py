@@ -62,6 +62,4 @@ class Making:
 
     def _put(self, path: str, data: bytes) -> None:
         self._made.append((self._files.unlink, path))
-        self._made.append((self._files.unlink, names.temporary_path(path)))
-        logappend.write_new(self._files, path, data)
-        logappend.put_new(self._files, path)
+        logappend.replace(self._files, path, data)

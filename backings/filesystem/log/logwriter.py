@@ -213,7 +213,7 @@ class Writer:
         All before is on the disk when this returns, under any durability.
         """
         view = self._ready()
-        with view.guard:
+        with view.guard, logappend.taken_back(self._files, self._path_of_next(view)):
             self._sync(view)
             self._write_next(view, checkpoint)
             self._add(view, frames.END, jsonline.dump({"checkpoint": checkpoint}))
@@ -326,8 +326,9 @@ class Writer:
         with view.guard:
             if view.last == frames.END:
                 checkpoint = jsonline.load_object(view.seal)["checkpoint"]
-                self._write_next(view, checkpoint)
-                self._begin_next(view)
+                with logappend.taken_back(self._files, self._path_of_next(view)):
+                    self._write_next(view, checkpoint)
+                    self._begin_next(view)
             if view.tail is Tail.TORN:
                 self._appender_of(view).cut(view.end)
                 view.tail = Tail.CLEAN

@@ -81,7 +81,5 @@ def _remove(into: Files, files: Iterable[LogValues]) -> None:
             path = names.value_file(names.values(into.root), file.id)
             into.unlink(path)
             remove_empty(into, os.path.dirname(path))
-        path = names.value_list(into.root)
-        into.unlink(names.temporary_path(path))
-        into.unlink(path)
+        into.unlink(names.value_list(into.root))
         into.remove_folder(into.root)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from .. import names
 from ..io import Files
 from ..log.frames import crc32c
+from ..temporaries import replace
 from . import vlogbatch
 from .vlogbatch import ADD, DELETE, DROP, FRAME_SIZE, PLACE_MASK, PUT, Operation
 from .vlogfile import Batch, LogValues
@@ -64,8 +65,7 @@ def write(files: Files, file: LogValues, containers: Iterable[Operation], upto: 
     )
     path = names.hint(files.root, file.id)
     files.make_folders(names.hints(files.root), [])
-    files.write(names.temporary_path(path), head, path)
-    files.rename(names.temporary_path(path), path)
+    replace(files, path, head)
 
 
 def containers(named: Iterable[tuple[str, int]], highest: int) -> list[Operation]:

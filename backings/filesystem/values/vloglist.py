@@ -10,7 +10,7 @@ from objstore.errors import CorruptionError
 
 from .. import names
 from ..io import Files
-from ..log import jsonline
+from ..log import jsonline, logappend
 from ..log.manifest import check_format, check_of
 
 FORMAT: Final = 1
@@ -57,15 +57,7 @@ def read(files: Files) -> FileList | None:
 
 def write(files: Files, new: FileList) -> None:
     """Replace the list; the new one is on the disk when this returns, whatever the durability."""
-    path = names.value_list(files.root)
-    temporary = names.temporary_path(path)
-    opened = files.make(temporary, path)
-    try:
-        files.write_at(opened, 0, new.encode())
-        files.sync_data(opened, sure=True)
-    finally:
-        files.close(opened)
-    files.rename(temporary, path)
+    logappend.replace(files, names.value_list(files.root), new.encode())
     files.sync_folder(files.root, sure=True)
 
 

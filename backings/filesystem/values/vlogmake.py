@@ -67,7 +67,7 @@ def _unmake(files: Files, listed: Listed) -> None:
     path = names.value_list(files.root)
     file = names.value_file(names.values(files.root), listed.id)
     with suppress(BackingError):
-        for one in (path, names.temporary_path(path), file):
+        for one in (path, file):
             files.unlink(one)
         remove_empty(files, os.path.dirname(file))
 
