@@ -127,7 +127,7 @@ class Callbacks:
             if _is_for(news, listener):
                 try:
                     listener.callback(news)
-                except Exception:  # it is the caller's, and others want to hear as well
+                except BaseException:  # nobody else gets it here, and others want to hear as well
                     _logger.exception("a callback for changes of %r failed", listener.path)
 
 

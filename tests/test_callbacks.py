@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import threading
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -111,6 +113,29 @@ def test_callbacks_go_on(
     else:
         assert told.numbers == [2, 3, 4, 5, 6, 7, 8]
         assert ("callbacks hear of changes later" in caplog.text) == (error is not None)
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, CancelledError])
+def test_a_callback_that_raises_keeps_none_from_hearing(
+    store: objstore.Store, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
+    """Nobody else gets it: the thread is the store's."""
+    heard: SimpleQueue[int] = SimpleQueue()
+
+    def fail(_: News) -> None:
+        raise kind("it fails")
+
+    def hear(news: News) -> None:
+        assert isinstance(news, objstore.Commit)
+        heard.put(news.number)
+
+    store.on_change("", fail)
+    store.on_change("", hear)
+    for n in range(1, 3):
+        store["doc"]["n"] = n
+        assert heard.get(timeout=PATIENCE) == n + 1
+    assert "a callback for changes of '' failed" in caplog.text
+    assert "it fails" in caplog.text
 
 
 def test_nobody_is_told_before_it_is_on_the_disk(
