@@ -121,11 +121,13 @@ class SqliteStorage(TransactingStorage[Work]):
             link = begin(self._links, self._wait, self.path)
             self._threads.transaction = Work(self._links, link, self._turn, taken)
         except BaseException:
-            if link is not None:
-                self._links.drop(link)
-            if taken:
-                del taken[:]
-                self._turn.release()
+            try:
+                if link is not None:
+                    self._links.drop(link)
+            finally:
+                if taken:
+                    del taken[:]
+                    self._turn.release()
             raise
 
     def commit(self) -> None:
@@ -193,7 +195,7 @@ class SqliteStorage(TransactingStorage[Work]):
         except BaseException as error:
             found = mapped(error, self.path) if isinstance(error, ERRORS) else error
             if not storages.goes_on(found) or transaction.link.total_changes() != before:
-                self.rollback()
+                self._taken().fail(error)
             if found is error:
                 raise
             raise found from error
@@ -207,7 +209,7 @@ class SqliteStorage(TransactingStorage[Work]):
                 result = step(link)
                 link.execute("COMMIT")
             except BaseException as error:
-                self._links.drop(link)
+                self._links.drop(link, error)
                 if isinstance(error, ERRORS):
                     raise mapped(error, self.path) from error
                 raise
@@ -236,8 +238,8 @@ class SqliteStorage(TransactingStorage[Work]):
             if self.readonly:
                 raise
             self._threads.transaction = None
-            transaction.roll_back()
             cause = error.__cause__
+            transaction.fail(cause)
             if isinstance(cause, ERRORS) and is_overtaken(cause):
                 raise storages.overtaken(self.path) from cause
             raise
@@ -538,10 +540,9 @@ class SqliteStorage(TransactingStorage[Work]):
             try:
                 is_there = replace(link, table, row)
             except BaseException as error:
-                if isinstance(error, Exception) and (is_busy(error) or is_missing_table(error)):
-                    self._links.give(link, write=True)
+                self._links.give_failed(link, error)
+                if is_busy(error) or is_missing_table(error):
                     return False
-                self._links.drop(link)
                 if isinstance(error, ERRORS):
                     raise mapped(error, self.path) from error
                 raise

@@ -57,6 +57,7 @@ _NEEDS_FOLDER: Final = (
 _DESCRIPTORS: Final = 3
 """How many files a connection opens."""
 
+_UNWRITABLE: Final = (apsw.SQLITE_READONLY, apsw.SQLITE_CANTOPEN)
 _UNLIKE_WRITTEN: Final = (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB)
 _BUSY: Final = (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED)
 _UNKNOWN: Final = apsw.SQLITE_IOERR_FSYNC
@@ -79,7 +80,7 @@ class Link(apsw.Connection):
     """Whether it is that of the process that forked this one."""
 
 
-def primary(error: Exception) -> int:
+def primary(error: BaseException | None) -> int:
     """SQLite's code for an error without its refinement; 0 where it is not one of SQLite's."""
     return getattr(error, "result", 0)
 
@@ -88,7 +89,7 @@ def _refined(error: Exception) -> int:
     return getattr(error, "extendedresult", 0)
 
 
-def is_busy(error: Exception) -> bool:
+def is_busy(error: BaseException) -> bool:
     return primary(error) in _BUSY
 
 
@@ -97,8 +98,17 @@ def is_overtaken(error: Exception) -> bool:
     return _refined(error) == apsw.SQLITE_BUSY_SNAPSHOT
 
 
-def is_missing_table(error: Exception) -> bool:
+def is_missing_table(error: BaseException) -> bool:
     return isinstance(error, apsw.SQLError) and "no such table: " in str(error)
+
+
+def is_unwritable(error: BaseException | None) -> bool:
+    """Whether SQLite could open a file for reading at most, or not at all.
+
+    Its connection takes the file for such from then on, whatever the reason was, as do those that
+    share what it has open.
+    """
+    return primary(error) in _UNWRITABLE
 
 
 def mapped(error: Exception, path: str, wait: float = _READ_WAIT) -> StorageError | FormatError:
@@ -129,20 +139,21 @@ def _number(error: Exception, path: str) -> int:
     code = primary(error)
     if code == apsw.SQLITE_IOERR:
         return errno.EIO
-    if code not in (apsw.SQLITE_READONLY, apsw.SQLITE_CANTOPEN):
+    if not is_unwritable(error):
         return _ERRNO.get(code, 0)
     file = os.path.realpath(path)
     folder = os.path.dirname(file)
     files = Files(folder)
     if files.stat(file) is None:
         return errno.ENOENT
-    if code == apsw.SQLITE_READONLY:
-        return errno.EROFS if files.is_readonly_medium(file) else errno.EACCES
-    return _why_unopened(files, folder)
+    if code == apsw.SQLITE_READONLY and files.is_readonly_medium(file):
+        return errno.EROFS
+    return _why_unopened(files, folder, file)
 
 
-def _why_unopened(files: Files, folder: str) -> int:
-    """What SQLite does not tell where it cannot open a file: whether too many are open.
+def _why_unopened(files: Files, folder: str, file: str) -> int:
+    """What SQLite does not tell where it cannot open a file: whether too many are open, or there
+    is no room for another.
 
     The folder is opened instead, as often: to close the database would let go of its locks.
     """
@@ -154,7 +165,16 @@ def _why_unopened(files: Files, folder: str) -> int:
     finally:
         for one in filter(None, opened):
             files.close(one)
-    return errno.EACCES
+    if files.is_full():
+        return errno.ENOSPC
+    # If it may write them all, what was in the way is over, as where too many were open.
+    return errno.EAGAIN if _may_write(files, file) else errno.EACCES
+
+
+def _may_write(files: Files, file: str) -> bool:
+    """Whether this process has the permission to write to all that SQLite opens."""
+    paths = (os.path.dirname(file), file, f"{file}-wal", f"{file}-shm")
+    return all(map(files.may_write, filter(files.exists, paths)))
 
 
 def _name(error: Exception) -> str:
@@ -206,6 +226,13 @@ class Links:
         if self._keeps_none:
             self._close_idle()
 
+    def give_failed(self, link: Link, error: BaseException) -> None:
+        """Take back a connection whose first statement raised this, and began nothing."""
+        if is_busy(error) or is_missing_table(error):
+            self.give(link, write=True)
+        else:
+            self.drop(link, error)
+
     def finish(self, link: Link) -> None:
         """Take back a connection that was reading one state."""
         link.is_held = False
@@ -226,11 +253,15 @@ class Links:
             if link.is_held:
                 self._close(link)
 
-    def drop(self, link: Link) -> None:
+    def drop(self, link: Link, error: BaseException | None = None) -> None:
         """Close a taken connection that something is wrong with, or that nobody will give back."""
         link.is_held = False
         if link.known in self._all:
             self._close(link)
+        # What is idle may share a file that could be opened for reading alone. It is as good as
+        # ever where that is how it is: some of it may have been open before.
+        if is_unwritable(error) and _may_write(Files(os.path.dirname(self.path)), self.path):
+            self._close_idle()
 
     def _close_idle(self) -> None:
         for idle in self._idle:
@@ -241,8 +272,10 @@ class Links:
     def _close(self, link: Link) -> None:
         # SQLite rolls back what was not committed. What it could not move from the log into the
         # database at this occasion stays in the log, durable: it is no error.
-        with suppress(*ERRORS):
+        try:  # not by suppress, which takes memory: there may be none
             link.close()
+        except ERRORS:
+            pass
         self._all.discard(link.known)
 
     def _make(self, write: bool) -> Link:

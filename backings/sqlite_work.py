@@ -14,7 +14,7 @@ import apsw
 from objstore._turns import Taken
 from objstore.storage import Begun
 
-from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, mapped
+from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, is_unwritable, mapped
 from .sqlite_tables import begin_reading
 
 T = TypeVar("T")
@@ -78,7 +78,14 @@ class Work(Begun):
         else:
             self.end()
 
-    def end(self, *, whole: bool = True) -> None:
+    def fail(self, error: BaseException | None) -> None:
+        """Roll back, as a statement that writes raised this."""
+        if is_unwritable(error):
+            self.end(whole=False, error=error)
+        else:
+            self.roll_back()
+
+    def end(self, *, whole: bool = True, error: BaseException | None = None) -> None:
         """Give back the connection, in no transaction any more, and the turn."""
         try:
             self.ended = True
@@ -86,7 +93,7 @@ class Work(Begun):
                 self.link.is_held = False
                 self._links.give(self.link, write=True)
             else:
-                self._links.drop(self.link)
+                self._links.drop(self.link, error)
         finally:
             if self.taken:
                 del self.taken[:]
@@ -105,12 +112,9 @@ def begin_writing(links: Links, wait: float, path: str) -> Link:
         link = links.take(write=True)
         try:
             link.execute("BEGIN IMMEDIATE")
-        except apsw.Error:
+        except BaseException as error:
             # Not kept while this thread waits, so that the process can fork meanwhile.
-            links.give(link, write=True)
-            raise
-        except BaseException:
-            links.drop(link)
+            links.give_failed(link, error)
             raise
         return link
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import importlib
 import sqlite3
+import tempfile
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +16,16 @@ import apsw
 import pytest
 
 from objstore import SqliteStorage
-from objstore.backings.sqlite_links import Link
+from objstore.backings.sqlite_links import Link, Links
 from objstore.errors import (
+    BackingError,
     CorruptionError,
     DuplicateStorageError,
     FormatError,
     StorageNotFoundError,
 )
 from tests.conformance.storages import dump
+from tests.faults.machine import in_child, mounted, without_privileges
 
 
 def test_a_file_of_another_program(tmp_path: Path) -> None:
@@ -188,3 +196,116 @@ def test_a_scan_in_a_transaction_misses_no_damage(tmp_path: Path, begins: bool) 
             dict(storage.get_container_items("c"))
         if begins:
             storage.rollback()
+
+
+class Flawed(apsw.VFS):
+    """Opens the next log for reading alone, as SQLite does where it cannot be opened otherwise."""
+
+    left = 0
+
+    def __init__(self) -> None:
+        super().__init__("flawed", "", makedefault=True)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        if self.left and flags[0] & apsw.SQLITE_OPEN_WAL:
+            self.left -= 1
+            flags[0] &= ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+            flags[0] |= apsw.SQLITE_OPEN_READONLY
+        return super().xOpen(name, flags)
+
+
+def put(storage: SqliteStorage) -> None:
+    storage.set_container_item("c", "k", "v")
+
+
+def put_in_a_transaction(storage: SqliteStorage) -> None:
+    with storage.transaction():
+        put(storage)
+
+
+def put_after_a_begin(storage: SqliteStorage) -> None:
+    storage.begin()
+    put(storage)
+    storage.commit()
+
+
+def put_after_a_read(storage: SqliteStorage) -> None:
+    storage.begin()
+    assert list(storage.get_containers()) == ["c"]
+    put(storage)
+    storage.commit()
+
+
+WRITES = [put, put_in_a_transaction, put_after_a_begin, put_after_a_read]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_file_that_could_not_be_opened_once_is_written_to_later(
+    tmp_path: Path, write: Callable[[SqliteStorage], None]
+) -> None:
+    """As where too many files are open, for a moment."""
+
+    def run() -> None:
+        flawed = Flawed()
+        with SqliteStorage(tmp_path / "s", create=True) as storage:
+            storage.add_container("c")
+        storage = SqliteStorage(tmp_path / "s")
+        flawed.left = 1
+        with pytest.raises(BackingError, match="SQLITE_READONLY") as caught:
+            write(storage)
+        assert caught.value.errno == errno.EAGAIN
+        assert not storage.in_transaction
+        write(storage)
+        assert dict(storage.get_container_items("c")) == {"k": "v"}
+
+    assert in_child(run) == 0
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_file_that_may_be_written_again_is(write: Callable[[SqliteStorage], None]) -> None:
+    # Not by tmp_path, which only its owner may enter; what is loaded late, nobody may read then.
+    importlib.import_module("objstore.backings.filesystem.exchange")
+    with without_privileges(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+        with SqliteStorage(path, create=True) as storage:
+            storage.add_container("c")
+            put(storage)
+        path.chmod(0o444)
+        with SqliteStorage(path) as storage:
+            for _ in range(2):
+                with pytest.raises(BackingError) as caught:
+                    write(storage)
+                assert caught.value.errno == errno.EACCES
+            assert storage.get_container_item("c", "k") == "v"
+            for one in Path(folder).iterdir():  # SQLite's own have the mode of the file
+                one.chmod(0o644)
+            write(storage)
+
+
+def test_a_disk_that_has_no_room_for_names(tmp_path: Path) -> None:
+    with mounted(tmp_path, "size=4m,nr_inodes=20"):
+        with SqliteStorage(tmp_path / "s", create=True) as storage:
+            storage.add_container("c")
+        with contextlib.suppress(OSError):
+            for n in count():
+                (tmp_path / str(n)).touch()
+        with pytest.raises(BackingError, match="No space left on device") as caught:
+            SqliteStorage(tmp_path / "s")
+        assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("kind", [MemoryError, KeyboardInterrupt])
+def test_a_transaction_that_cannot_begin_keeps_nobody_from_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind
+
+    with SqliteStorage(tmp_path / "s", create=True, wait=0.2) as storage:
+        storage.add_container("c")
+        with monkeypatch.context() as patch:
+            patch.setattr("objstore.backings.sqlite.Work", fail)
+            patch.setattr(Links, "drop", fail)
+            with pytest.raises(kind), storage.transaction():
+                raise AssertionError("it has begun")
+        put(storage)

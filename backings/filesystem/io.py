@@ -99,12 +99,13 @@ class Files(OpenFiles):
             self._refused("look at", path, error)
 
     def is_full(self) -> bool:
-        """Whether the disk that the folder is on has hardly any room left."""
+        """Whether the disk that the folder is on has hardly any room left, or none for names."""
         try:
             found = os.statvfs(self.root)
         except OSError as error:
             self._refused("look at", self.root, error)
-        return found.f_bavail * found.f_frsize < _HARDLY_ANY
+        has_names = found.f_favail > 0 or not found.f_files  # some file systems do not count them
+        return found.f_bavail * found.f_frsize < _HARDLY_ANY or not has_names
 
     def may_write(self, path: str) -> bool:
         """Whether this process has the permission to change what is at ``path``."""
