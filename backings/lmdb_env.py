@@ -44,10 +44,11 @@ Begin = Callable[..., Txn]
 def mapped(error: lmdb.Error, path: str) -> StorageError:
     """What a caller is told instead of LMDB's error."""
     reason = f"{path}: {error}"
-    if isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError):
+    if isinstance(error, _UNLIKE_WRITTEN):
         return CorruptionError(str(error), file=path)
-    if isinstance(error, lmdb.PanicError | lmdb.VersionMismatchError):
-        return CorruptionError(str(error), file=path)
+    if isinstance(error, lmdb.PanicError):
+        reason += "; close each storage of this file in this process, and open it anew"
+        return BackingError(errno.EIO, reason, path)
     if "closed" in str(error):
         return storages.closed(path)
     number = _number(error, path)
@@ -65,6 +66,13 @@ def _number(error: lmdb.Error, path: str) -> int:
     code = getattr(error, "code", 0)
     return code if code > 0 and type(error) not in _NUMBERS else _NUMBERS.get(type(error), 0)
 
+
+_UNLIKE_WRITTEN: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+)
 
 _NUMBERS: Final[dict[type[lmdb.Error], int]] = {
     lmdb.MapFullError: errno.ENOMEM,

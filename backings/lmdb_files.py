@@ -62,7 +62,8 @@ def require(folder: str, path: str) -> None:
     found = files.stat(folder)
     if found is None:
         raise storages.no_storage(path)
-    if not stat.S_ISDIR(found.st_mode) or files.stat(names.lmdb_data(folder)) is None:
+    data = files.stat(names.lmdb_data(folder)) if stat.S_ISDIR(found.st_mode) else None
+    if data is None or not stat.S_ISREG(data.st_mode):
         raise storages.no_storage(path, "there is something, and it is no storage of this kind")
 
 

@@ -272,7 +272,7 @@ class Links:
     def _close(self, link: Link) -> None:
         # SQLite rolls back what was not committed. What it could not move from the log into the
         # database at this occasion stays in the log, durable: it is no error.
-        try:  # not by suppress, which takes memory: there may be none
+        try:  # noqa: SIM105 - suppress takes memory, and there may be none
             link.close()
         except ERRORS:
             pass

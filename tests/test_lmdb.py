@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -11,7 +14,13 @@ import pytest
 
 from objstore import LmdbStorage
 from objstore.backings.filesystem import names
-from objstore.errors import BusyError, CorruptionError, StorageError, StorageNotFoundError
+from objstore.errors import (
+    BackingError,
+    BusyError,
+    CorruptionError,
+    StorageError,
+    StorageNotFoundError,
+)
 from tests.conformance.storages import check, dump
 
 SMALL = 2**17
@@ -158,3 +167,39 @@ def test_a_read_that_races_with_close_is_the_last(tmp_path: Path) -> None:
         storage.get_container_item("c", "a")
     with LmdbStorage(tmp_path / "s") as again:
         assert again.get_container_item("c", "a") == "1"
+
+
+def test_a_handle_that_lmdb_refuses_is_told_from_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a write of the page failed that says what is committed."""
+
+    def panic(**_: object) -> None:
+        raise lmdb.PanicError(
+            "MDB_PANIC: Update of meta page failed or environment had fatal error"
+        )
+
+    with LmdbStorage(tmp_path / "s", create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "k", "v")
+        calls: list[Callable[[], object]] = [
+            lambda: storage.get_container_item("c", "k"),
+            lambda: storage.set_container_item("c", "k", "new"),
+            storage.check,
+            storage.begin,
+        ]
+        with monkeypatch.context() as patch:
+            patch.setattr(storage._environment, "begin", panic)
+            for call in calls:
+                with pytest.raises(BackingError, match="open it anew") as caught:
+                    call()
+                assert caught.value.errno == errno.EIO
+        assert storage.check() == []
+
+
+def test_a_fifo_is_no_storage(tmp_path: Path) -> None:
+    """LMDB would wait for somebody to write to it."""
+    (tmp_path / "s").mkdir()
+    os.mkfifo(tmp_path / "s/data.mdb")
+    with pytest.raises(StorageNotFoundError, match="no storage of this kind"):
+        LmdbStorage(tmp_path / "s")
