@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import (
     ItemsView,
+    Iterable,
     Iterator,
     Mapping,
     MutableMapping,
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
-from .keyed import Keyed, require_str
+from .keyed import Keyed, require_str, without_defined
 from .objects import Part, iterate_merged, read_value, unattached_copy
 from .pointer import build
 from .values import MISSING
@@ -52,8 +53,13 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     _mirrored: dict[str, Any] = _NOTHING
     _kind: ClassVar[Kind] = "dict"
 
-    def __init__(self, contents: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
-        given = {**(contents or {}), **keys}
+    def __init__(
+        self,
+        contents: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        /,
+        **keys: Any,
+    ) -> None:
+        given = dict(() if contents is None else without_defined(contents), **keys)
         computed = {key: given.pop(key) for key in self._defined if key in given}
         with self._unattached_edit(given):
             for key, value in computed.items():
@@ -170,6 +176,11 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def _stored_keys(self) -> Iterator[str]:
         defaults = (key for key, _ in type(self)._info.defaults)
         return iterate_merged(iter(list(self._mapping()[0])), defaults)
+
+    def _basic(self) -> dict[str, Any]:
+        contents, _ = self._mapping()
+        shape_for = type(self)._info.shape_for
+        return {k: read_value(self, k, raw, shape_for(k), contents) for k, raw in contents.items()}
 
     def _edit(self) -> AbstractContextManager[Transaction]:
         return self._unit.host.edit()

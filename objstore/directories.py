@@ -169,6 +169,9 @@ class Directory(Keyed, MutableMapping[str, T]):
         first = (key for key, shape in declared if key in there or self._always(shape))
         return iterate_merged(first, iter(there))
 
+    def _basic(self) -> dict[str, Any]:
+        return {key: self._read(key) for key in self._stored_keys()}
+
     def _edit(self) -> AbstractContextManager[Transaction]:
         return self._host.edit()
 

@@ -58,6 +58,10 @@ class Keyed(Object):
         """The basic keys that are there, or read as a default."""
 
     @abstractmethod
+    def _basic(self) -> dict[str, Any]:
+        """The contents, each value as it is read."""
+
+    @abstractmethod
     def _edit(self) -> AbstractContextManager[Transaction]:
         """The transaction for what is about to be changed."""
 
@@ -116,9 +120,9 @@ class Keyed(Object):
     # --- several keys at once: one transaction ----------------------------------------------------
 
     def update(self, *args: Any, **keys: Any) -> None:
-        """Set several keys together, as dict.update does."""
+        """Set several keys together, as dict.update does. An Object gives its basic keys."""
         with self._edit():
-            self._put_all(dict(*args, **keys))
+            self._put_all(dict(*map(without_defined, args), **keys))
 
     def _put_all(self, members: Mapping[str, Any]) -> None:
         for key, value in members.items():
@@ -132,10 +136,10 @@ class Keyed(Object):
             return self._get(key)
 
     def __or__(self, other: Any) -> dict[str, Any]:
-        return {**self.contents, **dict(other)}
+        return {**self._basic(), **dict(without_defined(other))}
 
     def __ror__(self, other: Any) -> dict[str, Any]:
-        return {**dict(other), **self.contents}
+        return {**dict(without_defined(other)), **self._basic()}
 
     def __ior__(self, other: Any) -> Self:
         self.update(other)
@@ -192,6 +196,13 @@ class Keyed(Object):
         known = [*self._info.keys, *self._defined]
         hint = f" (known keys: {', '.join(known)})" if known and key not in known else ""
         return KeyNotFoundError(f"{where} has no key {key!r}{hint}")
+
+
+def without_defined(given: Any) -> Any:
+    """What a mapping gives to another: an Object its basic keys, as others compute their own."""
+    if not isinstance(given, Keyed):
+        return given
+    return {key: given._read(key) for key in given._stored_keys() if key not in given._defined}
 
 
 def plain_key(key: Any) -> Any:

@@ -266,13 +266,13 @@ class List(Part, MutableSequence[T]):
         return self
 
     def __add__(self, other: Iterable[Any]) -> list[Any]:
-        return [*self.contents, *other]
+        return [*self[:], *other]
 
     def __radd__(self, other: Iterable[Any]) -> list[Any]:
-        return [*other, *self.contents]
+        return [*other, *self[:]]
 
     def __mul__(self, times: SupportsIndex) -> list[Any]:
-        return cast("list[Any]", self.contents * as_index(times))
+        return self[:] * as_index(times)
 
     __rmul__ = __mul__
 

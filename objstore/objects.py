@@ -24,7 +24,7 @@ from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, KeyNotFoundError, SchemaError, ValidationError
 from .transaction import Transaction
-from .values import JSON, MISSING
+from .values import JSON, MISSING, is_object
 
 Extra = Literal["allow", "forbid"]
 
@@ -168,7 +168,8 @@ class Object:
             other = other._snapshot()
         if not isinstance(other, dict | list):
             return NotImplemented
-        return bool(self._snapshot() == other)
+        contents = self._snapshot()
+        return bool(contents == other) or _reads_as(contents, other, type(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, deep copies and pickles are unattached Objects with the same contents.
@@ -421,6 +422,33 @@ def read_value(
     if kind is dict or kind is list:
         return part._child(token, raw, shape, within)
     return raw if shape.decode is None else shape.decode(raw)
+
+
+def _reads_as(contents: Any, other: Any, cls: type[Object]) -> bool:
+    """Whether contents, as an Object of the class reads them, are equal to what they are not equal
+    to themselves."""
+    info = cls._info
+    if is_object(contents):
+        return (
+            isinstance(other, dict)
+            and contents.keys() == other.keys()
+            and all(_is_read_as(raw, other[k], info.shape_for(k)) for k, raw in contents.items())
+        )
+    return (
+        isinstance(other, list)
+        and len(contents) == len(cast("list[Any]", other))
+        and all(_is_read_as(raw, other[i], info.shape_at(i)) for i, raw in enumerate(contents))
+    )
+
+
+def _is_read_as(raw: Any, value: Any, shape: Shape | None) -> bool:
+    if raw == value:
+        return True
+    if shape is None or shape.anything:
+        return False
+    if isinstance(raw, dict | list):
+        return _reads_as(raw, value, shape.directory or shape.class_for(cast(JSON, raw)))
+    return shape.decode is not None and bool(shape.decode(raw) == value)
 
 
 # --- making classes -------------------------------------------------------------------------------
