@@ -243,6 +243,12 @@ class Directory(Keyed, MutableMapping[str, T]):
     def _where(self) -> str:
         return f"{self._path.lstrip('/')}/" if self._path else "the store"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            f"the {type(self).__name__} {self._path or '/'} stands for a folder of this process's "
+            "store, and cannot be copied or pickled; its contents can"
+        )
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._path or '/'}>"
 

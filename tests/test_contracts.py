@@ -6,6 +6,8 @@ on the kind of exception, and on the contents; Objects of elements that are held
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -358,3 +360,12 @@ def test_properties_of_a_class_are_no_keys() -> None:
         List([1]).note = "lost"
     assert List[int]([1]) == [1]
     assert Dict[str, int](a=1) == {"a": 1}
+
+
+def test_a_directory_is_neither_copied_nor_pickled() -> None:
+    with objstore.open("memory://") as store:
+        store["people/bob"] = {"name": "Bob"}
+        for make in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="/people stands for a folder"):
+                make(store.root.people)
+        assert pickle.loads(pickle.dumps(store.root.people.bob)) == {"name": "Bob"}  # noqa: S301
