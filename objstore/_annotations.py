@@ -20,6 +20,8 @@ from ._shapes import (
     FileField,
     Info,
     Shape,
+    integral,
+    integral_of,
     standalone,
 )
 from .errors import SchemaError
@@ -36,6 +38,7 @@ _SCALARS: Final[dict[Any, dict[str, Any]]] = {
     type(None): {"type": "null"},
     None: {"type": "null"},
 }
+_INTEGRAL: Final[dict[Any, bool]] = {int: True, float: False}
 _LISTS: Final = (list, Sequence, MutableSequence)
 _DICTS: Final = (dict, Mapping, MutableMapping)
 
@@ -233,7 +236,7 @@ def shape_of(hint: Any) -> Shape:
         return ANY
     if hint is None or (isinstance(hint, type) and hint in _SCALARS):
         schema = _SCALARS[hint]
-        return Shape(schema_of=lambda _: dict(schema))
+        return Shape(schema_of=lambda _: dict(schema), integral=_INTEGRAL.get(hint))
     origin = get_origin(hint)
     if origin is not None:
         return _generic(hint, origin)
@@ -261,7 +264,8 @@ def _plain_class(cls: type) -> Shape:
     if codec is None:
         raise SchemaError(f"{cls.__qualname__} is no type that JSON can hold")
     schema = codec.schema
-    return Shape(schema_of=lambda _: dict(schema), codecs=(codec,))
+    numbers = integral_of(schema.get("enum", ()))
+    return Shape(schema_of=lambda _: dict(schema), codecs=(codec,), integral=numbers)
 
 
 def _of_object(cls: type[Object]) -> Shape:
@@ -289,7 +293,7 @@ def _literal(values: tuple[Any, ...]) -> Shape:
     for value in values:
         if value is not None and type(value) not in (str, int, bool):
             raise SchemaError(f"Literal[{value!r}] is no value that JSON can hold")
-    return Shape(schema_of=lambda _: {"enum": list(values)})
+    return Shape(schema_of=lambda _: {"enum": list(values)}, integral=integral_of(values))
 
 
 def _union(shapes: Sequence[Shape]) -> Shape:
@@ -297,6 +301,7 @@ def _union(shapes: Sequence[Shape]) -> Shape:
         schema_of=lambda definitions: _any_of([s.schema_of(definitions) for s in shapes]),
         classes=_once(cls for shape in shapes for cls in shape.classes),
         codecs=[codec for shape in shapes for codec in shape.codecs],
+        integral=integral(shape.integral for shape in shapes),
         open=any(shape.open for shape in shapes),
     )
 
@@ -336,6 +341,7 @@ def _annotated(hint: Any, metadata: Sequence[Any]) -> Shape:
         schema_of=schema_of,
         classes=shape.classes,
         codecs=shape.codecs,
+        integral=shape.integral,
         open=shape.open,
         file=file,
         merge_key=next((m["mergeKey"] for m in metadata if _names_key(m)), shape.merge_key),

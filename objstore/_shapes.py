@@ -57,6 +57,7 @@ class Shape:
         "decode",
         "default",
         "file",
+        "integral",
         "merge_key",
         "open",
         "schema_of",
@@ -68,6 +69,7 @@ class Shape:
         schema_of: Callable[[Definitions], JSON],
         classes: Iterable[type[Object]] = (),
         codecs: Iterable[Codec] = (),
+        integral: bool | None = None,
         open: bool = False,
         default: JSON | Missing = MISSING,
         file: str | None = None,
@@ -79,6 +81,8 @@ class Shape:
         self.classes = tuple(classes)
         """What containers here may become."""
         self.codecs = tuple(codecs)
+        self.integral = integral
+        """Whether numbers here are integers, which a file may have as 2.0; None where none are."""
         self.open = open
         """Whether containers that no class is known for may be here."""
         self.default = default
@@ -100,6 +104,7 @@ class Shape:
             schema_of=self.schema_of,
             classes=self.classes,
             codecs=self.codecs,
+            integral=self.integral,
             open=self.open,
             default=default,
             file=file,
@@ -238,6 +243,17 @@ def _decoder(codecs: Sequence[Codec]) -> Callable[[Any], Any] | None:
         return value
 
     return decode
+
+
+def integral(said: Iterable[bool | None]) -> bool | None:
+    """``Shape.integral`` where any of several things may be."""
+    found = set(said)
+    return False if False in found else True if True in found else None
+
+
+def integral_of(values: Iterable[JSON]) -> bool | None:
+    """``Shape.integral`` where one of these values is."""
+    return integral(type(value) is int for value in values if type(value) in (int, float))
 
 
 class Definitions:
@@ -397,5 +413,5 @@ class ClassFolder:
         return ((key, shape.member) for key, shape in self._cls._info.keys.items())
 
 
-ANY: Final = Shape(schema_of=lambda _: True, open=True)
+ANY: Final = Shape(schema_of=lambda _: True, integral=False, open=True)
 """Nothing is known: any JSON value."""

@@ -12,7 +12,6 @@ from ._origins import fresh_tokens
 from ._shapes import BASES, Kind
 from ._units import Container, View
 from .objects import Part, read_value, unattached_copy
-from .values import is_array, is_object
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -121,7 +120,13 @@ class List(Part, MutableSequence[T]):
             same_shape = None if info.prefix else info.items
             while index < len(contents):
                 raw = contents[index]
-                if same_shape is None or is_object(raw) or is_array(raw):
+                kind = type(raw)  # pyright: ignore[reportUnknownVariableType]
+                if (
+                    same_shape is None
+                    or kind is dict
+                    or kind is list
+                    or (kind is float and same_shape.integral)
+                ):
                     yield self._value(contents, index, view)
                 else:
                     yield raw if same_shape.decode is None else same_shape.decode(raw)

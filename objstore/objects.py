@@ -417,10 +417,13 @@ def read_value(
     part: Part, token: str | int, raw: Any, shape: Shape | None, within: Container
 ) -> Any:
     """What an element of a container reads as: an Object, a typed value, or itself."""
-    shape = shape or ANY
     kind = type(raw)  # pyright: ignore[reportUnknownVariableType]
     if kind is dict or kind is list:
-        return part._child(token, raw, shape, within)
+        return part._child(token, raw, shape or ANY, within)
+    if shape is None:
+        return raw
+    if kind is float and shape.integral and raw.is_integer():
+        raw = int(raw)
     return raw if shape.decode is None else shape.decode(raw)
 
 

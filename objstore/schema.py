@@ -28,6 +28,8 @@ from ._shapes import (
     Kind,
     Pattern,
     Shape,
+    integral,
+    integral_of,
 )
 from ._vocabulary import check_keyword, check_vocabulary
 from .errors import BackingError, LayoutError, SchemaError, SchemaNotFoundError
@@ -216,12 +218,27 @@ class _Document:
             schema_of=lambda definitions: embed(node, definitions),
             classes=dict.fromkeys(classes),
             codecs=codecs,
+            integral=_integral(nodes, alternatives),
             open=not classes and kinds != () and _typeless(nodes),
             default=_first(nodes, "default"),
             file=cast("str | None", _first(nodes, "file") or None),
             merge_key=cast("str | None", _first(nodes, "mergeKey") or None),
             autoid=_first(nodes, "autoid") is True,
         )
+
+
+def _integral(nodes: list[Node], alternatives: list[Shape]) -> bool | None:
+    """Whether numbers here are integers; None where none are."""
+    types = [_get(node, "type") for node in nodes]
+    for named in types:
+        if named is not None and "number" not in named:
+            return True if "integer" in named else None
+    for node in _dicts(nodes):
+        if "enum" in node.schema or "const" in node.schema:
+            return integral_of([*node.schema.get("enum", ()), node.schema.get("const")])
+    if any(types) or not alternatives:
+        return False
+    return integral(shape.integral for shape in alternatives)
 
 
 def _identifier(text: str) -> str:
