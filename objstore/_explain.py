@@ -11,7 +11,7 @@ from ._codecs import bytes_asked, bytes_in
 from ._dialect import APPLICATORS, IN_PLACE, Document
 from ._places import Path as _Path
 from ._places import Places
-from ._words import count, describe, either, phrase
+from ._words import advice, count, describe, either, phrase, typed
 from .errors import Failure
 from .pointer import build
 from .values import JSON, MISSING, Missing, show
@@ -46,7 +46,8 @@ def explain(
 
 def _failure(miss: _Miss, value: JSON, source: str) -> Failure:
     found = show(_at(value, miss.path)) if miss.found is None else miss.found
-    return Failure(source, build(miss.path), either(miss.choices), found, miss.keyword)
+    said = advice(_at(value, miss.path), miss.choices) if miss.found is None else ""
+    return Failure(source, build(miss.path), either(miss.choices), found, miss.keyword, advice=said)
 
 
 class _Reader:
@@ -129,6 +130,8 @@ class _Reader:
                 | ValidationErrorKind.RegexEngineFailure()
             ):
                 text = "text that its pattern can be tried on in reasonable time"
+            case ValidationErrorKind.Type(names):
+                text = typed(names, self._schema_of(error).get("format"))
             case kind:
                 text = phrase(keyword, kind.value) or error.message
         # Of a key, the engine gives the place of its value.

@@ -44,9 +44,11 @@ def count(number: Any, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _types(value: Any) -> str:
+def typed(value: Any, form: Any = None) -> str:
+    """What the keyword ``type`` asks for, beside a ``format`` or not."""
     names = [value] if isinstance(value, str) else value
-    return either(phrase for name, phrase in _TYPES.items() if name in names)
+    phrases = {**_TYPES, "string": _FORMATS.get(form, _TYPES["string"])}
+    return either(phrase for name, phrase in phrases.items() if name in names)
 
 
 def _exactly(value: Any) -> str:
@@ -61,7 +63,7 @@ def _one_of(values: list[Any]) -> str:
 
 
 _PHRASES: Final[Mapping[str, Callable[[Any], str]]] = {
-    "type": _types,
+    "type": typed,
     "const": _exactly,
     "enum": _one_of,
     "format": lambda name: _FORMATS.get(name, f"text in the format {name}"),
@@ -79,6 +81,23 @@ _PHRASES: Final[Mapping[str, Callable[[Any], str]]] = {
     "minProperties": lambda limit: f"at least {count(limit, 'key')}",
     "maxProperties": lambda limit: f"at most {count(limit, 'key')}",
 }
+
+
+_TEXTS: Final = frozenset((_TYPES["string"], *_FORMATS.values()))
+
+
+def advice(value: JSON | Missing, choices: Iterable[str]) -> str:
+    """Advice for the reader of a YAML file that has a number or a boolean where text should be."""
+    texts = _TEXTS.intersection(choices)
+    if not texts or not isinstance(value, int | float):
+        return ""
+    if _FORMATS["time"] in texts and type(value) is int and 600 <= value < 24 * 3600:
+        minutes, seconds = divmod(value, 60)
+        hours, minutes = divmod(minutes, 60)
+        parts = (hours, minutes, seconds) if hours >= 10 else (minutes + 60 * hours, seconds)
+        clock = ":".join(f"{part:02}" for part in parts)
+        return f"YAML 1.1 reads {clock} as this number, in base 60, unless it is in quotes"
+    return "in YAML, text that looks like this is in quotes"
 
 
 def phrase(keyword: str, value: Any) -> str | None:

@@ -122,11 +122,15 @@ class Failure(NamedTuple):
     """The JSON Schema keyword that refused it: ``type``, ``required``."""
     offset: int | None = None
     """The byte in a file of the store's own, counted from 0; None elsewhere."""
+    advice: str = ""
+    """What to tell besides where the file is one of YAML: ``str`` does."""
 
     def __str__(self) -> str:
         where = f"{self.source} at {self.pointer}" if self.pointer else self.source
         where += "" if self.offset is None else f", byte {self.offset}"
         text = f"{where}: expected {self.expected}, found {self.found}"
+        if self.advice and self.source.endswith((".yaml", ".yml")):
+            text += f" ({self.advice})"
         # Half a surrogate pair in a key could not be printed.
         return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 

@@ -538,7 +538,7 @@ def test_defaults_that_do_not_encode() -> None:
         (int, None, "expected an integer, found null"),
         (Annotated[int, at.Ge(0)], -1, "expected at least 0, found -1"),
         (date | None, "soon", "expected a date"),
-        (Decimal, 0, "expected a string, found 0"),
+        (Decimal, 0, "expected a decimal number as text, found 0"),
         (list[int], ["x"], "x/0: expected an integer"),
         (Cat, {}, 'expected key "claws"'),
         (Colour, "green", "expected one of"),
