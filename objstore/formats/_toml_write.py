@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, time
 from typing import Any, Final
@@ -59,11 +59,13 @@ class _Changes:
         self._inline = inline
 
     def apply_mapping(self, table: Any, old: Any, new: Any) -> None:
+        kinds = _kinds_of_moments(table[key] for key in old)
         for key in [key for key in old if key not in new]:
             del table[key]
         for key, value in new.items():
             if key not in old:
-                table[key] = _inline(value) if self._inline else value
+                added = _added(value, kinds)
+                table[key] = _inline(added) if self._inline else added
             elif not same(old[key], value) and not self._apply(table[key], old[key], value):
                 table[key] = self._like(table[key], value)
 
@@ -85,12 +87,13 @@ class _Changes:
 
     def _apply_list(self, items: Any, old: list[Any], new: list[Any]) -> None:
         partners = align(old, new)
+        kinds = _kinds_of_moments(items)
         for index in reversed(range(len(old))):
             if index not in partners:
                 del items[index]
         for index, (partner, value) in enumerate(zip(partners, new, strict=True)):
             if partner is None:
-                _insert(items, index, value)
+                _insert(items, index, _added(value, kinds))
             elif not same(old[partner], value) and not self._apply(
                 items[index], old[partner], value
             ):
@@ -101,6 +104,18 @@ class _Changes:
         if isinstance(item, Date | DateTime | Time) and isinstance(value, str):
             return _moment(value)
         return value if isinstance(item, Mapping | AoT) and not self._inline else _inline(value)
+
+
+def _kinds_of_moments(siblings: Iterable[Any]) -> set[type]:
+    """Which kinds of dates and times a table or an array holds; none if it holds other values."""
+    kinds: set[type] = {type(item) for item in siblings}
+    return kinds if kinds <= {Date, DateTime, Time} else set()
+
+
+def _added(value: Any, kinds: set[type]) -> Any:
+    """A value as its new siblings would have it: text that is a moment of their kind as one."""
+    moment = _moment(value) if kinds and isinstance(value, str) else value
+    return moment if type(moment) in kinds else value
 
 
 def _insert(items: Any, index: int, value: Any) -> None:

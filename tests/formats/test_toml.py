@@ -404,3 +404,45 @@ def test_what_tomlkit_gets_wrong_is_written_anew(monkeypatch: pytest.MonkeyPatch
     with pytest.warns(UserWarning, match=r"f\.toml: comments could not be kept"):
         assert edit(b"a = 1 # c", {"a": 1}, {"a": 2}, "f.toml") == b"a = 2\n"
     assert edit(b"a = 1", {"a": 1}, {"a": 2}, "f.toml") == b"a = 2\n"  # nothing lost or said
+
+
+DATES = """\
+days = [2020-01-01, 2021-01-01] # of rest
+times = [
+  07:32:00, # early
+]
+mixed = [2020-01-01, "later"]
+text = ["2020-01-01"]
+none = []
+
+[by]
+a = 2020-01-01 # first
+
+[inline]
+moments = {a = 2020-01-01T07:32:00}
+"""
+
+
+ADDED: list[tuple[Update, str]] = [
+    (lambda new: new["days"].append("2022-01-01"), "2021-01-01, 2022-01-01] # of rest\n"),
+    (lambda new: new["days"].insert(0, "2019-01-01"), "days = [2019-01-01,"),
+    (lambda new: new.update(days=["2022-01-01"]), "days = [2022-01-01] # of rest\n"),
+    (lambda new: new["days"].append("soon"), '2021-01-01, "soon"] # of rest\n'),
+    (lambda new: new["days"].append("07:32:00"), '2021-01-01, "07:32:00"] # of rest\n'),
+    (lambda new: new["times"].append("08:32:00"), "\n  08:32:00,\n"),
+    (lambda new: new["mixed"].append("2022-01-01"), ', "later", "2022-01-01"]\n'),
+    (lambda new: new["text"].append("2022-01-01"), '["2020-01-01", "2022-01-01"]\n'),
+    (lambda new: new["none"].append("2022-01-01"), '["2022-01-01"]\n'),
+    (lambda new: new["by"].update(b="2022-01-01"), "\nb = 2022-01-01\n"),
+    (lambda new: new["by"].update(b="soon"), '\nb = "soon"\n'),
+    (
+        lambda new: new["inline"]["moments"].update(b="2020-01-01T08:00:00"),
+        "b = 2020-01-01T08:00:00}\n",
+    ),
+    (lambda new: new["inline"].update(b="2022-01-01"), '\nb = "2022-01-01"\n'),
+]
+
+
+@pytest.mark.parametrize(("update", "new"), ADDED)
+def test_what_is_added_to_dates_is_a_date(update: Update, new: str) -> None:
+    assert new in edited(DATES, update)
