@@ -260,6 +260,12 @@ def _plain_class(cls: type) -> Shape:
 
         return _of_object(from_pydantic(cls))
     plain = cast("type[Any]", cls)
+    for python, ours in ((dict, "Dict"), (list, "List")):
+        if issubclass(plain, python):
+            raise SchemaError(
+                f"{cls.__qualname__} extends Python's own {python.__name__}; what a store holds "
+                f"extends objstore.{ours}"
+            )
     codec = _codecs.of_enum(plain) if issubclass(plain, Enum) else _codecs.by_type(plain)
     if codec is None:
         raise SchemaError(f"{cls.__qualname__} is no type that JSON can hold")
@@ -451,7 +457,8 @@ def specialise(cls: type[Object], arguments: Sequence[Any]) -> type[Object]:
     key = (cls, _cache_key(arguments[0]))
     made = _specialised.get(key)
     if made is None:
-        name = f"{cls.__name__}[{_name_of(arguments[0])}]"
+        keys = "str, " if cls is BASES["dict"] else ""
+        name = f"{cls.__name__}[{keys}{_name_of(arguments[0])}]"
         body = {"_arguments": tuple(arguments), "_named": False, "__module__": cls.__module__}
         made = _specialised.setdefault(key, make_class(name, cls, body))
     return made

@@ -23,7 +23,7 @@ from ._align import align
 from ._origins import NOTHING_MOVED, Origins, fresh_tokens
 from .errors import DetachedError, Failure, ValidationError
 from .pointer import build, split
-from .values import JSON, MISSING, Missing, is_array, is_object, same
+from .values import JSON, MISSING, Missing, is_array, is_object, same, show
 
 if TYPE_CHECKING:
     from ._merge import Lineage
@@ -204,7 +204,7 @@ class View:
 
     def _copy(self, found: JSON | Missing, part: Part) -> Container:
         if not part._fits(found):
-            raise part._gone()
+            raise part._gone(found)
         copy = cast("Container", found).copy()
         self._owned[id(copy)] = copy
         return copy
@@ -477,11 +477,12 @@ def path_of(part: Part, view: View | None) -> list[str | int]:
     return path
 
 
-def detached(part: Part, path: list[str | int]) -> DetachedError:
-    """The error of reading an Object whose element is gone."""
+def detached(part: Part, path: list[str | int], found: JSON | Missing) -> DetachedError:
+    """The error of using an Object whose element is gone; ``found`` is in its place."""
     where = part._unit.host.source(part._unit)
     place = f"{where} at {build(path)}" if path and min_token(path) >= 0 else where
-    return DetachedError(f"the {type(part).__name__} of {place} is no longer there")
+    instead = "" if found is MISSING else f": {show(found)} is in its place"
+    return DetachedError(f"the {type(part).__name__} of {place} is no longer there{instead}")
 
 
 def min_token(path: list[str | int]) -> int:

@@ -11,10 +11,11 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, dataclass_transform
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
+from .errors import KeyNotFoundError
 from .keyed import Keyed, require_str, without_defined
 from .objects import Part, iterate_merged, read_value, unattached_copy
 from .pointer import build
@@ -64,6 +65,11 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         with self._unattached_edit(given):
             for key, value in computed.items():
                 self._put(key, value)
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[str], value: Any = None) -> Self:
+        """An unattached Dict with one value for several keys, as dict.fromkeys has it."""
+        return cls(dict.fromkeys(keys, value))
 
     # --- items ------------------------------------------------------------------------------------
 
@@ -225,7 +231,7 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
             tx.view(self._unit)
             contents = self._mapping()[0]
             if not contents:
-                raise self._missing("", self._where(None))
+                raise KeyNotFoundError(f"{self._where(None)} has no stored key")
             key = next(reversed(contents))
             return key, self.pop(key)
 

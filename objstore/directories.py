@@ -231,7 +231,7 @@ class Directory(Keyed, MutableMapping[str, T]):
         with self._edit():
             keys = self._host.keys_of(self._path)
             if not keys:
-                raise self._missing("", self._where())
+                raise KeyNotFoundError(f"{self._where()} is empty")
             return keys[-1], self.pop(keys[-1])
 
     def _missing(self, key: object, where: str) -> KeyNotFoundError:

@@ -12,6 +12,7 @@ from ._origins import fresh_tokens
 from ._shapes import BASES, Kind
 from ._units import Container, View
 from .objects import Part, read_value, unattached_copy
+from .values import show
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -106,6 +107,13 @@ class List(Part, MutableSequence[T]):
         if not 0 <= position < length:
             raise IndexError(f"index {index} is out of range for {length} elements")
         return position
+
+    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+        """Where the first element is that is equal to ``value``. Raises ValueError for none."""
+        try:
+            return super().index(value, start, stop)
+        except ValueError:
+            raise ValueError(f"{show(value)} is not in the list") from None
 
     def __len__(self) -> int:
         return len(self._array()[0])
@@ -260,6 +268,20 @@ class List(Part, MutableSequence[T]):
             owned[:] = [contents[i] for i in indices]
             origin[:] = [origin[i] for i in indices]
 
+    # Elements are compared as they are read, as ``sort`` does.
+
+    def __lt__(self, other: object) -> bool:
+        return self[:] < other[:] if isinstance(other, list | List) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self[:] <= other[:] if isinstance(other, list | List) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self[:] > other[:] if isinstance(other, list | List) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self[:] >= other[:] if isinstance(other, list | List) else NotImplemented
+
     def __iadd__(self, values: Iterable[Any]) -> Self:
         self.extend(values)
         return self
@@ -286,7 +308,7 @@ class List(Part, MutableSequence[T]):
         view = tx.view(self._unit)
         located = view.locate(self)
         if not self._fits(located):
-            raise self._gone(view)
+            raise self._gone(located, view)
         return cast("list[Any]", located), view
 
     def _leave_all(self, tokens: list[int], elements: list[Any]) -> None:

@@ -24,7 +24,7 @@ from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, KeyNotFoundError, SchemaError, ValidationError
 from .transaction import Transaction
-from .values import JSON, MISSING, is_object
+from .values import JSON, MISSING, Missing, is_object
 
 Extra = Literal["allow", "forbid"]
 
@@ -233,7 +233,7 @@ class Part(Object):
                 return found, None
         located = view.locate(self)
         if not self._fits(located):
-            raise self._gone(view)
+            raise self._gone(located, view)
         return cast(Container, located), view
 
     def _committed(self) -> Container:
@@ -244,7 +244,7 @@ class Part(Object):
             root = self._unit.root()
             located: Container = self._locate_committed(root)
             if not self._fits(located):
-                raise self._gone()
+                raise self._gone(located)
             _set(self, "_cache", (root, located))
             return located
 
@@ -264,8 +264,8 @@ class Part(Object):
     def _fits(self, contents: object) -> bool:
         return type(contents) is (list if self._kind == "list" else dict)
 
-    def _gone(self, view: View | None = None) -> DetachedError:
-        return detached(self, path_of(self, view))
+    def _gone(self, found: JSON | Missing, view: View | None = None) -> DetachedError:
+        return detached(self, path_of(self, view), found)
 
     def _snapshot(self) -> JSON:
         return self._contents()[0]
@@ -471,6 +471,11 @@ def _take_declarations(cls: type[Object]) -> None:
     known = {name for base in cls.__mro__ for name in vars(base).get("_declares", ())} | set(
         declares
     )
+    for name in defined_keys(cls).keys() & declares.keys():
+        raise SchemaError(
+            f"{cls.__qualname__}: {name!r} is declared as a key and computed by get_{name}: the "
+            "one would be stored and never read, the other is not stored"
+        )
     cls._declares = declares
     cls._defaults = {name: body[name] for name in known if name in body}
     for name in cls._defaults:

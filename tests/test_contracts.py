@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Any, cast
 
 import hypothesis.strategies as st
@@ -17,7 +19,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import objstore
-from objstore import Dict, List
+from objstore import Dict, Directory, List
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 finite = scalars.filter(lambda value: value not in (float("inf"), float("-inf")))
@@ -369,3 +371,69 @@ def test_a_directory_is_neither_copied_nor_pickled() -> None:
             with pytest.raises(TypeError, match="/people stands for a folder"):
                 make(store.root.people)
         assert pickle.loads(pickle.dumps(store.root.people.bob)) == {"name": "Bob"}  # noqa: S301
+
+
+def test_what_is_in_no_list_is_named() -> None:
+    for act in (List[Any].index, List[Any].remove):
+        with pytest.raises(ValueError, match=r'^"x" is not in the list$'):
+            act(List(["y"]), "x")
+    assert List(["x", "y", "x"]).index("x", 1) == 2
+    with pytest.raises(ValueError, match="not in the list"):
+        List(["x"]).index("x", 0, 0)
+
+
+def test_lists_are_ordered_as_lists_are() -> None:
+    one, two = List([1, [2]]), List([1, [3]])
+    plain: list[Any] = [1, [2]]
+    both_ways: list[tuple[Any, Any]] = [(one, two), (one, [1, [3]]), (plain, two)]
+    for less, more in both_ways:
+        assert less < more
+        assert less <= more
+        assert more > less
+        assert more >= less
+        assert [less > more, less >= more, more < less, more <= less] == [False] * 4
+    assert one <= plain
+    assert one >= plain
+    assert sorted([two, one]) == [one, two]
+    assert List[date]([date(2020, 1, 1)]) < [date(2021, 1, 1)]
+    untyped: Any = one
+    for other in (5, (1,), Dict()):
+        with pytest.raises(TypeError, match="'<' not supported"):
+            _ = untyped < other
+
+
+def test_a_dict_is_made_of_pairs_and_of_keys() -> None:
+    assert Dict([("a", 1)], b=2) == {"a": 1, "b": 2}
+    assert Dict(iter([("a", 1)])) == {"a": 1}
+    assert Dict.fromkeys("ab") == {"a": None, "b": None}
+    assert type(Circle.fromkeys(["radius"], 2.0)) is Circle
+    with pytest.raises(objstore.ValidationError, match="/radius"):
+        Circle.fromkeys(["radius"])
+    untyped: Any = Dict
+    with pytest.raises(TypeError, match="int"):
+        untyped(5)
+    with pytest.raises(ValueError, match="2 is required"):
+        untyped(["abc"])
+
+
+def test_an_empty_dict_or_directory_has_no_last_item() -> None:
+    with pytest.raises(KeyError, match="Dict has no stored key"):
+        Dict().popitem()
+    with objstore.open("memory://") as store, pytest.raises(KeyError, match="the store is empty"):
+        store.root.popitem()
+
+
+def test_what_is_in_the_place_of_an_object_is_named(tmp_path: Path) -> None:
+    class Root(Directory):
+        d: Dict = objstore.file("d.json")
+
+    (tmp_path / "d.json").write_text('{"n": 1, "part": {"x": 1}}')
+    with objstore.open(str(tmp_path), Root) as store:
+        held: Any = store.root.d
+        part = held.part
+        held.part = 5
+        with pytest.raises(objstore.DetachedError, match=r"/part is no longer there: 5 is in its"):
+            _ = part.x
+        (tmp_path / "d.json").write_text("[1]")
+        with pytest.raises(objstore.DetachedError, match=r"there: an array of 1 is in its place$"):
+            held.n = 2

@@ -1,0 +1,61 @@
+"""What classes cannot declare, and what they are called."""
+
+from __future__ import annotations
+
+from typing import Dict as TypingDict  # noqa: UP035 - the one that is confused with ours
+from typing import TypedDict
+
+import pytest
+
+import objstore
+from objstore import Dict, List
+
+
+def test_a_key_is_declared_or_computed() -> None:
+    with pytest.raises(
+        objstore.SchemaError, match="'x' is declared as a key and computed by get_x"
+    ):
+
+        class Both(Dict):  # pyright: ignore[reportUnusedClass]
+            x: int = 0
+
+            def get_x(self) -> int:
+                return 5
+
+    class Computed(Dict):
+        def get_x(self) -> int:
+            return 5
+
+        def get_y(self, more: int) -> int:
+            return more
+
+    with pytest.raises(objstore.SchemaError, match="computed by get_x"):
+
+        class Below(Computed):  # pyright: ignore[reportUnusedClass]
+            x: int
+
+    class Other(Computed):
+        y: int  # get_y takes an argument: it computes no key
+
+    assert Other(y=1).items() == {"y": 1, "x": 5}.items()
+
+
+def test_generic_dicts_are_called_as_they_are_written() -> None:
+    assert repr(Dict[str, int](a=1)) == "Dict[str, int]({'a': 1})"
+
+
+def test_dicts_of_python_are_told_from_ours() -> None:
+    class Plain(TypingDict[str, int]):  # noqa: UP006
+        pass
+
+    class Typed(TypedDict):
+        x: int
+
+    class Listed(list[int]):
+        pass
+
+    for cls, ours in ((Plain, "Dict"), (Typed, "Dict"), (Listed, "List")):
+        with pytest.raises(
+            objstore.SchemaError, match=f"{cls.__name__} extends .* objstore.{ours}$"
+        ):
+            List[cls]()  # type: ignore[valid-type]
