@@ -179,6 +179,12 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def _has(self, key: str) -> bool:
         return self._element(self._mapping()[0], key) is not MISSING
 
+    # Not by iterating: that looks at every key.
+    def __len__(self) -> int:
+        contents, _ = self._mapping()
+        more = {*self._defined, *(key for key, _ in type(self)._info.defaults)}
+        return len(contents) + sum(key not in contents for key in more)
+
     def _stored_keys(self) -> Iterator[str]:
         defaults = (key for key, _ in type(self)._info.defaults)
         return iterate_merged(iter(list(self._mapping()[0])), defaults)
