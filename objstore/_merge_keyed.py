@@ -60,11 +60,11 @@ def _woven(order: Keyed, other: Keyed, first: Collection[Key]) -> list[Key]:
         else:
             followers.setdefault(last, []).append(key)
     woven: list[Key] = []
-    waiting = followers.get(None, [])
+    waiting = [*followers.get(None, ())]
     for key in order:
         if key not in first:
             woven += waiting
             waiting = []
         woven.append(key)
-        waiting = waiting + followers.get(key, [])
+        waiting += followers.get(key, ())
     return woven + waiting
