@@ -52,7 +52,7 @@ class Callbacks:
         self._process: Final = os.getpid()
         self._lock: Final = Lock()
         # Guarded by _lock.
-        self._listeners: list[_Listener] = []
+        self._listeners: Final[dict[object, _Listener]] = {}
         self._feed = make_feed(None, self._broken)
         self._ended: Final = Event()
         self._thread: Final = Thread(target=self._run, name=name, daemon=True)
@@ -65,13 +65,13 @@ class Callbacks:
 
     def add(self, path: str, callback: Callback, head: int) -> Callable[[], None]:
         """Tell ``callback`` what touches ``path`` from now on; the result ends it."""
-        listener = _Listener(path, callback, head)
+        key = object()
         with self._lock:
-            self._listeners.append(listener)
+            self._listeners[key] = _Listener(path, callback, head)
 
         def end() -> None:
             with self._lock:
-                self._listeners = [one for one in self._listeners if one is not listener]
+                self._listeners.pop(key, None)
 
         return end
 
@@ -122,7 +122,7 @@ class Callbacks:
         else:
             self._broken.pop(news.unit, None)
         with self._lock:
-            listeners = self._listeners
+            listeners = list(self._listeners.values())
         for listener in listeners:
             if _is_for(news, listener):
                 try:

@@ -25,7 +25,7 @@ class Teller:
         self._told = 0  # guarded by _turn
         self._guard = Lock()
         # The fields below are guarded by _guard.
-        self._hearers: Final[list[tuple[Hear, int]]] = []
+        self._hearers: Final[dict[object, tuple[Hear, int]]] = {}
         """With the newest commit as each began, which it does not hear of."""
         self._head = 0
         """How far there is something to tell."""
@@ -41,12 +41,17 @@ class Teller:
 
     def add(self, hear: Hear, head: int) -> Callable[[], None]:
         """Have ``hear`` called for every commit behind ``head``; the result ends it."""
-        hearer = hear, head
+        key = object()
         with self._guard:
             if not self._hearers:
                 self._told = self._head = head
-            self._hearers.append(hearer)
-        return lambda: self._remove(hearer)
+            self._hearers[key] = hear, head
+
+        def end() -> None:
+            with self._guard:
+                self._hearers.pop(key, None)
+
+        return end
 
     def hold(self, number: int) -> None:
         """Have nobody told of this commit, and those behind it, before ``tell`` or ``let_go``.
@@ -96,7 +101,7 @@ class Teller:
         head = self._head
         for commit in self._up_to(head):
             self._told = commit.number
-            for hear, after in list(self._hearers):
+            for hear, after in list(self._hearers.values()):
                 if commit.number > after:
                     hear(commit)
         self._told = head
@@ -109,8 +114,3 @@ class Teller:
         if None in known:
             return takewhile(lambda commit: commit.number <= head, self._read(self._told))
         return [commit for commit in known if commit is not None]
-
-    def _remove(self, hearer: tuple[Hear, int]) -> None:
-        with self._guard:
-            if hearer in self._hearers:
-                self._hearers.remove(hearer)

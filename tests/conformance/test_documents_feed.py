@@ -70,6 +70,37 @@ def test_a_feed_from_now_on_has_nothing_of_the_past(documents: Documents) -> Non
         assert (commit.number, commit.changes[0].new) == (4, [4])
 
 
+def test_who_ends_listening_is_looked_up_and_ends_nobody_elses(documents: Documents) -> None:
+    compared = 0
+
+    class Hear:
+        def __init__(self) -> None:
+            self.heard: list[int] = []
+
+        def __call__(self, commit: Commit) -> None:
+            self.heard.append(commit.number)
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    some, twice = [Hear() for _ in range(10)], Hear()
+    ends = [documents.listen(hear) for hear in some]
+    first, second = documents.listen(twice), documents.listen(twice)
+    first()
+    first()
+    for end in ends[::-1]:
+        end()
+    count_up(documents, 1)
+    second()
+    count_up(documents, 1)
+    assert ([hear.heard for hear in some], twice.heard) == ([[]] * 10, [1])
+    assert compared == 0
+
+
 def test_a_feed_hears_of_the_commits_of_other_handles(
     maker: Maker, url: str, documents: Documents
 ) -> None:
