@@ -18,6 +18,10 @@ AHEAD: Final = 6
 """How many chunks may wait to be counted. On a machine that is busy with other things the threads
 take turns of milliseconds; with one chunk at a time, each would wait for the other."""
 
+_SMALL: Final = 1 << 16
+"""How much is moved at first. To make a long buffer takes longer than all else that is done for a
+small blob."""
+
 _WORTH_A_THREAD: Final = 1 << 17
 """To hand bytes over to a thread takes as long as to count some 100 KB."""
 
@@ -58,7 +62,17 @@ class Digest:
 
 def buffers() -> Iterator[memoryview]:
     """Buffers to read into, by turns: each stays as it is while AHEAD more are used."""
-    return cycle([memoryview(bytearray(CHUNK)) for _ in range(AHEAD + 1)])
+    for _ in range(2):  # for what is small, and for its end
+        yield _buffer(_SMALL)
+    made: list[memoryview] = []
+    for _ in range(AHEAD + 1):
+        made.append(_buffer(CHUNK))
+        yield made[-1]
+    yield from cycle(made)
+
+
+def _buffer(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def digest_of(read_into: Callable[[memoryview], int], tell: Callable[[int], object]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import stat
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -465,6 +467,26 @@ def test_memory_does_not_grow_with_blobs(tmp_path: Path) -> None:
     )
     assert 0 < int(done.stdout) * 1024 < 32 << 20
     assert (tmp_path / "out").stat().st_size == 96 << 20
+
+
+@pytest.mark.parametrize("call", ["put", "finalize", "scrub"])
+def test_a_small_blob_needs_little_memory(tmp_path: Path, call: str) -> None:
+    depot = filesystem.Depot(tmp_path)
+    depot.put(b"abc")
+    depot.reserve(ONE, 3)
+    depot.write(ONE, 0, b"abc")
+    tracemalloc.start()
+    try:
+        if call == "put":
+            depot.put(io.BytesIO(b"abc"))
+        elif call == "finalize":
+            depot.finalize(ONE)
+        else:
+            assert depot.scrub().sound == 1
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 << 20
 
 
 def test_purging_leaves_no_file(tmp_path: Path) -> None:
