@@ -310,7 +310,7 @@ def as_text(given: object, what: str = "key") -> str:
 def as_value(given: object) -> Value:
     """A value as it is stored. Raises FormatError for text that UTF-8 cannot hold."""
     if isinstance(given, bytes | bytearray | memoryview):
-        return bytes(given)
+        return bytes(cast("Any", given))
     return as_text(given, "value")
 
 

@@ -202,7 +202,8 @@ def test_what_would_never_run_is_refused(store: objstore.Store, callback: Any) -
     assert store._callbacks is None  # and no thread waits for anything
     log = store.events
     for name in ("validate", "consume"):
-        one = type("One", (), {name: staticmethod(callback) if is_function else callback})()
+        made = staticmethod(callback) if is_function else callback
+        one: Any = type("One", (), {name: made})()
         with pytest.raises(TypeError, match=f"{name} of a .* is a|an object with a"):
             log.register(one)
     with pytest.raises(TypeError, match="an upcaster is a"):
