@@ -195,7 +195,8 @@ class _Document:
         cls = self._classes.get((pointer, kind))
         if cls is None:
             node = self.at(pointer)
-            title = _first(list(_applying(node)), "title")
+            nodes = list(_applying(node))
+            title = _first(nodes, "title") or _name_in_defs(nodes)
             name = _identifier(title or pointer.rpartition("/")[2] or self.name)
             base = BASES[kind]
             body = {"__module__": base.__module__, "_given_schema": node, "__slots__": ()}
@@ -239,6 +240,15 @@ def _integral(nodes: list[Node], alternatives: list[Shape]) -> bool | None:
     if any(types) or not alternatives:
         return False
     return integral(shape.integral for shape in alternatives)
+
+
+def _name_in_defs(nodes: list[Node]) -> str:
+    """What the first of these that stands among definitions is called there."""
+    for node in nodes:
+        *above, name = ["", *split(node.pointer)]
+        if above[-1:] == ["$defs"]:
+            return name
+    return ""
 
 
 def _identifier(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypedDict
 from typing import Dict as TypingDict  # noqa: UP035 - the one that is confused with ours
-from typing import TypedDict
 
 import pytest
 
@@ -59,3 +59,32 @@ def test_dicts_of_python_are_told_from_ours() -> None:
             objstore.SchemaError, match=f"{cls.__name__} extends .* objstore.{ours}$"
         ):
             List[cls]()  # type: ignore[valid-type]
+
+
+def test_a_class_of_a_schema_is_called_as_its_definition() -> None:
+    schema = {
+        "properties": {
+            "people": {"backing": "directory", "additionalProperties": {"$ref": "#/$defs/Person"}},
+            "boss": {"$ref": "#/$defs/Person"},
+            "titled": {"title": "Chief", "$ref": "#/$defs/Person"},
+            "also": {"allOf": [{"$ref": "#/$defs/Person"}]},
+        },
+        "$defs": {
+            "Person": {
+                "type": "object",
+                "properties": {"tags": {"type": "array"}, "self": {"$ref": "#/$defs/a~1b"}},
+            },
+            "a/b": {"type": "object"},
+        },
+    }
+    with objstore.open("memory://", schema) as store:
+        root: Any = store.root
+        root.people["ada"] = {"tags": [], "self": {}}
+        root.update(boss={}, titled={}, also={})
+        ada = root.people["ada"]
+        found: list[Any] = [ada, ada.tags, ada.self, root.boss, root.titled, root.also, root.people]
+        names = [type(one).__name__ for one in found]
+        assert names == ["Person", "tags", "a_b", "Person", "Chief", "Person", "people"]
+        del root.people["ada"]
+        with pytest.raises(objstore.DetachedError, match="the Person of /people/ada"):
+            _ = ada.tags
