@@ -92,13 +92,19 @@ def from_json(schema: JSON, *, name: str = "Schema", kind: Kind | None = None) -
     ``kind`` is what the schema's root stands for where the schema leaves it open: the root of a
     store is a directory.
     """
+    return _class_of(schema, name, kind, {})
+
+
+def _class_of(
+    schema: JSON, name: str, kind: Kind | None, enums: Mapping[str, Codec]
+) -> type[Object]:
     if not isinstance(schema, dict):
         raise SchemaError(f"a JSON Schema is an object, not {schema!r}")
     if kind == "directory":
         schema = {**schema, "backing": "directory"}
     check_vocabulary(schema, name)
     Validator(schema, source=name)  # raises SchemaError now, not when a first file is read
-    document = _Document(schema, name)
+    document = _Document(schema, name, enums)
     shape = document.shape(document.at(""))
     if not shape.classes:
         return document.class_at("", "dict")
@@ -125,9 +131,15 @@ _from_models: WeakKeyDictionary[type, type[Object]] = WeakKeyDictionary()
 def from_pydantic(model: type) -> type[Object]:
     """The class for a pydantic model: the same one each time."""
     if model not in _from_models:
-        schema = cast(Any, model).model_json_schema()
-        _from_models[model] = from_json(schema, name=model.__name__)
+        _from_models[model] = _class_of_model(model, None)
     return _from_models[model]
+
+
+def _class_of_model(model: type, kind: Kind | None) -> type[Object]:
+    from ._pydantic import described
+
+    schema, enums = described(model)
+    return _class_of(schema, model.__name__, kind, enums)
 
 
 def root_class(schema: object) -> type[Object]:
@@ -139,8 +151,7 @@ def root_class(schema: object) -> type[Object]:
     if isinstance(schema, type):
         cls: Any = schema if issubclass(cast("type[Any]", schema), Object) else None
         if cls is None and hasattr(schema, "model_json_schema"):
-            model = cast(Any, schema).model_json_schema()
-            cls = from_json(model, name=schema.__name__, kind="directory")
+            cls = _class_of_model(schema, "directory")
         if cls is not None and cls._kind == "directory":
             check_members(cls)
             return cast("type[Object]", cls)
@@ -170,9 +181,13 @@ class Node(NamedTuple):
 class _Document:
     """A JSON Schema document and the classes of its places."""
 
-    def __init__(self, root: dict[str, Any], name: str) -> None:
+    def __init__(
+        self, root: dict[str, Any], name: str, enums: Mapping[str, Codec] | None = None
+    ) -> None:
         self.root = rebased(root)
         self.name = name
+        self.enums = enums
+        """The Enums of the pydantic model that it is of, by their ``enum_key``."""
         self._classes: dict[tuple[str, Kind], type[Object]] = {}
 
     def relocated(self, name: str) -> JSON:
@@ -345,6 +360,12 @@ def _codecs_of(nodes: list[Node]) -> Iterator[Codec]:
         codec = _codecs.by_format(form) if isinstance(form, str) else None
         if codec is not None:
             yield codec
+        if node.document.enums and _get(node, "enum"):
+            from ._pydantic import enum_key
+
+            enum = node.document.enums.get(enum_key(cast("dict[str, Any]", node.schema)))
+            if enum is not None:
+                yield enum
 
 
 # --- classes of subschemas ------------------------------------------------------------------------
