@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
 from types import MappingProxyType
@@ -189,8 +189,13 @@ class MemoryDocuments(Documents):
         self._require_open()
         split(path)
         self._contents.require_known(after)
-        found = self._contents.after(after)
-        return (commit for commit in found if touches(commit, path))
+        return self._told(self._contents.after(after), path)
+
+    def _told(self, found: Iterable[Commit], path: str) -> Iterator[Commit]:
+        for commit in found:
+            self._require_open()
+            if touches(commit, path):
+                yield commit
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         """As the contract says; the commits of all handles on these contents are heard."""

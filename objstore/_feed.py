@@ -18,7 +18,7 @@ from ._news import Invalid, Mended, News, concerns
 from ._touched import touches
 from ._turns import take_first
 from .documents import Commit, Documents
-from .errors import SlowConsumerError
+from .errors import ClosedError, SlowConsumerError
 from .pointer import split
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Feed(Iterator[N]):
         self._last = -1 if after is None else after
         self._is_replaying = after is not None
         self._replay: Iterator[Commit] | None = None
-        """None also before it begins, or begins anew."""
+        """None also before it begins, or begins anew; taken away by who closes the feed."""
         self._returned: Final[deque[News]] = deque()
         """What was taken by who did not come to have it. Guarded by _replaying as it is taken."""
         self._changed: Final = Condition()
@@ -109,6 +109,7 @@ class Feed(Iterator[N]):
             self._waiting.clear()
             self._returned.clear()
             self._wake()
+        self._replay = None  # which lets go of its file
         self._stop()
 
     def __next__(self) -> N:
@@ -166,10 +167,9 @@ class Feed(Iterator[N]):
         if self._returned:
             take_first(self._returned, taken)
         elif self._is_replaying:
-            if self._replay is None:
-                self._replay = self._replayed(self._last)
+            replay = self._replay = self._replay or self._replayed(self._last)
             try:
-                taken.extend(islice(self._replay, 1))
+                taken.extend(islice(replay, 1))
             except BaseException:
                 self._replay = None  # an iterator that has raised has ended
                 raise
@@ -225,7 +225,13 @@ class Feed(Iterator[N]):
     def _take(self, taken: list[News], until: float | None) -> None:
         """Put the next into ``taken`` in the step that takes it, unless the feed is closed."""
         with self._replaying:
-            self._take_past(taken)
+            try:
+                self._take_past(taken)
+            except ClosedError:
+                if not self._closed:  # with its store: it ends as ever
+                    raise
+        if self._closed:
+            self._replay = None
         if not taken:
             self._take_live(taken, until)
 

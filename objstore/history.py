@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+from weakref import WeakSet
 
 from ._autoids import to_keep
 from ._blame import Backwards, Blame, GapError, Tree, at_once, backwards, flat, leaves, tree_at
@@ -53,6 +54,11 @@ class History(Host):
     _documents: Documents
     _scope: str | None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._views: Final[WeakSet[Self]] = WeakSet()
+        """The stores of its past and of its scopes, which end with it. Guarded by lock."""
+
     @property
     def head(self) -> int:
         """The number of the newest commit; 0 before the first."""
@@ -70,7 +76,7 @@ class History(Host):
         self._require_open()
         number = number_of(commit)
         require_known(self._documents, number)
-        return self._as_of(PastDocuments(self._documents, number), number)
+        return self._view(self._as_of(PastDocuments(self._documents, number), number))
 
     def read_at(self, path: str, commit: int | Commit) -> Any:
         """The plain JSON value that was at a path after a commit; a copy.
@@ -238,6 +244,10 @@ class History(Host):
         """Changes that are committed together or not at all."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Release what the store holds."""
+
+    @abstractmethod
     def _as_of(self, documents: Documents, number: int) -> Self:
         """A Store of the same schema over documents of the past."""
 
@@ -252,6 +262,18 @@ class History(Host):
     @abstractmethod
     def _require_open(self) -> None:
         """Raise ClosedError for a store that was closed."""
+
+    def _view(self, view: Self) -> Self:
+        """Have a store that shows something of this one end with it."""
+        with self.lock:
+            self._views.add(view)
+        return view
+
+    def _close_views(self) -> None:
+        with self.lock:
+            views = list(self._views)
+        for view in views:
+            view.close()
 
     # --- steps ------------------------------------------------------------------------------------
 

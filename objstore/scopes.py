@@ -48,7 +48,7 @@ class Scopes(Host):
             raise ScopeNotFoundError(f"there is no scope {show(name)}")
         require_storable(name, "scope's name")
         rules_of = _merge_rules(self._root_class())
-        return self._in_scope(ScopedDocuments(self._documents, name, rules_of), name)
+        return self._view(self._in_scope(ScopedDocuments(self._documents, name, rules_of), name))
 
     def scopes(self) -> list[str]:
         """The names of the scopes that were changed and not deleted, sorted."""
@@ -75,6 +75,10 @@ class Scopes(Host):
     @abstractmethod
     def _is_readonly(self) -> bool:
         """Whether nothing can be changed here."""
+
+    @abstractmethod
+    def _view(self, view: Self) -> Self:
+        """Have a store that shows something of this one end with it."""
 
     @abstractmethod
     def _require_open(self) -> None:

@@ -138,6 +138,7 @@ class Store(
     def close(self) -> None:
         """Release what the store holds. Closing twice is fine; using it afterwards is an error."""
         self._stop_following()
+        self._close_views()
         try:
             self._close_company()
         finally:

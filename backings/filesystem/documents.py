@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
+from weakref import WeakSet
 
 from objstore.documents import (
     DIRECTORY,
@@ -114,6 +115,9 @@ class FilesystemDocuments(Documents):
         self._reading: Final = Reading(files, layout)
         self._folder_of_engine: Final = names.engine(files.root)
         self._closed = False
+        self._told: Final[WeakSet[_Commits]] = WeakSet()
+        """What is yet to come to the end of the log, and has a file of it open. Guarded by
+        _making."""
         self._making: Final = Lock()
         self._made: Engine | None = None
         """Made when there is something for it to do, as most programs only read. Guarded by _making
@@ -324,6 +328,10 @@ class FilesystemDocuments(Documents):
         """Write the files that are due, so that nothing is left for others to settle."""
         if not self._closed:
             self._closed = True
+            with self._making:
+                told = list(self._told)
+            for commits in told:
+                commits.end()
             if self._made is not None:
                 self._made.committer.close()
 
@@ -334,7 +342,10 @@ class FilesystemDocuments(Documents):
         self._require_open()
         split(path)
         self._engine.require(after)
-        return self._engine.ledger.past.commits(after, path)
+        told = _Commits(self._engine.ledger.past.commits(after, path), self._require_open)
+        with self._making:
+            self._told.add(told)
+        return told
 
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         self._require_open()
@@ -405,3 +416,19 @@ class FilesystemDocuments(Documents):
             raise ReadOnlyError(
                 errno.EROFS, "this store was opened with readonly=True", self._files.root
             )
+
+
+class _Commits(Iterator[Commit]):
+    """The commits of the log, as long as the documents are open."""
+
+    def __init__(self, found: Iterator[Commit], require_open: Callable[[], None]) -> None:
+        self._found: Iterator[Commit] = found
+        self._require_open: Final = require_open
+
+    def __next__(self) -> Commit:
+        self._require_open()
+        return next(self._found)
+
+    def end(self) -> None:
+        """Let go of the file that is read; of one that a thread reads now, when it has read."""
+        self._found = iter(())

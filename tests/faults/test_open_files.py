@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -232,6 +234,48 @@ def test_a_store_that_is_closed_has_no_file_open(
     assert str(tmp_path) not in Path("/proc/self/maps").read_text()
     with pytest.raises(ClosedError):
         events.exists(uuid4())
+
+
+def test_a_feed_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        for number in range(3):
+            store["a"] = {"n": number}
+        feed = store.changes(after=0)
+        assert next(feed).number == 1  # type: ignore[union-attr]
+        assert feed._replay is not None
+        replay = weakref.ref(feed._replay)
+        feed.close()
+        assert replay() is None, "which has a file of the log open"
+        assert next(feed, None) is None
+
+
+def test_what_reads_the_log_of_a_closed_store_has_no_file_open(tmp_path: Path) -> None:
+    store = objstore.open(tmp_path)
+    for number in range(3):
+        store["a"] = {"n": number}
+    feed = store.changes(after=0)
+    logs = [store.log(), store.at(2).log(), store.scope("s").log(), store.log(newest_first=True)]
+    for one in (feed, *logs):
+        next(one)
+    store.close()
+    assert open_files(tmp_path) == []
+    assert list(feed) == []
+    for one in logs[:3]:
+        with pytest.raises(ClosedError):
+            next(one)
+
+
+def test_a_close_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
+    store = objstore.open(tmp_path)
+    store["a"] = {"n": 1}
+    store.depot.put(b"blob")
+    store.events.append("sold", 1)
+    store.containers["c"]["k"] = 1
+    shutil.rmtree(tmp_path / ".objstore/log")
+    with pytest.raises(BackingError, match="the commit log was removed"):
+        store.close()
+    store.close()
+    assert open_files(tmp_path) == []
 
 
 def test_a_blob_that_cannot_be_written_to_leaves_no_file_open(

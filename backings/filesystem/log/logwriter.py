@@ -238,14 +238,16 @@ class Writer:
         """``finish`` if all is in order; otherwise give up no more than the space set aside."""
         if self._appender is None or not self._certainty.holds:
             return
-        with Writing(self):
-            if in_order:
-                self.finish()
-            else:
-                view = self._ready()
-                with view.guard:
-                    self._appender_of(view).release(view.end)
-        self._appender = None
+        try:
+            with Writing(self):
+                if in_order:
+                    self.finish()
+                else:
+                    view = self._ready()
+                    with view.guard:
+                        self._appender_of(view).release(view.end)
+        finally:
+            self._appender = None  # and its file is open no more
 
     def _look(self, *, sure: bool) -> None:
         """See all that is there, which who kept the lock for this thread has.
@@ -277,8 +279,11 @@ class Writer:
     def _check_in_place(self, view: View) -> None:
         if not view.file.is_in_place():
             error = log_removed(self._files)
-            self._lock.unmake(error)
-            raise error
+            try:
+                self._lock.unmake(error)
+                raise error
+            finally:
+                del error  # a cycle with its traceback, which has the log's file in it
 
     def _unmake(self, error: BaseException | None) -> None:
         if self._making is not None:
