@@ -15,19 +15,19 @@ from weakref import WeakKeyDictionary
 
 from ._apply import apply
 from ._encode import encode
+from ._meta import given_meta
 from ._past import contents_at
 from ._shapes import ANY, Shape
 from ._units import View
-from .errors import Failure, HistoryGone, ValidationError
+from .documents import AUTOID
+from .errors import HistoryGone
 from .pointer import build, join, split
-from .values import JSON, MISSING, Missing, is_array, is_object, show
+from .values import JSON, MISSING, Missing, is_array, is_object
 
 if TYPE_CHECKING:
     from ._references import References
     from ._units import Unit
     from .documents import Commit, Documents, Meta
-
-META: Final = "$autoid"
 
 _WINDOWS: Final = (16, 512, 16384)
 """How many commits back a place's last number is looked for, before all are."""
@@ -254,7 +254,7 @@ class _Walk:
 
 def numbers_of(meta: Meta) -> Mapping[str, int]:
     """The greatest numbers that a commit tells of, by place."""
-    found = meta.get(META)
+    found = meta.get(AUTOID)
     return cast("Mapping[str, int]", found) if is_object(found) else {}
 
 
@@ -309,12 +309,9 @@ def said(meta: Mapping[str, Any], numbers: Numbers | None) -> Mapping[str, Any]:
 
     Raises ValidationError for what is no JSON, and for numbers that somebody else says were given.
     """
-    copy: Any = encode(meta, ANY, source="meta") if meta else {}
-    if META in copy:
-        expected = f"no key {META!r}, under which a commit says which numbers it gave"
-        raise ValidationError([Failure("meta", "", expected, show(copy[META]), "propertyNames")])
+    copy: Any = encode(given_meta(meta), ANY, source="meta") if meta else {}
     if numbers is not None and numbers.greatest:
-        copy[META] = numbers.greatest
+        copy[AUTOID] = numbers.greatest
     return cast("Mapping[str, Any]", copy)
 
 

@@ -191,7 +191,7 @@ class Feed(Iterator[N]):
     def _past(self, after: int) -> Iterator[Commit]:
         for commit in self._documents.commits(after, self._path):
             self._last = commit.number
-            yield commit
+            yield commit.without_numbers()
 
     # --- what is made from now on -----------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Feed(Iterator[N]):
 
     def _hear(self, commit: Commit) -> None:
         if not self._path or touches(commit, self._path):
-            self._put(commit, f"commit {commit.number}")
+            self._put(commit.without_numbers(), f"commit {commit.number}")
 
     def _put(self, news: News, name: str) -> None:
         with self._changed:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ._meta import given_meta
 from .errors import TransactionError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Savepoint:
                 "a transaction within another one is as serializable as that one is"
             )
         self._outer = outer
-        self._meta = meta
+        self._meta = {} if meta is None else given_meta(meta)
         self._saved: dict[Unit, Any] = {}
         self._meta_before: dict[str, Any] = {}
 
@@ -59,7 +60,7 @@ class Savepoint:
         with self._outer._host.lock:
             self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
         self._meta_before = dict(self._outer.meta)
-        self._outer.meta.update(self._meta or {})
+        self._outer.meta.update(self._meta)
         return self
 
     def __exit__(

@@ -38,6 +38,9 @@ class Directory:
         return "DIRECTORY"
 
 
+AUTOID: Final = "$autoid"
+"""Under which a commit's meta says which numbers it gave, for stores alone: see ``_autoids``."""
+
 _TOLD: Final = 3
 """How many units the text of a Commit names."""
 
@@ -97,6 +100,15 @@ class Commit(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<{self}>"
+
+    def __hash__(self) -> int:
+        return hash((self.number, self.time))  # meta and changes have none
+
+    def without_numbers(self) -> Commit:
+        """The commit as programs are shown it: with the meta that it was given, and no more."""
+        if AUTOID not in self.meta:
+            return self
+        return self._replace(meta={key: self.meta[key] for key in self.meta if key != AUTOID})
 
     def _told(self, change: Change) -> str:
         if change.unit in self.unknown and change.new is not MISSING:

@@ -120,7 +120,7 @@ class EventLog:
     def _follow(self, commit: Commit, source: UUID) -> bool:
         data = {
             "number": commit.number,
-            "meta": _fitting(dict(commit.meta)),
+            "meta": _fitting(dict(commit.without_numbers().meta)),
             "scope": commit.scope,
             "units": [change.unit for change in commit.changes],
         }

@@ -293,7 +293,7 @@ class History(Host):
 
     def _commits(self, after: int, pointer: str) -> Iterator[Commit]:
         found = self._documents.commits(after, pointer)
-        return (commit for commit in found if commit.scope in (None, self._scope))
+        return (one.without_numbers() for one in found if one.scope in (None, self._scope))
 
     def _commit_of(self, commit: int | Commit) -> Commit:
         self._require_open()

@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple, cast
 from . import _outcomes as outcomes
 from . import _shares as shares
 from ._apply import apply
-from ._autoids import META, said
+from ._autoids import said
 from ._decision import Decision
 from ._outcomes import Outcome
 from ._past import contents_at
 from ._refusals import require_storable
 from ._shares import Share, make_share
-from .documents import Commit, Documents
+from .documents import AUTOID, Commit, Documents
 from .errors import (
     HistoryGone,
     KeyNotFoundError,
@@ -89,7 +89,7 @@ class Joint(Host):
             raise ValueError(f"timeout must be above 0 and up to {_LONGEST:.0f}, not {timeout!r}")
         header: Note = {
             "participants": participants,
-            "meta": cast("JSON", said(dict(meta or {}), None)),
+            "meta": cast("JSON", said({} if meta is None else meta, None)),
             "timeout": timeout,
             "scope": self._scope,
             "head": self._documents.head(),
@@ -203,7 +203,7 @@ class Tx:
         """Raise TransactionError for who was none of the participants, as the commit did not do
         what it asks for. Nobody knows any more who they were."""
         documents, place = self._store._documents, share.pointer
-        if META in commit.meta:
+        if AUTOID in commit.meta:
             return  # it has numbers that no patch has
         try:
             before = contents_at(documents, place, commit.number - 1)

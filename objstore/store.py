@@ -554,7 +554,7 @@ class Store(
         )
         if tx._numbers is not None and self._numbering is not None:
             self._numbering.keep(commit, tx._numbers)
-        return commit, [change.stamp for change in commit.changes]
+        return commit.without_numbers(), [change.stamp for change in commit.changes]
 
     def _ask_again(self, tx: Transaction, views: list[View]) -> tuple[list[Change], dict[str, Any]]:
         self._reconcile(tx, views, anew=True)

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
+from ._meta import given_meta
 from ._owners import Owner, not_its_owner, owner
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
@@ -59,7 +60,7 @@ class Transaction:
         single: bool = False,
         serializable: bool = False,
     ) -> None:
-        self.meta: dict[str, Any] = dict(meta or {})
+        self.meta: dict[str, Any] = {} if meta is None else given_meta(meta)
         """What the commit will say about itself; may be changed until then."""
         self.base = 0
         """The newest commit when the transaction began."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 from typing import Annotated, Any
 
 import pytest
 
 import objstore
-from objstore import Dict, Directory, List, Store, ValidationError
+from objstore import Commit, Dict, Directory, List, Store, ValidationError
 
 from .aftermaths import KEEPING_THE_PAST, name_of
 from .retentions import NEWEST
@@ -215,8 +217,51 @@ def test_a_change_of_another_key_takes_no_number(store: Store[Any]) -> None:
     store["/tasks"].append({"name": "a"})
     store["/tasks/0/name"] = "b"
     commits = list(store.log())
+    assert [commit.meta for commit in commits] == [{}, {}, {}]
+    commits = list(store._documents.commits())
     assert [("$autoid" in commit.meta) for commit in commits] == [False, True, False]
     assert commits[1].meta == {"$autoid": {"/tasks/*/id": 1}}
+
+
+def test_commits_have_the_meta_that_they_were_given(store: Store[Any]) -> None:
+    heard: Queue[Any] = Queue()
+    store.on_change("", heard.put)
+    live, meta = store.changes(), {"author": "me"}
+    with store.transaction(meta) as tx:
+        store["/tasks"].append({"name": "a"})
+    commit = next(store.log(after=tx.base))
+    shown = [
+        tx.commit,
+        commit,
+        next(store.log(newest_first=True)),
+        store.blame("tasks")["/tasks/0/id"],
+        store.changes(after=tx.base).take(),
+        live.take(),
+        heard.get(timeout=20),
+    ]
+    assert [one.meta for one in shown if isinstance(one, Commit)] == [meta] * len(shown)
+    assert {hash(one) for one in shown} == {hash(commit)}
+    store.follow_commits()
+    assert store.events[-1].data["meta"] == meta
+    with store.transaction(commit.meta), store.transaction(commit.meta):
+        store["/tasks"].append({"name": "b"})
+    assert store["/tasks/1/id"] == 2
+
+
+@pytest.mark.parametrize("meta", [5, "text", ["a"], [("a", 1)]])
+def test_meta_is_refused_before_anything_is_done(store: Store[Any], meta: Any) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: store.transaction(meta),
+        lambda: store.run(print, meta=meta),
+        lambda: store.new_tx(1, meta),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="meta is a mapping of text to JSON values, not"):
+            call()
+    with store.transaction(), pytest.raises(TypeError, match="meta is a mapping"):
+        store.transaction(meta)
+    with pytest.raises(ValueError, match="meta: expected no key"):
+        store.transaction({"$autoid": 1})
 
 
 TASKS: list[Any] = [Task, objstore.schema.from_json(Task.__schema__)]
