@@ -25,7 +25,8 @@ def placed(
     """
     folder, name = os.path.split(target)
     files = Files(folder, umask=umask)
-    files.make_folders(folder, [])
+    made: list[str] = []
+    files.make_folders(folder, made)
     if files.lstat(target) is not None:
         raise storages.duplicate_storage(path)
     with files.locked(folder):  # what a dead one left is cleared away, and nobody's who lives
@@ -37,6 +38,7 @@ def placed(
             files.sync_file(temporary)
             if not files.place(temporary, target):
                 raise storages.duplicate_storage(path)
-            files.sync_folder(folder)
+            for changed in (folder, *map(os.path.dirname, reversed(made))):
+                files.sync_folder(changed)
         finally:
             clear(files, temporary)

@@ -48,7 +48,7 @@ class _Lazily:
         self._wait: Final = check_wait(wait)
         self._lock = Lock()
         self._storage: Storage | None = None  # guarded by _lock for writing
-        self._closed = False
+        self._is_secure = self._closed = False
         self._readers: Final[list[int]] = []
         """The threads in whose blocks no storage is made, once for each block."""
         rest(self, is_medium=True)
@@ -65,14 +65,23 @@ class _Lazily:
     def __call__(self, create: bool) -> Storage | None:
         if create and self._readers and get_ident() in self._readers:
             raise storages.reading(self._path)
-        if self._storage is not None:
+        if self._storage is not None and (self._is_secure or not create):
             return self._storage
         with self._lock:
             if self._closed:
                 raise ClosedError(f"the containers of {self._files.root} are closed")
             if self._storage is None:
                 self._storage = self._opened(create)
+            if create:
+                self._secure()
             return self._storage
+
+    def _secure(self) -> None:
+        """Have the names of the folders above on the disk, whoever made them: once for a handle."""
+        if not (self._is_secure or self._readonly):
+            for folder in (self._files.root, os.path.dirname(self._files.root)):
+                self._files.sync_folder(folder)
+        self._is_secure = True
 
     def _opened(self, create: bool) -> Storage | None:
         try:

@@ -23,7 +23,7 @@ from objstore.errors import (
 )
 from objstore.layout import ANYTHING, Folder
 
-from . import names
+from . import lostfound, names
 from .checking import check, leftovers, no_files
 from .documents import path_of
 from .engine import Engine
@@ -316,10 +316,5 @@ class _Repair:
         found = self._files.read(path, MAX_FILE_SIZE)
         if found is None:
             return
-        folder = names.lost_and_found(self._root)
-        self._files.make_folders(folder, [])
-        kept = names.lost(self._root, self._files.relative(path), found.data)
-        self._files.rename(path, kept)
-        self._files.sync_folder(folder)
-        self._files.sync_folder(os.path.dirname(path))
+        kept = lostfound.move(self._files, path, found.data)
         self._say(path, f"moved to {self._files.relative(kept)}")

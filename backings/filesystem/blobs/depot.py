@@ -51,6 +51,8 @@ class Depot(objstore.depot.Depot):
             os.fspath(parent_directory), sync=durability == "full", umask=umask
         )
         self._readonly: Final = readonly
+        self._above: tuple[str, ...] = ()
+        """Folders that the depot is in, and that may be made for it."""
         # No lock: to sync a folder twice does no harm.
         self._durable_folders: Final[set[str]] = set()
 
@@ -258,7 +260,7 @@ class Depot(objstore.depot.Depot):
 
     def _make_durable(self, place: BlobPlace) -> None:
         """See that the folders are on the disk: who made them may have died before they were."""
-        for folder in place.folders:
+        for folder in (*self._above, *place.folders):
             if folder not in self._durable_folders:
                 self._files.sync_folder(os.path.dirname(folder))
                 self._durable_folders.add(folder)
@@ -305,6 +307,7 @@ class _StoreDepot(Depot):
 
     def __init__(self, root: str | os.PathLike[str], **options: Any) -> None:
         super().__init__(names.engine(os.fspath(root)), **options)
+        self._above = (os.path.dirname(self._files.root), self._files.root)
 
     def _make_folders(self, place: BlobPlace) -> None:
         super()._make_folders(place)

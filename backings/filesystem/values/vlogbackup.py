@@ -31,7 +31,8 @@ def copy(files: Files, view: View, target: str, progress: Progress | None) -> bo
     if files.exists(target):
         return False
     into = Files(names.temporary_path(target), umask=files.umask)
-    into.make_folders(into.root, [])
+    made: list[str] = []
+    into.make_folders(into.root, made)
     try:
         _copy_files(into, ends, progress)
         vloglist.write(into, found)
@@ -39,7 +40,8 @@ def copy(files: Files, view: View, target: str, progress: Progress | None) -> bo
     except BaseException:
         _remove(into, [file for file, _ in ends])
         raise
-    files.sync_folder(folder, sure=True)
+    for above in map(os.path.dirname, reversed(made)):
+        files.sync_folder(above, sure=True)
     return True
 
 

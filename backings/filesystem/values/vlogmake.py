@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ def make(files: Files, lock: LogLock, capacity: int, wait: float | None) -> bool
         return False
     lock.acquire(wait)
     try:
-        return _make(files, capacity) if _is_free(files) else False
+        return _make(files, capacity, lock.made) if _is_free(files) else False
     except BaseException as error:
         lock.unmake(error)
         raise
@@ -50,13 +51,14 @@ def _is_free(files: Files) -> bool:
     return all(entry.name in own for entry in files.entries(files.root))
 
 
-def _make(files: Files, capacity: int) -> bool:
+def _make(files: Files, capacity: int, made: Sequence[str]) -> bool:
     listed = Listed(1, uuid4())
     found = FileList(uuid4(), capacity, (listed,))
     try:
         make_file(files, found, listed, (), 0)
         vloglist.write(files, found)
-        files.sync_folder(os.path.dirname(files.root), sure=True)
+        for above in dict.fromkeys(map(os.path.dirname, (files.root, *reversed(made)))):
+            files.sync_folder(above, sure=True)
     except BaseException:
         _unmake(files, listed)
         raise
