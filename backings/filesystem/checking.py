@@ -65,8 +65,10 @@ def check(reading: Reading) -> list[Failure]:
         return []
     found, odd = list[Failure](), set[str]()
     try:
-        found += [_not_a_file(files, path) for path in no_files(files)]
+        found += [_is_odd(files, path) for path in no_files(files)]
         odd = {one.source for one in found}
+        if files.relative(names.logs(files.root)) in odd:
+            return found
         found += [one for one in _checked(files) if one.source not in odd]
         found += _lasting(lambda: list(_undone(reading)))
     except BackingError as error:  # the engine's own files are not this process's to read
@@ -77,16 +79,27 @@ def check(reading: Reading) -> list[Failure]:
 
 
 def no_files(files: Files) -> list[str]:
-    """The names of the engine's own files under which is something else, as a folder."""
+    """The names of the engine's own files under which is something else, as a folder; and that of
+    the log's folder, where that is none."""
     root = files.root
     own = [names.lock(root), names.log_compaction_lock(root), names.manifest(root)]
     own += [names.boot(root), names.index(root), names.pins(root), names.written(root)]
-    own += [names.log(root, one) for one in generations(files)]
+    logs = names.logs(root)
+    is_odd = files.exists(logs) and not _leads_to_folder(files, logs)
+    own += [] if is_odd else [names.log(root, one) for one in generations(files)]
     found = ((path, files.lstat(path)) for path in own)
-    return [path for path, status in found if status and not stat.S_ISREG(status.st_mode)]
+    odd = [path for path, status in found if status and not stat.S_ISREG(status.st_mode)]
+    return [*odd, logs] if is_odd else odd
 
 
-def _not_a_file(files: Files, path: str) -> Failure:
+def _leads_to_folder(files: Files, path: str) -> bool:
+    found = files.stat(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def _is_odd(files: Files, path: str) -> Failure:
+    if path == names.logs(files.root):
+        return failure(files.relative(path), "a folder", "a file, or something else")
     return failure(files.relative(path), "a file", "a folder, a link or something else")
 
 

@@ -41,6 +41,8 @@ _RUN: Final = re.compile(r"([0-9]{12,})-([0-9]{12,})\.run")
 _TARGET: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9a-f]+)")
 
 _LOG: Final = re.compile(r"([0-9]{8,})-([ab])\.log")
+_GENERATIONS: Final = 2**63
+"""More than any log comes to; its checksums have room for as many again."""
 
 _VALUE_FILE: Final = re.compile(
     r"([0-9a-f]{8})/([0-9a-f]{4})/([0-9a-f]{4})/([0-9a-f]{4})/([0-9a-f]{12})"
@@ -314,9 +316,8 @@ def log(root: str, generation: int) -> str:
 def generation(name: str) -> int | None:
     """The generation whose file has this name; None where no file of the log has."""
     found = _LOG.fullmatch(name)
-    if found is None or _log(int(found[1])) != name:
-        return None
-    return int(found[1])
+    number = 0 if found is None else int(found[1])
+    return number if number < _GENERATIONS and _log(number) == name else None
 
 
 def value_file(base: str, file_id: UUID) -> str:

@@ -81,6 +81,40 @@ def test_what_is_no_file_is_found_and_put_aside(folder: Path, name: str, kind: s
     assert objstore.repair(folder) == []
 
 
+@pytest.mark.parametrize("kind", ["file", "pipe", "link"])
+def test_what_is_no_folder_in_the_place_of_the_log(folder: Path, kind: str) -> None:
+    path = folder / ".objstore/log"
+    shutil.rmtree(path)
+    if kind == "link":
+        path.symlink_to("nowhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"bytes of somebody's")
+    with objstore.open(folder) as store:
+        assert (".objstore/log", "a folder") in [(f.source, f.expected) for f in store.check()]
+    done = objstore.repair(folder)
+    assert any(one.startswith(".objstore/log: moved to .objstore/lost+found/") for one in done)
+    assert any(one.endswith("all of the past with it") for one in done)
+    with objstore.open(folder) as store:
+        assert store.check() == []
+        assert store["ada"] == {"born": 1816}
+        store["ada"].born = 1817
+        assert store.head == 1
+    assert objstore.repair(folder) == []
+
+
+@pytest.mark.parametrize("number", [2**63 + 1, 2**64 - 1, 10**23])
+def test_a_file_with_a_number_that_no_log_comes_to(folder: Path, number: int) -> None:
+    logs = folder / ".objstore/log"
+    shutil.copy(logs / "00000001-a.log", logs / f"{number}-{'a' if number % 2 else 'b'}.log")
+    with objstore.open(folder) as store:
+        assert store.check() == []
+        store["ada"].born = 1817
+        assert store.read_at("/ada/born", store.head - 1) == 1816
+    assert objstore.repair(folder) == []
+
+
 @pytest.mark.parametrize("said", [*FOREIGN, "surrogate"], ids=str)
 def test_a_manifest_that_says_something_else(folder: Path, said: Any) -> None:
     """Its checksum is right: it was made by a program that knows how, for something else."""
