@@ -135,6 +135,34 @@ def test_19_a_spoiled_index_is_rebuilt(folder: Path, spoil: Spoil) -> None:
         assert store.check() == []
 
 
+@pytest.mark.damage
+@pytest.mark.parametrize("spoiled", [b"", bytes(100)], ids=["empty", "zeros"])
+def test_a_torn_index_is_gone_with_the_next_close(folder: Path, spoiled: bytes) -> None:
+    """A crash leaves that of what is renamed into place and not synced, also behind a close."""
+    index(folder).write_bytes(spoiled)
+    with objstore.open(folder) as store:
+        assert [failure.source for failure in store.check()] == [".objstore/index"]
+        store["/people/0"] = {"n": 100}
+    with objstore.open(folder) as store:
+        assert store.check() == []
+        assert numbers(store, "/people/0") == [1, 5, 9, 13]
+
+
+def test_an_index_that_was_torn_and_is_made_again_stays(folder: Path) -> None:
+    index(folder).write_bytes(b"")
+    with objstore.open(folder) as store:
+        store["/people/0"] = {"n": 100}
+        store.switch_and_snapshot()
+    assert index(folder).stat().st_size > 100
+
+
+def test_an_index_that_is_whole_stays(folder: Path) -> None:
+    before = index(folder).read_bytes()
+    with objstore.open(folder) as store:
+        store["/people/0"] = {"n": 100}
+    assert index(folder).read_bytes() == before
+
+
 # 20
 
 

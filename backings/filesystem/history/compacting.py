@@ -73,11 +73,13 @@ class Compaction:
     def remove_leftovers(self) -> None:
         """Remove files that do not count, and what those have left that died in a compaction, or in
         a switch. For who is alone; where the disk is full, before anything else."""
-        counting = self._ledger.log.files()
-        for generation in generations(self._files):
-            if counting and generation < counting[0].generation:
-                self._files.unlink(names.log(self._files.root, generation))
-        folder = names.logs(self._files.root)
+        counting, folder = self._ledger.log.files(), names.logs(self._files.root)
+        there = generations(self._files)
+        old = [one for one in there if counting and one < counting[0].generation]
+        for generation in old:
+            self._files.unlink(names.log(self._files.root, generation))
+        if old:
+            self._files.sync_folder(folder)  # or a crash brings them back, for check to tell of
         if any(names.is_temporary(entry.name) for entry in self._files.entries(folder)):
             with self._ledger.log.writing():  # as who switches does
                 for entry in self._files.entries(folder):

@@ -26,6 +26,8 @@ class HeadsFile:
     def __init__(self, files: Files) -> None:
         self._files: Final = files
         self._path: Final = names.index(files.root)
+        self.is_torn = False
+        """Whether what was read last is not as it was written."""
 
     def read(self, store: str, head: int) -> Heads:
         """The heads as they were written down; none where that is of no use.
@@ -35,6 +37,7 @@ class HeadsFile:
         heads = Heads()
         found = self._files.read(self._path, _MAX)
         said = None if found is None else _checked(found.data)
+        self.is_torn = found is not None and said is None
         if said is not None and said["store"] == store and said["number"] <= head:
             heads.number = said["number"]
             heads.units.update(map(_head, said["units"]))

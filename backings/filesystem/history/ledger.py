@@ -345,10 +345,13 @@ class Ledger:
             return number, position
 
     def save(self) -> None:
-        """Write down the heads if that will spare the next handle much reading."""
+        """Write down the heads if that will spare the next handle much reading; if not, see that
+        what a crash has torn is not kept."""
         with self.guard:
             if self._heads is not None and self._taken - self._saved >= _OFTEN:
                 self.snapshot()
+            elif self._file.is_torn and not self._file.is_whole():
+                self._file.remove()
 
     def snapshot(self) -> None:
         """Write down the heads, unless they have changes that a compaction has removed since."""
