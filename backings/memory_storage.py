@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
@@ -16,6 +15,7 @@ from objstore.storage import Begun, Items, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_wait
+from .key_order import KeyOrder
 from .transacting import Threads, TransactingStorage
 
 # Guarded by _shared_lock.
@@ -26,35 +26,39 @@ _shared_lock: Final = Lock()
 class _Box:
     """A container's items, and how many transactions and savepoints may still look at them."""
 
-    __slots__ = ("_keys", "items", "pins")
+    __slots__ = ("_order", "items", "pins")
 
-    def __init__(self, items: dict[str, Value]) -> None:
+    def __init__(self, items: dict[str, Value], order: KeyOrder | None = None) -> None:
         self.items: Final = items
         self.pins = 0
-        self._keys: list[str] | None = None
+        self._order = order or KeyOrder()
 
-    def keys(self) -> list[str]:
-        """All keys in order."""
-        if self._keys is None:
-            self._keys = sorted(self.items)
-        return self._keys
+    def copy(self) -> _Box:
+        return _Box(dict(self.items), self._order.copy())
+
+    def keys(self, low: str = "", high: str | None = None) -> list[str]:
+        """The keys from ``low`` on and before ``high``, in order, as a list that does not change
+        any more."""
+        return self._order.lend(self.items, low, high)
 
     # What an interrupt can come between is in an order that leaves items and keys in step.
 
     def set(self, pairs: dict[str, Value]) -> None:
-        size = len(self.items)
-        keys, self._keys = self._keys, None
+        added = pairs.keys() - self.items.keys()
+        order, self._order = self._order, KeyOrder()
         self.items.update(pairs)
-        if len(self.items) == size:
-            self._keys = keys
+        order.note_changes(added, ())
+        self._order = order
 
     def delete(self, keys: Iterable[str]) -> bool:
         """Whether any of them was there."""
         gone = {key for key in keys if key in self.items}
         if not gone:
             return False
-        self._keys = None
+        order, self._order = self._order, KeyOrder()
         list(map(self.items.pop, gone))
+        order.note_changes((), gone)
+        self._order = order
         return True
 
 
@@ -140,9 +144,9 @@ def _pinned(boxes: _Boxes) -> list[_Box]:
 class MemoryStorage(TransactingStorage[_Transaction]):
     """Containers in dicts. ``path`` is a name by which Storages of one process share them.
 
-    What has a name stays until the process ends; the empty name is new each time. A transaction
-    copies a container, without its values, before it first writes to it. ``wait`` is how many
-    seconds a writer waits for others.
+    What has a name stays until the process ends; the empty name is new each time. A transaction,
+    and each savepoint in it, copies a container, without its values, before it first writes to it.
+    ``wait`` is how many seconds a writer waits for others.
     """
 
     def __init__(
@@ -324,7 +328,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
 
     def get_container_keys(self, c_id: str) -> Iterator[str]:
         with self._reading() as boxes:
-            return iter([*_box(boxes, c_id).keys()])
+            return iter(_box(boxes, c_id).keys())
 
     def scan(
         self,
@@ -338,9 +342,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         low, high = storages.bounds(prefix, start, stop)
         with self._reading() as boxes:
             box = _box(boxes, c_id)
-            keys = box.keys()
-            end = len(keys) if high is None else bisect_left(keys, high)
-            found = [(key, box.items[key]) for key in keys[bisect_left(keys, low) : end]]
+            found = [(key, box.items[key]) for key in box.keys(low, high)]
         return reversed(found) if reverse else iter(found)
 
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
@@ -379,5 +381,5 @@ def _writable(boxes: _Boxes, c_id: str) -> _Box:
     """The container, copied first if anybody else may look at it."""
     box = _box(boxes, c_id)
     if box.pins:
-        box = boxes[str(c_id)] = _Box(dict(box.items))
+        box = boxes[str(c_id)] = box.copy()
     return box

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -406,7 +405,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
 
     def get_container_keys(self, c_id: str) -> Iterator[str]:
         seen = self._seen()
-        return iter(_keys(seen, _found(seen, c_id)))
+        return iter(seen.sorted_keys(_found(seen, c_id)))
 
     def scan(
         self,
@@ -420,16 +419,12 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         low, high = storages.bounds(prefix, start, stop)
         seen = self._seen()
         found = _found(seen, c_id)
-        keys = _keys(seen, found)
-        first = bisect_left(keys, low) if low else 0
-        end = len(keys) if high is None else bisect_left(keys, high)
-        if (first, end) != (0, len(keys)):
-            keys = keys[first:end]
+        keys = seen.sorted_keys(found, low, high)
         if reverse:
             keys = keys[::-1]
         if found.base is not None and not found.keys:
             return vlogscan.pairs(seen.moment.index, seen.moment, found.base, keys)
-        return _pairs(seen, found, dict(found.keys), keys)
+        return _pairs(seen, found, _own(found, keys), keys)
 
     def set_container_item(self, c_id: str, key: Any, value: Any) -> None:
         self._require_open()
@@ -448,7 +443,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         name = str(key)
         with self._changing() as changes:
             found = _found(changes, c_id)
-            was_there = _is_there(changes, found, name)
+            was_there = changes.has(found, name)
             if was_there:
                 changes.change(str(c_id), found, {name: None})
         return was_there
@@ -530,20 +525,12 @@ def _found(changes: Changes, c_id: str) -> Changed:
     return found
 
 
-def _is_there(changes: Changes, found: Changed, key: str) -> bool:
-    if key in found.keys:
-        return found.keys[key] is not None
-    return found.base is not None and changes.moment.location(found.base, key) is not None
-
-
-def _keys(changes: Changes, found: Changed) -> list[str]:
-    """The keys in order, as a list that does not change any more."""
-    base = [] if found.base is None else changes.moment.keys(found.base)
-    if not found.keys:
-        return base
-    gone = {key for key, value in found.keys.items() if value is None}
-    new = {key for key, value in found.keys.items() if value is not None}
-    return sorted((set(base) | new) - gone)
+def _own(found: Changed, keys: list[str]) -> dict[str, Change]:
+    """What was changed of some keys, as it is now."""
+    own = found.keys
+    if len(own) <= len(keys):
+        return dict(own)
+    return {key: own[key] for key in keys if key in own}
 
 
 def _pairs(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import filterfalse
 from typing import Any, Final, TypeAlias
 
 from objstore.storage import Value
 
+from ...key_order import KeyOrder
 from . import vlogput
 from .vlogbatch import ADD, DELETE, DROP, Operation
 from .vlogindex import Index, Moment, Table
@@ -19,12 +21,15 @@ Change: TypeAlias = Value | None
 class Changed:
     """A container, as a transaction sees it."""
 
-    __slots__ = ("base", "keys")
+    __slots__ = ("base", "keys", "length", "order")
 
     def __init__(self, base: Table | None) -> None:
         self.base: Final = base
         """What is under the changes; None for a container that is new, or was cleared."""
         self.keys: dict[str, Change] = {}
+        self.length: int | None = None
+        self.order: KeyOrder | None = None
+        """How many keys there are, and their order: each once somebody asked."""
 
 
 class Changes:
@@ -57,7 +62,24 @@ class Changes:
         if name not in self.names:
             self.set_container(name, changed)
         self._note(changed.keys, pairs)
+        if changed.length is not None or changed.order is not None:
+            self._count(changed, pairs)
         changed.keys.update(pairs)
+
+    def _count(self, changed: Changed, pairs: Mapping[str, Change]) -> None:
+        """Keep the length and the order as they will be."""
+        there = {key for key in pairs if self.has(changed, key)}
+        added = [key for key, new in pairs.items() if new is not None and key not in there]
+        removed = [key for key in there if pairs[key] is None]
+        if changed.length is not None:
+            changed.length += len(added) - len(removed)
+        if changed.order is not None:
+            changed.order.note_changes(added, removed)
+
+    def has(self, changed: Changed, key: str) -> bool:
+        if key in changed.keys:
+            return changed.keys[key] is not None
+        return changed.base is not None and self.moment.location(changed.base, key) is not None
 
     def value(self, changed: Changed, key: str) -> Value | None:
         if key in changed.keys:
@@ -66,12 +88,28 @@ class Changes:
         return None if base is None else self.moment.index.value(base, key, self.moment)
 
     def length(self, changed: Changed) -> int:
-        base = changed.base
-        count = 0 if base is None else self.moment.length(base)
-        for key, value in changed.keys.items():
-            was = base is not None and self.moment.location(base, key) is not None
-            count += (value is not None) - was
-        return count
+        if changed.length is None:
+            base = changed.base
+            count = 0 if base is None else self.moment.length(base)
+            for key, value in changed.keys.items():
+                was = base is not None and self.moment.location(base, key) is not None
+                count += (value is not None) - was
+            changed.length = count
+        return changed.length
+
+    def sorted_keys(self, changed: Changed, low: str = "", high: str | None = None) -> list[str]:
+        """The keys from ``low`` on and before ``high``, in order, as a list that does not change
+        any more."""
+        if changed.base is not None and not changed.keys:
+            return self.moment.keys(changed.base, low, high)
+        if changed.order is None:
+            changed.order = KeyOrder()
+        return changed.order.lend(self._all_keys(changed), low, high)
+
+    def _all_keys(self, changed: Changed) -> Iterator[str]:
+        if changed.base is not None:
+            yield from filterfalse(changed.keys.__contains__, self.moment.keys(changed.base))
+        yield from (key for key, value in changed.keys.items() if value is not None)
 
     def mark(self) -> None:
         """Begin a savepoint."""
@@ -89,6 +127,9 @@ class Changes:
                 where.pop(key, None)
             else:
                 where[key] = was
+        for changed in self.names.values():
+            if changed is not None:
+                changed.length = changed.order = None
 
     def _note(self, where: dict[str, Any], keys: Iterable[str]) -> None:
         if self._journals:

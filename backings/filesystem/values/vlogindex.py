@@ -7,7 +7,6 @@ and their successors with them, unless somebody holds those.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
@@ -17,6 +16,7 @@ from weakref import ReferenceType, finalize, ref
 
 from objstore.errors import CorruptionError
 
+from ...key_order import KeyOrder
 from . import vlogbatch
 from .vlogbatch import SLOT_SHIFT, ColdKeys, Operation
 from .vlogfile import LogValues
@@ -26,14 +26,11 @@ _LOOKS: Final = 20
 
 _MANY: Final = 1000
 
-_FEW: Final = 16
-"""So many keys are put in order one by one; more are sorted when somebody asks."""
-
 
 class Table:
     """The keys of one container."""
 
-    __slots__ = ("_guard", "_looks", "at", "cold", "is_lent", "order", "places", "serial")
+    __slots__ = ("_guard", "_looks", "at", "cold", "order", "places", "serial")
 
     def __init__(self, serial: int, guard: RLock) -> None:
         self.serial: Final = serial
@@ -43,10 +40,7 @@ class Table:
         """Locations, in the form of ``vlogbatch.locations``. Made when asked for, if it is cold."""
         self.cold: Cold | None = None
         # Guarded by the index's guard.
-        self.order: list[str] | None = None
-        """The keys in order, once somebody asked."""
-        self.is_lent = False
-        """Whether somebody may still be reading ``order``."""
+        self.order: Final = KeyOrder()
         self.places: list[int] | None = None
         """Where the values of ``order`` are, once somebody read them all; it never changes."""
 
@@ -80,27 +74,9 @@ class Table:
             raise KeyError(key)
         return found
 
-    def sorted_keys(self) -> list[str]:
-        """The keys in order, as a list that does not change any more."""
-        if self.order is None:
-            self.order = sorted(self.at)
-        self.is_lent = True
-        return self.order
-
     def note_changes(self, added: Sequence[str], removed: Sequence[str]) -> None:
-        """Keep ``order`` as it should be, or have it made again when somebody asks."""
         self.places = None
-        if self.order is None or not (added or removed):
-            return
-        if len(added) + len(removed) > _FEW:
-            self.order = None
-            return
-        if self.is_lent:
-            self.order, self.is_lent = list(self.order), False
-        for key in removed:
-            del self.order[bisect_left(self.order, key)]
-        for key in added:
-            insort(self.order, key)
+        self.order.note_changes(added, removed)
 
 
 class Cold:
@@ -196,7 +172,7 @@ class Moment:
         None where ``keys`` are not all there are now, and in order.
         """
         with self.index.guard:
-            if keys is not table.order or self._changed(table):
+            if keys is not table.order.keys or self._changed(table):
                 return None
             if table.places is None:
                 table.places = list(map(table.at.__getitem__, keys))
@@ -209,15 +185,16 @@ class Moment:
                 (old is not None) - (key in table.at) for key, old in changed.items()
             )
 
-    def keys(self, table: Table) -> list[str]:
-        """The keys of a container in order, as a list that does not change any more."""
+    def keys(self, table: Table, low: str = "", high: str | None = None) -> list[str]:
+        """The keys of a container from ``low`` on and before ``high``, in order, as a list that
+        does not change any more."""
         with self.index.guard:
             changed = self._changed(table)
             if not changed:
-                return table.sorted_keys()
+                return table.order.lend(table.at, low, high)
             there = table.at.keys() - changed.keys()
             there.update(key for key, old in changed.items() if old is not None)
-            return sorted(there)
+            return KeyOrder().lend(there, low, high)
 
     def _changed(self, table: Table) -> dict[str, int | None]:
         changed: dict[str, int | None] = {}
@@ -303,7 +280,7 @@ class Index:
     def put(self, table: Table, keys: Sequence[str], found: Iterable[int]) -> None:
         """Have keys lead to new places; who holds a moment before goes on seeing the old ones."""
         moment = self._held()
-        if moment is None and table.order is None:
+        if moment is None and table.order.keys is None:
             table.at.update(zip(keys, found, strict=False))
             return
         old = list(map(table.at.get, keys))
