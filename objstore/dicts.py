@@ -11,7 +11,7 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, dataclass_transform, overload
 
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     K = TypeVar("K", bound=str, default=str)
     V = TypeVar("V", default=Any)
+    D = TypeVar("D")
 else:
     from typing import TypeVar
 
@@ -86,6 +87,12 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         self._delete(key)
 
     # The mixin's get() would hide a broken file behind the default: DetachedError is a KeyError.
+    @overload
+    def get(self, key: Any, default: None = None) -> V | None: ...
+    @overload
+    def get(self, key: Any, default: V) -> V: ...
+    @overload
+    def get(self, key: Any, default: D) -> V | D: ...
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, or ``default`` where there is none."""
         return self[key] if key in self else default  # noqa: SIM401 - this is get

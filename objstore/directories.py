@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, overload
 
 from ._shapes import BASES, Kind, Shape
 from .errors import Failure, KeyNotFoundError, ValidationError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .transaction import Transaction
 
     T = TypeVar("T", default=Any)
+    D = TypeVar("D")
 else:
     from typing import TypeVar
 
@@ -65,6 +66,12 @@ class Directory(Keyed, MutableMapping[str, T]):
         self._delete(key)
 
     # The mixin's get() would hide what nobody knows any more: HistoryGone is a KeyError.
+    @overload
+    def get(self, key: Any, default: None = None) -> T | None: ...
+    @overload
+    def get(self, key: Any, default: T) -> T: ...
+    @overload
+    def get(self, key: Any, default: D) -> T | D: ...
     def get(self, key: Any, default: Any = None) -> Any:
         """The member of a key, or ``default`` where there is none."""
         key = plain_key(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import date
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, assert_type, cast
 
 import pytest
 
@@ -160,3 +160,13 @@ def test_what_is_added_to_a_list_is_typed_in_place() -> None:
     days *= 2
     days += [NEXT]
     assert days[:] == [DAY, DAY, NEXT]
+
+
+def test_get_says_that_there_may_be_nothing() -> None:
+    with objstore.open("memory://", Shop) as store:
+        articles = store.root.articles
+        assert assert_type(articles.get("a"), Article | None) is None
+        assert assert_type(articles.get("a", 5), Article | int) == 5
+        days = Dict[str, date](first=DAY)
+        assert assert_type(days.get("first"), date | None) == DAY
+        assert assert_type(days.get("last", NEXT), date) == NEXT
