@@ -38,6 +38,9 @@ class MemoryRecordKeeper(RecordKeeper):
         self._readonly: Final = readonly
         self._is_closed = False
 
+    def __repr__(self) -> str:
+        return "<MemoryRecordKeeper>"
+
     def extend(
         self,
         added: Sequence[Event],

@@ -18,6 +18,7 @@ from objstore.event import Event, check_uuid
 from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Head, Signer
 from objstore.storage import Storage, Value
+from objstore.values import show
 
 _SOME: Final = 64
 """How many events are read at a time."""
@@ -50,6 +51,9 @@ class StorageRecordKeeper(RecordKeeper):
         self._events: Final = name
         self._uuids: Final = f"{name}.uuids"
         self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<StorageRecordKeeper {show(self._events)} of {self._storage!r}>"
 
     def extend(
         self,

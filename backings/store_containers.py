@@ -53,6 +53,9 @@ class _Lazily:
         """The threads in whose blocks no storage is made, once for each block."""
         rest(self, is_medium=True)
 
+    def __repr__(self) -> str:
+        return self._path
+
     def resting_locks(self) -> Collection[Any]:
         """With which nobody is making the storage."""
         return (self._lock,)

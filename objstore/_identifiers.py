@@ -64,7 +64,10 @@ class Identifier:
 
     @classmethod
     def parse(cls, text: str) -> Identifier:
-        """The identifier with this text or link. Raises ValueError where it is none."""
+        """The identifier with this text or link. Raises ValueError where it is none, TypeError for
+        what is no text."""
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"the text of an identifier is a str, not {show(text)}")
         found = _TEXT.fullmatch(text)
         if found is None:
             raise ValueError(f"expected <uuid>.<version> or a blob's link, found {show(text)}")

@@ -337,6 +337,9 @@ class Containers(Mapping[str, Container]):
     def __init__(self, storage: Storage | Opener) -> None:
         self._opener: Final = _opener(storage)
 
+    def __repr__(self) -> str:
+        return f"<Containers {self._opener!r}>"
+
     def __getitem__(self, name: str) -> Container:
         return Container(self._opener, name)
 
@@ -439,6 +442,9 @@ class _Open:
 
     def __call__(self, create: bool) -> Storage:
         return self._storage
+
+    def __repr__(self) -> str:
+        return repr(self._storage)
 
     def reading(self) -> AbstractContextManager[None]:
         return nullcontext()

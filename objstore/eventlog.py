@@ -42,6 +42,9 @@ class EventLog:
         """The last commit that this handle has followed, by its store."""
         self._growth: Final = Growth()
 
+    def __repr__(self) -> str:
+        return f"<EventLog {self.keeper!r}>"
+
     # --- writing ----------------------------------------------------------------------------------
 
     def append(

@@ -222,6 +222,9 @@ class Storage(ABC):
         except Exception as failure:  # noqa: BLE001 - what went wrong first is what is raised
             error.add_note(f"and the rollback failed: {failure}")
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -310,7 +313,7 @@ def as_text(given: object, what: str = "key") -> str:
 def as_value(given: object) -> Value:
     """A value as it is stored. Raises FormatError for text that UTF-8 cannot hold."""
     if isinstance(given, bytes | bytearray | memoryview):
-        return bytes(cast("Any", given))
+        return bytes(cast("bytes", given))
     return as_text(given, "value")
 
 

@@ -231,6 +231,9 @@ class SegmentRecordKeeper(RecordKeeper):
             raise missing(known)
         return eventlines.place_in(line)[0]
 
+    def __repr__(self) -> str:
+        return f"<SegmentRecordKeeper {self._files.root}>"
+
     def close(self) -> None:
         """Mark the end of the log, so that who opens it next need not look for it."""
         try:

@@ -169,6 +169,9 @@ class RecordKeeper(keeper.RecordKeeper):
             if link.uuid == last:
                 return
 
+    def __repr__(self) -> str:
+        return f"<RecordKeeper {self._root}>"
+
     def close(self) -> None:
         """Leave word of where the tail is about, which saves others a longer walk."""
         if not self._is_closed:
