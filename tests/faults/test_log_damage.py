@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from uuid import UUID
 
+import orjson
 import pytest
 
 from objstore.backings.filesystem.log.commitlog import CommitLog
@@ -152,3 +153,17 @@ def test_a_file_that_does_not_go_on_where_the_last_one_ended(tmp_path: Path) -> 
         log_file(tmp_path, 2).write_bytes(Start(store, 2, after, None).encode())
         with pytest.raises(CorruptionError, match=f"begins after record {after}, not after 1"):
             other.refresh()
+
+
+def test_want_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: bytes) -> None:
+        raise orjson.JSONDecodeError("Not enough memory to allocate buffer for parsing", "", 0)
+
+    log = CommitLog.open(Quick(str(tmp_path)))
+    append(log, payload(1))
+    log.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(orjson, "loads", fail)
+        with pytest.raises(MemoryError):
+            CommitLog.open(Quick(str(tmp_path)))
+    assert payloads(CommitLog.open(Quick(str(tmp_path)))) == [payload(1)]

@@ -14,6 +14,10 @@ _LONG: Final = b"0" * len(str(2**63))
 """As many digits in a row as the least integer has that orjson takes for a float."""
 
 
+_NO_MEMORY: Final = "Not enough memory"
+"""How orjson begins to say that it has none, as of what is no JSON."""
+
+
 class Text:
     """A part of a value that is JSON already, as ``dump`` made it."""
 
@@ -51,7 +55,12 @@ def load(data: bytes) -> JSON:
     """What ``dump`` was given. Raises ValueError for what is no JSON."""
     if _LONG in data.translate(_ZEROS):
         return cast("JSON", json.loads(data))
-    return cast("JSON", orjson.loads(data))
+    try:
+        return cast("JSON", orjson.loads(data))
+    except orjson.JSONDecodeError as error:
+        if error.msg.startswith(_NO_MEMORY):
+            raise MemoryError(error.msg) from error
+        raise
 
 
 def load_object(data: bytes) -> dict[str, Any]:
