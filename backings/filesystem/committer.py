@@ -25,7 +25,8 @@ from objstore.values import JSON, MISSING, Missing, same
 from objstore.watchable import Judge
 
 from .contents import parse
-from .history.ledger import Ledger, Revision
+from .history.entering import Revision
+from .history.ledger import Ledger
 from .history.record import NO_FILE, Said
 from .io import Files, UncertainError
 from .later import Later

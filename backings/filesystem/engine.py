@@ -40,8 +40,9 @@ from objstore.values import JSON, MISSING, Missing, same, show
 
 from .committer import Committer
 from .history.compacting import Compaction
+from .history.entering import Revision
 from .history.heads import SCOPED_FILE
-from .history.ledger import Ledger, Revision
+from .history.ledger import Ledger
 from .history.pins import Pins
 from .history.record import NO_FILE, Said
 from .history.traces import Trace

@@ -25,7 +25,8 @@ from objstore.watchable import Judge
 
 from . import lostfound
 from .contents import render
-from .history.ledger import Ledger, Revision
+from .history.entering import Revision
+from .history.ledger import Ledger
 from .history.record import NO_FILE, Edited
 from .io import Files, signature
 from .pending import Due, Pending

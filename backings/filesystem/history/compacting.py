@@ -23,8 +23,9 @@ from ..log.logfile import Start, generations
 from ..log.loglock import alone
 from ..log.logview import Link
 from . import record
+from .entering import Revision, entry_of
 from .heads import SCOPED_FILE, Heads, Key, key_of
-from .ledger import Ledger, Revision, entry_of
+from .ledger import Ledger
 from .pins import Pins
 from .record import Entry, Said
 
