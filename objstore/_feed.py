@@ -13,6 +13,7 @@ from threading import Condition, Lock
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import ref
 
 from ._news import Invalid, Mended, News, concerns
 from ._touched import touches
@@ -35,8 +36,8 @@ class Feed(Iterator[N]):
     """The commits of a store that touch a path, in their order, as an iterator that waits for more.
 
     With ``after``, a commit's number, it begins with the one that follows; otherwise with the next
-    that is made. It ends when it is closed, from whichever thread. Any number of threads and tasks
-    may take from it; each commit goes to one of them.
+    that is made. It ends when it is closed, from whichever thread, or when nobody has it any more.
+    Any number of threads and tasks may take from it; each commit goes to one of them.
 
     At most ``limit`` commits wait to be taken. When more come, the feed is dropped: those that wait
     can still be taken, and then it raises SlowConsumerError. No commit ever waits for a feed.
@@ -196,7 +197,17 @@ class Feed(Iterator[N]):
     # --- what is made from now on -----------------------------------------------------------------
 
     def _listen(self) -> None:
-        end = self._documents.listen(self._hear)
+        me, ends = ref(self), list[Callable[[], None]]()
+
+        def hear(commit: Commit) -> None:
+            feed = me()
+            if feed is not None:
+                feed._hear(commit)
+            elif ends:  # not as it is collected, which may be amid anything
+                ends.pop()()
+
+        end = self._documents.listen(hear)
+        ends.append(end)
         with self._changed:
             self._end = end
             stopped = self._closed

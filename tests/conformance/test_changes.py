@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import ref
 
 import pytest
 
@@ -139,6 +141,35 @@ def test_22_a_slow_consumer_is_dropped_and_sees_why(store: Store[Library]) -> No
     with store.changes(after=caught.value.after) as feed:
         again = [feed.take(PATIENCE) for _ in range(2)]
     assert [one.number for one in again if isinstance(one, Commit)] == [5, 6]
+
+
+def test_22_a_feed_that_nobody_has_any_more_hears_of_no_commit(
+    store: Store[Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents: Any = store._documents
+    listen, hearing = documents.listen, set[object]()
+
+    def counted(hear: Callable[[Commit], None]) -> Callable[[], None]:
+        one, end = object(), listen(hear)
+        hearing.add(one)
+
+        def ended() -> None:
+            hearing.discard(one)
+            end()
+
+        return ended
+
+    monkeypatch.setattr(type(documents), "listen", lambda _, hear: counted(hear))
+    kept = store.changes()
+    dropped = [ref(store.changes()) for _ in range(3)]
+    gc.collect()
+    assert [feed() for feed in dropped] == [None] * 3
+    assert len(hearing) == 4  # who is interrupted by a finalizer may hold any lock
+    store.root.people["ada"].born = 1816
+    assert len(hearing) == 1
+    assert isinstance(kept.take(PATIENCE), Commit)
+    kept.close()
+    assert not hearing
 
 
 def test_22_a_slow_callback_never_blocks_a_commit_and_misses_none(reopen_logged: Opener) -> None:
