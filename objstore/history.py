@@ -115,8 +115,9 @@ class History(Host):
         """The JSON Patch (RFC 6902) that leads from the state after ``a`` to the one after ``b``.
 
         Either may be the later one. Pointers are those of the whole store; with a ``path``, only
-        what is there and below counts. Takes as long as the commits between are many. Raises
-        HistoryGone where nobody knows what was there after the earlier one.
+        what is there and below counts. Takes as long as the commits between are many, of those that
+        touched the path. Raises HistoryGone where nobody knows what was there after the earlier
+        one.
         """
         self._require_open()
         start, end = number_of(a), number_of(b)

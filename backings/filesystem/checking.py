@@ -202,7 +202,7 @@ class _Check:
                 unit = key if isinstance(key, str) else " ".join(key)
                 expected = f"the newest change of {unit} up to record {heads.number}"
                 self._found.append(failure(name, expected, "another one"))
-        if not _same_overlays(heads, self._index):
+        if not _same_overlays(heads, self._index) or heads.ended != self._index.ended:
             expected = f"what the scopes hold after record {heads.number}"
             self._found.append(failure(name, expected, "something else"))
 

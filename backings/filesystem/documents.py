@@ -342,7 +342,7 @@ class FilesystemDocuments(Documents):
         self._require_open()
         split(path)
         self._engine.require(after)
-        told = _Commits(self._engine.ledger.past.commits(after, path), self._require_open)
+        told = _Commits(self._engine.ledger.commits(after, path), self._require_open)
         with self._making:
             self._told.add(told)
         return told

@@ -181,6 +181,21 @@ def test_16_a_reader_that_began_before_is_not_disturbed(documents: Documents) ->
     assert [commit.changes[0].new for commit in (first, *rest)] == [[n] for n in range(1, 7)]
 
 
+def test_16_nor_is_one_that_reads_the_commits_of_a_path(documents: Documents) -> None:
+    for n in range(6):
+        put(documents, {"/seldom": [n]})
+        count_up(documents, 8)
+    documents.read("/seldom", at=1)
+    found = documents.commits(1, "/seldom")
+    first = next(found)
+    documents.compact(NEWEST)
+    rest = [*found]
+    assert [commit.number for commit in (first, *rest)] == [10, 19, 28, 37, 46]
+    assert [commit.changes[0][1:3] for commit in (first, *rest)] == [
+        ([n - 1], [n]) for n in range(1, 6)
+    ]
+
+
 def test_16_reads_and_writes_go_on_meanwhile(maker: Maker, url: str) -> None:
     documents = maker.open(url, layout=ANYTHING, durability="os")
     count_up(documents, 5)

@@ -9,6 +9,7 @@ the log where its file is missing, torn or another store's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
 from objstore.documents import Overlay
@@ -83,6 +84,9 @@ class Heads:
         """The last record that was taken in."""
         self.units: Final[dict[Key, Head]] = {}
         self.overlays: Final[dict[str, dict[str, Overlay]]] = {}
+        self.ended: Final[dict[str, int]] = {}
+        """By unit, up to which commit scopes have changed it that were deleted since: ``units`` has
+        nothing of these."""
         self._lent: Final[set[str]] = set()
         """The scopes whose overlays somebody was given, so that they must not change any more."""
         self._below: dict[str, set[str]] | None = None
@@ -111,6 +115,24 @@ class Heads:
                 if isinstance(key, str):
                     _lead_to(key, self._below)
         return self._walk(path, self._below)
+
+    def near(self, path: str) -> Iterator[Key]:
+        """What commits that touch a path have changes of: units there, above it and below, of the
+        base and of the scopes that there are."""
+        for unit in chain((path, *aboves(path)), self.below(path)):
+            if unit in self.units:
+                yield unit
+        for scope, units in self.overlays.items():
+            yield from ((scope, unit) for unit in units if _is_near(unit, path))
+
+    @property
+    def unplaced(self) -> int:
+        """How many units ``below`` has to look at first."""
+        return 0 if self._below is not None else len(self.units)
+
+    def ended_near(self, path: str) -> int:
+        """The newest commit that changed any of these in a scope that was deleted since."""
+        return max((n for unit, n in self.ended.items() if _is_near(unit, path)), default=0)
 
     def _walk(self, path: str, below: Mapping[str, set[str]]) -> Iterator[str]:
         waiting = [path]
@@ -142,7 +164,13 @@ class Heads:
     def _drop(self, scope: str) -> None:
         self._lent.discard(scope)
         for unit in self.overlays.pop(scope, {}):
-            self.units.pop((scope, unit), None)
+            head = self.units.pop((scope, unit), None)
+            if head is not None:
+                self.ended[unit] = max(head.link.number, self.ended.get(unit, 0))
+
+
+def _is_near(unit: str, path: str) -> bool:
+    return f"{unit}/".startswith(f"{path}/") or path.startswith(f"{unit}/")
 
 
 def _lead_to(unit: str, below: dict[str, set[str]]) -> None:

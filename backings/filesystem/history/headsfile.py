@@ -16,7 +16,7 @@ from ..log.logview import Link
 from ..temporaries import replace
 from .heads import Head, Heads, Key
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _MAX: Final = 1 << 30
 
 
@@ -44,12 +44,13 @@ class HeadsFile:
             for scope, unit, base, value, stamp in said["scopes"]:
                 there = heads.overlays.setdefault(scope, {})
                 there[unit] = Overlay(_contents(base), _contents(value), stamp)
+            heads.ended.update(said["ended"])
         return heads
 
     def is_whole(self) -> bool:
         """Whether what is there is as it was written; True for nothing."""
         found = self._files.read(self._path, _MAX)
-        return found is None or _checked(found.data) is not None
+        return found is None or _line_of(found.data) is not None
 
     def remove(self) -> None:
         """Have it made anew some time."""
@@ -71,18 +72,22 @@ class HeadsFile:
                 for scope, units in heads.overlays.items()
                 for unit, one in units.items()
             ],
+            "ended": heads.ended,
         }
         line = jsonline.dump(said)
         data = b"%s\n%08x\n" % (line, crc32c(line))
         replace(self._files, self._path, data, sync=False)
 
 
-def _checked(data: bytes) -> dict[str, Any] | None:
+def _line_of(data: bytes) -> bytes | None:
     line, newline, check = data.partition(b"\n")
-    if not newline or check != b"%08x\n" % crc32c(line):
-        return None
-    said = jsonline.load_object(line)
-    return said if said["format"] == _VERSION else None
+    return line if newline and check == b"%08x\n" % crc32c(line) else None
+
+
+def _checked(data: bytes) -> dict[str, Any] | None:
+    line = _line_of(data)
+    said = None if line is None else jsonline.load_object(line)
+    return said if said is not None and said["format"] == _VERSION else None
 
 
 def _line(key: Key, head: Head) -> list[Any]:

@@ -7,7 +7,7 @@ from threading import RLock
 from typing import Final, TypeVar
 
 from objstore._turns import require_first
-from objstore.documents import Overlay
+from objstore.documents import Commit, Overlay
 from objstore.errors import CorruptionError, ObjstoreError
 from objstore.values import JSON, MISSING, Missing
 
@@ -37,6 +37,9 @@ _NEWEST: Final = 1000
 
 _OFTEN: Final = 1000
 """After how many records the heads are written down once more."""
+
+_DEARER: Final = 4
+"""How many records are passed over in the time that it takes to follow a link, at the least."""
 
 
 class Ledger:
@@ -280,6 +283,39 @@ class Ledger:
         if head.link.number <= at:
             return head.after != NO_FILE
         return self._told(unit, lambda link: self.past.was_there(unit, link, at), nothing=False)
+
+    def commits(self, after: int, path: str) -> Iterator[Commit]:
+        """The commits behind ``after`` that touched ``path``, oldest first."""
+        chains = self._chains(after, path) if path else None
+        if chains is None:
+            yield from self.past.commits(after, path)
+            return
+        ended, links = chains
+        past = self.past.held()
+        if ended > after:
+            yield from past.commits(after, path, upto=ended)
+        yield from past.linked(links, max(after, ended), path)
+
+    def _chains(self, after: int, path: str) -> tuple[int, list[tuple[Key, Link]]] | None:
+        """The newest changes of the units near a path, from which links lead to the others, and up
+        to which commit there are more; None where all commits are read as fast."""
+        with self.guard:
+            heads, number = self._heads, self._taken - after
+            if number <= (_OFTEN if heads is None else heads.unplaced):
+                return None
+            heads = self._loaded()
+            ended = heads.ended_near(path)
+            after = max(after, ended)
+            left, links = self._taken - after, list[tuple[Key, Link]]()
+            for key in heads.near(path):
+                head = heads.units[key]
+                left -= 1
+                if head.link.number > after:
+                    left -= min(head.nth, head.link.number - after) * _DEARER
+                    links.append((key, head.link))
+                if left < 0:
+                    return None
+            return ended, links
 
     # Writing, for who holds the writer's lock
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from heapq import merge
 from threading import Lock
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,7 +18,9 @@ from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing
 
 from ..contents import is_same_format, render
-from ..log.commitlog import CommitLog, Record
+from ..log.commitlog import CommitLog
+from ..log.heldlog import HeldLog
+from ..log.logrecords import Record
 from ..log.logview import Link
 from .heads import SCOPED_FILE, Key, image_of, key_of
 from .record import Entry, Glance, Said, decode, glance
@@ -62,7 +65,7 @@ class Parsed:
 class Past:
     """Reads the changes of units. Safe between threads."""
 
-    def __init__(self, log: CommitLog) -> None:
+    def __init__(self, log: CommitLog | HeldLog) -> None:
         self._log: Final = log
         self._guard = Lock()
         self._kept: Final[OrderedDict[Link, Parsed]] = OrderedDict()  # guarded by _guard
@@ -70,6 +73,11 @@ class Past:
     def begin_in_child(self) -> None:
         """In the child of a fork, where nobody holds the lock."""
         self._guard = Lock()
+
+    def held(self) -> Past:
+        """The past as the log is now, whatever compaction does to that meanwhile, if it has not too
+        many files for that. It knows nothing yet that another process's may have made wrong."""
+        return Past(self._log.held() or self._log)
 
     def forget(self) -> None:
         """The log was compacted: records are others, and elsewhere."""
@@ -233,6 +241,40 @@ class Past:
             commit = self._commit(one.link, said, running)
             if touches(commit, path):
                 yield commit
+
+    def linked(self, chains: Iterable[tuple[Key, Link]], after: int, path: str) -> Iterator[Commit]:
+        """The same of the commits that changed one of some units, by each one's newest change."""
+        running: _Running = OrderedDict()
+        walks = [self._walk(key, link, after) for key, link in chains]
+        for link in merge(*walks):
+            if link.number > after:  # or several of them were changed by one commit
+                after = link.number
+                commit = self._commit(link, self.record(link).said, running)
+                if touches(commit, path):
+                    yield commit
+
+    def _walk(self, key: Key, link: Link | None, after: int) -> Iterator[Link]:
+        """Where a unit's changes behind ``after`` are, oldest first, up to the one at a link.
+
+        Jumps lead to the oldest one in a few steps, and from each to the next; so it takes about
+        two looks for each, however many are to come.
+        """
+        back: list[Found] = []
+        while link is not None:
+            found = self.find(key, link)
+            if found is None or found.link.number <= after:
+                break
+            back.append(found)
+            link = found.entry.jump
+        for found in reversed(back):
+            last, jump = found.entry.last, found.entry.jump
+            for between in self._walk(key, None if last == jump else last, after):
+                after = between.number
+                yield between
+            # Compaction may have made the changes at two links one.
+            if found.link.number > after:
+                after = found.link.number
+                yield found.link
 
     def commit(self, link: Link) -> Commit:
         """The commit of one record."""

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import WeakSet
 
 from objstore.errors import ClosedError, CorruptionError, KeyNotFoundError
@@ -25,30 +25,15 @@ from .. import names
 from ..io import Files, UncertainError
 from . import frames
 from .groupsync import GroupSync
-from .logfile import Frame, LogFile, Start
+from .heldlog import HeldLog
+from .logfile import LogFile, Start
 from .logfiles import LogFiles, Ranges
 from .loglock import LogLock
-from .logview import Link, Position, Tail, View, Views
+from .logrecords import Record, record_at, record_of, records_of
+from .logview import Position, Tail, View, Views
 from .logwriter import Certainty, Writer, Writing
 
 __all__ = ["CommitLog", "Position", "Record", "Writer"]
-
-
-class Record(NamedTuple):
-    """One record of the log."""
-
-    number: int
-    """1 for the first of a store, then one more each."""
-    payload: bytes
-    """A line of JSON."""
-    position: Position
-    """Where it ends."""
-
-    @property
-    def link(self) -> Link:
-        """Where it begins."""
-        size = frames.HEADER_SIZE + len(self.payload) + 1
-        return Link(self.number, self.position.generation, self.position.offset - size)
 
 
 class CommitLog:
@@ -198,7 +183,7 @@ class CommitLog:
             return iter(())
         file, reached = view.reached()
         if end is not None and end.generation == reached.generation:
-            return _records_of(file, after + 1, view.number, end.offset)
+            return records_of(file, after + 1, view.number, end.offset)
         return self._records(max(after, 0), view.number)
 
     def read(self, number: int) -> Record:
@@ -215,14 +200,19 @@ class CommitLog:
         """
         view = self._view()
         file = self._all.file(generation)
-        if file is not None:
-            for frame in file.frames(offset):
-                if frame.header.kind == frames.RECORD and frame.header.number == number:
-                    return _record(file, frame)
-                break
+        found = None if file is None else record_at(file, number, offset)
+        if found is not None:
+            return found
         if view is None or not 0 < number <= view.number:
             raise KeyNotFoundError(f"the log has no record {number}; its last is {self.head}")
         return next(self._records(number - 1, view.number))
+
+    def held(self) -> HeldLog | None:
+        """The log as it is now, whatever compaction does to it; None where its files are too many
+        to be held open."""
+        view = self._view()
+        files = self._all.held()
+        return HeldLog(files, view.number) if view is not None and files else None
 
     def files(self) -> list[Start]:
         """What all of the log's files that count say at their start, oldest first."""
@@ -251,7 +241,7 @@ class CommitLog:
         for file in self.opened(ended):
             for frame in file.frames(file.begin):
                 if frame.header.kind == frames.RECORD:
-                    yield _record(file, frame)
+                    yield record_of(file, frame)
 
     def removed(self) -> Ranges:
         """The numbers of the records that compaction has removed, or damage."""
@@ -326,7 +316,7 @@ class CommitLog:
             self._require_open()  # or this handle had files open once more
             before = wanted
             for file in self._all.from_number(wanted):
-                for record in _records_of(file, wanted, head, file.place(wanted)):
+                for record in records_of(file, wanted, head, file.place(wanted)):
                     yield record
                     wanted = record.number + 1
                 if wanted > head:
@@ -344,28 +334,3 @@ def _set_up_all() -> None:
 
 
 os.register_at_fork(after_in_child=_set_up_all)
-
-
-def _records_of(file: LogFile, wanted: int, head: int, offset: int) -> Iterator[Record]:
-    """A file's records from the one numbered ``wanted``, at ``offset``, to the last, or ``head``.
-
-    In a file that was compacted numbers are missing; the last one before the next file never is.
-    """
-    for frame in file.frames(offset):
-        kind, number = frame.header[:2]
-        if kind == frames.END:
-            return
-        if kind == frames.RECORD and number >= wanted:
-            if number != wanted and file.start.removed is None:
-                raise file.corrupted(frame.offset, f"record {wanted} is missing before {number}")
-            yield _record(file, frame)
-            wanted = number + 1
-        if wanted > head:
-            return
-        offset = frame.end
-    raise file.corrupted(offset, f"no frame is here, and the log goes on to record {head}")
-
-
-def _record(file: LogFile, frame: Frame) -> Record:
-    position = Position(file.generation, frame.end)
-    return Record(frame.header.number, frame.payload, position)

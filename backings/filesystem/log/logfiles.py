@@ -63,6 +63,14 @@ class LogFiles:
             if None not in held:  # or somebody has compacted the log just now
                 return _upto_removed(chain(held, files))
 
+    def held(self) -> list[LogFile] | None:
+        """All that count, oldest first, open from now on; None where they are too many for that."""
+        while len(there := self.all()) <= _KEPT:
+            held = [file for file in map(self.of, there) if file is not None]
+            if len(held) == len(there):  # or somebody has compacted the log just now
+                return held
+        return None
+
     def removed(self) -> Ranges:
         """The numbers of the records that compaction has removed, or damage."""
         there = self.all()
