@@ -191,8 +191,9 @@ class Feed(Iterator[N]):
 
     def _past(self, after: int) -> Iterator[Commit]:
         for commit in self._documents.commits(after, self._path):
-            self._last = commit.number
-            yield commit.without_numbers()
+            shown = commit.without_numbers()
+            self._last = commit.number  # and nothing is called any more before it is taken
+            yield shown
 
     # --- what is made from now on -----------------------------------------------------------------
 
