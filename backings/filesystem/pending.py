@@ -350,8 +350,11 @@ class Pending:
         if due.content is None or self._files.may_write(folder):
             return
         if self._files.exists(folder):  # or another process has removed it with the file
-            reason = f"cannot remove {self._files.relative(due.path)}: its folder is read-only"
-            raise BackingError(errno.EACCES, reason, due.path)
+            number, why = errno.EACCES, "its folder is read-only"
+            if self._files.is_readonly_medium(folder):
+                number, why = errno.EROFS, "Read-only file system"
+            reason = f"cannot remove {self._files.relative(due.path)}: {why}"
+            raise BackingError(number, reason, due.path)
 
     def _check_apart(self, path: str, other: str) -> None:
         """Raise KeyNameError where the disk takes two paths that differ in case for one."""

@@ -54,7 +54,8 @@ def check_refusals(folder: Path) -> None:
         with pytest.raises(objstore.BackingError, match="Read-only file system") as caught:
             ada.email = "x"
         assert caught.value.errno == errno.EROFS
-        with pytest.raises(objstore.BackingError):
+        with pytest.raises(objstore.BackingError, match="Read-only file system") as caught:
             del store.root["ada"]
+        assert caught.value.errno == errno.EROFS
         assert ada == ADA
         assert store.root["ada"] is ada
