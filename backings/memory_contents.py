@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from objstore._refusals import no_commit_yet
 from objstore.documents import Change, Commit, Loaded, Meta, Overlay
-from objstore.errors import CommitNumberError, HistoryGone
+from objstore.errors import CommitNumberError, HistoryGone, ObjstoreError
 from objstore.pointer import aboves
 from objstore.retention import Retention
 from objstore.values import JSON, MISSING, Missing
@@ -214,7 +214,7 @@ class Hearing:
 def _hear(hear: Callable[[Commit], None], commit: Commit) -> None:
     try:
         hear(commit)
-    except Exception:  # noqa: BLE001 - the commit is made, and its maker must not be told otherwise
+    except ObjstoreError:  # the commit is made, and its maker must not be told otherwise
         _log.exception("a listener failed at commit %d", commit.number)
 
 

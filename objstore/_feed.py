@@ -32,6 +32,10 @@ else:
     N = TypeVar("N")
 
 
+class _TooLateError(Exception):
+    """Nothing came in time. No TimeoutError, as the handler of a signal may raise one anywhere."""
+
+
 class Feed(Iterator[N]):
     """The commits of a store that touch a path, in their order, as an iterator that waits for more.
 
@@ -86,7 +90,13 @@ class Feed(Iterator[N]):
 
         Raises TimeoutError when none comes within ``timeout`` seconds, SlowConsumerError.
         """
-        until = None if timeout is None else monotonic() + timeout
+        try:
+            return self._next_until(None if timeout is None else monotonic() + timeout)
+        except _TooLateError:
+            raise TimeoutError from None
+
+    def _next_until(self, until: float | None) -> N | None:
+        """``take``, but for what tells that nothing came."""
         taken: list[Any] = []
         try:
             self._take(taken, until)
@@ -138,8 +148,8 @@ class Feed(Iterator[N]):
             while True:
                 arrived.clear()
                 try:
-                    commit = self.take(0)
-                except TimeoutError:
+                    commit = self._next_until(0)
+                except _TooLateError:
                     await arrived.wait()
                     continue
                 if commit is None:
@@ -262,7 +272,7 @@ class Feed(Iterator[N]):
                 if self._dropped_at:
                     break
                 if not self._changed.wait(None if until is None else max(until - monotonic(), 0)):
-                    raise TimeoutError
+                    raise _TooLateError
             if self._closed:
                 return
         self._stop()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from ._digests import CHUNK, buffers
+from ._refusals import require_refusal
 from .errors import BackingError, SourceNotFoundError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class _SourceFile(io.FileIO):
 
 
 def _unreadable(error: OSError, path: object) -> BackingError:
+    require_refusal(error)
     return BackingError(error.errno, f"cannot read what is to be put: {error.strerror}", path)
 
 

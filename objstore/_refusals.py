@@ -1,4 +1,4 @@
-"""Errors that are raised in several places, in the same words: most by makers of Documents."""
+"""Errors that are raised in several places, in the same words; and what is none of them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def not_a_directory(path: str, unit: str | None = None) -> LayoutError:
     """The error of using a file as a directory, perhaps for a unit in it."""
     reason = f"{path} is a file where a directory should be"
     return LayoutError(errno.ENOTDIR, reason, path if unit is None else unit)
+
+
+def require_refusal(error: OSError) -> None:
+    """Raise ``error`` itself where it is no answer of the system's, which all have a number.
+
+    Then the handler of a signal has raised it amid a call, as many do a TimeoutError. That is an
+    interrupt like Ctrl-C, and says nothing of the medium.
+    """
+    if error.errno is None:
+        raise error
 
 
 def require_storable(name: str, what: str) -> None:

@@ -18,6 +18,7 @@ from ._annotations import make_class, shape_of
 from ._codecs import Codec
 from ._members import check_members
 from ._rebasing import is_plain, quoted, rebased
+from ._refusals import require_refusal
 from ._shapes import (
     ANY,
     BASES,
@@ -81,6 +82,7 @@ def _read(name: str) -> bytes:
         reason = "a schema is a file, and this is a directory"
         raise LayoutError(error.errno, reason, name) from error
     except OSError as error:
+        require_refusal(error)
         raise BackingError(
             error.errno, f"cannot read the schema: {error.strerror}", name
         ) from error

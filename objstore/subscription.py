@@ -143,15 +143,24 @@ class Subscription:
                 source = self._since(self._position)
                 some.extend(islice(source, _SOME))
         except Exception:
-            # What was read before it comes first. Behind that it is met again.
+            # What was read before it comes first. Behind that it is met again, unless it was an
+            # interrupt, such as a TimeoutError that a signal's handler raises.
             source = None
-            if not some:
+            if not some or self._can_read(self._position + len(some)):
                 raise
         if len(some) < _SOME:
             source = None  # at its end
         ready, position = deque(some), self._position + len(some)
         # Together: nothing is called here, hence nothing interrupts it.
         self._ready, self._position, self._source = ready, position, source
+
+    def _can_read(self, position: int) -> bool:
+        """Whether what is behind a position gives no error."""
+        try:
+            next(self._since(position), None)
+        except Exception:  # noqa: BLE001 - whoever comes to it is told
+            return False
+        return True
 
 
 class _Pace:

@@ -20,6 +20,7 @@ from objstore.backings.filesystem.log import frames
 from objstore.backings.filesystem.log.logwriter import Writer
 from objstore.errors import BackingError, ConflictError, DuplicateEventError
 from objstore.events import Event, EventLog
+from tests.faults.interruptions import AlarmError
 from tests.faults.seams import Failing
 
 Call = Callable[[], Sequence[Event]]
@@ -45,6 +46,18 @@ class Fickle(Failing):
         except OSError:
             self.left = 2
             raise
+
+
+class Interrupted(Failing):
+    """Is interrupted there, by a handler whose exception is an OSError as the system's are."""
+
+    __slots__ = ()
+
+    def reached(self, point: str, path: str) -> None:
+        try:
+            super().reached(point, path)
+        except OSError:
+            raise AlarmError from None
 
 
 @pytest.fixture
@@ -155,6 +168,40 @@ def test_who_appends_too_much_spoils_it_for_nobody_else(
     assert [one.result()[0].position, three.result()[0].position] == [2, 3]
     assert not keeper.exists(large.uuid)
     assert keeper.exists(small.uuid)
+
+
+def test_an_interrupt_amid_writing_is_for_who_writes(tmp_path: Path) -> None:
+    files = Interrupted(tmp_path / ".objstore/events")
+    keeper = SegmentRecordKeeper(files)
+    keeper.add(Event("first"))
+    files.fail("write at")
+    one, two = together(keeper, [adding(keeper, Event("n", n)) for n in range(2)])
+    assert isinstance(one.exception(), AlarmError)
+    with pytest.raises(BackingError, match="was interrupted: it may be there, or not"):
+        two.result()
+    files.fail("sync data")
+    with pytest.raises(AlarmError):
+        keeper.add(Event("n", 2))
+    keeper.add(Event("n", 3))
+    assert [event.data for event in EventLog(keeper)] == [None, 2, 3]
+    assert EventLog(keeper).verify().position == 3
+
+
+def test_an_interrupt_before_writing_is_for_who_writes(
+    keeper: SegmentRecordKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_all = keeper._append_all
+
+    def interrupted(writer: Writer, calls: Sequence[Any]) -> None:
+        if len(calls) > 1:
+            raise AlarmError
+        append_all(writer, calls)
+
+    monkeypatch.setattr(keeper, "_append_all", interrupted)
+    one, two = together(keeper, [adding(keeper, Event("n", n)) for n in range(2)])
+    assert isinstance(one.exception(), AlarmError)
+    assert two.result()[0].position == 3
+    assert [event.data for event in EventLog(keeper)] == [None, 0, 1]
 
 
 def test_who_reads_what_was_just_written_indexes_it_once(

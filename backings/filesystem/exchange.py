@@ -24,7 +24,7 @@ CANNOT: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.E
 def _find() -> Callable[..., int] | None:
     try:
         found = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):  # no such function, or nowhere to look for it
+    except AttributeError:  # no such function
         return None
     text, number = ctypes.c_char_p, ctypes.c_int
     found.argtypes = [number, text, number, text, ctypes.c_uint]

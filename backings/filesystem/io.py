@@ -16,6 +16,7 @@ from functools import cache
 from types import ModuleType
 from typing import Final, NamedTuple
 
+from objstore._refusals import require_refusal
 from objstore.errors import BackingError, LayoutError
 
 from .openio import FOLDER, READ, OpenFiles
@@ -70,10 +71,6 @@ class Files(OpenFiles):
             return None
         except OSError as error:
             self._refused("look at", path, error)
-
-    def exists(self, path: str) -> bool:
-        """Whether ``lstat`` finds something, in half the time; False as well where it fails."""
-        return os.access(path, os.F_OK, follow_symlinks=False)
 
     def stat(self, path: str) -> os.stat_result | None:
         """As ``lstat``, through links; None for a link whose target is missing."""
@@ -138,6 +135,7 @@ class Files(OpenFiles):
 
     def _unopened(self, path: str, error: OSError) -> Snapshot | None:
         # A link (ELOOP) or a socket (ENXIO) is told by its type; what else fails is a refusal.
+        require_refusal(error)
         found = self.lstat(path)
         if found is None or stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
             self._refused("read", path, error)
@@ -268,7 +266,8 @@ class Files(OpenFiles):
                 os.chmod(path, inherited | 0o777 & ~self.umask)
             return True
         except FileExistsError as error:
-            if not os.path.isdir(path):
+            found = self.stat(path)
+            if found is None or not stat.S_ISDIR(found.st_mode):
                 raise self.not_a_folder(path) from error
             return False
         except OSError as error:
@@ -348,6 +347,7 @@ def boot_id() -> bytes | None:
     except (FileNotFoundError, PermissionError):
         return None
     except OSError as error:
+        require_refusal(error)
         reason = f"cannot read {_BOOT_ID}: {error.strerror}"
         raise BackingError(error.errno, reason, _BOOT_ID) from error
 
@@ -355,7 +355,8 @@ def boot_id() -> bytes | None:
 def _entry(found: os.DirEntry[str]) -> Entry:
     try:
         return Entry(found.name, found.is_file(), found.is_dir())
-    except OSError:  # it leads in a circle, or to where this process may not look
+    except OSError as error:  # it leads in a circle, or to where this process may not look
+        require_refusal(error)
         return Entry(found.name, is_file=True, is_folder=False)
 
 

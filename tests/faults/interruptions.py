@@ -21,12 +21,25 @@ class Interrupt(BaseException):
     """As KeyboardInterrupt."""
 
 
-class Interruption:
-    """Interrupts a block at the ``at``-th such moment; with 0 it counts them."""
+class AlarmError(TimeoutError):
+    """As what many handlers of SIGALRM raise: an OSError, and not the system's."""
 
-    def __init__(self, at: int) -> None:
+
+INTERRUPTS = (Interrupt, AlarmError)
+
+
+class Interruption:
+    """Interrupts a block at the ``at``-th such moment; with 0 it counts them.
+
+    What it raises, of the ``kind``, has to come out of the block as it is, or not at all: where
+    something is freed, nothing does.
+    """
+
+    def __init__(self, at: int, kind: type[BaseException] = Interrupt) -> None:
         self.seen = 0
         self._at = at
+        self._interrupt: BaseException = kind()
+        self.came_out = False
         self._calling: dict[FrameType, int | None] = {}
         """By frame, where it has just called something, as far as we know written in C."""
 
@@ -34,10 +47,12 @@ class Interruption:
         sys.settrace(self._see)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         sys.settrace(None)
         self._calling.clear()
-        return kind is not None and issubclass(kind, Interrupt)
+        self.came_out = error is self._interrupt
+        del self._interrupt  # which holds all that was going on
+        return self.came_out
 
     def _see(self, frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename.startswith(_TESTS):
@@ -61,7 +76,7 @@ class Interruption:
         self.seen += 1
         if self.seen == self._at:
             sys.settrace(None)
-            raise Interrupt
+            raise self._interrupt
 
 
 @functools.cache

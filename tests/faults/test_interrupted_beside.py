@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 
 import objstore
+from objstore._feed import Feed
 from objstore.backings.filesystem.events import eventindex
 from objstore.depot import BlobInfo, ObjectStateT
+from objstore.documents import Commit
 from objstore.errors import StorageError
 from objstore.store import Store
 from tests.conformance.storage.calls import in_thread
-from tests.faults.interruptions import Interruption
+from tests.faults.interruptions import INTERRUPTS, AlarmError, Interruption
 
 # What is freed amid an interrupt tells of it, and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -135,7 +138,7 @@ def interrupt(folder: Path, call: Callable[[Store[Any], int], None], most: int) 
             call(store, 2)
         assert moments.seen > 100
         for turn, at in enumerate(range(1, moments.seen, max(moments.seen // most, 1)), 3):
-            with Interruption(at):
+            with Interruption(at, INTERRUPTS[turn % 2]):
                 call(store, turn)
             check(store, folder, turn)
             if turn % 20 == 0:
@@ -187,7 +190,7 @@ def interrupted_taking(following: Iterator[Any], count: int) -> list[Any]:
     while len(found) < count:
         at += 7
         took: list[Any] = []
-        with Interruption(at) as moments:
+        with Interruption(at, INTERRUPTS[len(found) % 2]) as moments:
             took.extend(islice(following, 1))
         found += took
         at -= moments.seen if moments.seen < at else 0
@@ -203,6 +206,37 @@ def test_an_interrupt_takes_nothing_from_a_subscription(tmp_path: Path) -> None:
             append(store, 10)
             found += interrupted_taking(subscription, 3)
     assert [event.data["turn"] for event in found] == list(range(11))
+
+
+def test_an_interrupt_amid_many_events_comes_out_of_a_subscription(tmp_path: Path) -> None:
+    with objstore.open(tmp_path / "store") as store:
+        extend(store, 0)
+        at = 0
+        while True:
+            at += 1
+            with store.events.subscribe(after=0) as subscription:
+                with Interruption(at, AlarmError) as moments:
+                    next(subscription)
+                if moments.seen < at:
+                    break
+                assert moments.came_out
+                assert [next(subscription).data["n"] for _ in range(3)] == [0, 1, 2]
+        assert at > 50
+
+
+def test_an_interrupt_comes_out_of_a_feed_that_is_awaited() -> None:
+    def interrupt(_: Commit) -> None:
+        raise AlarmError
+
+    with objstore.open("memory://") as store:
+        store["a"] = {"n": 1}
+
+        async def take() -> Any:
+            feed = Feed(store._documents, after=0, before=interrupt)
+            return await asyncio.wait_for(anext(feed), 10)
+
+        with pytest.raises(AlarmError):
+            asyncio.run(take())
 
 
 def test_an_interrupt_takes_nothing_from_a_feed(tmp_path: Path) -> None:

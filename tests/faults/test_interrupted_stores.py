@@ -12,7 +12,7 @@ import pytest
 import objstore
 from objstore.store import Store
 from tests.conformance.storage.calls import in_thread
-from tests.faults.interruptions import Interruption
+from tests.faults.interruptions import INTERRUPTS, Interruption
 
 # What is freed amid an interrupt tells of it, and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -125,7 +125,7 @@ def interrupt(folder: Path, call: Callable[[Store[Any], int], None], mode: Mode,
             call(store, 2)
         assert moments.seen > 200
         for turn, at in enumerate(range(1, moments.seen, max(moments.seen // most, 1)), 1):
-            with Interruption(at):
+            with Interruption(at, INTERRUPTS[turn % 2]):
                 call(store, turn * 10)
             changed = [store[name]["n"] == turn * 10 for name in "abc"]
             assert call is not set_many or changed.count(True) in (0, 3)

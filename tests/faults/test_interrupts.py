@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest
 from objstore.storage import Scans, Storage
 from tests.conformance.storage.calls import in_thread
 from tests.conformance.storages import STORAGES, StorageMaker, check, dump
+from tests.faults.interruptions import INTERRUPTS
 
 pytestmark = [
     # What is freed amid an interrupt tells of it, and goes on.
@@ -29,15 +31,12 @@ pytestmark = [
 PAIRS = {f"{n}": "x" for n in range(20)}
 
 
-class Interrupt(BaseException):
-    """As KeyboardInterrupt."""
-
-
 class Timer:
-    """Interrupts this thread once."""
+    """Interrupts this thread once each time, by the one and the other kind in turn."""
 
     def __init__(self) -> None:
         self.is_set = False
+        self._kinds = itertools.cycle(INTERRUPTS)
 
     def set(self, seconds: float) -> None:
         self.is_set = True
@@ -45,7 +44,7 @@ class Timer:
 
     def interrupt(self, *_: object) -> None:
         self.is_set = False
-        raise Interrupt
+        raise next(self._kinds)
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def interrupted(maker: StorageMaker, path: str, timer: Timer, seconds: float) ->
         fill(storage, "0")
         while time.monotonic() < end:
             rounds += 1
-            with contextlib.suppress(Interrupt):
+            with contextlib.suppress(*INTERRUPTS):
                 call_amid(timer, chance, storage, str(rounds))
             assert storage.in_transaction is False  # type: ignore[attr-defined]
             in_thread(lambda: storage.set_container_item("e", "two", "2"))

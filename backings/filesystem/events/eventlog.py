@@ -16,7 +16,7 @@ from uuid import UUID
 from weakref import WeakSet
 
 from objstore import eventlines, sealing
-from objstore.errors import BackingError, CorruptionError, ReadOnlyError
+from objstore.errors import BackingError, CorruptionError, ObjstoreError, ReadOnlyError
 from objstore.event import Event, check_uuid
 from objstore.eventlog import EventLog
 from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
@@ -267,15 +267,22 @@ class SegmentRecordKeeper(RecordKeeper):
             call.is_durable = True
 
     def _append(self, writer: Writer, calls: Sequence[_Call]) -> None:
-        """Append what is new of calls. What goes wrong with one is left in it."""
+        """Append what is new of calls. What goes wrong with one is left in it; an interrupt is
+        raised, also if it is an Exception, as the TimeoutError of a signal's handler."""
+        first = calls[0]
         try:
             self._append_all(writer, calls)
         except Exception as error:
-            if len(calls) > 1 and not calls[0].is_done:
+            is_refusal = isinstance(error, ObjstoreError | TypeError | ValueError)
+            if len(calls) > 1 and not first.is_done:
                 # It may be about one of them alone.
                 for call in calls:
                     self._append(writer, [call])
-                return
+                if is_refusal or any(call.error is not None for call in calls):
+                    return
+                raise
+            if not is_refusal and (first.is_done or first.leads):
+                raise  # or it is of the signer, whose call is this thread's own
             for call in calls:
                 call.error, call.is_done = error, True
             if isinstance(error, UncertainError):

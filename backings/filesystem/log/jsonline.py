@@ -34,7 +34,10 @@ def dump(value: Any) -> bytes:
     """
     try:
         return orjson.dumps(value, _as_it_is, orjson.OPT_PASSTHROUGH_SUBCLASS)
-    except TypeError:
+    except TypeError as error:
+        cause = error.__cause__
+        if cause is not None and not isinstance(cause, TypeError):
+            raise cause from None  # an interrupt that came amid ``_as_it_is``
         options: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
         return json.dumps(value, allow_nan=False, default=_parsed, **options).encode()
 

@@ -25,6 +25,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from objstore._refusals import require_refusal
 from objstore.errors import BackingError
 
 from .bursts import Kind
@@ -154,6 +155,7 @@ class _Folder:
 
 
 def _refused(error: OSError, folder: str) -> BackingError:
+    require_refusal(error)
     reasons = {
         errno.ENOSPC: "the system's limit of watched folders is reached "
         "(fs.inotify.max_user_watches, see sysctl)",

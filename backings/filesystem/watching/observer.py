@@ -23,6 +23,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from objstore._refusals import require_refusal
 from objstore.errors import BackingError
 
 from ..io import Files
@@ -67,6 +68,7 @@ class Observed(FileSystemEventHandler):
                     self, folder, recursive=folder == self._root, event_filter=_WANTED
                 )
             except OSError as error:
+                require_refusal(error)
                 reason = f"cannot watch {folder}: {error.strerror or error}"
                 raise BackingError(error.errno, reason, folder) from error
         return True
