@@ -21,6 +21,7 @@ from . import lmdb_files, storages
 from . import lmdb_records as records
 from .checks import check_options, check_wait
 from .checksums import SOUND, SUM, crc32c
+from .filesystem.io import real_path
 from .lmdb_env import Txn, leave, mapped, shared, storages_of_all
 from .lmdb_work import Work, begin, chunks, chunks_of, write_alone
 from .pairs import Pairs
@@ -59,7 +60,7 @@ class LmdbStorage(TransactingStorage[Work]):
         super().__init__(path, create, readonly)
         check_options(durability, "eager")
         self._wait: Final = check_wait(wait)
-        folder = os.path.realpath(self.path)
+        folder = real_path(self.path)
         if create:
             lmdb_files.create(folder, self.path)
         else:
@@ -410,7 +411,7 @@ class LmdbStorage(TransactingStorage[Work]):
         self._current()
         path = os.fsdecode(target)
         with self._environment.opened() as env:
-            lmdb_files.copy(env, os.path.realpath(path), path, progress)
+            lmdb_files.copy(env, real_path(path), path, progress)
 
     def check(self) -> list[CorruptionError]:
         """Everything that is wrong: order, every checksum, every count."""

@@ -25,6 +25,7 @@ from objstore.values import show
 from . import sqlite_files, storages
 from .checks import check_options, check_wait
 from .checksums import crc32c
+from .filesystem.io import real_path
 from .scanning import Scan
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_missing_table, is_overtaken, mapped
 from .sqlite_tables import (
@@ -80,7 +81,7 @@ class SqliteStorage(TransactingStorage[Work]):
         check_options(durability, "eager")
         self._wait: Final = check_wait(wait)
         self._umask: Final = umask
-        self._file: Final = os.path.realpath(self.path)
+        self._file: Final = real_path(self.path)
         self._forget()
         if create:
             sqlite_files.create(self._file, self.path, umask)
@@ -576,7 +577,7 @@ class SqliteStorage(TransactingStorage[Work]):
         link, path = self._links.take(), os.fsdecode(target)
         try:
             begin_reading(link)
-            sqlite_files.copy(link, os.path.realpath(path), path, self._umask, progress)
+            sqlite_files.copy(link, real_path(path), path, self._umask, progress)
         except ERRORS as error:
             raise mapped(error, self.path) from error
         finally:

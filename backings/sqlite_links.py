@@ -23,7 +23,7 @@ import apsw
 from objstore.errors import BackingError, CorruptionError, FormatError, StorageError
 
 from . import storages
-from .filesystem.io import Files, Opened
+from .filesystem.io import Files, Opened, real_path
 from .inherited import keep_for_ever
 
 _SYNCHRONOUS: Final = {"full": "FULL", "os": "NORMAL"}
@@ -141,7 +141,7 @@ def _number(error: Exception, path: str) -> int:
         return errno.EIO
     if not is_unwritable(error):
         return _ERRNO.get(code, 0)
-    file = os.path.realpath(path)
+    file = real_path(path)
     folder = os.path.dirname(file)
     files = Files(folder)
     if files.stat(file) is None:

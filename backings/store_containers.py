@@ -33,7 +33,7 @@ def open_containers(
     ``durability``, ``wait`` and ``umask`` are those of SqliteStorage.
     """
     check_options(durability, "eager")
-    files = Files(os.path.realpath(root), umask=umask)
+    files = Files(os.fspath(root), umask=umask)
     return Containers(_Lazily(files, readonly=readonly, durability=durability, wait=wait))
 
 

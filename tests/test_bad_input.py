@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -13,10 +14,14 @@ from uuid import UUID
 import pytest
 
 import objstore
-from objstore import Dict, Directory, Store
+from objstore import Dict, Directory, Store, ValueFile
+from objstore.backings.filesystem import Depot, RecordKeeper, open_events
+from objstore.backings.store_containers import open_containers
+from objstore.errors import BackingError
 from tests.folders import users
 
 from .conformance.library import ADA, Library
+from .conformance.storages import ON_DISK
 from .faults.machine import without_privileges
 
 
@@ -407,6 +412,35 @@ def test_schemes_are_the_same_in_any_case(tmp_path: Path, monkeypatch: pytest.Mo
     with objstore.open("MEMORY://any case") as one, objstore.open("memory://any case") as other:
         one["a"] = {"b": 1}
         assert list(other) == ["/a"]
+
+
+def open_value_file(path: str) -> ValueFile:
+    return ValueFile.open(path, 1, 1000)
+
+
+@pytest.mark.parametrize(
+    "open_",
+    [
+        *(maker.make for maker in ON_DISK),
+        Depot,
+        RecordKeeper,
+        objstore.open,
+        objstore.repair,
+        open_containers,
+        open_events,
+        open_value_file,
+    ],
+)
+def test_a_path_in_a_working_directory_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_: Callable[[str], object]
+) -> None:
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+    with pytest.raises(BackingError, match="cannot find the working directory: No such") as caught:
+        open_("relative")
+    assert caught.value.errno == errno.ENOENT
+    assert caught.value.filename == "relative"
 
 
 @pytest.mark.parametrize("url", ["memory://", None])

@@ -23,6 +23,7 @@ from .openio import FOLDER, READ, OpenFiles
 from .openio import LockedFolder as LockedFolder
 from .openio import Opened as Opened
 from .openio import UncertainError as UncertainError
+from .openio import real_path as real_path
 
 Signature = tuple[int, int, int, int]
 """What tells one version of a file from the next without reading it: inode, size, mtime, ctime."""
@@ -83,10 +84,7 @@ class Files(OpenFiles):
 
     def real(self, path: str) -> str:
         """The path with all links resolved, as far as it exists."""
-        try:
-            return os.path.realpath(path)
-        except OSError as error:
-            self._refused("follow", path, error)
+        return real_path(path)
 
     def is_readonly_medium(self, path: str) -> bool:
         """Whether what ``path`` is on is mounted so that nobody writes to it."""

@@ -463,7 +463,7 @@ def _real(path: str) -> tuple[str, bool]:
             descriptor = os.open(path, _PATH_ONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             require_refusal(error)
-            return os.path.realpath(path), False
+            return real_path(path), False
         try:
             found = os.readlink(f"/proc/self/fd/{descriptor}")
         except OSError as error:  # nothing is mounted there
@@ -473,7 +473,18 @@ def _real(path: str) -> tuple[str, bool]:
             os.close(descriptor)
         if found.startswith("/") and not found.endswith(" (deleted)"):
             return found, True
-    return os.path.realpath(path), False
+    return real_path(path), False
+
+
+def real_path(path: str) -> str:
+    """The path with all links resolved, as far as it exists."""
+    try:
+        return os.path.realpath(path)
+    except OSError as error:
+        require_refusal(error)
+        # Of the working directory, which a relative path is in, the system gives no name.
+        what = "find the working directory" if error.filename is None else f"follow {path}"
+        raise BackingError(error.errno, f"cannot {what}: {error.strerror}", path) from error
 
 
 def _sync_fully(descriptor: int, how: int) -> None:
