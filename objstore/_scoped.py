@@ -286,6 +286,13 @@ class ScopedDocuments(Documents):
         self._require_open()
         return self._past.commits(after, path)
 
+    def commit_of(self, tx: str, after: int = 0) -> Commit | None:
+        """As the contract says; to see a commit as the scope did takes those before it."""
+        self._require_open()
+        if self._documents.commit_of(tx, after) is None:
+            return None
+        return super().commit_of(tx, after)
+
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         """As the contract says, of the commits that ``commits`` has, as they are seen here."""
         self._require_open()

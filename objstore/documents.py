@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from .errors import HistoryGone
 from .values import JSON, MISSING, Missing, show
 
 if TYPE_CHECKING:
@@ -246,6 +247,14 @@ class Documents(ABC):
         or something above it as a whole; in every scope. Raises what ``load`` raises for ``at``,
         where ``after`` is no number that the next commit's could follow.
         """
+
+    def commit_of(self, tx: str, after: int = 0) -> Commit | None:
+        """The commit above ``after`` that was given this ``tx``; None for none."""
+        try:
+            return next((one for one in self.commits(after) if one.tx == tx), None)
+        except HistoryGone:  # which commits are left behind that one, nothing says
+            found = (one for one in self.commits() if one.number > after)
+            return next((one for one in found if one.tx == tx), None)
 
     @abstractmethod
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:

@@ -115,10 +115,7 @@ class Joint(Host):
 
     def _commit_with(self, id: str, after: int = 0) -> Commit:
         """The commit that a transaction is, made after the one numbered ``after``."""
-        try:
-            found = next((c for c in self._documents.commits(after) if c.tx == id), None)
-        except HistoryGone:  # commits were removed meanwhile: what is left is all there is
-            found = next((c for c in self._documents.commits() if c.tx == id), None)
+        found = self._documents.commit_of(id, after)
         if found is None:
             raise TransactionNotFoundError(f"there is no joint transaction {id!r}, or it is over")
         return found

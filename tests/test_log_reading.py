@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,20 @@ def test_who_only_reads_a_short_log_does_not_learn_of_all_files_for_it(tmp_path:
         assert [one.number for one in other.log("old")] == [1, 154]
         assert isinstance(other._documents, FilesystemDocuments)
         assert other._documents._engine.ledger._heads is None
+
+
+def test_a_transaction_that_is_over_is_looked_for_without_all_commits(tmp_path: Path) -> None:
+    cost: list[int] = []
+    for size in (100, 800):
+        with _old(tmp_path / str(size), size) as store:
+
+            def look(store: objstore.Store[Any] = store) -> None:
+                with pytest.raises(objstore.TransactionNotFoundError):
+                    store.get_tx("0" * 32)
+
+            cost.append(calls_of(look))
+            over = store.new_tx(1)
+            over.patcher("/old", [{"op": "replace", "path": "/v", "value": -1}]).commit()
+            every = calls_of(partial(max, store.log()))
+            assert calls_of(partial(store.get_tx, over.id)) < every / 2
+    assert cost[1] < 1.5 * cost[0]

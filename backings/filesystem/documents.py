@@ -347,6 +347,12 @@ class FilesystemDocuments(Documents):
             self._told.add(told)
         return told
 
+    def commit_of(self, tx: str, after: int = 0) -> Commit | None:
+        """As the contract says; the records of others are not parsed."""
+        self._require_open()
+        ledger = self._engine.ledger
+        return ledger.commit_of(tx, after) if ledger.refresh() else None
+
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:
         self._require_open()
         return self._engine.committer.teller.add(hear, self._engine.ledger.refresh())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from objstore._scoped import ScopedDocuments
 from objstore.documents import Change, Commit, Documents
 from objstore.errors import (
     ClosedError,
@@ -32,6 +33,7 @@ from tests.conformance.documents import (
     reopened,
 )
 from tests.conformance.makers import Maker
+from tests.conformance.retentions import NEWEST
 
 # The state at a commit
 
@@ -267,6 +269,42 @@ def test_a_retry_is_found_by_its_transaction(maker: Maker, url: str, documents: 
     documents.commit([Change("/bob", MISSING, BOB)], base=1, tx="two")
     again = reopened(maker, url, documents)
     assert [commit.number for commit in again.commits() if commit.tx == "two"] == [2]
+
+
+def test_the_commit_of_a_transaction(maker: Maker, url: str, documents: Documents) -> None:
+    told = ["one", 'a "b"\t\\é', "\u2028"]
+    for n, tx in enumerate(told):
+        documents.commit([Change(f"/{n}", MISSING, ["one"])], base=0, meta={"tx": "none"}, tx=tx)
+        count_up(documents, 2)
+    documents.switch_and_snapshot()
+    documents.commit([Change("/0", MISSING, {"tx": "none"})], base=9, scope="draft", tx="four")
+    for opened in before_and_after_reopening(maker, url, documents):
+        found = [opened.commit_of(tx) for tx in [*told, "four", "none", "\ud800", ""]]
+        assert [one and one.number for one in found] == [1, 4, 7, 10, None, None, None]
+        assert found[1] == next(opened.commits(3))
+        assert opened.commit_of("one", after=1) is None
+        assert opened.commit_of("four", after=9) == found[3]
+
+
+def test_the_commit_of_a_transaction_behind_a_removed_one(documents: Documents) -> None:
+    count_up(documents, 3)
+    documents.commit([Change("/ada", MISSING, ADA)], base=3, tx="one")
+    documents.pin(4)
+    count_up(documents, 2)
+    documents.compact(NEWEST)
+    assert numbers(documents) == [4, 6]
+    found = [documents.commit_of("one", after) for after in (0, 2, 3, 4, 5)]
+    assert [one and one.number for one in found] == [4, 4, 4, None, None]
+
+
+def test_a_scope_sees_the_commit_of_a_transaction_as_it_sees_others(documents: Documents) -> None:
+    scope, other = (ScopedDocuments(documents, name) for name in ("draft", "other"))
+    documents.commit([Change("/ada", MISSING, ADA)], base=0, tx="one")
+    scope.commit([Change("/bob", MISSING, BOB)], base=1, tx="two")
+    assert scope.commit_of("one") == next(scope.commits())
+    assert scope.commit_of("two") == next(scope.commits(1))
+    assert scope.commit_of("three") is None
+    assert other.commit_of("two") is None
 
 
 # What a commit rests on

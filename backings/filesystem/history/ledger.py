@@ -21,7 +21,7 @@ from . import record
 from .entering import Revision, entry_of
 from .heads import Head, Heads, Key
 from .headsfile import HeadsFile
-from .past import Past
+from .past import Past, needle
 from .record import NO_FILE, Glance, Said
 from .traces import Trace, Traces, trace_of
 from .written import Written
@@ -295,6 +295,13 @@ class Ledger:
         if ended > after:
             yield from past.commits(after, path, upto=ended)
         yield from past.linked(links, max(after, ended), path)
+
+    def commit_of(self, tx: str, after: int) -> Commit | None:
+        """The commit above ``after`` of a transaction."""
+        for one in self.log.having(needle(tx), after):
+            if self.past.read(one).tx == tx:
+                return self.past.commit(one.link)
+        return None
 
     def _chains(self, after: int, path: str) -> tuple[int, list[tuple[Key, Link]]] | None:
         """The newest changes of the units near a path, from which links lead to the others, and up

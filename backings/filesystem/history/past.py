@@ -350,6 +350,9 @@ def _needles(path: str) -> list[bytes]:
     """What records have one of that touch a path: the names of units there, above it and below."""
     if not path:
         return [b""]
-    exact = [json.dumps(unit, ensure_ascii=False) for unit in (path, *aboves(path))]
-    below = json.dumps(path + "/", ensure_ascii=False)[:-1]
-    return [text.encode("utf-8", "surrogatepass") for text in (*exact, below)]
+    return [*map(needle, (path, *aboves(path))), needle(path + "/")[:-1]]
+
+
+def needle(text: str) -> bytes:
+    """A text as it stands in records."""
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")

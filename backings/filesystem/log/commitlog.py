@@ -243,6 +243,22 @@ class CommitLog:
                 if frame.header.kind == frames.RECORD:
                     yield record_of(file, frame)
 
+    def having(self, text: bytes, after: int) -> Iterator[Record]:
+        """The records behind the one numbered ``after`` that have these bytes; those of the newest
+        file first. Files that have them nowhere are not taken apart."""
+        head = self.head
+        for start in reversed(self.files()):
+            file = self._all.of(start)
+            if file is None:  # somebody has compacted the log just now
+                yield from self.having(text, after)
+                return
+            wanted = max(after, start.after) + 1
+            if wanted <= head and file.has(text):
+                found = records_of(file, wanted, head, file.place(wanted))
+                yield from (one for one in found if text in one.payload)
+            if start.after <= after:
+                return
+
     def removed(self) -> Ranges:
         """The numbers of the records that compaction has removed, or damage."""
         self._require_open()

@@ -151,6 +151,11 @@ class LogFile:
             yield Frame(offset, header, payload)
             offset += HEADER_SIZE + header.length + 1
 
+    def has(self, text: bytes) -> bool:
+        """Whether these bytes are anywhere in the file."""
+        places = range(0, self.size(), _CHUNK)
+        return any(text in self.read(offset, _CHUNK + len(text)) for offset in places)
+
     def closed(self) -> Frame | None:
         """The mark of a clean close, if the file ends with one that is as good as its word."""
         offset = self.size() - _MARK_SIZE
