@@ -323,8 +323,12 @@ def test_a_check_goes_on_after_what_may_not_be_read(broken: Path, schema: Any) -
     ]
 
 
-@pytest.mark.parametrize("locked", [".objstore/log", ".objstore"])
-def test_a_check_tells_that_the_log_may_not_be_listed(folder: Path, locked: str) -> None:
+@pytest.mark.parametrize(
+    ("locked", "refused"), [(".objstore/log", "list"), (".objstore", "look at")]
+)
+def test_a_check_tells_that_the_log_may_not_be_listed(
+    folder: Path, locked: str, refused: str
+) -> None:
     with objstore.open(folder) as store:
         store["people/bob"] = {}
         store.check()
@@ -336,8 +340,8 @@ def test_a_check_tells_that_the_log_may_not_be_listed(folder: Path, locked: str)
             told = failures(folder)
     finally:
         (folder / locked).chmod(0o755)
-    refused = "found cannot list .objstore/log: Permission denied"
-    assert f".objstore/log: expected a file that can be read, {refused}" in told
+    found = f"found cannot {refused} .objstore/log: Permission denied"
+    assert f".objstore/log: expected a file that can be read, {found}" in told
     assert all("Permission denied" in one for one in told)
 
 

@@ -149,7 +149,7 @@ def test_22_a_feed_that_nobody_has_any_more_hears_of_no_commit(
     documents: Any = store._documents
     listen, hearing = documents.listen, set[object]()
 
-    def counted(hear: Callable[[Commit], None]) -> Callable[[], None]:
+    def listening(_: object, hear: Callable[[Commit], None]) -> Callable[[], None]:
         one, end = object(), listen(hear)
         hearing.add(one)
 
@@ -159,7 +159,7 @@ def test_22_a_feed_that_nobody_has_any_more_hears_of_no_commit(
 
         return ended
 
-    monkeypatch.setattr(type(documents), "listen", lambda _, hear: counted(hear))
+    monkeypatch.setattr(type(documents), "listen", listening)
     kept = store.changes()
     dropped = [ref(store.changes()) for _ in range(3)]
     gc.collect()

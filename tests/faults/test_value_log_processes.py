@@ -161,14 +161,22 @@ def test_processes_lose_no_update(tmp_path: Path) -> None:
         storage.add_container("c")
         storage.set_container_item("c", "n", 0)
 
+        def add_one(own: OverFiles) -> None:
+            n = int(own.get_container_item("c", "n"))
+            own.set_container_item("c", "n", n + 1)
+
         def count(*, waits: bool) -> None:
             with OverFiles(Quick(str(tmp_path))) as own:
                 left = 100
                 while left:
                     try:
-                        with own.transaction(write=waits):
-                            n = int(own.get_container_item("c", "n"))
-                            own.set_container_item("c", "n", n + 1)
+                        if waits:
+                            with own.transaction():
+                                add_one(own)
+                        else:
+                            own.begin()
+                            add_one(own)
+                            own.commit()
                         left -= 1
                     except ConflictError:
                         assert not waits
