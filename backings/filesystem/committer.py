@@ -13,7 +13,7 @@ from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from objstore.documents import Change, Commit, Loaded, Waiting
+from objstore.documents import Commit, Loaded, Waiting
 from objstore.errors import (
     BackingError,
     FormatError,
@@ -33,7 +33,7 @@ from .later import Later
 from .log.commitlog import Position, Writer
 from .pending import Due, EditedError, Pending
 from .places import Places
-from .plan import Planner, Step
+from .plan import Planner, Step, commit_of
 from .recovery import Edit, Recovery, edit_of
 from .settling import Settling
 from .telling import Teller
@@ -115,7 +115,7 @@ class Committer:
                     steps = plan(self._planner)
                 self._enter_edits(writer, self._edits(steps))
                 number, position = self._enter(writer, steps, said)
-                commit = entered = _commit_of(number, said, steps)
+                commit = entered = commit_of(number, said, steps)
                 self.teller.keep(commit)
                 is_alone = waiting is None and writer.is_alone
                 if is_alone:
@@ -552,6 +552,8 @@ class Committer:
     def _finish(self) -> None:
         self.apply()
         if not self._files.sync:
+            with self._ledger.log.writing():
+                self._ledger.save()
             return
         self.checkpoint()
         with self._ledger.log.writing() as writer:
@@ -584,15 +586,3 @@ class Committer:
 
     def _commits(self, after: int) -> Iterable[Commit]:
         return self._ledger.past.commits(after, "")
-
-
-def _commit_of(number: int, said: Said, steps: Sequence[Step]) -> Commit:
-    # Not by _replace, which takes as long as ten calls.
-    changes = tuple(
-        [
-            Change(unit, old, new, None if new is MISSING else step.due.stamp)
-            for step in steps
-            for unit, old, new, _ in (step.change,)
-        ]
-    )
-    return Commit(number, said.time, said.meta, None, changes, tx=said.tx)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from objstore.documents import Change
+from objstore.documents import Change, Commit
 from objstore.errors import ConflictError, LayoutError
 from objstore.pointer import aboves, join
 from objstore.values import JSON, MISSING, Missing, same
 
 from .contents import is_json, parse, render
-from .history.record import NO_FILE
+from .history.record import NO_FILE, Said
 from .io import Entry, Files, signature
 from .listing import key_of
 from .pending import Due, Pending
@@ -36,6 +36,19 @@ class Step(NamedTuple):
     """The commit that the contents before are known to be of; 0 where that is to be found out."""
     text: Callable[[], bytes | None]
     """The file before; None for none."""
+
+
+def commit_of(number: int, said: Said, steps: Sequence[Step]) -> Commit:
+    """The commit that these steps are."""
+    # Not by _replace, which takes as long as ten calls.
+    changes = tuple(
+        [
+            Change(unit, old, new, None if new is MISSING else step.due.stamp)
+            for step in steps
+            for unit, old, new, _ in (step.change,)
+        ]
+    )
+    return Commit(number, said.time, said.meta, None, changes, tx=said.tx)
 
 
 class Planner:

@@ -82,6 +82,8 @@ class Heads:
     def __init__(self) -> None:
         self.number = 0
         """The last record that was taken in."""
+        self.learned = 0
+        """How many changes were taken in since these were written down."""
         self.units: Final[dict[Key, Head]] = {}
         self.overlays: Final[dict[str, dict[str, Overlay]]] = {}
         self.ended: Final[dict[str, int]] = {}
@@ -106,6 +108,7 @@ class Heads:
         if said.deletes and said.scope is not None:
             self._drop(said.scope)
         self.number = link.number
+        self.learned += len(said.entries) or 1
 
     def below(self, path: str) -> Iterator[str]:
         """The units of the base that are below a place; others may come meanwhile."""

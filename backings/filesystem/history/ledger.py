@@ -36,7 +36,7 @@ _NEWEST: Final = 1000
 """How many changes of a unit are looked through for a file that was found."""
 
 _OFTEN: Final = 1000
-"""After how many records the heads are written down once more."""
+"""After how many changes the heads are written down once more."""
 
 _DEARER: Final = 4
 """How many records are passed over in the time that it takes to follow a link, at the least."""
@@ -63,8 +63,8 @@ class Ledger:
         self._heads: Heads | None = None
         self._removed: Ranges = []
         """What compaction had removed by when the heads were made."""
-        self._saved = 0
-        """The record that the heads were last written down after."""
+        self._is_to_save = False
+        """Whether it took long to make the heads, and whoever comes next should be spared it."""
         self._changed: Final[dict[str, int]] = {}
         self._strange: Final[dict[str, list[Trace]]] = {}
         self._was_left = False
@@ -363,7 +363,7 @@ class Ledger:
         """Write down the heads if that will spare the next handle much reading; if not, see that
         what a crash has torn is not kept."""
         with self.guard:
-            if self._heads is not None and self._taken - self._saved >= _OFTEN:
+            if self._heads is not None and self._heads.learned >= _OFTEN:
                 self.snapshot()
             elif self._file.is_torn and not self._file.is_whole():
                 self._file.remove()
@@ -373,8 +373,9 @@ class Ledger:
         with self.guard:
             if self._removed != self.log.removed():
                 return
-            self._file.write(self.log.store, self._loaded())
-            self._saved = self._taken
+            heads = self._loaded()
+            self._file.write(self.log.store, heads)
+            heads.learned = 0
 
     def drop_written(self) -> None:
         """Remove the heads that were written down, for good."""
@@ -440,6 +441,9 @@ class Ledger:
                 is_own = head == self._entered
                 self._written.note(self.log.store, done, head, is_own=is_own)
                 self._noted = done
+            if self._is_to_save:
+                self._is_to_save = False  # first: a disk that is full refuses it once
+                self.save()
 
     def written_upto(self) -> int:
         """Up to which commit all are in their files, by what somebody has written down in this run
@@ -525,9 +529,9 @@ class Ledger:
         while True:
             self._removed = self.log.removed()
             heads = self._file.read(self.log.store, known)
-            self._saved = heads.number
             heads = self._brought(heads)
             if self.log.removed() == self._removed:  # or what was written down lacks changes
+                self._is_to_save = heads.learned >= _OFTEN
                 return heads
 
     def _brought(self, heads: Heads) -> Heads:
