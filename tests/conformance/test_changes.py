@@ -146,7 +146,7 @@ def test_22_a_slow_consumer_is_dropped_and_sees_why(store: Store[Library]) -> No
 def test_22_a_feed_that_nobody_has_any_more_hears_of_no_commit(
     store: Store[Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    documents: Any = store._documents
+    documents = store._documents
     listen, hearing = documents.listen, set[object]()
 
     def listening(_: object, hear: Callable[[Commit], None]) -> Callable[[], None]:
