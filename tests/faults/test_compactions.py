@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -345,3 +346,19 @@ def committer_of(store: Store[Any]) -> Committer:
     documents = store._documents
     assert isinstance(documents, FilesystemDocuments)
     return documents._engine.committer
+
+
+@pytest.mark.parametrize("keep", [timedelta(days=1), timedelta(0)])
+def test_a_compaction_takes_the_memory_of_what_it_joins(tmp_path: Path, keep: timedelta) -> None:
+    retention = Retention(keep=keep, every=timedelta(days=10_000), slots=1)
+    peaks: list[int] = []
+    for size in (30, 150):
+        with objstore.open(tmp_path / str(size), durability="os") as store:
+            store["long"] = {"n": ""}
+            for n in range(size):
+                store["long/n"] = f"{n}" * 10_000
+            tracemalloc.start()
+            store.compact(retention)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 1_000_000

@@ -5,7 +5,7 @@ Grammar and steps: docs/formats/commit-log.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -91,15 +91,16 @@ class Compaction:
         """Steps 1 to 3; None where pins changed meanwhile, and other commits are to stay."""
         log = self._ledger.log
         files = log.files()[:-1]
-        saids = {one.number: self._ledger.past.read(one) for one in log.records_of(files)}
+        past = self._ledger.past
+        known = [(one.number, *past.when(one)) for one in log.records_of(files)]
         pins = self._pins.read()
-        stay = self._stay(saids, retention, pins)
-        gone = [number for number in saids if number not in stay]
+        stay = self._stay(known, retention, pins)
+        gone = [number for number, _, _ in known if number not in stay]
         if not gone:
             return gone
         removed = ranges([*numbers(files[0].removed or []), *gone])
         target = names.log(self._files.root, files[-1].generation)
-        frames_made = self._frames(files[-1], saids, stay, removed)
+        frames_made = self._frames(files[-1], known[-1][0], stay, removed)
         with logappend.taken_back(self._files, target):
             logappend.write_all(self._files, target, frames_made)
             with log.writing():  # as who pins does
@@ -111,15 +112,19 @@ class Compaction:
         self._ledger.renew()
         return gone
 
-    def _stay(self, saids: dict[int, Said], retention: Retention, pins: frozenset[int]) -> set[int]:
-        if not saids:
+    def _stay(
+        self,
+        known: Sequence[tuple[int, datetime, str | None]],
+        retention: Retention,
+        pins: frozenset[int],
+    ) -> set[int]:
+        if not known:
             return set()
-        known = [(number, said.time, said.scope) for number, said in saids.items()]
         stay = staying(known, retention, datetime.now(UTC), pins, self._ledger.scopes())
         return stay | {known[-1][0]}  # which the next file says it follows
 
     def _frames(
-        self, last: Start, saids: dict[int, Said], stay: set[int], removed: list[list[int]]
+        self, last: Start, upto: int, stay: set[int], removed: list[list[int]]
     ) -> Iterator[bytes]:
         """The file's frames: the start, the records that stay, the end."""
         codec = Codec(last.store, last.generation)
@@ -127,7 +132,7 @@ class Compaction:
         start = Start(last.store, last.generation, 0, last.checkpoint, removed, lost).encode()
         yield start
         offset, heads, number = len(start), Heads(), 0
-        for number, bare, revisions in self._squashed(saids, stay):
+        for number, bare, revisions in self._squashed(upto, stay):
             entries = [entry_of(heads, bare, one, last.generation) for one in revisions]
             said = bare._replace(entries=entries)
             frame = codec.encode(frames.RECORD, number, 0, record.encode(said, last.generation))
@@ -136,15 +141,12 @@ class Compaction:
             offset += len(frame)
         yield codec.encode(frames.END, number, 0, jsonline.dump({"checkpoint": None}))
 
-    def _squashed(
-        self, saids: dict[int, Said], stay: set[int]
-    ) -> Iterator[tuple[int, Said, list[Revision]]]:
+    def _squashed(self, upto: int, stay: set[int]) -> Iterator[tuple[int, Said, list[Revision]]]:
         """The records that stay, each with the changes of those that go before it in its scope."""
         gathered: dict[str | None, dict[str, _Gathered]] = {}
         files: dict[Key, str] = {}
         drops: list[str] = []
-        for commit in self._ledger.past.commits(0, "", upto=max(saids)):
-            said = saids[commit.number]
+        for said, commit in self._ledger.past.replayed(upto):
             drops += said.drops
             for scope in said.drops:
                 gathered.pop(scope, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import cached_property
 from heapq import merge
 from threading import Lock
@@ -23,7 +24,7 @@ from ..log.heldlog import HeldLog
 from ..log.logrecords import Record
 from ..log.logview import Link
 from .heads import SCOPED_FILE, Key, image_of, key_of
-from .record import Entry, Glance, Said, decode, glance
+from .record import Entry, Glance, Said, decode, glance, when
 
 _RUNNING: Final = 1024
 """How many units' contents an iteration over commits keeps at hand."""
@@ -114,6 +115,13 @@ class Past:
         """A part of it. Raises the same."""
         try:
             return glance(one.payload)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._strange(one, error) from error
+
+    def when(self, one: Record) -> tuple[datetime, str | None]:
+        """Its time and its scope. Raises the same."""
+        try:
+            return when(one.payload)
         except (ValueError, KeyError, TypeError) as error:
             raise self._strange(one, error) from error
 
@@ -241,6 +249,15 @@ class Past:
             commit = self._commit(one.link, said, running)
             if touches(commit, path):
                 yield commit
+
+    def replayed(self, upto: int) -> Iterator[tuple[Said, Commit]]:
+        """The commits up to a number, oldest first, each with what its record says."""
+        running: _Running = OrderedDict()
+        for one in self._log.records():
+            if one.number > upto:
+                return
+            said = self.read(one)
+            yield said, self._commit(one.link, said, running)
 
     def linked(self, chains: Iterable[tuple[Key, Link]], after: int, path: str) -> Iterator[Commit]:
         """The same of the commits that changed one of some units, by each one's newest change."""

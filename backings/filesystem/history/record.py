@@ -134,9 +134,8 @@ def patch_text(entry: Entry) -> bytes:
 def decode(payload: bytes, generation: int) -> Said:
     """The record of a payload. Raises ValueError, KeyError or TypeError for what is none."""
     line = jsonline.load_object(payload)
-    time = datetime.fromisoformat(line["time"])
     return Said(
-        time if time.tzinfo is UTC else time.astimezone(UTC),
+        _time(line),
         line.get("meta", {}),
         line.get("scope"),
         [_parse(one, generation) for one in line["changes"]],
@@ -153,6 +152,17 @@ def glance(payload: bytes) -> Glance:
     line = jsonline.load_object(payload)
     entries = [Touched(one["unit"], *_digests(one), _edited(one)) for one in line["changes"]]
     return Glance(line.get("scope"), entries, line.get("done"))
+
+
+def when(payload: bytes) -> tuple[datetime, str | None]:
+    """The time and the scope of a record, which is all that is kept of it. Raises the same."""
+    line = jsonline.load_object(payload)
+    return _time(line), line.get("scope")
+
+
+def _time(line: dict[str, Any]) -> datetime:
+    time = datetime.fromisoformat(line["time"])
+    return time if time.tzinfo is UTC else time.astimezone(UTC)
 
 
 def _digests(line: dict[str, Any]) -> tuple[str | None, str | None]:
