@@ -54,7 +54,10 @@ def opened(source: Source) -> Generator[tuple[Stream, int | None]]:
     """What bytes come from, and how many they are to be; None where that is not known."""
     if isinstance(source, str | os.PathLike):
         with _SourceFile(source) as file:
-            found = os.fstat(file.fileno())
+            try:
+                found = os.fstat(file.fileno())
+            except OSError as error:
+                raise _unreadable(error, source) from error
             # What is no regular file, or lies in /proc, tells no size.
             yield file, (found.st_size or None) if stat.S_ISREG(found.st_mode) else None
     elif hasattr(source, "read"):

@@ -135,16 +135,21 @@ class OpenFiles:
 
     def rewind(self, opened: Opened) -> None:
         """Put the file's own position at its first byte, for who is given the descriptor."""
-        os.lseek(opened.descriptor, 0, os.SEEK_SET)
+        try:
+            os.lseek(opened.descriptor, 0, os.SEEK_SET)
+        except OSError as error:
+            self._refused("read", opened.path, error)
 
     def is_at(self, opened: Opened) -> bool:
         """Whether the file is still the one at its path."""
-        if opened.identity is None:
-            return _is_at(opened.descriptor, opened.path)
         try:
+            if opened.identity is None:
+                return _is_at(opened.descriptor, opened.path)
             found = os.stat(opened.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            self._refused("look at", opened.path, error)
         return (found.st_dev, found.st_ino) == opened.identity
 
     def read_at(self, opened: Opened, offset: int, size: int) -> bytes:
@@ -349,7 +354,10 @@ class OpenFiles:
         return True
 
     def unlock_opened(self, opened: Opened) -> None:
-        fcntl.flock(opened.descriptor, fcntl.LOCK_UN)
+        try:
+            fcntl.flock(opened.descriptor, fcntl.LOCK_UN)
+        except OSError as error:
+            self._refused("unlock", opened.path, error)
 
     def locked(self, folder: str) -> LockedFolder:
         """A block with the lock on a folder, which is no file in it; False where no folder is."""
@@ -449,6 +457,8 @@ class LockedFolder:
             # Not left to close(2): a child forked meanwhile has the descriptor too.
             try:
                 fcntl.flock(self._descriptors[0], fcntl.LOCK_UN)
+            except OSError as error:
+                self._files._refused("unlock", self._folder, error)
             finally:
                 os.close(self._descriptors.pop())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -14,6 +16,7 @@ import pytest
 
 import objstore
 from objstore.backings.filesystem import open_documents
+from objstore.backings.filesystem.io import Files, Opened
 from objstore.backings.filesystem.pending import Due, Pending
 from objstore.documents import Change, Documents
 from objstore.errors import BackingError, LayoutError
@@ -267,3 +270,57 @@ def test_a_commit_stands_whatever_came_in_the_place_of_its_file(
             store.flush()
         (tmp_path / "ada.json").rmdir()
     assert json.loads((tmp_path / "ada.json").read_text()) == ADA
+
+
+def test_a_file_where_the_folder_of_the_log_should_be(tmp_path: Path) -> None:
+    store = objstore.open(tmp_path)
+    store["ada"] = ADA
+    logs = tmp_path / ".objstore" / "log"
+    logs.rename(tmp_path / "aside")
+    logs.write_text("")
+    for use in (lambda: store.PUT("ada/name", "Eda"), store.close):
+        with pytest.raises(BackingError, match="the commit log was removed or replaced"):
+            use()
+
+
+Use = Callable[[Files, Opened], object]
+
+
+@pytest.mark.parametrize(
+    ("call", "told", "use"),
+    [
+        ("os.stat", "look at", Files.is_at),
+        ("fcntl.flock", "unlock", Files.unlock_opened),
+        ("os.lseek", "read", Files.rewind),
+    ],
+)
+def test_what_the_system_refuses_of_an_open_file_names_it(
+    call: str, told: str, use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    files = Files(str(tmp_path))
+    opened = files.lockable(str(tmp_path / "lock"), make=True)
+    assert opened is not None
+    monkeypatch.setattr(f"objstore.backings.filesystem.openio.{call}", stale)
+    with pytest.raises(BackingError, match=f"cannot {told} lock: Stale file handle") as caught:
+        use(files, opened)
+    monkeypatch.undo()
+    assert caught.value.filename == opened.path
+    files.close(opened)
+
+
+def test_a_folder_that_cannot_be_unlocked_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_: int, how: int) -> None:
+        if how == fcntl.LOCK_UN:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr("objstore.backings.filesystem.openio.fcntl.flock", stale)
+    with (
+        pytest.raises(BackingError, match=r"cannot unlock \.: Stale file handle"),
+        Files(str(tmp_path)).locked(str(tmp_path)),
+    ):
+        pass
