@@ -278,7 +278,8 @@ def test_a_file_where_the_folder_of_the_log_should_be(tmp_path: Path) -> None:
     logs = tmp_path / ".objstore" / "log"
     logs.rename(tmp_path / "aside")
     logs.write_text("")
-    for use in (lambda: store.PUT("ada/name", "Eda"), store.close):
+    uses: list[Callable[[], object]] = [lambda: store.PUT("ada/name", "Eda"), store.close]
+    for use in uses:
         with pytest.raises(BackingError, match="the commit log was removed or replaced"):
             use()
 
