@@ -11,7 +11,6 @@ import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, TypeVar, cast
 from uuid import UUID
 
@@ -169,22 +168,6 @@ def test_integers_are_exact_whatever_their_size() -> None:
     assert found.contents == {"number": 10**40 + 1}
     with pytest.raises(objstore.ValidationError, match="at most 4300 digits"):
         found.number = 10**4300
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [("a.json", '{"n": 1}'), ("a.yaml", "n: 1\n"), ("a.toml", "n = 1\n"), ("a.kvi", "n 1\n")],
-)
-@pytest.mark.parametrize("number", [10**4300 - 1, 1 - 10**4300], ids=["greatest", "least"])
-def test_integers_of_as_many_digits_as_python_reads(
-    name: str, text: str, number: int, tmp_path: Path
-) -> None:
-    (tmp_path / name).write_text(text)
-    with objstore.open(tmp_path) as store:
-        store["a/n"] = number
-        assert store["a/n"] == number
-    with objstore.open(tmp_path) as store:
-        assert store["a/n"] == number
 
 
 # --- constraints ----------------------------------------------------------------------------------

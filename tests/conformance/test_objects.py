@@ -16,7 +16,6 @@ import pytest
 import objstore
 from objstore import Dict, Directory, List, Store
 from objstore.values import show
-from tests.counting import calls_of
 
 from .aftermaths import ALL, name_of
 from .library import ADA, BOB, Library, Person, fill
@@ -137,20 +136,6 @@ def test_06_a_defined_key_takes_the_place_of_a_stored_one(reopen: Opener) -> Non
         assert list(found.values()) == ["ada", "Ada"]
         assert len(found) == 2
         assert dict(found) == {"first": "ada", "name": "Ada"}
-
-
-def test_06_len_and_bool_do_not_go_over_the_keys(reopen: Opener) -> None:
-    store = reopen(None)
-    store["few"], store["many"] = {}, {f"key{number}": number for number in range(300)}
-
-    def cost(of: str, ask: Callable[[Any], Any]) -> int:
-        asked = store[of]
-        return min(calls_of(lambda: ask(asked)) for _ in range(3))
-
-    assert (len(store["few"]), len(store["many"])) == (0, 300)
-    assert (bool(store["few"]), bool(store["many"])) == (False, True)
-    for ask in (len, bool):
-        assert cost("many", ask) == cost("few", ask)
 
 
 def test_06_equality_and_contents_have_basic_keys_only(store: Store[Library]) -> None:
