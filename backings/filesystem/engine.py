@@ -226,12 +226,19 @@ class Engine:
 
     def is_emptied(self, path: str) -> bool:
         """Whether all that is in a folder was deleted, and has yet to go: the folder goes too."""
-        behind = self._behind_below(path)
-        if not behind or any(self._is_there(unit, sure=True) for unit in behind):
+        below, is_behind = path + "/", self._pending.has_below(path)
+        for unit in self.ledger.strangers():
+            if unit.startswith(below):
+                traces = self.ledger.strange(unit)
+                # By the log alone: most often the first one tells, and every look asks.
+                if traces and traces[-1].after != NO_FILE:
+                    return False
+                is_behind = True
+        if not is_behind or self._pending.is_above(path):
             return False
         for key in self._reading.keys(path):
             below = join(path, key)
-            found = self.load(below) if below in behind else None
+            found = self.load(below)
             if found is not None and found.value is MISSING:
                 continue
             if self._reading.look(below) is not DIRECTORY or not self.is_emptied(below):
