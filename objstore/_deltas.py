@@ -13,10 +13,9 @@ from typing import Final, NamedTuple, TypeAlias
 from ._past import nested, node_at
 from .documents import Commit, Documents
 from .errors import HistoryGone, KeyNotFoundError, LayoutError
-from .objects import copy_of
 from .patch import Operation, diff
 from .pointer import join, split
-from .values import JSON, MISSING, Missing
+from .values import JSON, MISSING, Missing, copy_of
 
 
 class Delta(NamedTuple):

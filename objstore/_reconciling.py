@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._refusals import merge_conflict
 from ._units import UNLOADED, View
 from .documents import Change
 from .errors import ConflictError, ValidationError
@@ -43,14 +44,9 @@ def reconcile(view: View, *, merges: bool) -> None:
         return
     first = merged.conflicts[0]
     place = f" at {first.pointer}" if first.pointer else ""
-    raise ConflictError(
-        f"{unit.host.source(unit)}{place} was changed by somebody else "
-        "since this transaction began",
-        pointer=unit.pointer + first.pointer,
-        base=first.base,
-        ours=first.ours,
-        theirs=first.theirs,
-    )
+    what = f"{unit.host.source(unit)}{place}"
+    message = f"{what} was changed by somebody else since this transaction began"
+    raise merge_conflict(message, unit.pointer, first)
 
 
 def read_conflict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from ._merge import Conflict
 from .documents import Change
 from .errors import CommitNotFoundError, ConflictError, KeyNameError, LayoutError, ReadOnlyError
 from .values import show
@@ -18,6 +19,17 @@ def conflict(change: Change, theirs: Any) -> ConflictError:
         base=change.old,
         ours=change.new,
         theirs=theirs,
+    )
+
+
+def merge_conflict(message: str, unit: str, conflict: Conflict) -> ConflictError:
+    """The error of two changes of a unit that a merge could not bring together."""
+    return ConflictError(
+        message,
+        pointer=unit + conflict.pointer,
+        base=conflict.base,
+        ours=conflict.ours,
+        theirs=conflict.theirs,
     )
 
 

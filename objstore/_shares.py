@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from ._apply import are_operations, differs, require_patch, require_tests
 from ._encode import encode
 from ._merge import Lineage
+from ._refusals import merge_conflict
 from ._shapes import ANY
 from ._sites import Scratch, Sites, Within
 from .directories import Directory
@@ -193,12 +194,7 @@ def apply_all(shares: Sequence[Share], sites: Sites) -> tuple[dict[Unit, JSON | 
                 lineage=lineage,
             )
             for first in both.conflicts[:1]:
-                raise ConflictError(
-                    f"two participants change {unit.pointer}{first.pointer}",
-                    pointer=unit.pointer + first.pointer,
-                    base=first.base,
-                    ours=first.ours,
-                    theirs=first.theirs,
-                )
+                message = f"two participants change {unit.pointer}{first.pointer}"
+                raise merge_conflict(message, unit.pointer, first)
             merged[unit] = both.value
     return merged, lineage

@@ -49,7 +49,10 @@ visible as ``__cause__``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+
+from .values import copy_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -294,15 +297,27 @@ class ConflictError(StorageError):
     """Somebody else changed the same thing first; nothing of this transaction was written.
 
     ``pointer`` is the JSON Pointer of what both changed; ``base``, ``ours`` and ``theirs`` are its
-    value when the transaction began, as this transaction has it, and as it is now.
+    value when the transaction began, as this transaction has it, and as it is now; copies.
     """
 
     def __init__(self, message: str, *, pointer: str, base: object, ours: object, theirs: object):
         super().__init__(message)
         self.pointer = pointer
-        self.base = base
-        self.ours = ours
-        self.theirs = theirs
+        self._sides = base, ours, theirs
+
+    # Copied when they are asked for, as whoever begins again at once does not ask.
+
+    @cached_property
+    def base(self) -> object:
+        return copy_of(self._sides[0])
+
+    @cached_property
+    def ours(self) -> object:
+        return copy_of(self._sides[1])
+
+    @cached_property
+    def theirs(self) -> object:
+        return copy_of(self._sides[2])
 
     def __reduce__(self) -> tuple[object, ...]:
         return _conflict_error, (str(self), self.pointer, self.base, self.ours, self.theirs)

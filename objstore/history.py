@@ -21,22 +21,21 @@ from ._past import (
     unit_at,
     units_below,
 )
+from ._refusals import merge_conflict
 from ._savepoint import Savepoint
 from .documents import Change, Commit, Documents
 from .errors import (
     CommitNotFoundError,
     CommitNumberError,
-    ConflictError,
     HistoryGone,
     KeyNotFoundError,
 )
-from .objects import copy_of
 from .patch import Operation, merge
 from .paths import address
 from .pointer import split
 from .retention import Retention
 from .transaction import Host, Transaction
-from .values import JSON, MISSING, is_array, is_object, show
+from .values import JSON, MISSING, copy_of, is_array, is_object, show
 
 if TYPE_CHECKING:
     from ._units import Unit
@@ -324,13 +323,8 @@ class History(Host):
             if merged.conflicts:
                 first = merged.conflicts[0]
                 place = f" at {first.pointer}" if first.pointer else ""
-                raise ConflictError(
-                    f"{self.source(unit)}{place} was changed again after commit {number}",
-                    pointer=unit.pointer + first.pointer,
-                    base=first.base,
-                    ours=first.ours,
-                    theirs=first.theirs,
-                )
+                message = f"{self.source(unit)}{place} was changed again after commit {number}"
+                raise merge_conflict(message, unit.pointer, first)
             tx.view(unit).follow(merged.value)
 
     def _leaves(self, pointer: str, at: int) -> tuple[str, dict[str, tuple[JSON, Tree]]]:

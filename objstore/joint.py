@@ -36,7 +36,7 @@ from .errors import (
 )
 from .meetings import Meetings, Note, meetings_of
 from .transaction import Host
-from .values import JSON, MISSING, Missing, same, show
+from .values import JSON, MISSING, Missing, copy_of, same, show
 
 _LONGEST: Final = 24 * 3600.0
 """How long participants may wait, in seconds. A meeting that is quiet for longer is forgotten."""
@@ -58,7 +58,7 @@ class Result(NamedTuple):
     commit: int | None
     """The commit's number, the same for all participants."""
     data: JSON | Missing
-    """What is at the participant's path after it; MISSING where nothing is, or nothing was done."""
+    """What is at the participant's path after it, a copy; MISSING where nothing is, or was done."""
     error: ObjstoreError | None
     """Why nothing was committed, the same for all participants; None for no error."""
 
@@ -193,7 +193,7 @@ class Tx:
         if seat is None or outcome is None:
             return self._result_of(store._commit_with(self.id, self._head), share)
         self._leave(seat)
-        data = outcome.data.get(seat, MISSING)
+        data = copy_of(outcome.data.get(seat, MISSING))  # in memory, the store's own contents
         return Result(outcome.committed, outcome.matched, outcome.commit, data, outcome.error)
 
     def _require_part_in(self, commit: Commit, share: Share) -> None:

@@ -24,7 +24,7 @@ from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, KeyNotFoundError, SchemaError, ValidationError
 from .transaction import Transaction
-from .values import JSON, MISSING, Missing, is_object
+from .values import JSON, MISSING, Missing, copy_of, is_object
 
 Extra = Literal["allow", "forbid"]
 
@@ -393,16 +393,6 @@ _set: Final = object.__setattr__
 
 def _is_power_of_two(number: int) -> bool:
     return number & (number - 1) == 0
-
-
-def copy_of(contents: Any) -> Any:
-    """A deep copy of contents."""
-    kind = type(contents)  # pyright: ignore[reportUnknownVariableType]
-    if kind is dict:
-        return {key: copy_of(value) for key, value in contents.items()}
-    if kind is list:
-        return [copy_of(value) for value in contents]
-    return contents
 
 
 def unattached_copy(value: Any) -> Any:

@@ -85,6 +85,16 @@ def _same_parts(a: Any, b: Any) -> bool:
     return True
 
 
+def copy_of(contents: Any) -> Any:
+    """A deep copy of contents."""
+    kind = type(contents)  # pyright: ignore[reportUnknownVariableType]
+    if kind is dict:
+        return {key: copy_of(value) for key, value in contents.items()}
+    if kind is list:
+        return [copy_of(value) for value in contents]
+    return contents
+
+
 def show(value: Any, limit: int = 60) -> str:
     """A value as error messages show it: JSON, shortened; ``nothing`` for MISSING."""
     if value is MISSING:

@@ -105,6 +105,15 @@ def test_participants_of_another_store_find_it_by_its_id(reopen_logged: Opener) 
     assert (one["/b"], other["/a"]) == ({"n": 2}, {"n": 1})
 
 
+def test_the_data_of_a_result_is_its_participants_own(store: Store[Any]) -> None:
+    tx = store.new_tx(2)
+    add_z = [add("/z", [1])]
+    one, other = together(tx.patcher("/doc/a", add_z), tx.patcher("/doc/b", add_z))
+    data: Any = one.data
+    data["z"].append("ours")
+    assert (store["/doc/a"], other.data) == ({"x": 1, "z": [1]}, {"y": 2, "z": [1]})
+
+
 def test_the_seeds_names(store: Store[Any]) -> None:
     tx = store.new_tx(1)
     assert tx.new_patcher("/doc/a", [add("/z", 1)]).wait_for_completion().committed

@@ -111,6 +111,29 @@ def test_what_overlaps_conflicts_at_once(reopen: Opener) -> None:
     assert calls == [0]
 
 
+def test_what_a_conflict_tells_is_its_programs_own(reopen: Opener) -> None:
+    store, other = reopen(), reopen()
+    store["a"] = {"doc": {"n": 0}}
+
+    def conflict() -> ConflictError:
+        with pytest.raises(ConflictError) as caught, store.transaction():
+            del store["a"]["doc"]
+            other["a"]["doc"] = {"n": store.head}
+            store["a"].get("doc")
+        return caught.value
+
+    error = conflict()
+    told: Any = error.theirs
+    told["ours"] = "too"
+    assert error.theirs == {"n": 1, "ours": "too"}
+    assert store["a"] == other["a"] == {"doc": {"n": 1}}
+    store["a"]["doc"] = told
+    assert store["a"] == reopen()["a"] == {"doc": {"n": 1, "ours": "too"}}
+    told = error.base
+    told["n"] = -1
+    assert store.read_at("/a/doc", 1) == {"n": 0}
+
+
 @pytest.mark.parametrize("apply", ["eager", "lazy"])
 @pytest.mark.parametrize("name", [None, "draft"], ids=["base", "scope"])
 def test_processes_that_change_different_places_of_a_file(
