@@ -488,8 +488,16 @@ def make_class(name: str, base: type[Object], body: dict[str, Any]) -> type[Obje
 
 
 def _cache_key(argument: Any) -> Any:
-    # Literal[1] == Literal[True], and metadata may not be hashable.
-    return (repr(argument), argument if isinstance(argument, type) else None)
+    """The same for the same argument only, of those that are equal or written alike."""
+    parts = get_args(argument)
+    if parts:
+        return (get_origin(argument), *map(_cache_key, parts))
+    written = (type(argument), repr(argument))  # Literal[1] == Literal[True]
+    try:
+        hash(argument)
+    except TypeError:  # metadata may be a dict
+        return written
+    return (*written, argument)
 
 
 def _name_of(argument: Any) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, cast
 from typing import Dict as TypingDict  # noqa: UP035 - the one that is confused with ours
 
 import pytest
 
 import objstore
-from objstore import Dict, List
+from objstore import Dict, Directory, List
 
 
 def test_a_key_is_declared_or_computed() -> None:
@@ -42,6 +42,39 @@ def test_a_key_is_declared_or_computed() -> None:
 
 def test_generic_dicts_are_called_as_they_are_written() -> None:
     assert repr(Dict[str, int](a=1)) == "Dict[str, int]({'a': 1})"
+
+
+def test_classes_of_one_name_are_told_apart_within_generics() -> None:
+    def define(kind: Any) -> Any:
+        class P(Dict):
+            n: kind
+
+        class Team(Directory):
+            plain: Directory[P]
+            groups: Directory[list[P]]
+            maybe: Directory[P | None]
+            deep: Directory[Directory[Annotated[dict[str, P], {"maxProperties": 1}]]]
+
+        return Team, P
+
+    for kind, value in ((int, 1), (str, "one")):  # as a cell of a notebook is run again
+        team, person = define(kind)
+        with objstore.open("memory://", team) as store:
+            store["plain/x"] = store["maybe/x"] = {"n": value}
+            store["groups/x"] = [{"n": value}]
+            store["deep/x/y"] = {"z": {"n": value}}
+            people = (store["plain/x"], store["maybe/x"], store["groups/x/0"], store["deep/x/y/z"])
+            assert [type(one) for one in people] == [person] * 4
+
+
+def test_generics_of_the_same_are_the_same() -> None:
+    def made(hint: Any) -> Any:
+        return type(cast("Any", List)[hint]())
+
+    hints: list[Any] = [Literal[1], Literal[True], Annotated[int, {"minimum": 1}], dict[str, int]]
+    assert len({made(hint) for hint in hints}) == len(hints)
+    assert made(Annotated[int, {"minimum": 1}]) is made(Annotated[int, {"minimum": 1}])
+    assert made(list[dict[str, int]]) is made(list[dict[str, int]])
 
 
 def test_dicts_of_python_are_told_from_ours() -> None:
