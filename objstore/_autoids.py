@@ -248,8 +248,9 @@ class _Walk:
     def _count(self, value: Any, path: list[str | int], place: str) -> None:
         if value is None:
             self.missing.append((path, place))
-        elif type(value) is int:
-            self.given[place] = max(value, self.given.get(place, value))
+        number = _number(value)
+        if number is not None:
+            self.given[place] = max(number, self.given.get(place, number))
 
 
 def numbers_of(meta: Meta) -> Mapping[str, int]:
@@ -270,7 +271,14 @@ def greatest(contents: JSON | Missing, place: Sequence[str]) -> int:
     nodes: list[Any] = [contents]
     for token in place:
         nodes = [child for node in nodes for child in _children(node, token)]
-    return max((node for node in nodes if type(node) is int), default=0)
+    return max((n for n in map(_number, nodes) if n is not None), default=0)
+
+
+def _number(value: Any) -> int | None:
+    """The number that a value is; 3.0 is read as 3. None for a value that is none."""
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _children(node: Any, token: str) -> Iterable[Any]:

@@ -68,6 +68,28 @@ def test_07_they_fill_missing_or_null_keys_and_keep_given_ones(
     assert store["/tasks/3"] == {"name": "d", "id": 10}
 
 
+def test_a_float_without_a_fraction_is_a_number_that_was_given(reopen_logged: Opener) -> None:
+    store = reopen_logged(Board)
+    store["/tasks"] = [{"name": "a", "id": 2.0}, {"name": "b"}]
+    store["/people/ada"] = {"name": "Ada", "id": 2.0}
+    for key in ("bob", "eve"):
+        store["/tasks"].append({"name": key})
+        store["/people"][key] = {"name": key}
+    assert ids(store["/tasks"]) == [2, 3, 4, 5]
+    assert ids(store["/people"].values()) == [2, 3, 4]
+    again = reopen_logged(Board)
+    again["/people/zoe"] = {"name": "Zoe"}
+    assert again["/people/zoe"]["id"] == 5
+
+
+def test_of_what_was_there_before_floats_count_too(reopen_logged: Opener) -> None:
+    reopen_logged(None)["/tasks"] = [{"name": "a", "id": 2.0}]
+    store = reopen_logged(Board)
+    store["/tasks"].append({"name": "b"})
+    store["/tasks"].append({"name": "c"})
+    assert ids(store["/tasks"]) == [2, 3, 4]
+
+
 @classes
 def test_every_collection_counts_for_itself(reopen_logged: Opener, schema: Any) -> None:
     store = reopen_logged(schema)
