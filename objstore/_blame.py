@@ -109,8 +109,8 @@ class Blame:
                 if not self._over_gaps:
                     raise GapError
                 tree = _before(change.new, value, tree, [])
-            if tree is None:
-                continue
+            if tree is None or change.unit in commit.unknown:
+                continue  # nobody knows what of it was there before
             own: list[str] = []
             before = _before(change.old, change.new, tree, own)
             if before is not None:

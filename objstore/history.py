@@ -162,8 +162,9 @@ class History(Host):
         """Which commit set each value at a path and below, by the value's JSON Pointer.
 
         Values are scalars, and objects and arrays that are empty. None stands for what is older
-        than the log. An element of an array keeps its commit when others move it. Goes back in the
-        log until every value's commit is found. Raises KeyNotFoundError where nothing is.
+        than the log, or of which nobody knows whether a commit set it or found it. An element of an
+        array keeps its commit when others move it. Goes back in the log until every value's commit
+        is found. Raises KeyNotFoundError where nothing is.
         """
         self._require_open()
         try:

@@ -22,6 +22,7 @@ from objstore import (
 
 from .library import BOB, Library
 from .pasts import anything, numbers, store
+from .retentions import NEWEST
 from .stores import Opener, reopen_logged
 
 __all__ = ["anything", "reopen_logged", "store"]
@@ -184,6 +185,20 @@ def test_blame_follows_elements_that_move(anything: Store[Directory[Any]]) -> No
         "/doc/rows/1/n": 3,
     }
     assert numbers(anything.blame("doc.rows[1]")) == {"/doc/rows/1/n": 3}
+
+
+def test_blame_in_a_scope_makes_nothing_up_once_its_past_is_compacted(
+    anything: Store[Directory[Any]],
+) -> None:
+    anything["doc"] = {"a": 1, "b": 1}
+    scope = anything.scope("draft")
+    scope["doc/c"] = 1
+    anything["doc/b"] = 2
+    scope["doc/d"] = 1
+    assert numbers(scope.blame("doc")) == {"/doc/a": 1, "/doc/b": 3, "/doc/c": 2, "/doc/d": 4}
+    anything.compact(NEWEST)
+    assert numbers(scope.blame("doc")) == dict.fromkeys(("/doc/a", "/doc/b", "/doc/c", "/doc/d"))
+    assert numbers(anything.blame("doc")) == {"/doc/a": 3, "/doc/b": 3}
 
 
 def test_blame_of_nothing_is_a_key_error(store: Store[Library]) -> None:

@@ -131,6 +131,19 @@ def test_what_was_before_and_nobody_knows_is_not_made_up(
     assert store.diff(0, 2, "people/bob") == []
 
 
+def test_who_set_what_nobody_knew_is_not_made_up(untouched: Store[Library], ada: Path) -> None:
+    with Heard(untouched) as heard:
+        replace(ada, json.dumps({**ADA, "email": "e"}))
+        assert heard.commit().unknown == {"/people/ada"}
+    untouched.root.people["ada"].email = "new"
+    blamed = untouched.blame("people/ada")
+    assert {leaf: commit and commit.number for leaf, commit in blamed.items()} == {
+        "/people/ada/name": None,
+        "/people/ada/born": None,
+        "/people/ada/email": 2,
+    }
+
+
 @pytest.mark.parametrize("way", ["at once", "broken first", "with its folder"])
 def test_a_file_that_came_was_not_there(
     untouched: Store[Library], folder: Path, ada: Path, tmp_path: Path, way: str
