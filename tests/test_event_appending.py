@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +16,7 @@ from weakref import ref
 import pytest
 
 from objstore import eventlines
+from objstore.backings.filesystem.events import eventlog
 from objstore.backings.filesystem.events.eventlog import SegmentRecordKeeper
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log import frames
@@ -154,6 +157,34 @@ def test_what_does_not_fit_together_is_written_one_by_one(tmp_path: Path) -> Non
     assert [one.result()[0].position, three.result()[0].position] == [2, 3]
     assert [event.data for event in EventLog(keeper)] == [None, 0, 2]
     assert EventLog(keeper).verify().position == 3
+
+
+@pytest.mark.parametrize("point", ["make", "rename"])
+def test_events_are_appended_once_where_the_next_file_cannot_be_begun(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    point: str,
+) -> None:
+    monkeypatch.setattr(eventlog, "SEGMENT_SIZE", 2000)
+    monkeypatch.setattr(eventlog, "_AGAIN", 1000)
+    files = Failing(tmp_path / ".objstore/events", error=errno.ENOSPC)
+    log = EventLog(SegmentRecordKeeper(files))
+    log.append("n", 0)
+    files.fail(point, ever=True)
+    added = [0]
+    for n in range(1, 30):
+        with suppress(BackingError):  # nothing can be added once a file is marked as ended
+            log.append("n", n)
+            added.append(n)
+    assert len(added) > 5
+    files.mend()
+    for n in range(30, 60):
+        log.append("n", n)
+    assert [event.data for event in log] == [*added, *range(30, 60)]
+    assert log.verify().position == len(log) == len(added) + 30
+    assert 1 <= len(caplog.messages) < 10, "it was not tried with each of them"
+    assert len(list((tmp_path / ".objstore/events/log").iterdir())) > 1
 
 
 def test_who_appends_too_much_spoils_it_for_nobody_else(

@@ -6,6 +6,7 @@ One call of ``extend`` is one record, so that it is there as a whole or not at a
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -36,9 +37,14 @@ from .eventread import Chunk
 SEGMENT_SIZE: Final = 1 << 30
 """How long a file gets before the next one is begun, in bytes."""
 
+_AGAIN: Final = 1 << 24
+"""How much longer it gets before that is tried again, where it failed."""
+
 _NEAR: Final = 1 << 20
 
 _MARKS: Final = 64
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class Tail(NamedTuple):
@@ -134,6 +140,8 @@ class SegmentRecordKeeper(RecordKeeper):
         with suppress(CorruptionError):  # raised by whatever needs it; what is before can be read
             self._log.refresh()
         self._is_secure = False
+        self._switch_from = 0
+        """How long a file gets after a switch that failed. Guarded by the log's lock."""
         self._set_up()
         _keepers.add(self)
 
@@ -310,10 +318,25 @@ class SegmentRecordKeeper(RecordKeeper):
                     call.is_done = isinstance(error, UncertainError)
                 raise
             tail = self._note(before, made, ends)
-            if tail.end.offset >= SEGMENT_SIZE:
-                writer.switch(_checkpoint(tail))
+            if tail.end.offset >= max(SEGMENT_SIZE, self._switch_from):
+                self._switch(writer, tail)
         for call in calls:
             call.end = tail.end
+
+    def _switch(self, writer: Writer, tail: Tail) -> None:
+        """Begin the next file. Where that fails the events are there, and a later call tries again.
+
+        But for UncertainError: then they may not be on the disk.
+        """
+        try:
+            writer.switch(_checkpoint(tail))
+        except UncertainError:
+            raise
+        except BackingError as error:
+            self._switch_from = tail.end.offset + _AGAIN
+            _logger.warning("the event log could not begin its next file: %s", error)
+        else:
+            self._switch_from = 0
 
     # The end of the log
 
