@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, Self, cast, overload
 from uuid import UUID
 
@@ -202,7 +202,7 @@ class EventLog:
         if not wanted:
             return []
         low, high = min(wanted), max(wanted)
-        found = [event for event, _ in zip(self.since(low), range(low, high + 1), strict=False)]
+        found = list(islice(self.since(low), high + 1 - low))
         return found[:: wanted.step] if wanted.step > 0 else found[::-1][:: -wanted.step]
 
     def _index(self, bound: Any) -> Any:

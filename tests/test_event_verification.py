@@ -169,6 +169,70 @@ def test_a_damaged_last_record_is_named(tmp_path: Path) -> None:
             next(good)
 
 
+@pytest.mark.parametrize("sound", [1, 5, 8])
+def test_what_is_before_a_damage_is_found_however_it_is_asked_for(
+    tmp_path: Path, sound: int
+) -> None:
+    with open_events(tmp_path) as log:
+        for n in range(10):
+            log.append("n", {"n": n}, uuid=UUID(int=n))
+    damage(tmp_path, "00000001-a.log", b'"n":%d' % sound)
+    for n in range(sound):
+        for call in (_by_index, _by_uuid, _by_position, _by_slice):
+            with open_events(tmp_path) as log:
+                assert call(log, n) == n
+        with open_events(tmp_path) as log:
+            assert [event.data["n"] for event in log[n:sound]] == [*range(n, sound)]
+        with open_events(tmp_path) as log:
+            assert UUID(int=n) in log
+            assert [event.position for event in log.extend([log[n]])] == [n + 1]
+    for n in (sound, 9):
+        for call in (_by_index, _by_uuid, _by_position, _by_slice):
+            with open_events(tmp_path) as log, pytest.raises(CorruptionError, match="byte"):
+                call(log, n)
+    with open_events(tmp_path) as log, pytest.raises(CorruptionError, match="byte"):
+        log.append("n", uuid=UUID(int=77))  # it may be there behind
+
+
+def _by_index(log: EventLog, n: int) -> int:
+    return int(log[n].data["n"])
+
+
+def _by_uuid(log: EventLog, n: int) -> int:
+    return int(log[UUID(int=n)].data["n"])
+
+
+def _by_position(log: EventLog, n: int) -> int:
+    return int(next(log.since(n)).data["n"])
+
+
+def _by_slice(log: EventLog, n: int) -> int:
+    return int(log[: n + 1][-1].data["n"])
+
+
+def test_the_events_before_a_damaged_last_record_are_found(tmp_path: Path) -> None:
+    with open_events(tmp_path) as log:
+        for n in range(10):
+            log.append("n", {"n": n}, uuid=UUID(int=n))
+    damage(tmp_path, "00000001-a.log", b'"n":9')
+    for n in range(9):
+        with open_events(tmp_path) as log:
+            assert next(log.since(n)).data == {"n": n}
+        with open_events(tmp_path) as log:
+            assert log[UUID(int=n)].data == {"n": n}
+        with open_events(tmp_path) as log:
+            assert n == 8 or log.next(UUID(int=n)) == UUID(int=n + 1)
+    behind: list[Callable[[EventLog], object]] = [
+        lambda log: log.next(UUID(int=8)),
+        lambda log: next(log.since(9)),
+        lambda log: UUID(int=9) in log,
+        EventLog.tail,
+    ]
+    for call in behind:
+        with open_events(tmp_path) as log, pytest.raises(CorruptionError, match="byte"):
+            call(log)
+
+
 def as_left_by_a_crash(tmp_path: Path, *, files: int = 1) -> Path:
     """A log of four events whose last file nobody has closed."""
     keeper = SegmentRecordKeeper(Files(str(tmp_path / "live/.objstore/events")))

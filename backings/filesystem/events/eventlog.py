@@ -223,9 +223,10 @@ class SegmentRecordKeeper(RecordKeeper):
                 raise
             return self._before(damage, position)
         position = self.locate(after)
-        # Who begins at the first event comes to a damaged tail in its turn.
-        if position and position >= self._seen().head.position:
-            return iter(())
+        if position:
+            with suppress(CorruptionError):  # whoever goes on comes to a damaged tail in its turn
+                if position >= self._seen().head.position:
+                    return iter(())
         return self._batches(position, self._end().position)
 
     def locate(self, place: Place) -> int:
@@ -424,11 +425,19 @@ class SegmentRecordKeeper(RecordKeeper):
     def _find_line(self, uuid: UUID) -> bytes | None:
         text = eventlines.text_of(check_uuid(uuid))
         with self._guard:
-            index = self._indexed()
-            for start in () if index is None else index.find(text):
-                line = self._find_at(start, text)
-                if line is not None:
-                    return line
+            try:
+                return self._find_in(self._indexed(), text)
+            except CorruptionError:
+                line = self._find_in(self._index, text)
+                if line is None:
+                    raise  # it may be behind the damage
+                return line
+
+    def _find_in(self, index: EventIndex | None, text: bytes) -> bytes | None:
+        for start in () if index is None else index.find(text):
+            line = self._find_at(start, text)
+            if line is not None:
+                return line
         return None
 
     def _find_at(self, start: Position, text: bytes) -> bytes | None:
@@ -474,7 +483,12 @@ class SegmentRecordKeeper(RecordKeeper):
         mark = self._marks.get(after)
         if mark is not None:
             return after + 1, mark
-        index = self._indexed()
+        try:
+            index = self._indexed()
+        except CorruptionError:
+            index = self._index
+            if index is None or index.count <= after:
+                raise  # it is behind the damage
         return (1, self._begin()) if index is None else index.before(after + 1)
 
     def _chunks(self, start: Position, end: Position) -> Iterator[Chunk]:
@@ -499,14 +513,17 @@ class SegmentRecordKeeper(RecordKeeper):
     # The index
 
     def _indexed(self) -> EventIndex | None:
-        """The index with all that was seen; None while there is no log."""
-        tail = self._seen()
-        if tail.end == _NOTHING.end:
+        """The index with all that was seen; None while there is no log.
+
+        Where a damage hinders that, ``_index`` has all before it.
+        """
+        upto = self._end().position
+        if upto == _NOTHING.end:
             return None
         index = self._index
         if index is None:
-            index = self._index = self._load()
-        for generation, records in self._chunks(index.end, tail.end):
+            index = self._index = self._load(upto)
+        for generation, records in self._chunks(index.end, upto):
             for record in records:
                 start, end = Position(generation, record.start), Position(generation, record.end)
                 self._add(index, start, end, record.payload)
@@ -526,22 +543,22 @@ class SegmentRecordKeeper(RecordKeeper):
             index.roll()
             self._index = index
 
-    def _load(self) -> EventIndex:
+    def _load(self, upto: Position) -> EventIndex:
         begin = self._begin()
         store = self._segment(1).store
         index = EventIndex(self._files, store, begin, keep=not self._readonly)
-        index.take(self._sound(index.runs_on_disk()))
+        index.take(self._sound(index.runs_on_disk(), upto))
         return index
 
-    def _sound(self, runs: list[Run]) -> list[Run]:
+    def _sound(self, runs: list[Run], upto: Position) -> list[Run]:
         """The runs that are of this log: the last frame of one has a hash of all before."""
-        while runs and not self._is_sound(runs[-1]):
+        while runs and not self._is_sound(runs[-1], upto):
             runs.pop()
         return runs
 
-    def _is_sound(self, run: Run) -> bool:
+    def _is_sound(self, run: Run, upto: Position) -> bool:
         generation, offset = run.proof.start
-        if run.end > self._tail.end:
+        if run.end > upto:
             return False
         frame = next(self._segment(generation).frames(offset), None)
         return frame is not None and Proof.of(run.proof.start, frame.payload) == run.proof
