@@ -44,7 +44,6 @@ _LONGEST: Final = 24 * 3600.0
 _ID: Final = re.compile("[0-9a-f]{32}")
 _HEADER: Final = "meeting"
 _OUTCOME: Final = "outcome"
-_TRIED: Final = "tried"
 
 
 class Result(NamedTuple):
@@ -76,8 +75,9 @@ class Joint(Host):
         """A transaction that is committed when so many participants have joined it.
 
         They find it by its ``id``. ``timeout`` is how many seconds each of them waits for the
-        others, a day at the most, which is also the default. ``meta`` is the commit's. Raises
-        ValueError for numbers that make no sense, ReadOnlyError.
+        others to join, a day at the most, which is also the default; who commits is waited for as
+        every writer is, without a limit. ``meta`` is the commit's. Raises ValueError for numbers
+        that make no sense, ReadOnlyError.
         """
         self._require_writable()
         self._require_no_view()
@@ -149,7 +149,7 @@ class Tx:
         self.meta: Final = cast("dict[str, Any]", header.get("meta", {}))
         """The commit's."""
         self.timeout: Final = cast("float | None", header.get("timeout"))
-        """How many seconds each participant waits for the others; None is a day."""
+        """How many seconds each participant waits for the others to join; None is a day."""
         self._head: Final = cast(int, header.get("head", 0))
         self._store: Final = store
         self._meetings: Final = meetings
@@ -245,37 +245,39 @@ class Tx:
                 return None
             if left <= 0 or self._is_complete(notes):
                 with self._meetings.turn(self.id):
-                    self._decide()
+                    outcome = self._decide()
+                if outcome is not None:
+                    return outcome
             else:
                 self._meetings.wait(self.id, len(notes), left)
 
     def _is_complete(self, notes: Mapping[str, Note]) -> bool:
         return all(f"seat-{number}" in notes for number in range(self.participants))
 
-    def _decide(self) -> None:
-        """Make the outcome, unless it was made already; by one participant at a time."""
+    def _decide(self) -> Outcome | None:
+        """The outcome, made unless it was already; by one participant at a time. None where all
+        have left."""
         notes = self._meetings.notes(self.id)
-        if _OUTCOME in notes or _HEADER not in notes:
-            return
-        if self._is_complete(notes):
-            outcome = self._made(notes)
-        else:
-            missing = self.participants - sum(name.startswith("seat-") for name in notes)
-            reason = f"{missing} of {self.participants} participants have not joined in time"
-            outcome = Outcome(error=TransactionTimeoutError(reason))
-        self._meetings.put(self.id, _OUTCOME, outcomes.to_note(outcome))
+        if _OUTCOME in notes:
+            return outcomes.from_note(notes[_OUTCOME])
+        if _HEADER not in notes:
+            return None
+        outcome = outcomes.to_note(self._made(notes))
+        return outcomes.from_note(self._meetings.put(self.id, _OUTCOME, outcome))
 
     def _made(self, notes: Mapping[str, Note]) -> Outcome:
         names = [f"seat-{number}" for number in range(self.participants)]
-        seats = {name: shares.from_note(notes[name]) for name in names}
+        seats = {name: shares.from_note(notes[name]) for name in names if name in notes}
         decision = Decision(self._store, self.id, self.meta, seats)
-        if _TRIED in notes:  # by one who has died, perhaps after it was committed
-            try:
-                return decision.of(self._store._commit_with(self.id, self._head))
-            except TransactionNotFoundError:
-                return decision.make()
-        self._meetings.put(self.id, _TRIED, {})
-        return decision.make()
+        # By one who has died since, or was interrupted.
+        done = self._store._documents.commit_of(self.id, self._head)
+        if done is not None:
+            return decision.of(done)
+        if self._is_complete(notes):
+            return decision.make()
+        missing = self.participants - len(seats)
+        reason = f"{missing} of {self.participants} participants have not joined in time"
+        return Outcome(error=TransactionTimeoutError(reason))
 
     def _leave(self, seat: str) -> None:
         """Say that this participant knows the outcome; the last one to say so cleans up."""
@@ -284,7 +286,8 @@ class Tx:
         everybody = all(f"left-{number}" in notes for number in range(self.participants))
         # Without a header, others have removed it, and the note has made it anew.
         if everybody or _HEADER not in notes:
-            self._meetings.remove(self.id)
+            with self._meetings.turn(self.id):  # nobody is amid reading it to decide
+                self._meetings.remove(self.id)
 
     def _result_of(self, commit: Commit, share: Share) -> Result:
         try:

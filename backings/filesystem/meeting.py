@@ -100,7 +100,15 @@ class FileMeetings(Meetings):
         return self._files.locked(names.meeting(self._root, id))
 
     def remove(self, id: str) -> None:
-        self._remove(names.meeting(self._root, id))
+        # In one step: whoever found the notes without their outcome would make another one.
+        draft = names.meeting_draft(self._root, uuid4())
+        try:
+            self._files.rename(names.meeting(self._root, id), draft)
+        except BackingError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return
+        self._remove(draft)
 
     def _remove(self, folder: str) -> None:
         for entry in self._files.entries(folder):
@@ -119,7 +127,9 @@ class FileMeetings(Meetings):
             found = self._files.lstat(path)
             if found is None or now - found.st_mtime <= seconds:
                 continue
-            if names.is_meeting(entry.name) or names.is_temporary(entry.name):
+            if names.is_meeting(entry.name):
+                self.remove(entry.name)
+            elif names.is_temporary(entry.name):
                 self._remove(path)
 
     def _read(self, path: str) -> Note | None:

@@ -479,7 +479,7 @@ class Died(BaseException):
     """What ends a participant as a signal would."""
 
 
-@pytest.mark.parametrize("step", ["tried", "commit", "committed", "outcome"])
+@pytest.mark.parametrize("step", ["commit", "committed", "outcome"])
 def test_another_one_goes_on_where_one_died(
     store: Store[Any], step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

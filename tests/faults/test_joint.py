@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -14,11 +15,12 @@ import pytest
 
 import objstore
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.io import Entry, Files
 from objstore.backings.filesystem.meeting import FileMeetings
-from objstore.joint import Result
+from objstore.joint import Result, Tx
 from tests.faults.machine import in_child, start_child
 
-STEPS = ["meeting", "seat-0", "seat-1", "tried", "commit", "committed", "outcome", "left-1"]
+STEPS = ["meeting", "seat-0", "seat-1", "commit", "committed", "outcome", "left-1"]
 
 
 def add(path: str, value: Any) -> dict[str, Any]:
@@ -136,6 +138,142 @@ def test_a_killed_participant_comes_again(tmp_path: Path, step: str, killed: int
         assert store["/doc"] == {"0": [0], "1": [1]}
         assert [commit.tx for commit in store.log()] == [None, id]
         assert store.check() == []
+
+
+def test_the_last_to_leave_is_killed_at_each_step_of_the_removal(tmp_path: Path) -> None:
+    for step in itertools.count(1):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        with opened(folder) as store:
+            store["/doc"] = {"0": [], "1": []}
+            id = store.new_tx(2, timeout=60).id
+        has_left, leaves = os.pipe()
+
+        def take_part(who: int, id: str = id, folder: Path = folder, leaves: int = leaves) -> None:
+            with opened(folder) as store:
+                result = _result(store, id, who)
+                tell(folder / "told", [who, result.committed, result.commit])
+            os.write(leaves, b".")
+
+        def die(step: int = step, has_left: int = has_left) -> None:
+            _die_in_removal(step, has_left)
+            take_part(1)
+
+        other = start_child(partial(take_part, 0))
+        killed = in_child(die)
+        join([other])
+        for who in (0, 1):
+            join([start_child(partial(take_part, who))])
+        os.close(has_left)
+        os.close(leaves)
+        assert {tuple(one[1:]) for one in told(folder / "told")} == {(True, 2)}
+        with opened(folder) as store:
+            assert store["/doc"] == {"0": [0], "1": [1]}
+            assert [commit.tx for commit in store.log()] == [None, id]
+            meetings = FileMeetings(store._documents._files)  # type: ignore[attr-defined]
+            assert meetings.notes(id) == {}
+            meetings.sweep(-1)
+            assert not os.listdir(folder / "store/.objstore/tx")
+        if not killed:
+            break
+    assert step > 6  # one for each note that there is in the end
+
+
+def _die_in_removal(step: int, has_left: int) -> None:
+    """Leave when the other one has, and be killed before that step of removing the meeting."""
+    leave, remove, entries, reached = Tx._leave, FileMeetings.remove, Files.entries, Files.reached
+    steps = itertools.count(1)
+    removing: list[str] = []
+
+    def leave_last(self: Tx, seat: str) -> None:
+        os.read(has_left, 1)
+        leave(self, seat)
+
+    def dying_remove(self: FileMeetings, id: str) -> None:
+        removing.append(id)
+        remove(self, id)
+
+    def listed_last_first(self: Files, folder: str) -> list[Entry]:
+        # The order is the system's; this one is the worst.
+        return sorted(entries(self, folder), key=_is_of_who_joined)
+
+    def dying(self: Files, point: str, path: str) -> None:
+        if removing and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        reached(self, point, path)
+
+    Tx._leave = leave_last  # type: ignore[method-assign]
+    FileMeetings.remove = dying_remove  # type: ignore[method-assign]
+    Files.entries = listed_last_first  # type: ignore[method-assign]
+    Files.reached = dying  # type: ignore[method-assign]
+
+
+def _is_of_who_joined(entry: Entry) -> bool:
+    return entry.name.startswith(("meeting", "seat"))
+
+
+def test_who_is_interrupted_at_any_step_and_commits_again_is_told_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries, reached = Files.entries, Files.reached
+    step, steps = 0, itertools.count(1)
+
+    def interrupting(self: Files, point: str, path: str) -> None:
+        if next(steps) == step:
+            raise KeyboardInterrupt
+        reached(self, point, path)
+
+    def listed_last_first(self: Files, folder: str) -> list[Entry]:
+        return sorted(entries(self, folder), key=_is_of_who_joined)
+
+    monkeypatch.setattr(Files, "reached", interrupting)
+    monkeypatch.setattr(Files, "entries", listed_last_first)
+    with opened(tmp_path) as store:
+        store["/doc"] = {"0": []}
+        was_interrupted, count = True, 0
+        while was_interrupted:
+            tx = store.new_tx(1)
+            patcher = tx.patcher("/doc/0", [add("/-", count)])
+            step, steps = count + 1, itertools.count(1)
+            try:
+                patcher.commit()
+                was_interrupted = False
+            except KeyboardInterrupt:
+                pass
+            step = 0
+            result = patcher.commit()
+            count += 1
+            expected = (True, True, 1 + count, list(range(count)), None)
+            assert result == expected == patcher.commit()
+            assert [one.number for one in store.log() if one.tx == tx.id] == [1 + count]
+            assert tx._meetings.notes(tx.id) == {}
+        assert count > 20
+
+
+def test_who_comes_again_after_a_stop_has_torn_notes_finds_the_commit(tmp_path: Path) -> None:
+    """The newest notes are empty: they were not on the disk."""
+    with opened(tmp_path) as store:
+        store["/doc"] = {"0": [], "1": []}
+        tx = store.new_tx(2, timeout=60)
+        folder = tmp_path / "store/.objstore/tx" / tx.id
+        other = start_child(lambda: _take_part_and_die(tmp_path, tx.id, "left-0"))
+        tx._meetings.wait(tx.id, 1, None)
+        died = in_child(lambda: _take_part_and_die(tmp_path, tx.id, "left-1"))
+        os.waitpid(other, 0)
+        assert died == signal.SIGKILL
+        for note in folder.iterdir():
+            if not _is_of_who_joined(Entry(note.name, is_file=True, is_folder=False)):
+                note.write_bytes(b"")
+        assert len(list(folder.iterdir())) > 3
+        for who in (0, 1):
+            assert _result(store, tx.id, who)[:4] == (True, True, 2, [who])
+        assert store.head == 2
+
+
+def _take_part_and_die(folder: Path, id: str, step: str) -> None:
+    _die_at(step)
+    with opened(folder) as store:
+        _result(store, id, int(step[-1]))
 
 
 def _result(store: objstore.Store[Any], id: str, who: int) -> Result:
