@@ -12,6 +12,7 @@ from uuid import UUID
 
 from objstore._refusals import conflict, not_a_directory, not_a_file, require_storable
 from objstore._touched import touches
+from objstore._turns import require_first
 from objstore.documents import (
     DIRECTORY,
     Again,
@@ -42,7 +43,7 @@ from objstore.values import MISSING, show
 
 from .checks import check_options, check_request, check_top_level
 from .meetings import MemoryMeetings
-from .memory_contents import NOTHING, Contents
+from .memory_contents import NOTHING, Contents, Made
 
 if TYPE_CHECKING:
     from objstore.containers import Containers
@@ -91,7 +92,7 @@ def open_documents(
 
 
 class MemoryDocuments(Documents):
-    """Documents in a dict. A unit's stamp is an object made by the commit that wrote it."""
+    """Documents in a dict. A unit's stamp is made by the commit that wrote it."""
 
     def __init__(self, contents: Contents, layout: Folder, *, readonly: bool = False) -> None:
         self._contents: Final = contents
@@ -106,6 +107,7 @@ class MemoryDocuments(Documents):
         self._require_open()
         # With the lock, so that no unit has been seen that a later number made.
         with self._contents.lock:
+            self._contents.finish()
             return self._contents.head
 
     # --- units ------------------------------------------------------------------------------------
@@ -174,13 +176,15 @@ class MemoryDocuments(Documents):
             if change.new is not MISSING:
                 self._require_names(change.unit)
             check_top_level(change.new, self.source(change.unit))
-        with self._contents.lock:
-            for path, expected in (match or {}).items():
-                self._check_match(path, expected)
-            done = self._changed(changes) if scope is None else self._changed_in(scope, changes)
-            commit = self._contents.commit(done, meta, scope, tx)
-        self._contents.hearing.tell()
-        return commit
+        try:
+            with self._contents.lock:
+                self._contents.finish()
+                for path, expected in (match or {}).items():
+                    self._check_match(path, expected)
+                done = self._changed(changes) if scope is None else self._changed_in(scope, changes)
+                return self._contents.commit(done, meta, scope, tx)
+        finally:
+            self._contents.hearing.tell()
 
     # --- history ----------------------------------------------------------------------------------
 
@@ -201,6 +205,7 @@ class MemoryDocuments(Documents):
         """As the contract says; the commits of all handles on these contents are heard."""
         self._require_open()
         with self._contents.lock:
+            self._contents.finish()
             end = self._contents.hearing.listen(self._contents.head, hear)
         self._ends.append(end)
         return end
@@ -214,6 +219,7 @@ class MemoryDocuments(Documents):
         """Forget the commits that need not stay; their numbers."""
         self._require_writable()
         with self._contents.lock:
+            self._contents.finish()
             return self._contents.compact(retention)
 
     def pin(self, number: int) -> None:
@@ -246,18 +252,19 @@ class MemoryDocuments(Documents):
     def delete_scope(self, scope: str) -> Commit:
         """As the contract says. Raises ScopeNotFoundError."""
         self._require_writable()
-        with self._contents.lock:
-            overlays = self._contents.scopes.pop(scope, None)
-            if overlays is None:
-                raise ScopeNotFoundError(f"there is no scope {show(scope)}")
-            done = [
-                Change(unit, overlay.value, self._contents.units.get(unit, NOTHING).value)
-                for unit, overlay in overlays.items()
-            ]
-            commit = self._contents.commit(done, None, scope, None)
-            self._contents.deletions.add(commit.number)
-        self._contents.hearing.tell()
-        return commit
+        try:
+            with self._contents.lock:
+                self._contents.finish()
+                overlays = self._contents.scopes.get(scope)
+                if overlays is None:
+                    raise ScopeNotFoundError(f"there is no scope {show(scope)}")
+                done = [
+                    Change(unit, overlay.value, self._contents.units.get(unit, NOTHING).value)
+                    for unit, overlay in overlays.items()
+                ]
+                return self._contents.commit(done, None, scope, None, deletes_scope=True)
+        finally:
+            self._contents.hearing.tell()
 
     def meetings(self) -> MemoryMeetings:
         self._require_open()
@@ -321,11 +328,14 @@ class MemoryDocuments(Documents):
             if now.stamp is not change.stamp:
                 raise conflict(change, now.value)
         self._check_together(changes)
-        old = [units.get(change.unit, NOTHING).value for change in changes]
-        stamps = [self._contents.put(change.unit, change.new).stamp for change in changes]
         return [
-            Change(change.unit, before, change.new, stamp)
-            for change, before, stamp in zip(changes, old, stamps, strict=True)
+            Change(
+                change.unit,
+                units.get(change.unit, NOTHING).value,
+                change.new,
+                None if change.new is MISSING else Made(),
+            )
+            for change in changes
         ]
 
     def _changed_in(self, scope: str, changes: Sequence[Change]) -> list[Change]:
@@ -334,11 +344,7 @@ class MemoryDocuments(Documents):
             now = overlays.get(change.unit, _UNTOUCHED)
             if now.stamp is not change.stamp:
                 raise conflict(change, now.value)
-        return [
-            change._replace(stamp=self._contents.put_in(scope, change.unit, change.new).stamp)
-            for change in changes
-            if change.new is not change.old
-        ]
+        return [change._replace(stamp=Made()) for change in changes if change.new is not change.old]
 
     def _check_together(self, changes: Sequence[Change]) -> None:
         made = {change.unit for change in changes if change.new is not MISSING}
@@ -402,10 +408,14 @@ class MemoryDocuments(Documents):
                 require_storable(key, "key")
 
     def _require_open(self) -> None:
+        """Raise ClosedError for a store that was closed; finish what an interrupt left."""
         if self._closed:
             raise ClosedError("this store was closed")
+        if self._contents.due is not None:
+            self._contents.settle()
 
     def _require_writable(self) -> None:
         self._require_open()
         if self._readonly:
             raise ReadOnlyError(errno.EROFS, "this store was opened with readonly=True")
+        require_first(self._contents.lock)

@@ -7,16 +7,17 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from threading import Lock
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from threading import Lock, RLock
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 from objstore._refusals import no_commit_yet
+from objstore._turns import Taken, require_first, take
 from objstore.documents import Change, Commit, Loaded, Meta, Overlay
 from objstore.errors import CommitNumberError, HistoryGone, ObjstoreError
 from objstore.pointer import aboves
 from objstore.retention import Retention
-from objstore.values import JSON, MISSING, Missing
+from objstore.values import MISSING
 
 from .compaction import squashed, staying
 from .meetings import MemoryMeetings
@@ -30,21 +31,30 @@ Version: TypeAlias = tuple[int, Loaded]
 """Contents, and the number of the commit that left them."""
 
 
-class Stamp:
-    """A version; compared by identity, hence empty."""
+class Made:
+    """The stamp of a version; compared by identity, hence empty."""
 
     __slots__ = ()
+
+
+class Due(NamedTuple):
+    """A commit that is made, and yet to be shown."""
+
+    commit: Commit
+    deletes_scope: bool
 
 
 class Contents:
     """Shared by all handles of one store.
 
-    Readers take no lock: what they read is replaced whole, or only ever appended to.
+    Readers take no lock: what they read is replaced whole, or only ever appended to. They and
+    writers ``settle`` first what they find ``due``, as an interrupt may have left it half shown.
     """
 
     def __init__(self) -> None:
-        self.lock: Final = Lock()
+        self.lock: Final = RLock()
         # Guarded by lock for writing.
+        self.due: Due | None = None
         self.head = 0
         self.units: Final[dict[str, Loaded]] = {}
         self.members: Final[dict[str, dict[str, None]]] = {}
@@ -68,34 +78,69 @@ class Contents:
                 self._beside[name] = make()
             return cast(T, self._beside[name])
 
-    def put(self, unit: str, value: JSON | Missing) -> Loaded:
-        """Give a unit contents by the commit that comes next."""
-        loaded = NOTHING if value is MISSING else Loaded(value, Stamp())
+    def commit(
+        self,
+        changes: Sequence[Change],
+        meta: Meta | None,
+        scope: str | None,
+        tx: str | None,
+        *,
+        deletes_scope: bool = False,
+    ) -> Commit:
+        """Make a commit, and show it."""
+        time, number = datetime.now(UTC), self.head + 1
+        commit = Commit(number, time, dict(meta or {}), scope, tuple(changes), tx=tx)
+        self.due = Due(commit, deletes_scope)  # from here on it stands
+        self.finish()
+        return commit
+
+    def settle(self) -> None:
+        """Show the commit that is due, for who does not hold the lock.
+
+        Raises TransactionError in a signal's handler, or a finalizer, that came amid that.
+        """
+        require_first(self.lock)
+        with self.lock:
+            self.finish()
+
+    def finish(self) -> None:
+        """The same for who holds the lock. Each step may have been done before."""
+        if self.due is None:
+            return
+        commit, deletes_scope = self.due
+        if commit.scope is None:
+            for change in commit.changes:
+                self._put(commit.number, change)
+        elif deletes_scope:
+            self.scopes.pop(commit.scope, None)
+            self.deletions.add(commit.number)
+        else:
+            self._put_in(commit.scope, commit.changes)
+        if not self.commits or self.commits[-1].number < commit.number:
+            bare = tuple(change._replace(stamp=None) for change in commit.changes)
+            self.commits.append(commit._replace(changes=bare))
+        self.head = commit.number
+        self.hearing.add(self.commits[-1])
+        self.due = None
+
+    def _put(self, number: int, change: Change) -> None:
+        unit, value, stamp = change.unit, change.new, change.stamp
+        loaded = NOTHING if value is MISSING else Loaded(value, stamp)
         # The past comes first, so that who finds the unit changed finds the version before.
-        self.past.setdefault(unit, []).append((self.head + 1, loaded))
+        versions = self.past.setdefault(unit, [])
+        if not versions or versions[-1][0] < number:
+            versions.append((number, loaded))
         if value is MISSING:
             self._remove(unit)
         else:
             self._enter(unit, loaded)
-        return loaded
 
-    def put_in(self, scope: str, unit: str, value: JSON | Missing) -> Overlay:
-        """Give a unit contents in a scope."""
-        overlay = Overlay(self.units.get(unit, NOTHING).value, value, Stamp())
-        self.scopes[scope] = {**self.scopes.get(scope, {}), unit: overlay}
-        return overlay
-
-    def commit(
-        self, changes: Sequence[Change], meta: Meta | None, scope: str | None, tx: str | None
-    ) -> Commit:
-        """Count and keep a commit, whose changes were made already."""
-        time, number = datetime.now(UTC), self.head + 1
-        commit = Commit(number, time, dict(meta or {}), scope, tuple(changes), tx=tx)
-        bare = tuple(change._replace(stamp=None) for change in changes)
-        self.commits.append(commit._replace(changes=bare))
-        self.head = number
-        self.hearing.add(self.commits[-1])
-        return commit
+    def _put_in(self, scope: str, changes: Sequence[Change]) -> None:
+        overlays = {
+            unit: Overlay(self.units.get(unit, NOTHING).value, value, stamp)
+            for unit, _, value, stamp in changes
+        }
+        self.scopes[scope] = {**self.scopes.get(scope, {}), **overlays}
 
     def at(self, unit: str, number: int) -> Loaded:
         """A unit after a commit that is known."""
@@ -165,50 +210,48 @@ class Hearing:
     """
 
     def __init__(self) -> None:
-        self._lock: Final = Lock()
-        # Guarded by _lock.
+        self._turn: Final = Lock()
+        """Held while somebody tells; nobody waits for it."""
+        self._told = 0
+        """The last commit that was told; guarded by _turn."""
+        # What is done to these is one step each, and needs no lock.
         self._listeners: Final[dict[object, tuple[int, Callable[[Commit], None]]]] = {}
         self._due: Final[deque[Commit]] = deque()
-        self._telling = False
 
     def add(self, commit: Commit) -> None:
-        with self._lock:
-            self._due.append(commit)
+        """Have ``tell`` tell of a commit, which may have been added before."""
+        self._due.append(commit)
 
     def listen(self, after: int, hear: Callable[[Commit], None]) -> Callable[[], None]:
         """Call ``hear`` for the commits numbered above ``after``; the result ends it."""
         key = object()
-        with self._lock:
-            self._listeners[key] = after, hear
+        self._listeners[key] = after, hear
 
         def end() -> None:
-            with self._lock:
-                self._listeners.pop(key, None)
+            self._listeners.pop(key, None)
 
         return end
 
     def tell(self) -> None:
         """Tell of what was added; call without any lock of the store."""
-        with self._lock:
-            if self._telling:
-                return
-            self._telling = True
-        try:
-            while (told := self._next()) is not None:
-                commit, listeners = told
-                for hear in listeners:
-                    _hear(hear, commit)
-        finally:
-            self._telling = False
+        while self._due:
+            taken: Taken = []
+            try:
+                if not take(self._turn, 0, taken):
+                    break
+                self._tell()
+            finally:
+                if taken:
+                    self._turn.release()
 
-    def _next(self) -> tuple[Commit, list[Callable[[Commit], None]]] | None:
-        with self._lock:
-            if not self._due:
-                # Under the same lock, so that who adds from now on tells.
-                self._telling = False
-                return None
+    def _tell(self) -> None:
+        while self._due:
             commit = self._due.popleft()
-            return commit, [h for after, h in self._listeners.values() if after < commit.number]
+            if commit.number > self._told:
+                self._told = commit.number
+                for after, hear in list(self._listeners.values()):
+                    if commit.number > after:
+                        _hear(hear, commit)
 
 
 def _hear(hear: Callable[[Commit], None], commit: Commit) -> None:

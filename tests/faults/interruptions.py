@@ -11,7 +11,7 @@ import functools
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Self
 
 _TESTS = str(Path(__file__).parents[1])
 """What is called from there is interrupted, and not itself."""
@@ -43,7 +43,7 @@ class Interruption:
         self._calling: dict[FrameType, int | None] = {}
         """By frame, where it has just called something, as far as we know written in C."""
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> Self:
         sys.settrace(self._see)
         return self
 
@@ -76,7 +76,11 @@ class Interruption:
         self.seen += 1
         if self.seen == self._at:
             sys.settrace(None)
-            raise self._interrupt
+            self.come()
+
+    def come(self) -> None:
+        """What happens at that moment."""
+        raise self._interrupt
 
 
 @functools.cache

@@ -72,11 +72,23 @@ CALLS = [set_one, set_many, make_and_delete, move_elements, set_again, read, sna
 
 
 class Mode(NamedTuple):
-    apply: str
-    durability: str
+    kind: str
+    apply: str = "eager"
+    durability: str = "full"
+
+    def url(self, folder: Path) -> str:
+        return f"memory://{folder}" if self.kind == "memory" else str(folder)
+
+    def open(self, url: str) -> Store[Any]:
+        return objstore.open(url, apply=self.apply, durability=self.durability)
 
 
-MODES = [Mode("eager", "full"), Mode("lazy", "full"), Mode("eager", "os")]
+MODES = [
+    Mode("files"),
+    Mode("files", apply="lazy"),
+    Mode("files", durability="os"),
+    Mode("memory"),
+]
 
 
 def contents(store: Store[Any]) -> dict[str, Any]:
@@ -90,13 +102,13 @@ def fill(store: Store[Any]) -> None:
         store["rows"] = {"rows": [{"id": -3}, {"id": -2}, {"id": -1}]}
 
 
-def check(store: Store[Any], folder: Path, mode: Mode, held: Any, turn: int) -> None:
+def check(store: Store[Any], held: Any, turn: int) -> None:
     """That everybody sees the same, and can go on."""
     assert store.current() is None
     seen = contents(store)
     assert held["id"] == -1  # the last row stays, wherever it is
     assert held.contents == seen["rows"]["rows"][-1]
-    with objstore.open(folder, durability="os") as other:
+    with objstore.open(store.url, durability="os") as other:
         assert store.head == other.head
         assert contents(other) == seen
         other["b"]["n"] = turn
@@ -111,13 +123,13 @@ def check(store: Store[Any], folder: Path, mode: Mode, held: Any, turn: int) -> 
     in_thread(change)
     assert store["c"]["n"] == store["a"]["n"] == turn
     store["a"]["n"] = turn + 1
-    with objstore.open(folder, durability="os") as other:
+    with objstore.open(store.url, durability="os") as other:
         assert other.at(other.head)["a"]["n"] == turn + 1
 
 
-def interrupt(folder: Path, call: Callable[[Store[Any], int], None], mode: Mode, most: int) -> None:
+def interrupt(url: str, call: Callable[[Store[Any], int], None], mode: Mode, most: int) -> None:
     """Interrupt a call at so many moments, all if there are no more."""
-    with objstore.open(folder, **mode._asdict()) as store:
+    with mode.open(url) as store:
         fill(store)
         held = store["rows"]["rows"][-1]
         call(store, 1)
@@ -130,11 +142,11 @@ def interrupt(folder: Path, call: Callable[[Store[Any], int], None], mode: Mode,
             changed = [store[name]["n"] == turn * 10 for name in "abc"]
             assert call is not set_many or changed.count(True) in (0, 3)
             assert call is not move_elements or len(store["rows"]["rows"]) == 3
-            check(store, folder, mode, held, turn * 10 + 5)
+            check(store, held, turn * 10 + 5)
             if turn % 20 == 0:
                 store.flush()
                 assert list(store.check()) == []
-    with objstore.open(folder) as store:
+    with mode.open(url) as store:
         assert list(store.check()) == []
 
 
@@ -146,8 +158,8 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 @pytest.fixture(scope="module")
 def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is imported at the first call is imported: to interrupt that tells nothing."""
-    for apply in ("eager", "lazy"):
-        with objstore.open(tmp_path_factory.mktemp("warm") / apply, apply=apply) as store:
+    for mode in MODES:
+        with mode.open(mode.url(tmp_path_factory.mktemp("warm"))) as store:
             fill(store)
             for call in CALLS:
                 call(store, 1)
@@ -158,7 +170,7 @@ def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_a_store_goes_on_after_an_interrupt(
     call: Callable[[Store[Any], int], None], mode: Mode, tmp_path: Path
 ) -> None:
-    interrupt(tmp_path / "store", call, mode, 20)
+    interrupt(mode.url(tmp_path), call, mode, 20)
 
 
 @pytest.mark.torture
@@ -167,4 +179,4 @@ def test_a_store_goes_on_after_an_interrupt(
 def test_a_store_goes_on_after_many_interrupts(
     call: Callable[[Store[Any], int], None], mode: Mode, tmp_path: Path
 ) -> None:
-    interrupt(tmp_path / "store", call, mode, 500)
+    interrupt(mode.url(tmp_path), call, mode, 500)

@@ -6,16 +6,19 @@ from __future__ import annotations
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import objstore
-from objstore import TransactionError
+from objstore import Commit, TransactionError
 from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.log.logview import View
 from objstore.backings.filesystem.pending import Pending
+from objstore.store import Store
+from tests.faults.interruptions import Interruption
 
 PLACES: list[tuple[type[Any], str]] = [
     (Ledger, "enter"),
@@ -93,6 +96,43 @@ def test_by_a_signal_at_any_moment(tmp_path: Path) -> None:
     with objstore.open(tmp_path) as store:
         assert {key: store[key]["n"] for key in counts} == counts
         assert store.check() == []
+
+
+class Handler(Interruption):
+    """Of a signal that comes at the ``at``-th moment: uses the store, as it should not."""
+
+    def __init__(self, at: int, store: Store[Any], other: Store[Any]) -> None:
+        super().__init__(at)
+        self._store, self._other = store, other
+        self.done = 0
+
+    def come(self) -> None:
+        with suppress(TransactionError):
+            assert self._store.head >= 2
+            self._other["handler"]["n"] += 1
+            self.done += 1
+
+
+def test_in_memory_at_every_moment() -> None:
+    """Another handle's commits, as the same one's are refused above the backing."""
+    with objstore.open("memory://reentry") as store, objstore.open("memory://reentry") as other:
+        store["main"], store["handler"] = {"n": 0}, {"n": 0}
+        feed, turn, done = store.changes(), 0, 0
+        is_over = False
+        while not is_over:
+            turn += 1
+            with Handler(turn, store, other) as handler:
+                store["main"]["n"] = turn
+            is_over = handler.seen < turn
+            done += handler.done
+            assert store["main"]["n"] == turn
+            assert store["handler"]["n"] == done
+        assert turn > 200
+        assert 0 < done < turn
+        heard = [feed.take(0) for _ in range(turn + done)]
+        assert [news.number for news in heard if isinstance(news, Commit)] == [
+            *range(3, store.head + 1)
+        ]
 
 
 def test_what_was_interrupted_as_it_ended_is_over(
