@@ -22,9 +22,9 @@ class Aside:
         try:
             return self._threads().submit(do, *args)
         except RuntimeError:
-            # Python is ending, or the machine has no more of them. Whatever the pool has taken all
-            # the same must not be done by it later.
-            self._pool = None
+            # Python is ending, or the machine has no more of them. What the pool took before comes
+            # first; what it took now all the same it has no thread for, and never does.
+            self.close()
         done = Future[object]()
         done.set_result(do(*args))
         return done
