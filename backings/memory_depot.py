@@ -74,6 +74,14 @@ class MemoryDepot(Depot):
             self._require(identifier)
             self._blobs.pop(identifier).state = ObjectStateT.NONEXISTENT
 
+    def _sweep(self, identifier: Identifier, limit: datetime) -> bool:
+        with self._lock:
+            found = self._in_state(identifier, ObjectStateT.WRITABLE)
+            if found is None or found.open or found.changed > limit:
+                return False
+            self.purge(identifier)
+        return True
+
     def _find(self, identifier: Identifier) -> BlobInfo | None:
         check_identifier(identifier)
         with self._lock:
@@ -107,11 +115,6 @@ class MemoryDepot(Depot):
     def _reader(self, identifier: Identifier) -> _MemoryReader | None:
         found = self._in_state(identifier, ObjectStateT.READABLE)
         return None if found is None else _MemoryReader(memoryview(found.data).toreadonly())
-
-    def _is_open(self, identifier: Identifier) -> bool:
-        with self._lock:
-            found = self._blobs.get(identifier)
-            return found is not None and bool(found.open)
 
     def _require_writable(self) -> None:
         if self._readonly:

@@ -140,6 +140,27 @@ class StorageDepot(Depot):
                 self._blocks.delete(identifier, 0, record.length)
             self._storage.delete_container_item(_BLOBS, str(identifier))
 
+    def _sweep(self, identifier: Identifier, limit: datetime) -> bool:
+        # Most are finalized, or new: only for one that is neither others have to wait.
+        if not self._is_left(identifier, limit):
+            return False
+        with self._storage.transaction():
+            if not self._is_left(identifier, limit):  # finalized or written to meanwhile
+                return False
+            self.purge(identifier)
+        return True
+
+    def _is_left(self, identifier: Identifier, limit: datetime) -> bool:
+        try:
+            record = self._record(identifier)
+        except (CorruptionError, FormatError):
+            return False
+        if record is None or record.state is not ObjectStateT.WRITABLE or record.changed > limit:
+            return False
+        writers = [found() for found in list(_open)]
+        blob = (identifier, record.token)
+        return all(writer is None or writer.opened != blob for writer in writers)
+
     def _find(self, identifier: Identifier) -> BlobInfo | None:
         record = self._record(identifier)
         if record is None:
@@ -189,14 +210,6 @@ class StorageDepot(Depot):
         if record is None or record.state is not ObjectStateT.READABLE:
             return None
         return _StorageReader(self, identifier, record)
-
-    def _is_open(self, identifier: Identifier) -> bool:
-        record = self._record(identifier)
-        if record is None:
-            return False
-        writers = [found() for found in list(_open)]
-        blob = (identifier, record.token)
-        return any(writer is not None and writer.opened == blob for writer in writers)
 
     def _export(self, source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> None:
         from .filesystem.blobs.export import export

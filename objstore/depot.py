@@ -14,7 +14,7 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from . import _moving
@@ -25,7 +25,7 @@ from ._ranges import Grid, Range, choose_part_size
 from ._scrub import Scrub
 from ._writer import Writer
 from .blobs import Blob, BlobWriter
-from .errors import CorruptionError, FormatError, StorageError
+from .errors import StorageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -71,6 +71,13 @@ class Depot(ABC):
     @abstractmethod
     def purge(self, identifier: Identifier) -> None:
         """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
+
+    @abstractmethod
+    def _sweep(self, identifier: Identifier, limit: datetime) -> bool:
+        """Delete a blob that is writable, and that nobody has written to since, nor has open.
+
+        False, and the blob stays, where it is not so, or cannot be told.
+        """
 
     @abstractmethod
     def _find(self, identifier: Identifier) -> BlobInfo | None:
@@ -305,22 +312,7 @@ class Depot(ABC):
         what cannot be read, which ``scrub`` tells.
         """
         limit = latest(older_than)
-        swept: list[Identifier] = []
-        for identifier in self.identifiers():
-            try:
-                info = self._find(identifier)
-            except (CorruptionError, FormatError):
-                continue
-            if info is None or info.state is not ObjectStateT.WRITABLE or info.changed > limit:
-                continue
-            if not self._is_open(identifier):
-                self.purge(identifier)
-                swept.append(identifier)
-        return swept
-
-    def _is_open(self, identifier: Identifier) -> bool:
-        """Whether somebody is known to have a blob open to write."""
-        return False
+        return [one for one in self.identifiers() if self._sweep(one, limit)]
 
     def _open_writer(self, identifier: Identifier, if_readable: str) -> Writer:
         writer = self._writer(identifier)

@@ -20,7 +20,7 @@ import pytest
 from objstore import BackingError, CorruptionError, ObjstoreError, StorageError
 from objstore.backings.filesystem import Depot
 from objstore.backings.filesystem.blobs import blobwriter
-from objstore.backings.filesystem.io import UncertainError
+from objstore.backings.filesystem.io import Files, Opened, UncertainError
 from objstore.backings.filesystem.log import manifest
 from objstore.depot import Identifier, ObjectStateT
 from tests.faults.crash_states import Deadly, Quick
@@ -316,6 +316,26 @@ def test_sweeping_spares_what_another_process_has_open(tmp_path: Path) -> None:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert depot.sweep(timedelta(0)) == [ONE]
+
+
+@pytest.mark.parametrize("act", ["finalize", "write"])
+def test_sweeping_spares_what_is_finalized_or_written_to_as_it_comes(
+    tmp_path: Path, act: str
+) -> None:
+    class BesideAnother(Files):
+        """Somebody else comes as the ranges are looked at."""
+
+        def open(self, path: str, *, write: bool = False, append: bool = False) -> Opened | None:
+            if path.endswith(".ranges") and act not in done:
+                done.append(act)
+                other = Depot(tmp_path, durability="os")
+                other.finalize(ONE) if act == "finalize" else other.write(ONE, 0, DATA)
+            return super().open(path, write=write, append=append)
+
+    done: list[str] = []
+    written(Depot(tmp_path, durability="os"))
+    assert depot_on(BesideAnother(str(tmp_path))).sweep(timedelta(0)) == []
+    complete(Depot(tmp_path), ONE, DATA)
 
 
 # Disks that are full, or read-only

@@ -11,7 +11,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import objstore.depot
-from objstore._depot_checks import latest
 from objstore._identifiers import BlobInfo, Identifier, ObjectStateT
 from objstore._ranges import Range, Ranges, choose_part_size
 from objstore.backings.checks import check_options
@@ -69,14 +68,15 @@ class Depot(objstore.depot.Depot):
         """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
         self._require_writable()
         place = self._place(identifier)
-        while not self._purge(place):
+        # Finalized in between, it is neither; then it is looked for again.
+        while not (self._purge_writable(place) or self._remove(place, place.final)):
             self._require(identifier)
 
-    def _purge(self, place: BlobPlace) -> bool:
-        """False where the blob is gone, or was renamed meanwhile."""
+    def _purge_writable(self, place: BlobPlace) -> bool:
+        """False where there is no writable blob, any more."""
         opened = self._files.open(place.writable, write=True)
         if opened is None:
-            return self._remove(place, place.final)
+            return False
         try:
             with Locked(self._files, opened) as is_there:
                 return is_there and self._remove(place, place.writable)
@@ -99,23 +99,30 @@ class Depot(objstore.depot.Depot):
         Blobs that somebody on this machine has open to write stay, however old they are.
         """
         self._require_writable()
-        limit = latest(older_than)
-        swept = [one for one in self.identifiers() if self._sweep(self._place(one), limit)]
+        swept = super().sweep(older_than)
         for folder in self._folders():
             self._clean(folder)
         return swept
 
-    def _sweep(self, place: BlobPlace, limit: datetime) -> bool:
-        found = self._files.lstat(place.writable)
-        if found is None or _time(found) > limit:
+    def _sweep(self, identifier: Identifier, limit: datetime) -> bool:
+        place = self._place(identifier)
+        if not self._is_old(place, limit):
             return False
         opened = self._files.open(place.ranges, append=True)
         log = None if opened is None else RangeLog(self._files, opened)
         try:
-            return (log is None or not log.is_held()) and self._purge(place)
+            if log is not None and log.is_held():
+                return False
+            # Looked at again: until here somebody may have written, and closed it.
+            return self._is_old(place, limit) and self._purge_writable(place)
         finally:
             if log is not None:
                 log.close()
+
+    def _is_old(self, place: BlobPlace, limit: datetime) -> bool:
+        """Whether the blob is writable, and nobody has written to it since."""
+        found = self._files.lstat(place.writable)
+        return found is not None and _time(found) <= limit
 
     def _clean(self, folder: str) -> None:
         """Remove the files in a folder that a crash left without their blob."""

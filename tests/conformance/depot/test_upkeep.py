@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
@@ -163,6 +164,31 @@ def test_sweep_leaves_blobs_that_are_open(depot: Depot) -> None:
         second.abandon()
         assert depot.sweep(timedelta(0)) == [ONE]
     assert depot.read(blob.identifier, 0, 9) == b"hello"
+
+
+@over_storages
+def test_sweep_spares_what_is_finalized_or_written_to_as_it_comes(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(depot, StorageDepot)
+    storage, other = depot._storage, Identifier(ONE.uuid, 2)
+
+    def transaction(*, write: bool = True) -> AbstractContextManager[None]:
+        """Others come first."""
+        monkeypatch.undo()
+        if depot.state(ONE) is ObjectStateT.WRITABLE:
+            depot.finalize(ONE)
+        else:
+            depot.write(other, 0, b"hello")
+        return storage.transaction(write=write)
+
+    for identifier in (ONE, other):
+        depot.reserve(identifier, 5)
+        depot.write(identifier, 0, b"hello")
+        monkeypatch.setattr(storage, "transaction", transaction)
+        assert depot.sweep(timedelta(0)) == []
+    assert depot.read(ONE, 0, 9) == b"hello"
+    assert depot.sweep(timedelta(0)) == [other]
 
 
 def test_sweep_takes_blobs_that_were_dropped(depot: Depot) -> None:
