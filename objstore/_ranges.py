@@ -71,11 +71,6 @@ class Ranges:
         self._starts: list[int] = []
         self._ends: list[int] = []
 
-    @property
-    def end(self) -> int:
-        """The offset behind the last byte; 0 for none."""
-        return self._ends[-1] if self._ends else 0
-
     def add(self, start: int, end: int) -> None:
         """Add a range, made one with those that it meets."""
         if start >= end:

@@ -22,7 +22,7 @@ from objstore.backings.filesystem import Depot
 from objstore.backings.filesystem.blobs import blobwriter
 from objstore.backings.filesystem.io import Files, Opened, UncertainError
 from objstore.backings.filesystem.log import manifest
-from objstore.depot import Identifier, ObjectStateT
+from objstore.depot import Identifier, ObjectStateT, Range
 from tests.faults.crash_states import Deadly, Quick
 from tests.faults.depots import check_against, complete, depot_on, left, reboot
 from tests.faults.machine import in_child, mounted, remount_readonly, start_child
@@ -132,6 +132,33 @@ def test_what_a_failed_sync_may_have_lost_is_missing(tmp_path: Path) -> None:
     other.write(ONE, 1000, DATA[1000:])
     other.finalize(ONE)
     assert other.read(ONE, 0, 9999) == DATA
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+@pytest.mark.parametrize("by", ["sync", "close"])
+def test_a_blob_of_any_length_is_not_cut_short_by_a_failed_sync(
+    tmp_path: Path, kept: int, by: str
+) -> None:
+    files = Failing(tmp_path)
+    depot = depot_on(files)
+    blob = depot.create(identifier=ONE)
+    blob.write(DATA[:kept])
+    blob.sync()
+    blob.write(DATA[kept:])
+    files.fail("sync data")
+    with pytest.raises(UncertainError, match=r"cannot sync .*\.wr"):
+        blob.sync() if by == "sync" else blob.close()
+    files.mend()
+    end = blob.close if by == "sync" else lambda: depot.finalize(ONE)
+    lost = len(DATA) - kept
+    with pytest.raises(StorageError, match=f"{lost} bytes were never written, the first at {kept}"):
+        end()
+    assert depot.missing_ranges(ONE) == [Range(kept, lost)]
+    assert depot.info(ONE).size == len(DATA)
+    with depot.resume(ONE) as again:
+        assert again.tell() == kept
+        again.write(DATA[kept:])
+    assert depot.read(ONE, 0, 9999) == DATA
 
 
 def test_a_failure_to_sync_beside_the_writing_is_told(
@@ -334,7 +361,10 @@ def test_sweeping_spares_what_is_finalized_or_written_to_as_it_comes(
 
     done: list[str] = []
     written(Depot(tmp_path, durability="os"))
-    assert depot_on(BesideAnother(str(tmp_path))).sweep(timedelta(0)) == []
+    long_ago = time.time() - 7200
+    os.utime(tmp_path / f"depot/6/2/a/{ONE}.wr", (long_ago, long_ago))
+    assert depot_on(BesideAnother(str(tmp_path))).sweep(timedelta(hours=1)) == []
+    assert done == [act]
     complete(Depot(tmp_path), ONE, DATA)
 
 

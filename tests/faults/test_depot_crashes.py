@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from objstore import StorageError
 from objstore.backings.filesystem import Depot
 from objstore.backings.filesystem.blobs import blobwriter, export
 from objstore.backings.filesystem.io import Opened
@@ -201,3 +202,23 @@ def test_what_was_not_synced_counts_for_this_run_of_the_machine_alone(
     assert depot.missing_ranges(FIRST) == [Range(4, 6)]
     depot.finalize(FIRST, zeroes=True)
     assert depot.read(FIRST, 0, 10) == b"abcx\0\0\0\0\0\0", "what did not count is zero"
+
+
+def test_a_blob_of_any_length_is_not_cut_short_by_a_stop_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reboot(monkeypatch, 1)
+    depot = Depot(tmp_path)
+    blob = depot.create(identifier=FIRST)
+    blob.write(b"abc")
+    blob.sync()
+    blob.write(b"defgh")
+    blob.flush()
+    blob.abandon()
+    reboot(monkeypatch, 2)
+    assert depot.missing_ranges(FIRST) == [Range(3, 5)]
+    with pytest.raises(StorageError, match="5 bytes were never written, the first at 3"):
+        depot.finalize(FIRST)
+    with depot.resume(FIRST) as blob:
+        assert blob.truncate() == 3, "whoever wants no more of it says so"
+    assert depot.read(FIRST, 0, 9) == b"abc"

@@ -64,12 +64,11 @@ class _Reading:
     def __init__(self, boot: str) -> None:
         self._boot: Final = boot
         self.length = 0
-        """How long the blob is, where no size was promised."""
+        """How long the blob is, where no size was promised: to the end of what was ever noted, as
+        what was lost of it is missing, or to where it was last cut."""
         self._sure: Final = Ranges()
         """What survives the machine."""
         self._open: list[_Line] = []
-        self._least = 0
-        """What the blob was last cut to."""
 
     def take(self, line: bytes, end: int) -> None:
         """Take in the next line, which ends there; one that is not whole says nothing."""
@@ -77,25 +76,22 @@ class _Reading:
         if "at" in said:
             written = Range(said["at"], said["size"])
             self._open.append(_Line(end, written, said["boot"]))
-            if said["boot"] == self._boot:
-                self.length = max(self.length, written.end)
+            self.length = max(self.length, written.end)
         elif "synced" in said:
             self._settle(said["synced"])
         elif "cut" in said:
             self._cut(said["cut"])
         elif "failed" in said:
             self._open.clear()
-            self.length = max(self._sure.end, self._least)
 
     def _settle(self, synced: int) -> None:
         for line in self._open:
             if line.end <= synced:
                 self._sure.add(line.range.at, line.range.end)
         self._open = [line for line in self._open if line.end > synced]
-        self.length = max(self.length, self._sure.end)
 
     def _cut(self, size: int) -> None:
-        self._least = self.length = size
+        self.length = size
         self._sure.cut(size)
         self._open = [one.cut(size) for one in self._open if one.range.at < size]
 
