@@ -127,10 +127,10 @@ def of_enum(cls: type[Enum]) -> Codec:
 
     Raises SchemaError where a member's value is not a JSON scalar.
     """
-    members = {member.value: member for member in cls}
-    for value in members:
+    for value in (member.value for member in cls):
         if value is not None and type(value) not in (str, int, float, bool):
             raise SchemaError(f"{cls.__qualname__} has the value {value!r}, which JSON cannot hold")
+    members = {member.value: member for member in cls}
 
     def encode(member: Any) -> JSON:
         return cast(JSON, member.value)

@@ -56,6 +56,9 @@ class _Encoder:
         self.failures: list[Failure] = []
         self._source = source
         self._path = list(path)
+        self._is_too_deep = False
+        """Whether containers nest too deep somewhere: no others are looked into, as one that
+        contains itself twice has more of them than can be counted."""
 
     def encode(self, value: Any, shape: Shape) -> JSON:
         """What is stored of a value; what JSON cannot hold is noted in ``failures``."""
@@ -125,9 +128,11 @@ class _Encoder:
         return contents
 
     def _room(self) -> bool:
-        if len(self._path) < MAX_DEPTH:
+        if len(self._path) < MAX_DEPTH and not self._is_too_deep:
             return True
-        self._refuse(f"at most {MAX_DEPTH} levels of containers", "more")
+        if not self._is_too_deep:
+            self._refuse(f"at most {MAX_DEPTH} levels of containers", "more")
+            self._is_too_deep = True
         return False
 
     def check_text(self, value: str) -> JSON:

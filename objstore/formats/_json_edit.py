@@ -175,6 +175,7 @@ class _Editor:
             end = text.find(closing, at)
             if end >= 0:
                 return end + len(closing)
+            self.regular = False  # nor will others close on lines of their own
         return _scan(text, at)[1]
 
     def _change(self, container: _Container, at: int, old: JSON, new: JSON, line: str) -> int:

@@ -87,7 +87,7 @@ class _Editor:
         leads: dict[int, list[str]] = {}
         lead: list[str] = []
         for index, child in enumerate(node.children):
-            lead = lead + self.lines[start : child.line]
+            lead += self.lines[start : child.line]
             start = child.end
             if index in kept:
                 leads[index] = lead

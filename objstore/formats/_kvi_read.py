@@ -8,7 +8,7 @@ from math import isinf
 from typing import Any, Final, NamedTuple
 
 from ..errors import FormatError
-from ..values import JSON, MAX_DEPTH, is_object, show
+from ..values import JSON, MAX_DEPTH, is_array, is_object, show
 
 _ENTRY: Final = re.compile(r"(\S+)(?:\s+(.*))?", re.DOTALL)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
@@ -87,8 +87,10 @@ class _Reader:
             node = Node(line.number, line.key, line.column, line.indent)
             node.value = self._value(line, following)
             self._add(container, node)
-            if line.text.rstrip() in _OPENINGS:
-                self._open(node)
+            if is_object(node.value) or is_array(node.value):
+                self._check_depth(node)
+                if line.text.rstrip() in _OPENINGS:
+                    self.open.append(node)
             line = following
         return root
 
@@ -137,11 +139,10 @@ class _Reader:
             container.value.append(node.value)
         container.children.append(node)
 
-    def _open(self, node: Node) -> None:
+    def _check_depth(self, node: Node) -> None:
         if len(self.open) == MAX_DEPTH:
             reason = f"containers are nested deeper than {MAX_DEPTH}"
             raise self._error(node.line, node.column, reason)
-        self.open.append(node)
 
     def _value(self, line: _Line, following: _Line | None) -> JSON:
         if line.text.startswith("|"):

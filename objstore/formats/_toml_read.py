@@ -20,6 +20,7 @@ _PART: Final = re.compile(
     r"|#[^\n]*|\n|[\w.+-]+|\S",
     re.DOTALL,
 )
+_BEHIND_KEY: Final = re.compile(r"[ \t]*[=.]")
 
 
 def read(data: bytes, source: str) -> dict[str, Any]:
@@ -90,8 +91,7 @@ def _parts(text: str) -> Iterator[re.Match[str]]:
 def _find(text: str, number: str) -> int:
     """Where a number stands, as a value."""
     for part in _parts(text):
-        behind = text[part.end() :].lstrip(" \t")[:1]
-        if part[0] == number and behind not in ("=", "."):
+        if part[0] == number and not _BEHIND_KEY.match(text, part.end()):
             return part.start()
     return 0
 

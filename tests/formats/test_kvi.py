@@ -203,6 +203,8 @@ def test_nesting_has_a_limit() -> None:
     with pytest.raises(FormatError, match="nested deeper than 200"):
         read_kvi(f"{fitting}\n{' ' * MAX_DEPTH}:\n{' ' * MAX_DEPTH}  1")
     with pytest.raises(FormatError, match="nested deeper than 200"):
+        read_kvi(f"{fitting}\n{' ' * MAX_DEPTH}{{}}")
+    with pytest.raises(FormatError, match="nested deeper than 200"):
         read_kvi("\n".join(" " * depth + ":" for depth in range(10_000)))
     with pytest.raises(FormatError, match="nested deeper than 200"):
         dump([value], "f")
