@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from .documents import DIRECTORY
+from .errors import LayoutError
 from .values import MISSING
 
 if TYPE_CHECKING:
+    from ._shapes import Shape
     from ._units import Unit, View
     from .documents import Documents
     from .transaction import Transaction
@@ -31,15 +35,24 @@ def seen_at_once(documents: Documents, path: str, known: Any, head: int) -> tupl
     return seen, head
 
 
-def is_of_start(documents: Documents, unit: Unit, tx: Transaction) -> bool:
-    """Whether contents that are what the unit is now, which was just looked at, are also what it
-    was as the transaction began: it may have been something else in between, and is that again."""
-    if tx._single:
-        return True
-    changed = documents.changed(unit.pointer)
-    if changed != unit.changed and documents.head() == tx.base:
-        unit.changed = changed
-    return changed == unit.changed
+def past_at(documents: Documents, path: str, shape: Shape, number: int) -> Any:
+    """What a commit left at ``path``: contents, MISSING or DIRECTORY."""
+    # What is there now may be of another kind, and says nothing about then.
+    with suppress(LayoutError):
+        value = documents.load(path, at=number).value
+        if value is not MISSING or shape.directory is None:
+            return value
+    with suppress(LayoutError):
+        return DIRECTORY if documents.has_keys(path, at=number) else MISSING
+    return MISSING
+
+
+def renew(documents: Documents, unit: Unit) -> None:
+    """Note that a unit's contents, which a look has just found there again, are of its newest
+    commit: they may have been others in between, and who began then is to see those."""
+    if documents.changed(unit.pointer) > unit.changed:
+        documents.head()  # there may be more that is not known yet
+        unit.changed = unit.since = documents.changed(unit.pointer)
 
 
 def makes_there(tx: Transaction | None, view: View) -> bool:

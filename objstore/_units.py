@@ -77,10 +77,11 @@ class Unit:
         self.failures: list[Failure] = []
         """Where the contents as found do not fit the schema; such contents are not handed out."""
         self.since = 0
-        """The newest commit when the contents were taken: a transaction that began before it may
-        have to see older ones. 0 where none was running."""
+        """The newest commit when the contents were taken, or the unit's newest when they were found
+        again: a transaction that began before it may have to see older ones. 0 where none was
+        running."""
         self.changed = 0
-        """``Documents.changed`` when they were taken, or were found to be right."""
+        """``Documents.changed`` when they were taken, or were found again."""
         self.checked = 0
         """The era (``Host.era``) in which the medium was last asked for changes made outside."""
         self.drafts = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
@@ -15,7 +14,7 @@ from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
 from ._pathnames import below, files_below, step
-from ._presence import is_of_start, makes_there, may_share, seen_at_once
+from ._presence import makes_there, may_share, past_at, renew, seen_at_once
 from ._reconciling import asked_by
 from ._references import References
 from ._savepoint import Savepoint
@@ -327,32 +326,22 @@ class Store(
             if seen is not unit.stamp and tx.has_seen(unit):
                 tx._pin(unit, unit.value)
                 return None if unit.value is MISSING else unit.value
-            is_known = seen is not None and seen is unit.stamp and unit.since <= tx.base
-            if is_known and is_of_start(self._documents, unit, tx):
-                return seen
+            if seen is not None and seen is unit.stamp:
+                renew(self._documents, unit)
+                if unit.since <= tx.base:
+                    return seen
         head = self._documents.head()
         if head == tx.base:
             return seen
         known = None if unit is None else unit.stamp
         seen, head = seen_at_once(self._documents, path, known, head)
-        past, latest = self._past(path, shape, tx.base), self._past(path, shape, head)
+        past, latest = (past_at(self._documents, path, shape, at) for at in (tx.base, head))
         if past is DIRECTORY or same(past, latest):
             return seen if past is not DIRECTORY else DIRECTORY
         unit = self._unit(path, shape)
         tx._pin(unit, past)
         tx._read.add(unit)
         return None if past is MISSING else past
-
-    def _past(self, path: str, shape: Shape, number: int) -> Any:
-        """What a commit left at ``path``: contents, MISSING or DIRECTORY."""
-        # What is there now may be of another kind, and says nothing about then.
-        with suppress(LayoutError):
-            value = self._documents.load(path, at=number).value
-            if value is not MISSING or shape.directory is None:
-                return value
-        with suppress(LayoutError):
-            return DIRECTORY if self._documents.has_keys(path, at=number) else MISSING
-        return MISSING
 
     def _noticed(
         self, path: str, shape: Shape, unit: Unit | None, seen: Any, tx: Transaction | None
@@ -366,6 +355,8 @@ class Store(
         if unit.value is not there and (seen is None or seen is not unit.stamp):
             self._publish(unit, there, None, by=tx)
             unit.since = self._newest()
+        elif self._running:
+            renew(self._documents, unit)
         unit.checked = self._era
         if tx is not None and tx.serializable:
             tx.notice(unit)
@@ -425,7 +416,7 @@ class Store(
                 return True
             seen = self._documents.look(path)
             if tx is not None and self._moved_on(tx):
-                return self._past(path, ANY, tx.base) is DIRECTORY
+                return past_at(self._documents, path, ANY, tx.base) is DIRECTORY
             return seen is DIRECTORY
 
     def _moved_on(self, tx: Transaction) -> bool:
@@ -500,13 +491,16 @@ class Store(
     def recheck(self, unit: Unit, by: Transaction | None, *, sure: bool = True) -> None:
         if unit.value is not UNLOADED and unit not in self._saving:
             seen = self._documents.look(unit.pointer, unit.stamp, sure=sure)
-            if seen is not unit.stamp or not (by is None or is_of_start(self._documents, unit, by)):
+            if seen is not unit.stamp:
                 self._publish(unit, UNLOADED, None, by=by)
+            elif by is None or not by._single or len(self._running) > 1:
+                renew(self._documents, unit)
         unit.checked = self._era
 
     def see_past(self, unit: Unit, tx: Transaction) -> None:
-        past = self._past(unit.pointer, unit.shape, tx.base)
-        if not same(past, self._past(unit.pointer, unit.shape, unit.since)):
+        path, shape, since = unit.pointer, unit.shape, unit.since
+        past, latest = (past_at(self._documents, path, shape, at) for at in (tx.base, since))
+        if not same(past, latest):
             tx._pin(unit, MISSING if past is DIRECTORY else past)
 
     def source(self, unit: Unit) -> str:

@@ -19,8 +19,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import objstore
-from objstore.objects import copy_of
 from objstore.patch import merge
+from objstore.values import copy_of
 
 WORKERS = 3
 workers = st.integers(0, WORKERS - 1)

@@ -191,8 +191,8 @@ class Planner:
     def _is_version(self, stamp: Stamp | None, content: Content | None) -> bool:
         if stamp is None or content is None:
             return stamp is None and content is None
-        if stamp.likely is None or stamp.through:  # nobody has read what is in the file now
-            return False
+        if stamp.through or (stamp.likely is None and stamp.digest is None):
+            return False  # nobody has read what is in the file now
         if stamp.signature == signature(content.status):
             return True
         return stamp.digest is not None and stamp.digest == digest(content.data)

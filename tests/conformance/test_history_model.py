@@ -23,10 +23,9 @@ from hypothesis.stateful import (
 import objstore
 from objstore import ConflictError, Directory, HistoryGone, LayoutError, Store
 from objstore.formats import by_ending
-from objstore.objects import copy_of
 from objstore.patch import apply
 from objstore.pointer import join, split
-from objstore.values import MISSING, is_array, is_object, same
+from objstore.values import MISSING, copy_of, is_array, is_object, same
 
 from .makers import LOGGED, Maker
 from .retentions import NEWEST

@@ -72,6 +72,49 @@ def test_a_file_that_is_again_as_it_was_known_is_as_of_the_start(
     assert store["x"]["v"] == 100
 
 
+def look(store: Store[Any]) -> None:
+    assert "x" in store.root
+
+
+def go_there(store: Store[Any]) -> None:
+    assert store["x"]
+
+
+def read(store: Store[Any]) -> None:
+    with store.transaction():
+        assert store["x"]["v"] == 100
+
+
+def change(store: Store[Any]) -> None:
+    store["x"]["more"] = 1
+
+
+@lazily
+@within
+@pytest.mark.parametrize("do", [look, go_there, read, change])
+@pytest.mark.parametrize("in_scope", [False, True], ids=["another store", "its scope"])
+def test_what_other_threads_see_again_is_not_what_it_was_at_the_start(
+    reopen_logged: Opener,
+    apply: str,
+    begin: Begin,
+    do: Callable[[Store[Any]], object],
+    in_scope: bool,
+) -> None:
+    other = reopen_logged(apply=apply)
+    store = other.scope("draft") if in_scope else reopen_logged()
+    other["x"] = {"v": 100}
+    held = store["x"]
+    assert held["v"] == 100
+    other["x"]["v"] = 90
+    with begin(store):
+        other["x"]["v"] = 80
+        other["x"]["v"] = 100
+        other.flush()
+        elsewhere(lambda: do(store))
+        assert (held["v"], held.v, store["x"]["v"], held.get("more")) == (90, 90, 90, None)
+    assert held["v"] == 100
+
+
 @within
 def test_what_was_read_through_the_log_is_not_what_the_file_had(
     reopen_logged: Opener, begin: Begin
@@ -111,6 +154,21 @@ def test_a_serializable_transaction_that_only_read_hears_of_others(
     with pytest.raises(objstore.ConflictError), store.transaction(serializable=True):
         assert list(store.root["d"]) == ["one"]
         elsewhere(lambda: other.PUT("/d/two", {}))
+
+
+@lazily
+def test_a_scope_can_be_changed_where_the_file_is_again_as_it_was_known(
+    reopen_logged: Opener, apply: str
+) -> None:
+    store = reopen_logged(apply=apply)
+    scope = store.scope("draft")
+    store["x"] = {"n": 1}
+    assert scope["x"]["n"] == 1
+    store["x"]["n"] = 2
+    store["x"]["n"] = 1
+    store.flush()
+    scope["x"]["mine"] = True
+    assert scope["x"] == {"n": 1, "mine": True}
 
 
 def test_a_scope_sees_all_of_a_commit_that_waits_for_the_disk_or_nothing(
