@@ -20,7 +20,7 @@ from ._past import contents_at
 from ._shapes import ANY, Shape
 from ._units import View
 from .documents import AUTOID
-from .errors import HistoryGone
+from .errors import HistoryGone, KeyNotFoundError
 from .pointer import build, join, split
 from .values import JSON, MISSING, Missing, is_array, is_object
 
@@ -347,4 +347,7 @@ def to_keep(documents: Documents) -> set[int]:
 
 def _greatest_at(documents: Documents, place: str, number: int) -> int:
     above, rest = _split(place)
-    return greatest(contents_at(documents, above, number), rest)
+    try:
+        return greatest(contents_at(documents, above, number), rest)
+    except KeyNotFoundError:
+        return 0  # another schema's

@@ -12,6 +12,7 @@ from .documents import DIRECTORY, Change, Commit, Directory, Documents, Loaded, 
 from .errors import (
     ClosedError,
     CommitNumberError,
+    KeyNotFoundError,
     LayoutError,
     ReadOnlyError,
 )
@@ -217,7 +218,11 @@ def unit_at(documents: Documents, pointer: str, at: int) -> tuple[str, JSON] | N
 
 def units_below(documents: Documents, path: str, at: int) -> Iterator[tuple[str, JSON]]:
     """The units of a directory and of those in it, with their contents, by pointer."""
-    for key in documents.keys(path, at=at):
+    try:
+        keys = documents.keys(path, at=at)
+    except KeyNotFoundError:  # the schema has no place for it any more
+        return
+    for key in keys:
         pointer = join(path, key)
         value = _value(documents, pointer, at)
         if isinstance(value, Missing):

@@ -175,11 +175,12 @@ class ScopedDocuments(Documents):
 
     def _is_there(self, pointer: str, at: int | None) -> bool:
         try:
-            return self.load(pointer, at=at).value is not MISSING
+            try:
+                return self.load(pointer, at=at).value is not MISSING
+            except LayoutError:
+                return bool(self.keys(pointer, at=at))
         except KeyNotFoundError:
             return False  # another schema's
-        except LayoutError:
-            return bool(self.keys(pointer, at=at))
 
     def source(self, unit: str) -> str:
         """The base's name for the unit: a scope has no files of its own."""

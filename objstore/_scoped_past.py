@@ -11,7 +11,7 @@ from ._overlays import Overlays, laid
 from ._past import units_below
 from ._touched import touches
 from .documents import Change, Commit, Documents, Overlay
-from .errors import HistoryGone, LayoutError
+from .errors import HistoryGone, KeyNotFoundError, LayoutError, ObjstoreError
 from .pointer import split
 from .values import JSON, MISSING, Missing, same, show
 
@@ -66,9 +66,13 @@ class ScopePast:
 
         def hear_as_seen(commit: Commit) -> None:
             nonlocal seeing
-            if seeing is None:
-                seeing = self._seeing(commit.number - 1, self._before(commit.number))
-            seen = seeing.seen(commit)
+            try:
+                if seeing is None:
+                    seeing = self._seeing(commit.number - 1, self._before(commit.number))
+                seen = seeing.seen(commit)
+            except ObjstoreError:  # who made the commit must not be told that this cannot be read
+                seeing = None
+                seen = None if commit.scope not in (None, self._scope) else _of_unknown(commit)
             if seen is not None:
                 hear(seen)
 
@@ -159,8 +163,7 @@ class _Seeing:
         """A commit of which it is not known what it found in the scope, nor what that hid of it."""
         if commit.number == self._gone_upto:
             self._overlays = self._now()
-        changes = tuple(change._replace(old=MISSING) for change in commit.changes)
-        return commit._replace(changes=changes, unknown=frozenset(one.unit for one in changes))
+        return _of_unknown(commit)
 
     def _newest_own(self) -> int:
         later = self._documents.commits()
@@ -217,8 +220,14 @@ class _Seeing:
 
 
 def _base(documents: Documents, unit: str, number: int) -> JSON | Missing:
-    """What the base had; nothing for a directory."""
+    """What the base had; nothing for a directory, or where the schema has no place any more."""
     try:
         return documents.load(unit, at=number).value
-    except LayoutError:
+    except (LayoutError, KeyNotFoundError):
         return MISSING
+
+
+def _of_unknown(commit: Commit) -> Commit:
+    """A commit of which it is not known what it found in the scope."""
+    changes = tuple(change._replace(old=MISSING) for change in commit.changes)
+    return commit._replace(changes=changes, unknown=frozenset(one.unit for one in changes))

@@ -133,6 +133,23 @@ def test_07_they_only_rise(reopen_logged: Opener) -> None:
     assert store["/people/zoe/id"] == 3
 
 
+def test_a_collection_that_the_schema_has_lost_keeps_its_numbers(reopen_logged: Opener) -> None:
+    store = reopen_logged(Board)
+    store["/people/ada"] = {"name": "Ada"}
+    store["/people/bob"] = {"name": "Bob"}
+    del store["/people/bob"]
+    store.close()
+    store = reopen_logged({"properties": {"settings": {}}, "additionalProperties": False})
+    for number in range(3):
+        store["/settings"] = {"name": str(number), "id": 1}
+    assert store.compact(NEWEST) != []
+    assert store.compact(NEWEST) == []
+    store.close()
+    store = reopen_logged(Board)
+    store["/people/eve"] = {"name": "Eve"}
+    assert store["/people/eve/id"] == 3
+
+
 def test_what_was_given_counts_though_it_is_gone(store: Store[Any]) -> None:
     store["/tasks"].append({"name": "a", "id": 100})
     del store["/tasks"][0]

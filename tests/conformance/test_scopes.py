@@ -13,6 +13,7 @@ import objstore
 from objstore import Dict, Directory, List, Store
 from objstore.documents import Change, Commit
 from objstore.errors import (
+    BackingError,
     ClosedError,
     CommitNotFoundError,
     ConflictError,
@@ -27,6 +28,9 @@ from objstore.patch import apply
 from objstore.values import MISSING
 from tests.conformance.makers import LOGGED, Maker
 from tests.conformance.retentions import NEWEST, only
+from tests.conformance.stores import Opener, reopen_logged
+
+__all__ = ["reopen_logged"]
 
 
 class Entry(Dict):
@@ -507,3 +511,66 @@ def test_a_scope_cannot_have_a_file_for_its_directory(untyped: Store) -> None:
         with pytest.raises(LayoutError):
             documents.commit(changes, base=2)
     assert untyped.scopes() == []
+
+
+class Once(Directory):
+    people: Directory[Dict]
+    tasks: Directory[Dict]
+
+
+class Today(Directory):
+    people: Directory[Dict]
+
+
+def test_a_scope_has_nothing_where_the_schema_has_no_place_any_more(reopen_logged: Opener) -> None:
+    with reopen_logged(Once) as store:
+        store["people/ada"] = {"n": 1}
+        store.scope("draft")["tasks/a"] = {"n": 1}
+    scope = reopen_logged(Today).scope("draft")
+    scope["people/bob"] = {"n": 1}
+    assert scope.read_at("", 3) == {"people": {"ada": {"n": 1}, "bob": {"n": 1}}}
+    assert set(scope) == {"/people/ada", "/people/bob"}
+    assert [commit.number for commit in scope.log()] == [1, 2, 3]
+    assert [commit.number for commit in scope.log("people/bob")] == [3]
+    assert scope.diff(2, 3) == [{"op": "add", "path": "/people/bob", "value": {"n": 1}}]
+    assert set(scope.blame()) == {"/people/ada/n", "/people/bob/n"}
+    assert scope.check() == []
+
+
+def test_what_the_schema_has_no_place_for_keeps_no_feed_from_the_rest(
+    reopen_logged: Opener,
+) -> None:
+    store, other = reopen_logged(Today), reopen_logged(Once)
+    with store.scope("draft").changes() as feed:
+        other.scope("draft")["tasks/a"] = {"n": 1}
+        store["people/ada"] = {"n": 1}
+        heard = [feed.take(20.0), feed.take(20.0)]
+    assert [str(one) for one in heard] == [str(one) for one in store.scope("draft").log()]
+    assert [one.changes[0].unit for one in heard if one] == ["/tasks/a", "/people/ada"]
+
+
+def test_what_cannot_be_read_for_a_scopes_feed_is_no_failure_of_the_commit(
+    reopen_logged: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = reopen_logged()
+    scope = store.scope("draft")
+    scope["a"] = store["b"] = {"n": 1}
+    load = store._documents.load
+
+    def failing(unit: str, *, at: int | None = None) -> Any:
+        if unit == "/a":
+            raise BackingError(5, "no")
+        return load(unit, at=at)
+
+    with scope.changes() as feed:
+        monkeypatch.setattr(store._documents, "load", failing)
+        other = reopen_logged().scope("draft")
+        other["a/n"] = 2
+        store["b/n"] = 2
+        monkeypatch.undo()
+        other["a/n"] = 3
+        store["b/n"] = 3
+        heard = [feed.take(20.0) for _ in range(4)]
+    seen = [(one.number, str(one.changes[0])) for one in heard if one is not None]
+    assert seen == [(3, "/a made"), (4, "/b changed"), (5, "/a changed"), (6, "/b changed")]
+    assert [one.unknown for one in heard if one is not None] == [{"/a"}, set(), set(), set()]
