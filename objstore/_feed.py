@@ -69,7 +69,7 @@ class Feed(Iterator[N]):
         self._before: Final = before
         self._replaying: Final = Lock()
         # Guarded by _replaying; once it is not replaying any more, _last is guarded by _changed.
-        self._last = -1 if after is None else after
+        self._last = self._begin = -1 if after is None else after
         self._is_replaying = after is not None
         self._replay: Iterator[Commit] | None = None
         """None also before it begins, or begins anew; taken away by who closes the feed."""
@@ -178,7 +178,7 @@ class Feed(Iterator[N]):
         if self._returned:
             take_first(self._returned, taken)
         elif self._is_replaying:
-            replay = self._replay = self._replay or self._replayed(self._last)
+            replay = self._replay = self._replay or self._replayed()
             try:
                 taken.extend(islice(replay, 1))
             except BaseException:
@@ -187,20 +187,22 @@ class Feed(Iterator[N]):
             if not taken:
                 self._is_replaying, self._replay = False, None
 
-    def _replayed(self, after: int) -> Iterator[Commit]:
+    def _replayed(self) -> Iterator[Commit]:
         """The commits up to now, and then those made while they were taken.
 
-        Only the last of them wait in the queue as well, so that a long past does not fill it.
+        Only the last of them wait in the queue as well, so that a long past does not fill it. What
+        was taken may be compacted meanwhile; only what it begins after must be there.
         """
         head = self._documents.head()
-        yield from self._past(after)
+        begins = self._last == self._begin
+        yield from self._past(self._documents.commits if begins else self._documents.commits_left)
         self._last = max(self._last, head)
         if self._end is None:
             self._listen()
-        yield from self._past(self._last)
+        yield from self._past(self._documents.commits_left)
 
-    def _past(self, after: int) -> Iterator[Commit]:
-        for commit in self._documents.commits(after, self._path):
+    def _past(self, commits: Callable[[int, str], Iterator[Commit]]) -> Iterator[Commit]:
+        for commit in commits(self._last, self._path):
             shown = commit.without_numbers()
             self._last = commit.number  # and nothing is called any more before it is taken
             yield shown

@@ -13,7 +13,6 @@ from ._news import News
 from ._past import PastDocuments
 from ._scoped import ScopedDocuments
 from .documents import Commit, Documents
-from .errors import HistoryGone
 from .transaction import Host
 from .values import JSON, MISSING
 
@@ -127,11 +126,7 @@ class Beside(Host):
         events = self.events
         with self._following:
             followed = events.followed(source)
-            try:
-                commits = self._documents.commits(followed)
-            except HistoryGone:
-                commits = (one for one in self._documents.commits() if one.number > followed)
-            return events.follow_commits(commits, source=source)
+            return events.follow_commits(self._documents.commits_left(followed), source=source)
 
     def dangling(self) -> list[Dangling]:
         """The references to blobs that cannot be read, and the blobs that no document refers to.

@@ -248,13 +248,18 @@ class Documents(ABC):
         where ``after`` is no number that the next commit's could follow.
         """
 
+    def commits_left(self, after: int, path: str = "") -> Iterator[Commit]:
+        """The same of those that are left, where ``after`` itself may have been removed."""
+        try:
+            for commit in self.commits(after, path):
+                after = commit.number
+                yield commit
+        except HistoryGone:  # which commits are left behind that one, nothing says
+            yield from (one for one in self.commits(0, path) if one.number > after)
+
     def commit_of(self, tx: str, after: int = 0) -> Commit | None:
         """The commit above ``after`` that was given this ``tx``; None for none."""
-        try:
-            return next((one for one in self.commits(after) if one.tx == tx), None)
-        except HistoryGone:  # which commits are left behind that one, nothing says
-            found = (one for one in self.commits() if one.number > after)
-            return next((one for one in found if one.tx == tx), None)
+        return next((one for one in self.commits_left(after) if one.tx == tx), None)
 
     @abstractmethod
     def listen(self, hear: Callable[[Commit], None]) -> Callable[[], None]:

@@ -354,8 +354,5 @@ def _with(undone: object, number: int) -> int | list[int]:
 
 
 def _find(documents: Documents, number: int) -> Commit | None:
-    try:
-        found = next(documents.commits(number - 1), None)
-    except HistoryGone:  # the one before it was removed; which one is left, nothing says
-        found = next((one for one in documents.commits() if one.number >= number), None)
+    found = next(documents.commits_left(number - 1), None)
     return found if found is not None and found.number == number else None

@@ -17,6 +17,7 @@ from objstore.errors import (
     BackingError,
     CommitNotFoundError,
     CommitNumberError,
+    HistoryGone,
     SlowConsumerError,
 )
 from objstore.layout import ANYTHING
@@ -28,6 +29,7 @@ from tests.conformance.documents import (
     put,
 )
 from tests.conformance.makers import Maker
+from tests.conformance.retentions import NEWEST
 
 
 def taken(feed: Feed, count: int, documents: Documents | None = None) -> list[int]:
@@ -257,8 +259,9 @@ def test_a_feed_has_room_and_a_path(documents: Documents) -> None:
         Feed(documents, path="people")
 
 
+@pytest.mark.parametrize("is_compacted", [False, True])
 def test_what_failed_in_the_past_comes_again(
-    documents: Documents, monkeypatch: pytest.MonkeyPatch
+    documents: Documents, monkeypatch: pytest.MonkeyPatch, is_compacted: bool
 ) -> None:
     count_up(documents, 4)
     whole, fails = documents.commits, [True]
@@ -275,9 +278,24 @@ def test_what_failed_in_the_past_comes_again(
         assert taken(feed, 2) == [1, 2]
         with pytest.raises(BackingError):
             feed.take(0)
-        assert taken(feed, 2) == [3, 4]
+        if is_compacted:
+            documents.compact(NEWEST)
+        assert taken(feed, 1 if is_compacted else 2) == ([4] if is_compacted else [3, 4])
         count_up(documents, 1)
         assert taken(feed, 1) == [5]
+
+
+def test_what_was_taken_may_be_gone_by_the_next(documents: Documents) -> None:
+    count_up(documents, 4)
+    with Feed(documents, after=0) as feed:
+        assert taken(feed, 2) == [1, 2]
+        count_up(documents, 3)
+        documents.compact(NEWEST)
+        assert taken(feed, 3) == [3, 4, 7]
+        count_up(documents, 1)
+        assert taken(feed, 1) == [8]
+    with pytest.raises(HistoryGone), Feed(documents, after=2) as feed:
+        feed.take(0)
 
 
 def test_what_could_not_be_shown_comes_again(documents: Documents) -> None:
