@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock, RLock
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
+from objstore._forks import rest
 from objstore._refusals import no_commit_yet
 from objstore._turns import Taken, require_first, take
 from objstore.documents import Change, Commit, Loaded, Meta, Overlay
@@ -52,7 +53,7 @@ class Contents:
     """
 
     def __init__(self) -> None:
-        self.lock: Final = RLock()
+        self.lock = RLock()
         # Guarded by lock for writing.
         self.due: Due | None = None
         self.head = 0
@@ -70,6 +71,17 @@ class Contents:
         self._beside: Final[dict[str, object]] = {}  # guarded by lock
         self.hearing: Final = Hearing()
         self.meetings: Final = MemoryMeetings()
+        rest(self, is_medium=True)
+
+    def resting_locks(self) -> Collection[Any]:
+        """With which nobody is amid anything here, but for telling."""
+        return (self.lock,)
+
+    def begin_in_child(self, held: Collection[Any]) -> None:
+        """In the child of a fork, where the parent's threads are not."""
+        if self.lock not in held:
+            self.lock = RLock()
+        self.hearing.begin_in_child()
 
     def beside(self, name: str, make: Callable[[], T]) -> T:
         """What lies beside the units by a name, made when first asked for."""
@@ -210,13 +222,17 @@ class Hearing:
     """
 
     def __init__(self) -> None:
-        self._turn: Final = Lock()
+        self._turn = Lock()
         """Held while somebody tells; nobody waits for it."""
         self._told = 0
         """The last commit that was told; guarded by _turn."""
         # What is done to these is one step each, and needs no lock.
         self._listeners: Final[dict[object, tuple[int, Callable[[Commit], None]]]] = {}
         self._due: Final[deque[Commit]] = deque()
+
+    def begin_in_child(self) -> None:
+        """In the child of a fork, where nobody tells."""
+        self._turn = Lock()
 
     def add(self, commit: Commit) -> None:
         """Have ``tell`` tell of a commit, which may have been added before."""

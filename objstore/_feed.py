@@ -67,7 +67,7 @@ class Feed(Iterator[N]):
         self._path: Final = path
         self._limit: Final = limit
         self._before: Final = before
-        self._replaying: Final = Lock()
+        self._replaying = Lock()
         # Guarded by _replaying; once it is not replaying any more, _last is guarded by _changed.
         self._last = self._begin = -1 if after is None else after
         self._is_replaying = after is not None
@@ -75,7 +75,7 @@ class Feed(Iterator[N]):
         """None also before it begins, or begins anew; taken away by who closes the feed."""
         self._returned: Final[deque[News]] = deque()
         """What was taken by who did not come to have it. Guarded by _replaying as it is taken."""
-        self._changed: Final = Condition()
+        self._changed = Condition()
         # Guarded by _changed.
         self._waiting: Final[deque[News]] = deque()
         self._wakers: Final[set[Callable[[], None]]] = set()
@@ -107,6 +107,11 @@ class Feed(Iterator[N]):
             self._returned.extend(taken)
             raise
         return taken[0] if taken else None  # and nothing is called any more
+
+    def begin_in_child(self) -> None:
+        """In the child of a fork, where none of the parent's threads is amid anything here."""
+        self._replaying, self._changed = Lock(), Condition()
+        self._replay = None  # one of them may be at it
 
     def tell(self, news: Invalid | Mended) -> None:
         """Have the feed say something of a unit, if it is near its path."""

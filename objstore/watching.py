@@ -110,6 +110,8 @@ class Watching(Host):
         if self.lock not in held:
             self.lock = threading.RLock()
         self._feeds_lock = threading.RLock()
+        for feed in self._feeds or ():
+            feed.begin_in_child()
         # What they have committed, the log tells.
         self._saved = None
         self._saving.clear()

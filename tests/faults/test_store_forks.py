@@ -120,3 +120,95 @@ def test_children_go_on_with_a_store_that_threads_are_using(
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_many_children_do(tmp_path: Path, options: tuple[str, ...]) -> None:
     run(tmp_path / "store", 1000, options)
+
+
+_FEEDS = """
+import os, signal, sys, threading, warnings
+import objstore
+
+warnings.simplefilter("ignore")
+with objstore.open(sys.argv[1]) as store:
+    store["f"] = {"n": 0}
+    polled, replayed = store.changes(), store.changes(after=0)
+    amid, go_on = threading.Barrier(3), threading.Event()
+    read = store._documents.commits
+
+    def read_slowly(*args):
+        for commit in read(*args):
+            if threading.current_thread() is replaying:
+                amid.wait()
+                go_on.wait()
+            yield commit
+
+    def poll():
+        with polled._changed:
+            amid.wait()
+            go_on.wait()
+
+    store._documents.commits = read_slowly
+    replaying = threading.Thread(target=replayed.take)
+    threads = [replaying, threading.Thread(target=poll)]
+    for thread in threads:
+        thread.start()
+    amid.wait()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(20)
+            store["f"]["n"] = 1
+            assert polled.take(0).number == 2
+            assert [replayed.take(0).number for _ in range(2)] == [1, 2]
+            os._exit(0)
+        finally:
+            os._exit(1)
+    go_on.set()
+    assert os.waitpid(child, 0)[1] == 0
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_feeds_that_threads_are_taking_from(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FEEDS, str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+_MEMORY = """
+import os, signal, threading, warnings
+import objstore
+
+warnings.simplefilter("ignore")
+with objstore.open("memory://") as store:
+    store["f"] = {"n": 0}
+    feed = store.changes()
+    stop = threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            store.head
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(FORKS):
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(20)
+                    store["f"]["n"] += 1
+                    assert feed.take(0).number == 2
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0, f"fork {turn}"
+    finally:
+        stop.set()
+"""
+
+
+def test_children_of_a_store_in_memory() -> None:
+    command = [sys.executable, "-c", _MEMORY.replace("FORKS", "30")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
