@@ -513,12 +513,13 @@ class Committer:
     # Ends
 
     def checkpoint(self) -> None:
-        """Have all files that were changed on the disk."""
+        """Have the log on the disk, and then all files that were changed, under any durability."""
+        self._ledger.log.sync(sure=True)
         for path in list(self.pending.dirty):
             # Before the sync: what is changed meanwhile is to be synced again.
             self.pending.dirty.pop(path, None)
             try:
-                self._files.sync_file(path)
+                self._files.sync_file(path, sure=True)
             except UncertainError as error:
                 self._ledger.log.lose(error)
                 raise

@@ -173,7 +173,9 @@ class Files(OpenFiles):
         ``becomes`` is what it is to be renamed to: the file that errors and fault points name.
         It gets the permission bits and, as far as the process may, the owner of ``like``; without
         it what ``umask`` leaves of 0666. What stands at ``path`` already is removed first. After an
-        error a part of the file may be there.
+        error a part of the file may be there. Where nothing is synced, the disk begins with it at
+        once: the name would be there long before the bytes, with an empty file in a good one's
+        place should the machine stop then.
         """
         try:
             self.reached("write", becomes)
@@ -183,7 +185,9 @@ class Files(OpenFiles):
         try:
             self._dress(descriptor, like)
             self._fill(descriptor, data)
-            if self.sync and sync:
+            if not self.sync:
+                self._begin(descriptor, 0, 0)
+            elif sync:
                 self._sync("sync file", becomes, descriptor)
         except OSError as error:
             self._refused("write", becomes, error)
@@ -279,20 +283,21 @@ class Files(OpenFiles):
         except OSError as error:
             self._refused("remove the folder", path, error)
 
-    def sync_file(self, path: str) -> None:
+    def sync_file(self, path: str, *, sure: bool = False) -> None:
         """Return once a file or folder is on the disk, whoever wrote it.
 
         What is gone is no error, be it with a folder that became a file; and of what is neither
-        file nor folder, such as a link or a fifo, its folder has all there is.
+        file nor folder, such as a link or a fifo, its folder has all there is. ``sure``, here and
+        below: even if this object was made not to sync.
         """
         try:
-            found = self.lstat(path) if self.sync else None
+            found = self.lstat(path) if self.sync or sure else None
         except LayoutError:
             return
         if found is None:
             return
         if stat.S_ISDIR(found.st_mode):
-            self.sync_folder(path)
+            self.sync_folder(path, sure=sure)
             return
         if not stat.S_ISREG(found.st_mode):
             return
@@ -304,10 +309,7 @@ class Files(OpenFiles):
                 self.close(opened)
 
     def sync_folder(self, path: str, *, sure: bool = False) -> None:
-        """Return once the names in a folder are on the disk.
-
-        ``sure``, here and below: even if this object was made not to sync.
-        """
+        """Return once the names in a folder are on the disk."""
         if not (self.sync or sure):
             return
         try:

@@ -238,14 +238,19 @@ class OpenFiles:
                 self._refused("make room in", opened.path, error)
 
     def push(self, opened: Opened, offset: int, size: int) -> None:
+        """Have the disk begin with bytes that were written, if they are to be synced."""
+        if self.sync:
+            self._begin(opened.descriptor, offset, size)
+
+    def _begin(self, descriptor: int, offset: int, size: int) -> None:
         """Have the disk begin with bytes that were written; nothing is sure by it.
 
         The kernel begins to write what it is told will not be needed, and keeps it meanwhile. It
-        is advice: what the kernel has to say of it, the sync tells that has to come.
+        is advice: what the kernel has to say of it, the sync tells that has to come, if one has.
         """
-        if _ADVISE is not None and self.sync:
+        if _ADVISE is not None:
             try:
-                _ADVISE(opened.descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+                _ADVISE(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
             except OSError as error:
                 require_refusal(error)
 

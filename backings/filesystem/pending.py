@@ -135,7 +135,7 @@ class Pending:
         """The commit of which not all may be in ``units`` yet; 0 for none. Set before it is in the
         log."""
         self.dirty: Final[dict[str, None]] = {}
-        """The files and folders that were changed and not synced since, where any are synced."""
+        """The files and folders that were changed and not synced since."""
         self.is_others = False
         """Whether commits of others are among it, whose records may not be on the disk yet."""
 
@@ -333,12 +333,11 @@ class Pending:
             self.recent.keep(Content(due.path, due.target, due.data, found, now))
 
     def touch(self, path: str) -> None:
-        """A file was changed, and must be synced some time, with the folders on the way to it.
+        """A file was changed, and must be synced at the next checkpoint, under any durability, with
+        the folders on the way to it.
 
         One of those may be new, or the last one left of those that were removed.
         """
-        if not self._files.sync:
-            return
         self.dirty[path] = None
         while path.startswith(self._files.below):
             path = path.rpartition("/")[0]

@@ -77,6 +77,10 @@ class Recording(Quick):
             self.start.do(Event("sync", number))
         self.start.do(Event("sync folder", os.path.dirname(name)))
 
+    def join(self, other: Recording) -> None:
+        """Note what is done in the other's record, as another process on the same disk."""
+        self.events, self._numbers, self._opened = other.events, other._numbers, other._opened
+
     def note(self, what: object) -> None:
         """Mark a moment, such as that a commit was reported."""
         with self._lock:
@@ -145,12 +149,14 @@ class Recording(Quick):
                 self._did("rename", os.path.dirname(target), path, target)
             return placed
 
-    def sync_file(self, path: str) -> None:
+    def sync_file(self, path: str, *, sure: bool = False) -> None:
         with self._lock:
-            super().sync_file(path)
-            if self.sync and os.path.isdir(path):
+            super().sync_file(path, sure=sure)
+            if not (self.sync or sure):
+                return
+            if os.path.isdir(path):
                 self._did("sync folder", path)
-            elif self.sync and os.path.exists(path):
+            elif os.path.exists(path):
                 self._did("sync", self._number(path))
 
     def rename(self, path: str, target: str) -> None:

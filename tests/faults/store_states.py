@@ -28,8 +28,8 @@ class Before(Recording):
 
     __slots__ = ("number",)
 
-    def __init__(self, root: Path, number: int = 1) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, number: int = 1, *, sync: bool = True) -> None:
+        super().__init__(root, sync=sync)
         self.number = number
 
     def run(self) -> bytes:

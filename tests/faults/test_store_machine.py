@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import random
 import signal
@@ -16,12 +17,13 @@ from typing import Final
 
 import pytest
 
+import objstore
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files
 from objstore.documents import Change
 from objstore.layout import ANYTHING
 from objstore.values import MISSING
-from tests.faults.machine import need_root, need_tool, start_child
+from tests.faults.machine import in_child, need_root, need_tool, start_child
 from tests.faults.store_states import Run
 
 _SHUTDOWN: Final = 0x8004587D
@@ -133,6 +135,33 @@ def check(root: Path, reported: int, run: int) -> None:
     number = store.commit([Change("/after", old, {"n": head + 1}, stamp)], base=head).number
     assert number == head + 1
     store.close()
+
+
+def test_files_whose_records_are_lost_are_whole(tmp_path: Path) -> None:
+    """Under durability "os" the names are on the disk long before the records."""
+    machine = Machine(tmp_path)
+    texts = {"ada.json": '{"of": "years", "n": %d}', "conf.toml": 'of = "years"\nn = %d\n'}
+    with machine.runs() as root:
+        for name, text in texts.items():
+            (root / name).write_text(text % 0)
+        os.sync()
+
+        def work() -> None:
+            store = objstore.open(root, durability="os")
+            with store.transaction():
+                store["/ada/n"] = store["/conf/n"] = 1
+                store["/new"] = {"n": 1}
+            # On this file system it takes all names along, and no other file's bytes.
+            with (root / "beside").open("wb") as beside:
+                os.fsync(beside.fileno())
+            machine.stop()
+
+        assert in_child(work) == 0
+    with machine.runs() as root:
+        assert {name: (root / name).read_text() for name in texts} == {
+            name: text % 1 for name, text in texts.items()
+        }
+        assert json.loads((root / "new.json").read_text()) == {"n": 1}
 
 
 def test_a_file_system_that_stops(tmp_path: Path) -> None:

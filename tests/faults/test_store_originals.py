@@ -317,6 +317,53 @@ def test_files_of_the_dead_are_synced_before_the_log_lets_go_of_them(tmp_path: P
         assert [again.load(f"/deep/{n}").value for n in (1, 2, 3)] == [{"n": n} for n in (1, 2, 3)]
 
 
+@pytest.mark.damage
+@pytest.mark.parametrize("sync", [True, False], ids=["full", "os"])
+@pytest.mark.parametrize("compacts", [False, True], ids=["switch", "compact"])
+def test_what_an_ended_file_of_the_log_says_is_in_the_users_files_under_any_durability(
+    tmp_path: Path, sync: bool, compacts: bool
+) -> None:
+    """After a stop nobody looks at what is older than the newest file of the log."""
+    disk = Before(tmp_path / "store", sync=sync)
+    store, units = FilesystemDocuments(disk, ANYTHING), ("/deep/1", "/deep/2", "/made", "/gone")
+    for unit in units:
+        put(store, unit, {"n": 0})
+    for n in (1, 2):
+        put(store, units[0], {"n": n})
+    put(store, units[1], {"n": 1})
+    put(store, units[3], MISSING)
+    if compacts:
+        store.compact(Retention(keep=timedelta(0), every=timedelta(days=1), slots=1))
+    else:
+        store.switch_and_snapshot()
+    states = disk.crash_states(Random(1), 40, since=len(disk.events))  # noqa: S311
+    for number, state in enumerate(states):
+        again = FilesystemDocuments(Run(state.build(tmp_path / str(number)), 2), ANYTHING)
+        now = [again.load(unit).value for unit in units]
+        assert now == [{"n": 2}, {"n": 1}, {"n": 0}, MISSING]
+        put(again, "/after", {})
+        assert not any(commit.external for commit in again.commits())
+
+
+@pytest.mark.damage
+def test_a_neighbour_that_leaves_all_to_the_system_takes_nothing_back_that_was_reported(
+    tmp_path: Path,
+) -> None:
+    disk = Before(tmp_path / "store")
+    store = FilesystemDocuments(disk, ANYTHING)
+    for n in range(3):
+        put(store, "/a", {"n": n})
+    careless = Before(tmp_path / "store", sync=False)
+    careless.join(disk)
+    neighbour = FilesystemDocuments(careless, ANYTHING)
+    put(neighbour, "/b", {"n": 1})
+    neighbour.switch_and_snapshot()
+    states = disk.crash_states(Random(1), 40, since=len(disk.events))  # noqa: S311
+    for number, state in enumerate(states):
+        again = FilesystemDocuments(Run(state.build(tmp_path / str(number)), 2), ANYTHING)
+        assert again.load("/a").value == {"n": 2}
+
+
 def test_a_run_is_noted_only_when_nothing_is_left_undone(tmp_path: Path) -> None:
     """Who looks after a crash and dies before it has mended all leaves it to the next."""
     store = FilesystemDocuments(Run(tmp_path, 1), ANYTHING)

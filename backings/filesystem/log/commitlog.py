@@ -40,8 +40,8 @@ class CommitLog:
     """A handle on the log of one store. Its methods may be called by any thread, and after a fork.
 
     Durable is what ``sync`` was called for, and all before. With ``Files(sync=False)`` records are
-    left to the operating system. Making a log, ``Writer.switch`` and cutting a torn tail are not,
-    as the order of all else rests on them.
+    left to the operating system, unless it is to be ``sure``. Making a log, ``Writer.switch`` and
+    cutting a torn tail are not, as the order of all else rests on them.
     """
 
     def __init__(self, files: Files) -> None:
@@ -144,12 +144,12 @@ class CommitLog:
         self._require_open()
         return Writing(self._writer)
 
-    def sync(self, position: Position | None = None) -> None:
+    def sync(self, position: Position | None = None, *, sure: bool = False) -> None:
         """Return once all up to ``position``, which ``Writer.append`` gave, is on the disk.
 
-        None is the newest that this handle has seen. Threads that wait at the same time share one
-        sync. Raises BackingError where the disk does not confirm; then nothing is known of it any
-        more, and this handle appends no more.
+        None is the newest that this handle has seen; ``sure`` is under any durability. Threads that
+        wait at the same time share one sync. Raises BackingError where the disk does not confirm;
+        then nothing is known of it any more, and this handle appends no more.
 
         What was appended may be synced after another thread has closed the log.
         """
@@ -163,7 +163,13 @@ class CommitLog:
             return
         if view is not None and position is None:
             position = view.reached()[1]
-        while view is not None and position and self._files.sync and not view.is_synced(position):
+        if view is None or position is None or not (self._files.sync or sure):
+            return
+        if not self._files.sync:
+            self._certainty.require()
+            self._sync(view)
+            return
+        while not view.is_synced(position):
             self._certainty.require()
             self._group.share(partial(self._sync, view))
 
@@ -312,11 +318,12 @@ class CommitLog:
     def _sync(self, view: View) -> None:
         file, reached = view.reached()
         try:
-            file.sync()
+            file.sync(sure=True)
         except UncertainError as error:
             self._certainty.lose(error)
             raise
-        view.note_synced(reached)
+        if self._files.sync:  # else nobody has done what others left, and no frame may say so
+            view.note_synced(reached)
 
     def _require_open(self) -> None:
         if self._is_closed:
