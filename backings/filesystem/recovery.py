@@ -120,7 +120,7 @@ class Recovery:
         """
         late: set[str] = set()
         newest = self._ledger.taken
-        if newest - self._looked < _OFTEN or self._ledger.stopped:
+        if newest - self._looked < _OFTEN or self._ledger.run.stopped:
             return late
         begin, self._looked = newest - _OFTEN, newest
         for unit in strange:

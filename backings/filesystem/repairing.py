@@ -34,6 +34,7 @@ from .history.logcheck import LogCheck
 from .history.logrebuild import Rebuilding, Rest
 from .history.pins import encode as encode_pins
 from .history.pins import parse as parse_pins
+from .history.run import Run
 from .io import Files
 from .knownlayout import known_layout
 from .log import logappend
@@ -216,7 +217,7 @@ class _Repair:
             return 0
         number = next(reversed(rest.saids))
         done = rest.saids[number][0].done
-        if Ledger(self._files).is_same_run():
+        if Run(self._files).is_same():
             return number - 1 if done is None else done
         try:
             return files[-1].start.after

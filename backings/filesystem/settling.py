@@ -116,7 +116,7 @@ class Settling:
         try:
             value = parse(content.data, self._files.relative(content.path))
         except FormatError:
-            state = State.TORN if self._ledger.stopped else State.BROKEN
+            state = State.TORN if self._ledger.run.stopped else State.BROKEN
             return Verdict(state, content, MISSING)
         if same(value, self._ledger.newest(unit)):
             return Verdict(State.SAME, content, value)
@@ -127,7 +127,7 @@ class Settling:
         since = traces[0].number
         if is_deferred and self._is_past(unit, now, value, since):
             return Verdict(State.BEHIND, content, value)
-        if self._ledger.stopped:  # nobody knows any more what was in it
+        if self._ledger.run.stopped:  # nobody knows any more what was in it
             if self._is_torn(unit, content.data, since):
                 return Verdict(State.TORN, content, MISSING)
             return Verdict(State.EDITED, content, value)

@@ -16,21 +16,19 @@ from ..io import Files
 from ..log.commitlog import CommitLog, Position, Record, Writer
 from ..log.logfiles import Ranges
 from ..log.logview import Link
-from ..temporaries import replace
 from . import record
 from .entering import Revision, entry_of
 from .heads import Head, Heads, Key
 from .headsfile import HeadsFile
 from .past import Past, needle
 from .record import NO_FILE, Glance, Said
+from .run import Run
 from .traces import Trace, Traces, trace_of
 from .written import Written
 
 T = TypeVar("T")
 
 _NOTHING: Final[JSON | Missing] = MISSING
-
-_LINE: Final = 4096
 
 _NEWEST: Final = 1000
 """How many changes of a unit are looked through for a file that was found."""
@@ -75,8 +73,7 @@ class Ledger:
         self._written: Final = Written(files)
         self._noted = self._entered = 0
         """What this handle has written down there, and the last commit that it has made."""
-        self.stopped = False
-        """Whether the machine may have stopped since the log was written to, and files be torn."""
+        self.run: Final = Run(files)
 
     def refresh(self) -> int:
         """Take in what others appended; the newest commit's number. Waits for nobody."""
@@ -404,31 +401,36 @@ class Ledger:
         self._heads = None  # or they are those of before there was a log
         if number and not self.log.was_closed:
             self._was_left = True
-            self.stopped = not self.is_same_run()
+            self.run.see()
             # Only what was synced with the last checkpoint is sure to have outlived the machine.
-            newest = self.past.read(self.log.read(number))
-            done = 0 if self.stopped else max(_done(newest, number), self.written_upto())
+            done = 0 if self.run.stopped else self._applied(number)
             self._taken = max(self.log.begins_after, done)
             self._learn()
         self._is_open = True
 
-    def is_same_run(self) -> bool:
-        """Whether the machine has been running since the store was last written to."""
-        run = self._files.run()
-        found = self._files.read(names.boot(self._files.root), _LINE)
-        return found is not None and run is not None and found.data == run
+    def _applied(self, number: int) -> int:
+        """Up to which commit all are in their files, as commit ``number`` says, the newest, and who
+        has written files since."""
+        newest = self.past.read(self.log.read(number))
+        return max(_done(newest, number), self.written_upto())
 
     def note_run(self) -> None:
         """Write down that all is in order as of this run of the machine, for who holds the writer's
         lock."""
-        run = self._files.run()
-        if self.stopped:
-            # It may have heads of records that the machine has lost, and others have their numbers.
-            self._file.remove()
-            self._written.forget()
-        if run is not None and not self.is_same_run():
-            replace(self._files, names.boot(self._files.root), run, sync=False)
-        self.stopped = False
+        with self.guard:
+            self._see_run()
+            if self.run.stopped:
+                # It may have heads of records that the machine has lost, and others have their
+                # numbers.
+                self._file.remove()
+                self._written.forget()
+            self.run.note()
+
+    def _see_run(self) -> None:
+        """Where another handle has put all in order since the machine stopped, take for applied
+        what it is for who opens the log now."""
+        if self.run.is_over() and self._strange:
+            self._forget(self._taken if self.log.was_closed else self._applied(self._taken))
 
     def note_written(self, head: int, due: int | None) -> None:
         """Write down up to which commit all are in their files, for who holds the writer's lock, if
@@ -448,7 +450,7 @@ class Ledger:
     def written_upto(self) -> int:
         """Up to which commit all are in their files, by what somebody has written down in this run
         of the machine."""
-        return 0 if self.stopped else self._written.upto(self.log.store)
+        return 0 if self.run.stopped else self._written.upto(self.log.store)
 
     def close(self) -> None:
         """Close the log, which is not in order now, or is marked so; and all else that is open.
@@ -465,6 +467,7 @@ class Ledger:
         """Take the changes that somebody has written down so for applied."""
         if self._strange:
             with self.guard:
+                self._see_run()
                 self._forget(self.written_upto())
 
     def _forget_all(self) -> None:
@@ -525,7 +528,7 @@ class Ledger:
         """The heads as of now: of what was before, compaction may have left nothing."""
         if self.log.refresh() > self._taken:
             self._learn()
-        known = self.log.begins_after if self.stopped else self.log.head
+        known = self.log.begins_after if self.run.stopped else self.log.head
         while True:
             self._removed = self.log.removed()
             heads = self._file.read(self.log.store, known)
@@ -549,7 +552,7 @@ class Ledger:
 
     def _forget(self, done: int) -> None:
         """Take up to commit ``done`` for applied, as whoever made a later one says."""
-        if self.stopped:
+        if self.run.stopped:
             return
         self._traces.drop(done)
         for unit, traces in list(self._strange.items()):
