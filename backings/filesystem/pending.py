@@ -26,6 +26,7 @@ from .log.logview import Position
 from .places import Place, Places
 from .recent import Recent
 from .stamps import Stamp, digest, learned
+from .temporaries import removed_on_error
 from .tree import MAX_FILE_SIZE, Content
 
 
@@ -197,8 +198,11 @@ class Pending:
             self._write(due, made)
 
     def undo(self, dues: Iterable[Due], made: list[str], error: BaseException) -> None:
-        """Remove what ``prepare`` wrote; what cannot be removed is noted on ``error``."""
-        written = (due.temporary for due in dues if due.data is not None)
+        """Remove what ``prepare`` wrote; what cannot be removed is noted on ``error``.
+
+        Under the names that it did not get to, others may have left what is not to be thrown away.
+        """
+        written = (due.temporary for due in dues if due.ready is not None)
         steps = [(self._files.unlink, path) for path in written]
         steps += [(self._files.remove_folder, folder) for folder in reversed(made)]
         for step, path in steps:
@@ -373,8 +377,9 @@ class Pending:
         due.stamp.digest = due.stamp.digest or digest(data)
         if self._files.exists(due.temporary):
             self._rescue(due, due.temporary)
-        self._files.write(due.temporary, data, target, like, sync=False)
-        due.ready = self._temporary(due)
+        with removed_on_error(self._files, due.temporary):
+            self._files.write(due.temporary, data, target, like, sync=False)
+            due.ready = self._temporary(due)
 
     def _clear(self, due: Due) -> None:
         """Leave nothing under the temporary name, which the file needs no more."""

@@ -19,6 +19,7 @@ from objstore.backings.filesystem.history import ledger
 from objstore.backings.filesystem.io import Files
 from objstore.documents import Change
 from objstore.layout import ANYTHING
+from objstore.values import MISSING
 from tests.faults.depots import depot_on
 from tests.faults.machine import mounted
 from tests.faults.seams import Failing
@@ -114,6 +115,43 @@ class Kinds(Failing):
             if self.kind is OSError:
                 raise
             raise self.kind from None
+
+
+@pytest.mark.parametrize("failing", ["a.json", ".objstore/lost+found", "b.json"])
+def test_what_somebody_else_left_under_a_temporary_name_outlives_a_commit_that_fails(
+    tmp_path: Path, failing: str
+) -> None:
+    """A process that was killed amid a swap may have taken out an edit."""
+
+    class Full(Files):
+        is_full = False
+
+        def reached(self, point: str, path: str) -> None:
+            if self.is_full and self.relative(path).startswith(failing):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    edit, files = '{"an": "edit"}', Full(str(tmp_path))
+    documents = opened(files)
+    documents.commit([Change(f"/{name}", MISSING, {"n": 0}) for name in "ab"], base=0)
+    leftover = Path(names.temporary_path(str(tmp_path / "b.json")))
+    leftover.write_text(edit)
+
+    def change() -> None:
+        there = {f"/{name}": documents.load(f"/{name}") for name in "ab"}
+        changes = [Change(unit, one.value, {"n": 1}, one.stamp) for unit, one in there.items()]
+        documents.commit(changes, base=1)
+
+    files.is_full = True
+    with pytest.raises(BackingError, match="No space left"):
+        change()
+    kept = [*(tmp_path / ".objstore").glob("lost+found/b.json.*")]
+    assert [path.read_text() for path in kept or [leftover]] == [edit]
+    files.is_full = False
+    change()
+    assert left(tmp_path) == []
+    (found,) = (tmp_path / ".objstore/lost+found").iterdir()
+    assert found.read_text() == edit
+    documents.close()
 
 
 def test_what_cannot_be_removed_is_noted(tmp_path: Path) -> None:
