@@ -88,8 +88,12 @@ class FileMeetings(Meetings):
 
     def wait(self, id: str, seen: int, seconds: float | None) -> None:
         end = None if seconds is None else time.monotonic() + seconds
-        pause = _SOON
-        while self._count(id) == seen:
+        pause, listed = _SOON, None
+        while True:
+            # A note that a stop has torn has a name, and does not count.
+            before, listed = listed, self._listed(id)
+            if listed != before and len(self.notes(id)) != seen:
+                return
             left = pause if end is None else end - time.monotonic()
             if left <= 0:
                 return
@@ -139,6 +143,5 @@ class FileMeetings(Meetings):
         except ValueError:
             return None
 
-    def _count(self, id: str) -> int:
-        entries = self._files.entries(names.meeting(self._root, id))
-        return sum(names.meeting_note_name(entry.name) is not None for entry in entries)
+    def _listed(self, id: str) -> set[str]:
+        return {entry.name for entry in self._files.entries(names.meeting(self._root, id))}

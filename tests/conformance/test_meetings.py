@@ -16,7 +16,7 @@ import pytest
 
 import objstore
 from objstore import schemas
-from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.io import Entry, Files
 from objstore.backings.filesystem.meeting import FileMeetings
 from objstore.backings.meetings import MemoryMeetings
 from objstore.errors import KeyNameError
@@ -67,7 +67,8 @@ def test_of_many_who_leave_a_note_one_is_first(make: Make) -> None:
 def test_waiting_ends_with_a_note_or_in_time(make: Make) -> None:
     one, other = make(), make()
     one.put("a", "meeting", {})
-    one.wait("a", 0, 30)
+    one.wait("a", 0, None)
+    one.wait("gone", 1, None)
     began = time.monotonic()
     one.wait("a", 1, 0.05)
     assert time.monotonic() - began >= 0.04
@@ -77,6 +78,29 @@ def test_waiting_ends_with_a_note_or_in_time(make: Make) -> None:
         assert not waiting.done()
         other.put("a", "seat-0", {})
         waiting.result(timeout=20)
+
+
+def test_waiting_beside_a_torn_note_looks_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meetings = FileMeetings(Files(str(tmp_path), sync=False))
+    meetings.put("a", "meeting", {})
+    (tmp_path / ".objstore/tx/a/seat-1.json").write_bytes(b"")
+    looked: list[str] = []
+    entries = Files.entries
+
+    def counted(self: Files, folder: str) -> list[Entry]:
+        looked.append(folder)
+        if len(looked) == 10:
+            meetings.put("a", "seat-0", {})
+        return entries(self, folder)
+
+    monkeypatch.setattr(Files, "entries", counted)
+    seen = len(meetings.notes("a"))
+    meetings.wait("a", seen, None)
+    assert seen == 1
+    assert len(looked) >= 10
+    assert meetings.notes("a").keys() == {"meeting", "seat-0"}
 
 
 def test_one_has_the_turn_at_a_time(make: Make) -> None:
