@@ -258,7 +258,8 @@ class Documents(ABC):
             yield from (one for one in self.commits(0, path) if one.number > after)
 
     def commit_of(self, tx: str, after: int = 0) -> Commit | None:
-        """The commit above ``after`` that was given this ``tx``; None for none."""
+        """The commit above ``after`` that was given this ``tx``; None for none. It is as durable
+        then as if this handle had made it: whoever did may have died before it was."""
         return next((one for one in self.commits_left(after) if one.tx == tx), None)
 
     @abstractmethod

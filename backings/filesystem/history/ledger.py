@@ -294,9 +294,10 @@ class Ledger:
         yield from past.linked(links, max(after, ended), path)
 
     def commit_of(self, tx: str, after: int) -> Commit | None:
-        """The commit above ``after`` of a transaction."""
+        """The commit above ``after`` of a transaction, which is on the disk as this returns."""
         for one in self.log.having(needle(tx), after):
             if self.past.read(one).tx == tx:
+                self.log.sync(one.position)  # who made it may have died before that
                 return self.past.commit(one.link)
         return None
 

@@ -259,8 +259,9 @@ class CommitLog:
                 yield from self.having(text, after)
                 return
             wanted = max(after, start.after) + 1
-            if wanted <= head and file.has(text):
-                found = records_of(file, wanted, head, file.place(wanted))
+            offset = file.place(wanted) if wanted <= head else None
+            if offset is not None and file.has(text, offset):
+                found = records_of(file, wanted, head, offset)
                 yield from (one for one in found if text in one.payload)
             if start.after <= after:
                 return

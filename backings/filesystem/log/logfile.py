@@ -151,9 +151,9 @@ class LogFile:
             yield Frame(offset, header, payload)
             offset += HEADER_SIZE + header.length + 1
 
-    def has(self, text: bytes) -> bool:
-        """Whether these bytes are anywhere in the file."""
-        places = range(0, self.size(), _CHUNK)
+    def has(self, text: bytes, start: int) -> bool:
+        """Whether these bytes are anywhere in the file from ``start`` on."""
+        places = range(start, self.size(), _CHUNK)
         return any(text in self.read(offset, _CHUNK + len(text)) for offset in places)
 
     def closed(self) -> Frame | None:
