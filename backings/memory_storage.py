@@ -89,7 +89,7 @@ class _Transaction(Begun):
         self.writes = False
         """Whether it may: with the turn, and overtaken by nobody."""
         self.has_read = False
-        self._began: list[_Box] = []
+        self._began: _Boxes = {}
         self.begin()
 
     def begin(self) -> None:
@@ -97,7 +97,8 @@ class _Transaction(Begun):
         with self._contents.lock:
             self._unpin_began()
             self.boxes: _Boxes = dict(self._contents.boxes)
-            self._began = _pinned(self.boxes)
+            self._began = dict(self.boxes)
+            _pin(self._began)
             self.head = self._contents.head
 
     def end(self, *, commit: bool) -> None:
@@ -113,18 +114,22 @@ class _Transaction(Begun):
                 del self.taken[:]
                 self._contents.turn.release()
 
-    def pin(self) -> list[_Box]:
+    def begun(self) -> _Boxes:
+        """What it began with, once more where it began anew."""
+        return dict(self._began)
+
+    def pin(self, boxes: _Boxes) -> None:
         with self._contents.lock:
-            return _pinned(self.boxes)
+            _pin(boxes)
 
     def _unpin_began(self) -> None:
         # Better never than twice, where this is interrupted: what is pinned is copied once more.
-        began, self._began = self._began, []
+        began, self._began = self._began, {}
         self.unpin(began)
 
-    def unpin(self, boxes: list[_Box]) -> None:
+    def unpin(self, boxes: _Boxes) -> None:
         with self._contents.lock:
-            for box in boxes:
+            for box in boxes.values():
                 box.pins -= 1
 
     def __del__(self) -> None:
@@ -134,11 +139,9 @@ class _Transaction(Begun):
             self.end(commit=False)
 
 
-def _pinned(boxes: _Boxes) -> list[_Box]:
-    pinned = list(boxes.values())
-    for box in pinned:
+def _pin(boxes: _Boxes) -> None:
+    for box in boxes.values():
         box.pins += 1
-    return pinned
 
 
 class MemoryStorage(TransactingStorage[_Transaction]):
@@ -221,15 +224,17 @@ class MemoryStorage(TransactingStorage[_Transaction]):
     def savepoint(self) -> Generator[None]:
         """As the contract says, by a copy of which containers there are."""
         transaction = self._running()
-        boxes, pinned = dict(transaction.boxes), transaction.pin()
+        boxes, had_written = dict(transaction.boxes), transaction.writes
+        transaction.pin(boxes)
         try:
             yield
         except BaseException:
             if self._threads.transaction is transaction:
-                transaction.boxes = boxes
+                # With its first write it may have begun anew, with what others had committed.
+                transaction.boxes = boxes if had_written else transaction.begun()
             raise
         finally:
-            transaction.unpin(pinned)
+            transaction.unpin(boxes)
 
     @contextmanager
     def _writing(self) -> Generator[_Boxes]:

@@ -12,6 +12,7 @@ import pytest
 from objstore import StorageError
 from objstore.backings.storage_depot import StorageDepot
 from objstore.depot import Depot, Identifier, ObjectStateT
+from objstore.storage import Storage
 from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
 from tests.conformance.depots import OVER_STORAGES
 
@@ -173,7 +174,7 @@ def test_sweep_spares_what_is_finalized_or_written_to_as_it_comes(
     assert isinstance(depot, StorageDepot)
     storage, other = depot._storage, Identifier(ONE.uuid, 2)
 
-    def transaction(*, write: bool = True) -> AbstractContextManager[None]:
+    def transaction(*, write: bool = True) -> AbstractContextManager[Storage]:
         """Others come first."""
         monkeypatch.undo()
         if depot.state(ONE) is ObjectStateT.WRITABLE:

@@ -85,11 +85,13 @@ class StorageMachine(RuleBasedStateMachine):
         self._end()
 
     def _end(self) -> None:
+        for savepoint, _ in reversed(self._saved):  # those of a transaction that was ended
+            savepoint.__exit__(None, None, None)
         self._model = copy.deepcopy(self._committed)
         self._in_transaction = self._writes = False
         self._saved = []
 
-    @precondition(lambda self: self._writes and len(self._saved) < 3)
+    @precondition(lambda self: self._in_transaction and len(self._saved) < 3)
     @rule()
     def save(self) -> None:
         assert isinstance(self._one, Savepoints)
@@ -174,6 +176,7 @@ class StorageMachine(RuleBasedStateMachine):
             return
         if not self._reads:
             self._model = copy.deepcopy(self._committed)
+            self._saved = [(one, copy.deepcopy(self._committed)) for one, _ in self._saved]
         self._writes = True
         self._both(real, model, self._one, self._model)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -283,6 +284,24 @@ def test_6_who_has_not_read_begins_anew(letters: Storage, another: Storage) -> N
     assert dict(letters.get_container_items("letters", "ab")) == {"a": "ours", "b": "theirs"}
     letters.commit()
     assert dict(another.get_container_items("letters", "ab")) == {"a": "ours", "b": "theirs"}
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_6_a_savepoint_of_who_begins_anew_undoes_its_own_part(
+    letters: Storage, another: Storage, depth: int
+) -> None:
+    letters.begin()
+    with pytest.raises(ZeroDivisionError), ExitStack() as savepoints:
+        for _ in range(depth):
+            savepoints.enter_context(letters.transaction())
+        another.set_container_item("letters", "theirs", "T")
+        another.add_container("theirs")
+        letters.set_container_item("letters", "mine", "undone")
+        raise ZeroDivisionError
+    letters.set_container_item("letters", "last", "L")
+    letters.commit()
+    kept = {letter: letter.upper() for letter in "abcde"}
+    assert dump(another) == {"letters": {**kept, "last": "L", "theirs": "T"}, "theirs": {}}
 
 
 def test_6_a_block_for_reading_waits_for_nobody(letters: Storage, another: Storage) -> None:
