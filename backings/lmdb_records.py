@@ -159,7 +159,8 @@ def span(prefix: bytes, low: str, high: str | None) -> tuple[bytes, bytes]:
     end = high.encode("utf-8", "replace")
     if len(end) <= _CUT:
         return start, prefix + end
-    return start, prefix + end[:_CUT] + b"\xff\xff"
+    # Behind all that begin like it, in whatever order they lie: the byte is one of UTF-8, not 0xFF.
+    return start, prefix + end[: _CUT - 1] + bytes([end[_CUT - 1] + 1])
 
 
 def items(

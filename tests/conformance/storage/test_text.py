@@ -143,6 +143,23 @@ def test_scans_of_many_long_keys(storage: Storage, reverse: bool) -> None:
     assert found == (expected[700:2200][::-1] if reverse else expected[700:2200])
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("size", [489, 490, 491, 507, 600])
+def test_scans_of_keys_that_begin_alike_for_long(
+    storage: Storage, size: int, reverse: bool
+) -> None:
+    """So many that whatever a maker tells them apart by has every first byte."""
+    for start in ("/" * size, "/" * (size - 1) + "é"):
+        name = repr(start)
+        keys = [f"{start}{n:05}" for n in range(2000)]
+        storage.add_container(name)
+        storage.set_container_items(name, dict.fromkeys([*keys, f"{start}/", "0"], ""))
+        assert isinstance(storage, Scans)
+        for bounds in ({"prefix": f"{start}0"}, {"start": keys[0], "stop": f"{start}1"}):
+            found = [key for key, _ in storage.scan(name, **bounds, reverse=reverse)]
+            assert found == (keys[::-1] if reverse else keys)
+
+
 def test_2_keys_that_are_equal_and_not_alike_are_items_of_their_own(storage: Storage) -> None:
     storage.add_container("c")
     storage.set_container_items("c", [(1, "a"), (True, "b"), (1.0, "c"), ([2], "d"), ("x", "e")])
