@@ -17,7 +17,7 @@ from objstore.errors import (
 from objstore.event import Event, check_uuid
 from objstore.keeper import Place, RecordKeeper, Stored, known_place, missing
 from objstore.sealing import EMPTY, Head, Signer
-from objstore.storage import Storage, Value
+from objstore.storage import Savepoints, Storage, Value
 from objstore.values import show
 
 _SOME: Final = 64
@@ -54,6 +54,11 @@ class StorageRecordKeeper(RecordKeeper):
 
     def __repr__(self) -> str:
         return f"<StorageRecordKeeper {show(self._events)} of {self._storage!r}>"
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread has a transaction on the storage, of one that has savepoints."""
+        return isinstance(self._storage, Savepoints) and self._storage.in_transaction
 
     def extend(
         self,

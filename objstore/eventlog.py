@@ -140,6 +140,8 @@ class EventLog:
         before, it is told only by the log that has followed the rest.
         """
         known = self._followed.get(source, 0)
+        if known and not self.exists(_commit_uuid(source, known)):
+            known = 0  # it was appended in a transaction that was taken back
         unknown = known + 1
         while self.exists(_commit_uuid(source, unknown)):
             known, unknown = unknown, 2 * unknown
@@ -244,7 +246,7 @@ class EventLog:
         """
         place = _place(after)
         position = self.keeper.locate(place)
-        return Subscription(self.since, self._require_open, self._growth, position, timeout)
+        return Subscription(self.since, self.keeper, self._growth, position, timeout)
 
     # --- what types are ---------------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ class RecordKeeper(ABC):
             return False
         return True
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether events that this thread sees may still be taken back, with its transaction."""
+        return False
+
     def head(self) -> Head:
         """How many events there are, and the last one's hash."""
         tail = self.tail()

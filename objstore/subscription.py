@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from ._turns import take_first
 from .event import Event
+from .keeper import RecordKeeper
 
 __all__ = ["Subscription"]
 
@@ -48,19 +49,20 @@ class Growth:
 class Subscription:
     """Events from a place on, as an iterator and as an async iterator; see ``EventLog.subscribe``.
 
-    Several threads or tasks that iterate over one subscription share its events.
+    Several threads or tasks that iterate over one subscription share its events. What is given in
+    a transaction that is taken back was not there: what is appended in its place is given too.
     """
 
     def __init__(
         self,
         since: Callable[[int], Iterator[Event]],
-        require_open: Callable[[], object],
+        keeper: RecordKeeper,
         growth: Growth,
         position: int,
         timeout: float | None,
     ) -> None:
         self._since: Final = since
-        self._require_open: Final = require_open
+        self._keeper: Final = keeper
         self._growth: Final = growth
         self._timeout: Final = timeout
         self._guard: Final = Lock()
@@ -72,6 +74,8 @@ class Subscription:
         """Those behind _position, up to the tail of some time ago: to find the place anew for each
         few of them would read a batch of many as often. Taken away while it is read: who is
         interrupted, or gets an error, leaves none."""
+        self._unsure: list[str] = []
+        """The hashes of the last events up to _position, where they were read in a transaction."""
         self._is_closed = False
 
     def __iter__(self) -> Self:
@@ -123,6 +127,8 @@ class Subscription:
         taken: list[Event] = []
         try:
             with self._guard:
+                if self._unsure:
+                    self._go_back()
                 if not self._ready:
                     self._read()
                 if self._ready:
@@ -132,12 +138,31 @@ class Subscription:
             raise
         return taken[0] if taken else None
 
+    def _go_back(self) -> None:
+        """Forget events that were taken back since they were read."""
+        before = self._position - len(self._unsure)
+        there = len(self._unsure)
+        while there and not self._has(before + there, self._unsure[there - 1]):
+            there -= 1
+        lost = len(self._unsure) - there
+        unsure = self._unsure[:there] if self._keeper.in_transaction else []
+        if lost:
+            ready = deque(islice(self._ready, max(len(self._ready) - lost, 0)))
+            # Together, as below.
+            self._ready, self._position, self._source = ready, before + there, None
+        self._unsure = unsure
+
+    def _has(self, position: int, hash: str) -> bool:
+        """Whether the event at a position is the one of that hash, which is of all before too."""
+        found = next(self._since(position - 1), None)
+        return found is not None and _hash(found) == hash
+
     def _read(self) -> None:
         some: list[Event] = []
         source, self._source = self._source, None
         try:
             if source is not None:
-                self._require_open()
+                self._keeper.locate(None)  # raises ClosedError
                 some.extend(islice(source, _SOME))
             if not some:
                 source = self._since(self._position)
@@ -148,11 +173,14 @@ class Subscription:
             source = None
             if not some or self._can_read(self._position + len(some)):
                 raise
-        if len(some) < _SOME:
-            source = None  # at its end
+        is_unsure = self._keeper.in_transaction
+        if len(some) < _SOME or is_unsure:
+            source = None  # at its end, or that may be taken back
+        unsure = [*map(_hash, some)] if is_unsure else []
         ready, position = deque(some), self._position + len(some)
         # Together: nothing is called here, hence nothing interrupts it.
         self._ready, self._position, self._source = ready, position, source
+        self._unsure += unsure
 
     def _can_read(self, position: int) -> bool:
         """Whether what is behind a position gives no error."""
@@ -161,6 +189,11 @@ class Subscription:
         except Exception:  # noqa: BLE001 - whoever comes to it is told
             return False
         return True
+
+
+def _hash(event: Event) -> str:
+    known = event.integrity
+    return "" if known is None else known.hash
 
 
 class _Pace:

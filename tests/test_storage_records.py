@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,8 +12,9 @@ import pytest
 from objstore.backings.memory_storage import MemoryStorage
 from objstore.backings.sqlite import SqliteStorage
 from objstore.backings.storage_records import StorageRecordKeeper
+from objstore.documents import Commit
 from objstore.errors import ContainerNotFoundError, CorruptionError, VerificationError
-from objstore.events import Event, EventLog
+from objstore.events import Event, EventLog, Subscription
 from objstore.storage import Storage
 
 
@@ -49,6 +51,78 @@ def test_events_are_committed_with_all_else_or_not_at_all(storage: Storage) -> N
     assert log[1].data == {"id": "bob"}
     assert log.verify().position == 2
     assert storage.get_container_item("people", "bob") == "Bob"
+
+
+def _taken(subscription: Subscription) -> list[int]:
+    return [event.data for event in subscription]
+
+
+def test_a_subscription_goes_back_with_a_transaction(storage: Storage) -> None:
+    log = EventLog(StorageRecordKeeper(storage))
+    log.append("n", 0)
+    subscription = log.subscribe(timeout=0)
+    assert _taken(subscription) == [0]
+    with pytest.raises(ZeroDivisionError), storage.transaction():
+        log.extend([("n", 1), ("n", 2), ("n", 3)])
+        assert _taken(subscription) == [1, 2, 3]
+        raise ZeroDivisionError
+    assert _taken(subscription) == []
+    log.extend([("n", 4), ("n", 5)])
+    assert _taken(subscription) == [4, 5]
+    with storage.transaction():
+        log.append("n", 6)
+        assert _taken(subscription) == [6]
+    assert _taken(subscription) == []
+    log.append("n", 7)
+    assert _taken(subscription) == [7]
+
+
+@pytest.mark.parametrize("before", [0, 300])
+def test_what_is_taken_back_before_it_was_taken_is_not_given(storage: Storage, before: int) -> None:
+    log = EventLog(StorageRecordKeeper(storage))
+    log.extend(("n", n) for n in range(before))
+    subscription = log.subscribe(timeout=0)
+    with pytest.raises(ZeroDivisionError), storage.transaction():
+        log.extend(("n", n) for n in range(before, 1000))
+        assert next(subscription).data == 0
+        raise ZeroDivisionError
+    assert _taken(subscription) == [*range(1, before)]
+    log.extend(("n", -n) for n in range(3))
+    assert _taken(subscription) == [0, -1, -2]
+
+
+def test_a_subscription_goes_back_with_a_savepoint(storage: Storage) -> None:
+    log = EventLog(StorageRecordKeeper(storage))
+    subscription = log.subscribe(timeout=0)
+    same = Event("n", 3)
+    with storage.transaction():
+        log.append("n", 0)
+        assert _taken(subscription) == [0]
+        with pytest.raises(ZeroDivisionError), storage.transaction():
+            log.extend([Event("n", 1), Event("n", 2), same])
+            assert [next(subscription).data for _ in range(3)] == [1, 2, 3]
+            raise ZeroDivisionError
+        log.extend([Event("n", 4), Event("n", 5), same])
+        assert _taken(subscription) == [4, 5, 3]
+    assert _taken(subscription) == []
+    assert [event.data for event in log] == [0, 4, 5, 3]
+
+
+def test_commits_that_were_followed_in_a_transaction_taken_back_are_followed_again(
+    storage: Storage,
+) -> None:
+    log, source = EventLog(StorageRecordKeeper(storage)), uuid4()
+    commits = [
+        Commit(number, datetime(2026, 11, 20, tzinfo=UTC), {}, None, ()) for number in (1, 2, 3)
+    ]
+    assert log.follow_commits(commits[:1], source=source) == 1
+    with pytest.raises(ZeroDivisionError), storage.transaction():
+        assert log.follow_commits(commits[1:], source=source) == 2
+        assert log.followed(source) == 3
+        raise ZeroDivisionError
+    assert log.followed(source) == 1
+    assert log.follow_commits(commits[1:], source=source) == 2
+    assert [event.data["number"] for event in log] == [1, 2, 3]
 
 
 def test_closing_leaves_the_storage_open(storage: Storage) -> None:
