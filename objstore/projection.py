@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, cast
 
 from .errors import FormatError, VerificationError
 from .event import Event
 from .eventlog import EventLog
-from .values import JSON, show
+from .values import show
 
 __all__ = ["Projection"]
 
@@ -18,7 +18,6 @@ State = MutableMapping[str, Any]
 Fold = Callable[[State, Event], object]
 
 
-@runtime_checkable
 class Transactional(Protocol):
     """A mapping of which several changes can be made one."""
 
@@ -88,11 +87,12 @@ class Projection:
             self.state.clear()
 
     def _saved(self) -> tuple[int, str]:
-        said: JSON = self.state.get(self._key)
+        said = self.state.get(self._key)
         if said is None:
             return 0, ""
-        if isinstance(said, dict):
-            position, hash = said.get("position"), said.get("hash")
+        if isinstance(said, Mapping):  # a dict, or an object of a store
+            known = cast("Mapping[str, Any]", said)
+            position, hash = known.get("position"), known.get("hash")
             if type(position) is int and position > 0 and isinstance(hash, str):
                 return position, hash
         reason = f"expected the position of a projection, found {show(said)}"
@@ -115,5 +115,7 @@ class Projection:
             self.state[self._key] = {"position": known.position, "hash": known.hash}
 
     def _together(self) -> AbstractContextManager[Any]:
-        state = self.state
-        return state.transaction() if isinstance(state, Transactional) else nullcontext()
+        # Of the type, as an object of a store may have a key of that name.
+        if callable(getattr(type(self.state), "transaction", None)):
+            return cast("Transactional", self.state).transaction()
+        return nullcontext()
