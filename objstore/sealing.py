@@ -83,7 +83,8 @@ class Batch(NamedTuple):
     """What is to be appended."""
 
     stored: list[Event | None]
-    """For each event that was given, the one that is there already; None for a new one."""
+    """For each event that was given, the one that is there already, or came before; None for a new
+    one."""
     lines: list[bytes]
     head: Head
 
@@ -152,10 +153,10 @@ def batch(
     """
     stored: list[Event | None] = []
     lines: list[bytes] = []
-    added: dict[UUID, Event] = {}
+    added: dict[UUID, int] = {}
     digest, position, joined = bytes.fromhex(head.hash), head.position, b"".join
     for event, before, data, after, hashed, more in zip(*some, strict=True):
-        found = None if isinstance(event, events.New) else _find(event, added, find)
+        found = None if isinstance(event, events.New) else _find(event, added, lines, find)
         stored.append(found)
         if found is None:
             position += 1
@@ -167,12 +168,17 @@ def batch(
 
 
 def _find(
-    event: Event, added: dict[UUID, Event], find: Callable[[UUID], Event | None]
+    event: Event,
+    added: dict[UUID, int],
+    lines: Sequence[bytes],
+    find: Callable[[UUID], Event | None],
 ) -> Event | None:
+    """The event that the log has, or of ``lines`` the one ``added`` by the same UUID."""
     uuid = event.uuid
-    found = added.get(uuid) or find(uuid)
+    at = added.get(uuid)
+    found = find(uuid) if at is None else eventlines.decode_appended(lines[at])
     if found is None:
-        added[uuid] = event
+        added[uuid] = len(lines)
     else:
         check_same(event, found)
     return found

@@ -317,6 +317,16 @@ def test_a_call_with_another_content_adds_nothing(keeper: RecordKeeper) -> None:
     assert walk(keeper) == [first.uuid]
 
 
+def test_an_event_twice_in_one_call_comes_back_as_it_is_stored(keeper: RecordKeeper) -> None:
+    event, other = Event("twice", {"n": 1.0}), Event("other")
+    first, behind, again, same = keeper.extend(
+        [event, other, event, Event("twice", {"n": 1.0}, uuid=event.uuid)]
+    )
+    assert [one.position for one in (first, behind, again, same)] == [1, 2, 1, 1]
+    assert first == again == same == keeper.read(event.uuid)
+    assert first.integrity == again.integrity == same.integrity
+
+
 def test_an_event_twice_in_one_call_is_one(keeper: RecordKeeper) -> None:
     event = Event("once")
     stored = keeper.extend([event, Event("else"), event])
