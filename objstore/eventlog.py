@@ -26,6 +26,9 @@ from .values import JSON, show
 
 __all__ = ["EventLog"]
 
+_SOME: Final = 64
+"""How many commits are followed with one sync."""
+
 
 class EventLog:
     """A log of events on a RecordKeeper; safe between threads.
@@ -115,23 +118,21 @@ class EventLog:
         on.
         """
         count = 0
-        for commit in commits:
-            count += self._follow(commit, source)
-            self._followed[source] = commit.number
+        for some in _portions(_commit_event(commit, source) for commit in commits):
+            new = [event for event in some if not self.exists(event.uuid)]
+            self._follow(new)
+            count += len(new)
+            self._followed[source] = some[-1].data["number"]
         return count
 
-    def _follow(self, commit: Commit, source: UUID) -> bool:
-        data = {
-            "number": commit.number,
-            "meta": _fitting(dict(commit.without_numbers().meta)),
-            "scope": commit.scope,
-            "units": [change.unit for change in commit.changes],
-        }
-        uuid = _commit_uuid(source, commit.number)
-        if self.exists(uuid):
-            return False
-        self._extend([Event("commit", data, uuid=uuid, time=commit.time)], None)
-        return True
+    def _follow(self, new: Sequence[Event]) -> None:
+        try:
+            self._extend(new, None)
+        except Exception:
+            if len(new) > 1 and not self.exists(new[0].uuid):
+                for event in new:  # up to the one that is refused
+                    self._extend([event], None)
+            raise
 
     def followed(self, source: UUID) -> int:
         """The number of the last commit that ``follow_commits`` has appended; 0 for none.
@@ -359,6 +360,33 @@ def _fitting(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_fitting(part) for part in cast("list[Any]", value)]
     return str(value) if isinstance(value, int) and abs(value) > MAX_INT else value
+
+
+def _commit_event(commit: Commit, source: UUID) -> Event:
+    data = {
+        "number": commit.number,
+        "meta": _fitting(dict(commit.without_numbers().meta)),
+        "scope": commit.scope,
+        "units": [change.unit for change in commit.changes],
+    }
+    return Event("commit", data, uuid=_commit_uuid(source, commit.number), time=commit.time)
+
+
+def _portions(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Up to _SOME at a time; those before an error come first."""
+    some: list[Event] = []
+    try:
+        for event in events:
+            some.append(event)
+            if len(some) == _SOME:
+                yield some
+                some = []
+    except Exception:
+        if some:
+            yield some
+        raise
+    if some:
+        yield some
 
 
 def _commit_uuid(source: UUID, number: int) -> UUID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from hashlib import sha256
@@ -479,6 +479,51 @@ def test_commits_are_followed_once(log: EventLog) -> None:
         "scope": None,
         "units": ["/people/ada"],
     }
+
+
+class Refuses:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def validate(self, event: Event) -> None:
+        if event.data["number"] == self.number:
+            raise ValueError("refused")
+
+
+def test_many_commits_are_followed_together(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, calls = uuid4(), list[int]()
+    extend = log.keeper.extend
+
+    def counted(added: Sequence[Event], **options: Any) -> Sequence[Event]:
+        calls.append(len(added))
+        return extend(added, **options)
+
+    monkeypatch.setattr(log.keeper, "extend", counted)
+    assert log.follow_commits(map(commit, range(1, 501)), source=source) == 500
+    assert len(calls) < 20
+    assert [event.data["number"] for event in log] == [*range(1, 501)]
+    assert log.followed(source) == 500
+
+
+@pytest.mark.parametrize("number", [1, 2, 30, 100])
+def test_commits_before_one_that_is_refused_are_followed(log: EventLog, number: int) -> None:
+    log.register(Refuses(number))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="refused"):
+            log.follow_commits(map(commit, range(1, 201)), source=UUID(int=7))
+        assert [event.data["number"] for event in log] == [*range(1, number)]
+        assert log.followed(UUID(int=7)) == number - 1
+
+
+@pytest.mark.parametrize("number", [1, 2, 30, 100])
+def test_commits_before_one_that_cannot_be_read_are_followed(log: EventLog, number: int) -> None:
+    def commits() -> Iterator[Commit]:
+        yield from map(commit, range(1, number))
+        raise CorruptionError("damaged", file="log")
+
+    with pytest.raises(CorruptionError, match="damaged"):
+        log.follow_commits(commits(), source=UUID(int=7))
+    assert [event.data["number"] for event in log] == [*range(1, number)]
 
 
 # Names
