@@ -480,6 +480,16 @@ def test_update_of_a_directory_tells_all_failures(tmp_path: Path) -> None:
         assert list(store.root.people) == []
 
 
+def test_what_contains_itself_more_than_once_is_refused_too(free: Store[Any]) -> None:
+    ada: dict[str, Any] = {}
+    bob = {"friends": [ada, ada], "best": ada}
+    ada.update(friends=[bob], best=bob)
+    with pytest.raises(objstore.ValidationError, match="at most 200 levels") as caught:
+        free["ada"] = ada
+    assert len(caught.value.failures) == 1
+    assert list(free) == []
+
+
 def test_a_class_is_no_value(free: Store[Any]) -> None:
     free["ada"] = {"name": "Ada"}
     with pytest.raises(objstore.ValidationError, match=r"at /name: .* found a class"):

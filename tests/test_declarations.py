@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Any, Literal, TypedDict, cast
 from typing import Dict as TypingDict  # noqa: UP035 - the one that is confused with ours
 
@@ -121,3 +122,16 @@ def test_a_class_of_a_schema_is_called_as_its_definition() -> None:
         del root.people["ada"]
         with pytest.raises(objstore.DetachedError, match="the Person of /people/ada"):
             _ = ada.tags
+
+
+class Unhashable(Enum):
+    PAIR = [1, 2]
+
+
+def test_members_of_an_enum_are_scalars() -> None:
+    with pytest.raises(objstore.SchemaError, match=r"Unhashable has the value \[1, 2\]"):
+
+        class Bad(Dict):
+            pair: Unhashable
+
+        Bad(pair=Unhashable.PAIR)
