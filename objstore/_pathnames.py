@@ -1,22 +1,155 @@
-"""Pathnames: their steps, from one Object to the next, and which there are."""
+"""Pathnames: a Store is a mapping from these, and which there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .directories import Directory
-from .errors import KeyNotFoundError
+from .errors import KeyNotFoundError, LayoutError
 from .lists import List
-from .objects import Object
-from .pointer import index_of, join
-from .values import show
+from .objects import Object, Part
+from .paths import address
+from .pointer import build, index_of, join, split
+from .transaction import Host
+from .values import MISSING, show
 
 if TYPE_CHECKING:
-    from .store import Store
+    from ._shapes import Shape
 
 
-def below(found: Any, token: str, *, make: bool = False) -> Any:
+class Pathnames(Host, MutableMapping[str, Any]):
+    """What a Store is as a mapping.
+
+    A pathname is any of what ``paths.address`` takes: a pointer, with its first slash or without,
+    or a kinded path.
+    """
+
+    url: str
+
+    @property
+    @abstractmethod
+    def _root(self) -> Directory[Any]:
+        """The Directory at the top. Raises ClosedError."""
+
+    @abstractmethod
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory is at ``path`` now."""
+
+    @abstractmethod
+    def keys_of(self, path: str) -> list[str]:
+        """The keys of a directory's members that exist, as this thread or task sees them."""
+
+    def GET(self, path: str) -> Any:
+        """What is at a pathname: an Object, or a value within one.
+
+        Raises KeyNotFoundError, IndexError for an index out of range, PathError for text that is
+        no path.
+        """
+        return self._find(self._pointer(path))
+
+    def _find(self, pointer: str) -> Any:
+        found: Any = self._root
+        for token in split(pointer):
+            found = _below(found, token)
+        return found
+
+    def _pointer(self, path: str) -> str:
+        """The JSON Pointer of a pathname; a slash at the end is an empty key only within a file."""
+        pointer = address(path)
+        if pointer.endswith("/"):
+            folder = pointer.rstrip("/")
+            try:
+                return pointer if isinstance(self._find(folder), Part) else folder
+            except (KeyNotFoundError, IndexError):
+                return folder
+        return pointer
+
+    def PUT(self, path: str, value: Any) -> None:
+        """Set what is at a pathname; folders on the way are made. Raises as assigning does."""
+        *above, last = split(self._pointer(path)) or [""]
+        with self.edit():
+            parent: Any = self._root
+            for token in above:
+                parent = _below(parent, token, make=True)
+            parent[_step(parent, last)] = value
+
+    def DELETE(self, path: str) -> None:
+        """Delete what is at a pathname, a directory with everything in it. Raises as ``GET``."""
+        *above, last = split(self._pointer(path)) or [""]
+        parent = self._find(build(above))
+        del parent[_step(parent, last)]
+
+    def HEAD(self, path: str) -> bool:
+        """Whether something is at a pathname."""
+        try:
+            self.GET(path)
+        except (KeyNotFoundError, IndexError):
+            return False
+        return True
+
+    # The mixin's get() catches every KeyError, such as a DetachedError, and no IndexError.
+    def get(self, path: str, default: Any = None) -> Any:
+        """What is at a pathname, or ``default`` where nothing is."""
+        try:
+            return self.GET(path)
+        except (KeyNotFoundError, IndexError):
+            return default
+
+    def setdefault(self, path: str, default: Any = None) -> Any:
+        """What is at a pathname, which is set first if nothing is. Raises as ``PUT``."""
+        with self.edit():
+            if not self.HEAD(path):
+                self.PUT(path, default)
+            return self.GET(path)
+
+    __getitem__ = GET
+    __setitem__ = PUT
+    __delitem__ = DELETE
+
+    def pop(self, path: str, default: Any = MISSING) -> Any:
+        """Delete what is at a pathname and return it, unattached; a directory as a plain dict.
+
+        Raises KeyNotFoundError, unless there is a default.
+        """
+        *above, last = split(self._pointer(path)) or [""]
+        try:
+            place = _step(parent := self._find(build(above)), last)
+            return parent.pop(place)
+        except (KeyNotFoundError, IndexError):
+            if default is MISSING:
+                raise
+            return default
+
+    def popitem(self) -> tuple[str, Any]:
+        """Delete the first file; return its pathname and contents. Raises KeyNotFoundError."""
+        with self.edit():
+            path = next(iter(self), None)
+            if path is None:
+                raise KeyNotFoundError(f"the store {self.url} is empty")
+            return path, self.pop(path)
+
+    def update(self, *args: Any, **keys: Any) -> None:
+        """Set several pathnames together, as dict.update does. Raises as ``PUT``."""
+        with self.edit():
+            super().update(*args, **keys)
+
+    def clear(self) -> None:
+        """Delete everything, in one transaction."""
+        self._root.clear()
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self.HEAD(path)
+
+    def __iter__(self) -> Iterator[str]:
+        return _files_below(self, self._root)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _below(found: Any, token: str, *, make: bool = False) -> Any:
     """One step of a pathname."""
     if isinstance(found, Directory) and make:
         directory = cast("Directory[Any]", found)
@@ -27,10 +160,10 @@ def below(found: Any, token: str, *, make: bool = False) -> Any:
             if folder is None:
                 raise
             return folder
-    return cast(Any, found)[step(found, token)]
+    return cast(Any, found)[_step(found, token)]
 
 
-def step(parent: Any, token: str) -> str | int:
+def _step(parent: Any, token: str) -> str | int:
     """The key that a token is for its parent: an index for a List (RFC 6901, section 4)."""
     if not isinstance(parent, Object):
         raise KeyNotFoundError(f"{token!r} leads into {show(parent)}, which has no keys")
@@ -42,12 +175,20 @@ def step(parent: Any, token: str) -> str | int:
     return index
 
 
-def files_below(store: Store[Any], directory: Directory[Any]) -> Iterator[str]:
+def _files_below(store: Pathnames, directory: Directory[Any]) -> Iterator[str]:
     """The pathnames of all files in a directory and in those below it."""
     for key in store.keys_of(directory._path):
         path = join(directory._path, key)
         folder = directory._subdirectory(key)
         if folder is not None and store.is_directory(path):
-            yield from files_below(store, folder)
+            yield from _files_below(store, folder)
         else:
             yield path
+
+
+def directory_class(path: str, shape: Shape) -> type[Object]:
+    """The class of what is a directory. Raises LayoutError where the schema has a file."""
+    cls = shape.directory
+    if cls is None:
+        raise LayoutError(f"{path.lstrip('/')} is a directory where the schema has a file")
+    return cls

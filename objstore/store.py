@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
@@ -13,7 +13,7 @@ from ._autoids import Numbering, said
 from ._checking import Checking
 from ._encode import encode
 from ._past import refusal
-from ._pathnames import below, files_below, step
+from ._pathnames import Pathnames, directory_class
 from ._presence import makes_there, may_share, past_at, renew, seen_at_once
 from ._reconciling import asked_by
 from ._references import References
@@ -34,8 +34,7 @@ from .errors import (
 from .history import History
 from .joint import Joint
 from .objects import Object, Part
-from .paths import address
-from .pointer import build, split, unescape
+from .pointer import split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Transaction
@@ -57,6 +56,7 @@ _RECENT: Final = 32
 
 
 class Store(
+    Pathnames,
     Watching,
     Beside,
     Checking,
@@ -64,7 +64,6 @@ class Store(
     Scopes,
     Joint,
     Transacting,
-    MutableMapping[str, Any],
     Generic[R],
 ):
     """A tree of typed Objects that is one JSON document, spread over files.
@@ -161,108 +160,7 @@ class Store(
     ) -> None:
         self.close()
 
-    # --- pathnames --------------------------------------------------------------------------------
-
-    # A pathname is any of what ``paths.address`` takes: a pointer, with its first slash or without,
-    # or a kinded path.
-
-    def GET(self, path: str) -> Any:
-        """What is at a pathname: an Object, or a value within one.
-
-        Raises KeyNotFoundError, IndexError for an index out of range, PathError for text that is
-        no path.
-        """
-        return self._find(self._pointer(path))
-
-    def _find(self, pointer: str) -> Any:
-        found: Any = self.root
-        for token in split(pointer):
-            found = below(found, token)
-        return found
-
-    def _pointer(self, path: str) -> str:
-        """The JSON Pointer of a pathname; a slash at the end is an empty key only within a file."""
-        pointer = address(path)
-        if pointer.endswith("/"):
-            folder = pointer.rstrip("/")
-            try:
-                return pointer if isinstance(self._find(folder), Part) else folder
-            except (KeyNotFoundError, IndexError):
-                return folder
-        return pointer
-
-    def PUT(self, path: str, value: Any) -> None:
-        """Set what is at a pathname; folders on the way are made. Raises as assigning does."""
-        *above, last = split(self._pointer(path)) or [""]
-        with self.edit():
-            parent: Any = self.root
-            for token in above:
-                parent = below(parent, token, make=True)
-            parent[step(parent, last)] = value
-
-    def DELETE(self, path: str) -> None:
-        """Delete what is at a pathname, a directory with everything in it. Raises as ``GET``."""
-        *above, last = split(self._pointer(path)) or [""]
-        parent = self._find(build(above))
-        del parent[step(parent, last)]
-
-    def HEAD(self, path: str) -> bool:
-        """Whether something is at a pathname."""
-        try:
-            self.GET(path)
-        except (KeyNotFoundError, IndexError):
-            return False
-        return True
-
-    # The mixin's get() catches every KeyError, such as a DetachedError, and no IndexError.
-    def get(self, path: str, default: Any = None) -> Any:
-        """What is at a pathname, or ``default`` where nothing is."""
-        try:
-            return self.GET(path)
-        except (KeyNotFoundError, IndexError):
-            return default
-
-    def setdefault(self, path: str, default: Any = None) -> Any:
-        """What is at a pathname, which is set first if nothing is. Raises as ``PUT``."""
-        with self.edit():
-            if not self.HEAD(path):
-                self.PUT(path, default)
-            return self.GET(path)
-
-    __getitem__ = GET
-    __setitem__ = PUT
-    __delitem__ = DELETE
-
-    def pop(self, path: str, default: Any = MISSING) -> Any:
-        """Delete what is at a pathname and return it, unattached; a directory as a plain dict.
-
-        Raises KeyNotFoundError, unless there is a default.
-        """
-        *above, last = split(self._pointer(path)) or [""]
-        try:
-            place = step(parent := self._find(build(above)), last)
-            return parent.pop(place)
-        except (KeyNotFoundError, IndexError):
-            if default is MISSING:
-                raise
-            return default
-
-    def popitem(self) -> tuple[str, Any]:
-        """Delete the first file; return its pathname and contents. Raises KeyNotFoundError."""
-        with self.edit():
-            path = next(iter(self), None)
-            if path is None:
-                raise KeyNotFoundError(f"the store {self.url} is empty")
-            return path, self.pop(path)
-
-    def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self.HEAD(path)
-
-    def __iter__(self) -> Iterator[str]:
-        return files_below(self, self._root)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    # --- for Beside -------------------------------------------------------------------------------
 
     def _contents_of_files(self) -> Iterator[tuple[str, JSON]]:
         for path in self:
@@ -287,7 +185,7 @@ class Store(
             if unit is None or view is None or makes_there(tx, view):
                 seen = self._look(path, shape, unit, tx)
                 if seen is DIRECTORY:
-                    return self.directory(path, _directory_class(self, path, shape))
+                    return self.directory(path, directory_class(path, shape))
                 unit = self._noticed(path, shape, unit, seen, tx)
             return self._object(unit, None if tx is None else tx._views.get(unit))
 
@@ -585,10 +483,3 @@ class Store(
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
-
-
-def _directory_class(store: Store[Any], path: str, shape: Shape) -> type[Object]:
-    cls = shape.directory
-    if cls is None:
-        raise LayoutError(f"{path.lstrip('/')} is a directory where the schema has a file")
-    return cls

@@ -178,3 +178,18 @@ def test_a_pathname_does_not_lead_into_a_value(store: Store[Any]) -> None:
             store.PUT(path, 3)
         assert path not in store
     assert store["a"] == {"x": 1, "list": [2]}
+
+
+def test_several_pathnames_are_set_in_one_commit_or_not_at_all(store: Store[Any]) -> None:
+    with pytest.raises(objstore.ValidationError):
+        store.update({"a": {"n": 1}, "folder/b": {"n": 2}, "c": 5})
+    assert (store.head, list(store)) == (0, [])
+    store.update({"a": {"n": 1}}, b={"n": 2})
+    store.update([("folder/c", {"n": 3})])
+    store.update()
+    assert store.head == 2
+    assert store.root.contents == {"a": {"n": 1}, "b": {"n": 2}, "folder": {"c": {"n": 3}}}
+    store.clear()
+    assert (store.head, list(store)) == (3, [])
+    store.clear()
+    assert store.head == 3
