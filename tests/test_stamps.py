@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from objstore.backings.filesystem import stamps
+from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.io import Files, Snapshot, signature
 from objstore.backings.filesystem.stamps import TICK_NS, learned, settled
 from objstore.documents import Change, Documents
 from objstore.errors import BackingError, ConflictError, LayoutError
+from objstore.layout import ANYTHING
 from objstore.values import MISSING
 from tests.faults.seams import Coarse, Counting, documents, settle, status
 
@@ -161,6 +163,25 @@ def test_a_young_file_that_was_only_looked_at_is_compared_by_its_contents(ada: P
     edit_in_place(ada)
     with pytest.raises(ConflictError):
         commit(store, ADA, {"name": "Bob"}, seen)
+
+
+@pytest.mark.parametrize("new", [{"name": "Ada", "n": 1}, MISSING], ids=["changed", "deleted"])
+def test_an_edit_that_the_signature_hides_is_not_overwritten_by_a_commit_before_it(
+    ada: Path, new: Any
+) -> None:
+    """The file is read for the commit, edited, and only then written."""
+    store = FilesystemDocuments(
+        Coarse(ada.parent, now=time.time_ns() + SECOND * 60), ANYTHING, lazy=True
+    )
+    loaded = store.load("/ada")
+    commit(store, loaded.value, new, loaded.stamp)
+    edit_in_place(ada)
+    store.flush()
+    merged = EVE if new is MISSING else {"name": "Eve", "n": 1}
+    assert json.loads(ada.read_text()) == merged
+    assert [one.external for one in store.commits()] == [False, True]
+    assert not (ada.parent / ".objstore/lost+found").exists()
+    store.close()
 
 
 def test_an_edit_that_sets_the_times_back_is_noticed(ada: Path) -> None:

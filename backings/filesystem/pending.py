@@ -25,7 +25,7 @@ from .io import Files, Signature, signature
 from .log.logview import Position
 from .places import Place, Places
 from .recent import Recent
-from .stamps import Stamp, digest, learned
+from .stamps import Stamp, digest, learned, settled
 from .temporaries import removed_on_error
 from .tree import MAX_FILE_SIZE, Content
 
@@ -419,7 +419,7 @@ class Pending:
     def _replace(self, due: Due) -> Signature | None:
         """Put a file in the place of the one that is there; returns as above."""
         # What has been written already must not be once more: a checkpoint may rest on it.
-        self._require_unedited(due.target, due.content)
+        self._require_unedited(due.target, due.content, sure=False)
         if not self._is_ready(due):
             self._write(due, [])
         target, temporary = due.target, due.temporary
@@ -437,6 +437,7 @@ class Pending:
             self._require_unedited(temporary, due.content)
         except EditedError:
             self._files.exchange(temporary, target)
+            self._clear(due)
             raise
         self._files.unlink(temporary)
         return written
@@ -466,12 +467,16 @@ class Pending:
             raise
         self._files.unlink(temporary)
 
-    def _require_unedited(self, path: str, content: Content | None) -> None:
-        """Raise EditedError if a file is not the one that was read."""
+    def _require_unedited(self, path: str, content: Content | None, *, sure: bool = True) -> None:
+        """Raise EditedError if a file is not the one that was read.
+
+        ``sure``, its bytes tell where it was read so soon after a change that its looks do not.
+        """
         found = self._files.lstat(path)
         if found is not None and content is not None:
             known = content.status
-            if signature(found)[:3] == signature(known)[:3]:  # a rename gives it a new ctime
+            is_alike = signature(found)[:3] == signature(known)[:3]  # a rename gives a new ctime
+            if is_alike and not (sure and settled(known, content.read_at) is None):
                 return
             there = self._files.read(path, known.st_size)
             if there is not None and there.data == content.data:
