@@ -36,6 +36,10 @@ _PLAIN: Final = re.compile("[0-9a-z-]{1,64}")
 
 _TEMPORARY: Final = ".objstore-tmp"
 
+_MOST_OF_LOST: Final = MAX_BYTES - 40
+"""How much of a path is in a name of lost+found, in bytes: a digest comes behind it, and the name
+has a temporary one."""
+
 _ENGINE: Final = ".objstore"
 _RUN: Final = re.compile(r"([0-9]{12,})-([0-9]{12,})\.run")
 _TARGET: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9a-f]+)")
@@ -288,9 +292,15 @@ def lost_and_found(root: str) -> str:
 
 
 def lost(root: str, path: str, data: bytes) -> str:
-    """Where bytes go that were found in a file of the store and are not to be thrown away."""
-    name = encode(path.replace("/", "-"), 40)[: MAX_BYTES - 40]
-    return f"{lost_and_found(root)}/{name}.{blake2b(data, digest_size=8).hexdigest()}"
+    """Where bytes go that were found in a file of the store and are not to be thrown away.
+
+    Any path has a name there: of a long one the end, and without bytes that are no text.
+    """
+    whole = os.fsencode(path)
+    name = _SPECIAL.sub(_percent, whole.decode(errors="ignore").replace("/", "-")).encode()
+    end = name[-_MOST_OF_LOST:].decode(errors="ignore").lstrip(".")
+    told = blake2b(whole + b"\0" + data, digest_size=8).hexdigest()
+    return f"{lost_and_found(root)}/{end}.{told}"
 
 
 def boot(root: str) -> str:

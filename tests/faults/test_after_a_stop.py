@@ -1,5 +1,8 @@
-"""Handles that were opened after the machine had stopped, before somebody else put all in order:
-from then on they take files for what they are, as those that are opened later do."""
+"""What handles do after the machine has stopped.
+
+Those that were opened before somebody else put all in order take files for what they are from then
+on, as those that are opened later do.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from objstore.backings.filesystem import names
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.repairing import repair
 from objstore.documents import Change
 from objstore.errors import FormatError
 from objstore.layout import ANYTHING
@@ -115,3 +120,33 @@ def test_what_is_written_is_noted_for_the_next_as_well_when_a_second_handle_begi
     assert late.load("/a").value == {"list": [0, 1]}
     put(late, "/other", {"n": 1})
     assert (folder / "a.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("unit", ["/" + "k" * 230, "/folder" * 40 + "/x", "/" + "é" * 115])
+@pytest.mark.parametrize("mends", ["commit", "repair"])
+def test_a_torn_file_with_a_long_path_is_kept_and_made_anew(
+    tmp_path: Path, unit: str, mends: str
+) -> None:
+    path = tmp_path / f"{unit[1:]}.json"
+    store = FilesystemDocuments(Run(tmp_path, 1), ANYTHING)
+    put(store, unit, {"fill": "x" * 2000})
+    torn = path.read_bytes()[:512]
+    path.write_bytes(torn)
+    if mends == "commit":
+        put(opened(tmp_path), "/other", {})
+    else:
+        assert repair(tmp_path) == [f"{unit[1:]}.json: made what the newest commit left"]
+    assert json.loads(path.read_bytes()) == {"fill": "x" * 2000}
+    (kept,) = (tmp_path / ".objstore/lost+found").iterdir()
+    assert kept.read_bytes() == torn
+    assert kept.name.split(".")[0].endswith(unit[-1])
+
+
+def test_what_a_killed_process_left_of_a_file_with_a_long_path_is_kept(tmp_path: Path) -> None:
+    unit, edit = "/" + "k" * 230, '{"an": "edit"}'
+    store = opened(tmp_path)
+    put(store, unit, {"n": 0})
+    Path(names.temporary_path(str(tmp_path / f"{unit[1:]}.json"))).write_text(edit)
+    put(store, unit, {"n": 1})
+    (kept,) = (tmp_path / ".objstore/lost+found").iterdir()
+    assert kept.read_text() == edit

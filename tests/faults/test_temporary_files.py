@@ -124,10 +124,10 @@ def test_what_somebody_else_left_under_a_temporary_name_outlives_a_commit_that_f
     """A process that was killed amid a swap may have taken out an edit."""
 
     class Full(Files):
-        is_full = False
+        has_no_room = False
 
         def reached(self, point: str, path: str) -> None:
-            if self.is_full and self.relative(path).startswith(failing):
+            if self.has_no_room and self.relative(path).startswith(failing):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     edit, files = '{"an": "edit"}', Full(str(tmp_path))
@@ -141,12 +141,12 @@ def test_what_somebody_else_left_under_a_temporary_name_outlives_a_commit_that_f
         changes = [Change(unit, one.value, {"n": 1}, one.stamp) for unit, one in there.items()]
         documents.commit(changes, base=1)
 
-    files.is_full = True
+    files.has_no_room = True
     with pytest.raises(BackingError, match="No space left"):
         change()
     kept = [*(tmp_path / ".objstore").glob("lost+found/b.json.*")]
     assert [path.read_text() for path in kept or [leftover]] == [edit]
-    files.is_full = False
+    files.has_no_room = False
     change()
     assert left(tmp_path) == []
     (found,) = (tmp_path / ".objstore/lost+found").iterdir()
