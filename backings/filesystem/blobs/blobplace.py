@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final, NamedTuple
 
 from objstore._depot_checks import check_identifier
@@ -44,12 +45,16 @@ class BlobPlace(NamedTuple):
         return cls(identifier, tuple(folders), *paths)
 
     def state(self, files: Files) -> ObjectStateT:
+        return self.look(files)[0]
+
+    def look(self, files: Files) -> tuple[ObjectStateT, os.stat_result | None]:
+        """The blob's state, and what its file is; None where there is none."""
         # In this order: between the two looks a blob may be finalized.
-        if files.lstat(self.writable) is not None:
-            return ObjectStateT.WRITABLE
-        if files.lstat(self.final) is not None:
-            return ObjectStateT.READABLE
-        return ObjectStateT.NONEXISTENT
+        if (found := files.lstat(self.writable)) is not None:
+            return ObjectStateT.WRITABLE, found
+        if (found := files.lstat(self.final)) is not None:
+            return ObjectStateT.READABLE, found
+        return ObjectStateT.NONEXISTENT, None
 
     def read_meta(self, files: Files) -> BlobMeta | None:
         """None where somebody else put the blob there. Raises CorruptionError."""

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import objstore.depot
@@ -24,6 +24,8 @@ from .blobreader import BlobReader
 from .blobwriter import FileWriter
 from .export import export
 from .rangelog import RangeLog, Written
+
+T = TypeVar("T")
 
 _DAY: Final = timedelta(days=1)
 
@@ -137,32 +139,51 @@ class Depot(objstore.depot.Depot):
                 self._files.sync_folder(folder)
 
     def _find(self, identifier: Identifier) -> BlobInfo | None:
+        return self._told(identifier, self._info)
+
+    def _told(
+        self, identifier: Identifier, tell: Callable[[BlobPlace, ObjectStateT, os.stat_result], T]
+    ) -> T | None:
+        """What ``tell`` finds in a blob's files; None where there is none."""
         place = self._place(identifier)
-        state = place.state(self._files)
-        readable = state is ObjectStateT.READABLE
-        found = self._files.lstat(place.final if readable else place.writable)
-        if found is None:
-            return None
+        state, found = place.look(self._files)
+        while found is not None:
+            said = tell(place, state, found)
+            before = (state, found.st_ino)
+            state, found = place.look(self._files)
+            # Finalized or purged meanwhile, it had files that may have been gone when looked for.
+            if found is not None and (state, found.st_ino) == before:
+                return said
+        return None
+
+    def _info(self, place: BlobPlace, state: ObjectStateT, found: os.stat_result) -> BlobInfo:
         meta = place.read_meta(self._files) or _foreign(found)
         size, sha256 = found.st_size, meta.sha256
-        if readable:
+        if state is ObjectStateT.READABLE:
             sha256 = None if meta.final is None else meta.final.sha256
         elif meta.size is None:
             size = self._written(place).length
         else:
             size = meta.size
+        time = _time(found)
         return BlobInfo(
-            identifier, state, size, meta.size, sha256, meta.part_size, meta.meta, _time(found)
+            place.identifier, state, size, meta.size, sha256, meta.part_size, meta.meta, time
         )
 
     def missing_ranges(self, identifier: Identifier) -> list[Range]:
         """As for every Depot; also where nothing can be written."""
-        place = self._place(identifier)
-        found = self._files.lstat(place.writable)
-        if found is None:
-            return super().missing_ranges(identifier)
+        while (missing := self._told(identifier, self._missing)) is None:
+            self._require(identifier)
+        return missing
+
+    def _missing(self, place: BlobPlace, state: ObjectStateT, found: os.stat_result) -> list[Range]:
+        if state is ObjectStateT.READABLE:
+            return []
         promised = (place.read_meta(self._files) or _foreign(found)).size
-        return self._written(place).missing(promised, found.st_size)
+        written = self._written(place)
+        # Looked at again: who writes makes the file longer before it is noted.
+        now = self._files.lstat(place.writable) or found
+        return written.missing(promised, now.st_size)
 
     def _written(self, place: BlobPlace) -> Written:
         opened = self._files.open(place.ranges)
