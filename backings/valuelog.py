@@ -286,6 +286,9 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
 
     def close(self) -> None:
         """As the contract says; what was written ends with the mark of a clean close."""
+        if self._is_stale:
+            self._leave()
+            return
         with self._ending:
             if self._is_closed:
                 return
@@ -304,17 +307,25 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             closed = _Closed(self.path, self._view.tail.file.id)
             self._view.close((closed, 0), cast("LogValues", closed))
 
+    def _leave(self) -> None:
+        """Close it in a child that has not used it: all there is, the lock too, is its parent's."""
+        self._is_closed, self._is_stale = True, False
+        _handles.discard(self)
+        closed: Any = _Closed(self.path, self._view.tail.file.id)
+        self._view = self._writer = self._puts = closed
+
     def _require_open(self) -> None:
         if self._is_closed:
             raise storages.closed(self.path)
         if self._is_stale:
-            self._is_stale = False
             self._set_up()
+            self._is_stale = False
 
     def _forked(self) -> None:
         """Begin anew in a child, with the next call: its parent's threads may have been amid
         anything."""
         self._threads = Threads()
+        self._ending = Lock()
         self._is_stale = True
         self._view.bell = SOMETHING
 
