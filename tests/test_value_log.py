@@ -339,6 +339,30 @@ def test_a_merge_of_some_files_never_brings_a_key_back(
             assert sum(info.entries for info in storage.get_file_infos()) == 1
 
 
+def test_what_one_compaction_made_in_several_files_never_brings_a_key_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have one number, and those that are not rewritten may hold the values."""
+    monkeypatch.setattr(vlogcompact, "_LONGEST", 1500)
+    with new(tmp_path, capacity=5000) as storage:
+        known = {f"{n:02}": "x" * 300 for n in range(60)}
+        storage.set_container_items("c", known)
+        with storage._writer.writing():
+            storage._writer.begin_next()
+        storage.compact()
+        numbers = [one.number for one in storage._view.list.files]
+        assert numbers.count(numbers[0]) > 2
+        first = storage.get_file_infos()[0].entries
+        gone = [*list(known)[:3], *list(known)[first:]]
+        storage.delete_container_items("c", gone)
+        storage.compact(0.5)
+        known = {key: value for key, value in known.items() if key not in gone}
+        assert len(known) == first - 3 > 0
+        assert contents(storage) == {"c": known}
+    with OverFiles(Quick(str(tmp_path))) as storage:
+        assert contents(storage) == {"c": known}
+
+
 def test_a_number_of_a_container_is_never_given_again(tmp_path: Path) -> None:
     with new(tmp_path) as storage:
         storage.add_container("d")

@@ -118,7 +118,9 @@ def _merge(
     """Replace files that follow each other; all of the work is done before the lock is taken."""
     index = view.index
     slots = {file.slot for _, file in run}
-    older = [listed.number for listed, _ in view.in_order() if listed.number < run[0][0].number]
+    # By their places: of the files that another merge made, some may have the run's own number.
+    listed = view.list.files
+    older = [one.number for one in listed[: listed.index(run[0][0])]]
     bounds = _bounds(run, older)
     made: list[_Made] = []
     try:
@@ -132,8 +134,7 @@ def _merge(
     except BaseException:
         # The list may have been replaced all the same.
         found = vloglist.read(files)
-        listed_files = () if found is None else found.files
-        known = {listed.id for listed in listed_files}
+        known = set() if found is None else {listed.id for listed in found.files}
         _remove(files, [one.listed.id for one in made if one.listed.id not in known])
         raise
     _remove(files, [listed.id for listed, _ in run])

@@ -21,7 +21,7 @@ class Listed(NamedTuple):
     """One file of the list."""
 
     number: int
-    """Rises along the list; what a compaction made has that of the last file it replaced."""
+    """Never falls along the list; all that a merge made have that of the last file it replaced."""
     id: UUID
     size: int | None = None
     """Where its batches end, once it is sealed."""
