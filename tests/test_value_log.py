@@ -539,3 +539,28 @@ def test_a_compaction_that_fails_leaves_nothing(
         there = {path for path in (tmp_path / "values").rglob("*") if path.is_file()}
         assert there == set(value_files(tmp_path))
         assert contents(storage) == {"c": {"k": "v"}}
+
+
+def test_a_compaction_sees_what_another_one_made_that_told_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new(tmp_path, capacity=6000) as storage, OverFiles(Quick(str(tmp_path))) as other:
+        storage.set_container_items("c", {f"{n}": "x" * 500 for n in range(8)})
+        for n in range(20):
+            storage.set_container_item("c", f"k{n}", "x" * 500)
+        storage.delete_container_items("c", [f"{n}" for n in range(8)])
+        known = contents(other)
+
+        def fail() -> None:
+            raise BackingError(28, "No space left on device", "somewhere")
+
+        monkeypatch.setattr(storage._writer, "announce", fail)
+        with pytest.raises(BackingError):
+            storage.compact(0.5)
+        assert other._view.list != vloglist.read(other._files)
+        other.compact(0.9)
+        assert contents(other) == known
+        there = {path for path in (tmp_path / "values").rglob("*") if path.is_file()}
+        assert there == set(value_files(tmp_path))
+        with OverFiles(Quick(str(tmp_path))) as third:
+            assert contents(third) == known

@@ -64,6 +64,7 @@ def compact(files: Files, view: View, writer: Writer, wasted: float) -> None:
     reason = "another compaction of this storage is running"
     with alone(files, reason, names.compaction_lock(files.root)):
         with writer.writing():
+            view.see_list()
             _sweep(files, view)
             _seal(view, writer, wasted)
             runs = list(_runs(view, wasted))

@@ -110,6 +110,12 @@ class View:
         self.refresh()
         return self.index.now()
 
+    def see_list(self) -> None:
+        """See the list as it is: who replaced it may have died before others could hear of it."""
+        with self.guard:
+            if self._read_list() != self.list:
+                self.load()
+
     def close(self, bell: tuple[Bytes, int], file: LogValues) -> None:
         """Let go of the files; whoever still reads from them holds what they need."""
         with self.guard:
