@@ -27,7 +27,11 @@ SCHEMA_OBJECTS: Final = frozenset(
 )
 APPLICATORS: Final = (ONE_SCHEMA | SCHEMA_ARRAYS | SCHEMA_OBJECTS) - {"$defs", "definitions"}
 
-# Of those, the ones whose schemas judge the same value as the schema that holds them.
+# Keywords whose value is no schema, whatever it looks like. What unknown ones hold may be some: a
+# reference may lead there.
+DATA: Final = frozenset(("const", "default", "enum", "examples"))
+
+# Applicators whose schemas judge the same value as the schema that holds them.
 IN_PLACE: Final = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
 
 _META_SCHEMAS: Final = "https://json-schema.org/draft/"

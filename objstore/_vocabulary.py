@@ -7,12 +7,13 @@ silently become a file. So ours are looked at when a schema arrives.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final
 
+from ._dialect import Document, subschemas
 from .errors import SchemaError
 from .pointer import join
-from .values import show
+from .values import MAX_DEPTH, show
 
 # One name; or of a folder, and behind it what the names of files in it end with.
 _FILE: Final = re.compile(r"(?!\.{1,2}(/|$))[^/\x00]+(/\*\.[^/\x00]+)?")
@@ -27,16 +28,35 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "autoid": ("true or false", lambda value: isinstance(value, bool)),
 }
 
-# Keywords whose value maps names to subschemas, and those whose value is no schema at all.
-_MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
-_DATA: Final = frozenset({"const", "enum", "default", "examples"})
+
+_MAX_DEPTH: Final = 2 * MAX_DEPTH
+"""A keyword and a name for each level of contents."""
 
 
-def check_vocabulary(schema: object, source: str) -> None:
-    """Raise SchemaError where a keyword of ours has a value that means nothing."""
-    for pointer, found in _subschemas(schema, ""):
+def check_vocabulary(schema: dict[str, Any], source: str) -> None:
+    """Raise SchemaError where a keyword of ours has a value that means nothing.
+
+    Wherever schemas are: in the keywords that hold some, and where a reference leads. Also where
+    they nest too deep, as one that contains itself.
+    """
+    document = Document(schema)
+    todo: list[tuple[str, Any]] = [("", schema)]
+    seen: set[str] = set()
+    while todo:
+        pointer, found = todo.pop()
+        if not isinstance(found, dict) or pointer in seen:
+            continue
+        seen.add(pointer)
+        if pointer.count("/") > _MAX_DEPTH:
+            raise SchemaError(f"{source}: expected at most {_MAX_DEPTH} levels, found more")
         for keyword in filter(found.__contains__, _CHECKS):
             check_keyword(keyword, found[keyword], f"{source} at {join(pointer, keyword)}")
+        for keyword in found:
+            todo += subschemas(found, keyword, pointer)
+        reference = found.get("$ref")
+        target = document.target(reference) if isinstance(reference, str) else None
+        if target is not None:
+            todo.append((target, document.at(target)))
 
 
 def check_keyword(keyword: str, value: object, where: str) -> None:
@@ -44,19 +64,3 @@ def check_keyword(keyword: str, value: object, where: str) -> None:
     expected, fits = _CHECKS[keyword]
     if not fits(value):
         raise SchemaError(f"{where}: expected {expected}, found {show(value)}")
-
-
-def _subschemas(schema: object, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(schema, list):
-        for index, item in enumerate(cast("list[Any]", schema)):
-            yield from _subschemas(item, join(pointer, index))
-    elif isinstance(schema, dict):
-        found = cast("dict[str, Any]", schema)
-        yield pointer, found
-        for keyword, value in found.items():
-            below = join(pointer, keyword)
-            if keyword in _MAPS and isinstance(value, dict):
-                for name, item in cast("dict[str, Any]", value).items():
-                    yield from _subschemas(item, join(below, name))
-            elif keyword not in _DATA:
-                yield from _subschemas(value, below)

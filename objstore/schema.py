@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from . import _codecs
 from ._annotations import make_class, shape_of
 from ._codecs import Codec
+from ._dialect import DATA, SCHEMA_OBJECTS
 from ._members import check_members
 from ._rebasing import is_plain, quoted, rebased
 from ._refusals import require_refusal
@@ -483,9 +484,9 @@ def relocated(schema: Any, prefix: str) -> Any:
     for key, value in cast("dict[str, Any]", schema).items():
         if key == "$ref" and isinstance(value, str) and is_plain(value):
             moved[key] = f"#{prefix}{value[1:]}"
-        elif key in ("const", "enum", "default", "examples"):
+        elif key in DATA:
             moved[key] = value
-        elif key in ("properties", "patternProperties", "$defs", "dependentSchemas"):
+        elif key in SCHEMA_OBJECTS and isinstance(value, dict):
             named = cast("dict[str, Any]", value)
             moved[key] = {name: relocated(item, prefix) for name, item in named.items()}
         else:
