@@ -502,11 +502,12 @@ def _locals_around(cls: type) -> Mapping[str, Any] | None:
 
 def defined_keys(cls: type[Object]) -> dict[str, tuple[Any, Any]]:
     """Defined keys: the ``get_`` methods that need no arguments, with their ``set_`` methods."""
-    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
+    # As they stand there: of a class method, getattr gives what takes one argument less.
+    there = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
     return {
         name[4:]: (getattr(cls, name), getattr(cls, f"set_{name[4:]}", None))
-        for name in names
-        if name.startswith("get_") and name[4:] and _takes_nothing(getattr(cls, name))
+        for name, value in there.items()
+        if name.startswith("get_") and name[4:] and _takes_nothing(value)
     }
 
 

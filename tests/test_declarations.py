@@ -41,6 +41,29 @@ def test_a_key_is_declared_or_computed() -> None:
     assert Other(y=1).items() == {"y": 1, "x": 5}.items()
 
 
+def test_methods_of_the_class_compute_no_keys() -> None:
+    class Person(Dict):
+        name: str
+
+        @classmethod
+        def get_fields(cls) -> list[str]:
+            return [*cls.__annotations__]
+
+        @staticmethod
+        def get_greeting(name: str) -> str:
+            return f"Hello {name}"
+
+        def get_size(self) -> int:
+            return len(self.name)
+
+    ada = Person(name="Ada")
+    assert dict(ada) == {"name": "Ada", "size": 3}
+    assert (Person.get_fields(), Person.get_greeting("Ada")) == (["name"], "Hello Ada")
+    ada_as_any: Any = ada
+    with pytest.raises(AttributeError, match="fields"):
+        ada_as_any.fields  # noqa: B018 - reading it fails
+
+
 def test_generic_dicts_are_called_as_they_are_written() -> None:
     assert repr(Dict[str, int](a=1)) == "Dict[str, int]({'a': 1})"
 
