@@ -9,7 +9,7 @@ what people edited say nothing there: of these, the contents are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
@@ -22,9 +22,12 @@ from ._units import View
 from .documents import AUTOID
 from .errors import HistoryGone, KeyNotFoundError
 from .pointer import build, join, split
+from .retention import Retention
 from .values import JSON, MISSING, Missing, is_array, is_object
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ._references import References
     from ._units import Unit
     from .documents import Commit, Documents, Meta
@@ -42,6 +45,11 @@ class Numbers(NamedTuple):
     """The directories whose files are counted, with their keys: what the commit rests on."""
     before: list[tuple[View, JSON | Missing]]
     """The views in which something is counted, as they were."""
+
+    @property
+    def are_given(self) -> bool:
+        """Whether there are any; the commit rests on no more than what it changes otherwise."""
+        return bool(self.greatest)
 
     def undo(self) -> None:
         """Take the numbers back, for another attempt."""
@@ -147,9 +155,11 @@ class Counts:
 
     def refresh(self) -> None:
         """Look at what was committed since."""
+        head = self._documents.head()
         try:
             for commit in self._documents.commits(self._upto):
                 self.keep(commit)
+            self._upto = max(self._upto, head)  # a scope is not shown what others commit
         except HistoryGone:
             self._upto = self._documents.head()
             self._outside.clear()
@@ -323,7 +333,29 @@ def said(meta: Mapping[str, Any], numbers: Numbers | None) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", copy)
 
 
-def to_keep(documents: Documents) -> set[int]:
+class _Keeping(Retention):
+    """Keeps certain commits besides what another one does."""
+
+    other: Retention
+    numbers: Collection[int]
+
+    def survivors(
+        self,
+        commits: Iterable[tuple[int, datetime]],
+        now: datetime,
+        pins: Collection[int] = (),
+    ) -> set[int]:
+        return self.other.survivors(commits, now, {*pins, *self.numbers})
+
+
+def keeping_counts(documents: Documents, retention: Retention) -> Retention:
+    """What a retention keeps, and what tells of numbers that were given."""
+    keeping = _Keeping(*retention)
+    keeping.other, keeping.numbers = retention, _telling(documents)
+    return keeping
+
+
+def _telling(documents: Documents) -> set[int]:
     """The commits that alone tell of numbers that were given and are gone, or were written by hand
     since: contents are looked at where no commit tells of any."""
     newest: dict[str, tuple[int, int]] = {}

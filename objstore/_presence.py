@@ -66,5 +66,6 @@ def may_share(tx: Transaction) -> bool:
     What rests on more than the units that it changes has to be alone: only those are kept from
     being used meanwhile. And where there is but one thread, letting go of the store helps nobody.
     """
-    is_apart = tx.serializable or tx._numbers is not None or tx.id is not None
+    gives = tx._numbers is not None and tx._numbers.are_given
+    is_apart = tx.serializable or gives or tx.id is not None
     return not is_apart and threading.active_count() > 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from ._autoids import keeping_counts
 from ._merge import Rules
 from ._overlays import Overlays, laid
 from ._refusals import conflict, not_a_directory, not_a_file
@@ -326,7 +327,7 @@ class ScopedDocuments(Documents):
 
     def compact(self, retention: Retention) -> list[int]:
         self._require_open()
-        return self._documents.compact(retention)
+        return self._documents.compact(keeping_counts(self._documents, retention))
 
     def pin(self, number: int) -> None:
         self._require_open()

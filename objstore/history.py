@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from weakref import WeakSet
 
-from ._autoids import to_keep
+from ._autoids import keeping_counts
 from ._blame import Backwards, Blame, GapError, Tree, at_once, backwards, flat, leaves, tree_at
 from ._deltas import Delta, gather, patch_of, require_old, turned
 from ._past import (
@@ -209,9 +209,7 @@ class History(Host):
         self._require_no_view()
         if not isinstance(retention, Retention):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"what to keep is said by a Retention, not {show(retention)}")
-        for number in to_keep(self._documents):
-            self._documents.pin(number)
-        return self._documents.compact(retention)
+        return self._documents.compact(keeping_counts(self._documents, retention))
 
     def pin(self, commit: int | Commit) -> None:
         """Keep a commit whatever ``compact`` is told, until ``unpin``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
+from threading import Event, Thread
 from typing import Annotated, Any
 
 import pytest
@@ -260,6 +261,73 @@ def test_a_change_of_another_key_takes_no_number(store: Store[Any]) -> None:
     commits = list(store._documents.commits())
     assert [("$autoid" in commit.meta) for commit in commits] == [False, True, False]
     assert commits[1].meta == {"$autoid": {"/tasks/*/id": 1}}
+
+
+def test_a_commit_that_takes_no_number_waits_with_others(
+    store: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the disk, and where there is more than one thread."""
+    store["/tasks"] = [{"name": "a"}]
+    store["/people/ada"] = {"name": "Ada"}
+    commit, shares = store._documents.commit, list[bool]()
+
+    def seen(*args: Any, **options: Any) -> Commit:
+        shares.append(options["waiting"] is not None)
+        return commit(*args, **options)
+
+    monkeypatch.setattr(store._documents, "commit", seen)
+    done = Event()
+    other = Thread(target=done.wait)
+    other.start()
+    try:
+        store["/tasks/0/name"] = "b"
+        store["/people/ada/name"] = "A"
+        store["/tasks"].append({"name": "c"})
+        store["/people/bob"] = {"name": "Bob"}
+        store["/people/ada/id"] = 9
+        del store["/people/bob"]
+    finally:
+        done.set()
+        other.join()
+    assert shares == [True, True, False, False, False, True]
+    store["/people/eve"] = {"name": "Eve"}
+    assert store["/people/eve/id"] == 10
+
+
+def test_what_other_scopes_commit_is_looked_at_once(
+    reopen_logged: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = reopen_logged(Board)
+    store["/people/ada"] = {"name": "Ada"}
+    one, two = store.scope("one"), store.scope("two")
+    one["/people/a"] = two["/people/a"] = {"name": "a"}
+    commits, looked = one._documents.commits, list[int]()
+
+    def counted(*args: Any, **options: Any) -> list[Commit]:
+        found = [*commits(*args, **options)]
+        looked.append(len(found))
+        return found
+
+    monkeypatch.setattr(one._documents, "commits", counted)
+    for turn in range(10):
+        one[f"/people/{turn}"] = {"name": "x"}
+    assert max(looked) <= 1
+    assert one["/people/9/id"] == 12
+
+
+def test_compaction_pins_nothing_of_its_own(store: Store[Any]) -> None:
+    store.pin(store.head)
+    pinned = store.pins()
+    for turn in range(1, 4):
+        store["/people/ada"] = {"name": "Ada"}
+        assert store["/people/ada/id"] == turn
+        del store["/people/ada"]
+        told = store.head - 1
+        store["/tasks"].append({"name": "x"})
+        for place in (store, store.scope("one")):
+            place.compact(NEWEST)
+            assert store.pins() == pinned
+            assert {one.number for one in store.log()} == {*pinned, told, store.head}
 
 
 def test_commits_have_the_meta_that_they_were_given(store: Store[Any]) -> None:
