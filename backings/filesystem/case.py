@@ -24,19 +24,21 @@ class Spelling:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        # None until a file was there to be tried. Each thread that tries finds the same.
+        # None until a file or folder was there to be tried. Each thread that tries finds the same.
         self._exact: bool | None = None
         # By folder. Written and read as a whole, hence without a lock.
         self._listings: dict[str, tuple[Signature | None, frozenset[str]]] = {}
 
     def holds(self, path: str, found: os.stat_result) -> bool:
         """Whether ``found``, which is what the disk answers for ``path``, is spelled like it."""
-        if self._exact is None and stat.S_ISREG(found.st_mode):
+        if self._exact is None:
             self._exact = self._tried(path, found)
         return self._exact is not False or self._listed(path)
 
     def clash(self, path: str) -> str | None:
         """The path that the disk has, in another spelling, on the way to ``path``; None if none."""
+        if self._exact is None:
+            self._try_near(path)
         if self._exact is not False:
             return None
         while len(path) > len(self._files.root):
@@ -48,7 +50,18 @@ class Spelling:
             path = folder
         return None
 
+    def _try_near(self, path: str) -> None:
+        """Try what there is on the way to a path, the nearest first."""
+        while self._exact is None and len(path) > len(self._files.root):
+            found = self._files.lstat(path)
+            if found is not None:
+                self._exact = self._tried(path, found)
+            path = os.path.dirname(path)
+
     def _tried(self, path: str, found: os.stat_result) -> bool | None:
+        is_either = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+        if not is_either or path == self._files.root:  # which may be a disk's own, in another's
+            return None
         disk = (self._files.root, found.st_dev)
         if disk in _exact_disks:
             return True

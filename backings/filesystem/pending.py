@@ -194,7 +194,8 @@ class Pending:
                 self._files.unlink(earlier.temporary)
             if due.new is MISSING or due.data is None or due.is_same:
                 continue
-            self._check_apart(due.target, folded.setdefault(due.target.casefold(), due.target))
+            if len(dues) > 1:
+                self._require_apart(due.target, folded)
             self._write(due, made)
 
     def undo(self, dues: Iterable[Due], made: list[str], error: BaseException) -> None:
@@ -359,14 +360,24 @@ class Pending:
             reason = f"cannot remove {self._files.relative(due.path)}: {why}"
             raise BackingError(number, reason, due.path)
 
-    def _check_apart(self, path: str, other: str) -> None:
-        """Raise KeyNameError where the disk takes two paths that differ in case for one."""
-        if path == other:
-            return
-        found, first = map(self._files.lstat, map(names.temporary_path, (path, other)))
-        if found is not None and first is not None and os.path.samestat(found, first):
-            one, two = self._files.relative(other), self._files.relative(path)
-            raise KeyNameError(f"{one} and {two} would be one on this disk")
+    def _require_apart(self, target: str, folded: dict[str, str]) -> None:
+        """Raise KeyNameError where the disk takes a file, or a folder on the way to it, for one of
+        those ``folded`` that differs in case; else it is one of them."""
+        path = target
+        while path.startswith(self._files.below):
+            known = len(folded)
+            other = folded.setdefault(path.casefold(), path)
+            if path != other and self._is_one(path, other, is_file=path is target):
+                one, two = self._files.relative(other), self._files.relative(path)
+                raise KeyNameError(f"{one} and {two} would be one on this disk")
+            if path == other and len(folded) == known:
+                break  # and so are the folders that it is in
+            path = path.rpartition("/")[0]
+
+    def _is_one(self, path: str, other: str, *, is_file: bool) -> bool:
+        paths = map(names.temporary_path, (path, other)) if is_file else (path, other)
+        found, first = map(self._files.lstat, paths)
+        return found is not None and first is not None and os.path.samestat(found, first)
 
     def _write(self, due: Due, made: list[str]) -> None:
         target = due.target

@@ -67,6 +67,41 @@ def test_two_new_keys_that_differ_in_case_name_the_clash(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_first_that_a_handle_does_is_to_write_below_a_folder_in_another_case(
+    store: Documents, folder: Path
+) -> None:
+    with pytest.raises(KeyNameError, match=r"People/bob\.json and people would be one"):
+        store.commit([Change("/People/bob", MISSING, BOB)], base=0)
+    assert os.listdir(folder) == ["people"]
+
+
+def test_the_first_that_a_handle_does_is_to_look_at_a_folder_in_another_case(
+    store: Documents,
+) -> None:
+    assert store.keys("") == ["people"]
+    assert store.look("/People") is None
+    assert store.look("/people") is DIRECTORY
+
+
+@pytest.mark.parametrize("units", [("/New/x", "/new/y"), ("/a/b/New/x", "/a/b/new/deep/y")])
+def test_two_new_folders_that_differ_in_case_name_the_clash(
+    tmp_path: Path, units: tuple[str, str]
+) -> None:
+    store = documents(CaseBlind(str(tmp_path / "store"), sync=False))
+    with pytest.raises(KeyNameError, match=r"New and .*new would be one"):
+        store.commit([Change(unit, MISSING, BOB) for unit in units], base=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_that_differs_in_case_from_one_just_made_names_the_clash(
+    tmp_path: Path,
+) -> None:
+    store = documents(CaseBlind(str(tmp_path / "store"), sync=False))
+    store.commit([Change("/New/x", MISSING, BOB)], base=0)
+    with pytest.raises(KeyNameError, match=r"new/y\.json and New would be one"):
+        store.commit([Change("/new/y", MISSING, BOB)], base=1)
+
+
 def test_a_known_file_is_looked_at_and_changed_as_ever(store: Documents, folder: Path) -> None:
     stamp = store.load("/people/Ada").stamp
     assert store.look("/people/Ada", stamp) is stamp
@@ -86,9 +121,10 @@ def test_a_renamed_key_is_another_key(store: Documents, folder: Path) -> None:
 
 def test_a_disk_that_tells_case_apart_holds_both(tmp_path: Path) -> None:
     store = documents(Files(str(tmp_path), sync=False))
-    store.commit([Change("/ada", MISSING, ADA), Change("/Ada", MISSING, BOB)], base=0)
-    assert store.keys("") == ["Ada", "ada"]
-    assert store.load("/ada").value == ADA
+    units = ("/ada", "/Ada", "/new/x", "/New/x")
+    store.commit([Change(unit, MISSING, {"of": unit}) for unit in units], base=0)
+    assert store.keys("") == ["Ada", "New", "ada", "new"]
+    assert [store.load(unit).value for unit in units] == [{"of": unit} for unit in units]
 
 
 def test_a_hard_link_in_the_other_case_is_no_sign(tmp_path: Path) -> None:
