@@ -125,7 +125,7 @@ class LmdbStorage(TransactingStorage[Work]):
         try:
             yield
         except BaseException:
-            if self._threads.transaction is work:
+            if self._threads.transaction is work and not work.ended:
                 work.back_to(count)
             raise
 
@@ -168,7 +168,7 @@ class LmdbStorage(TransactingStorage[Work]):
             return work.do(step)
         except BaseException as error:
             if not storages.goes_on(error):
-                self._threads.transaction = None
+                self._lose(work)
                 work.end()
             raise
 
@@ -245,7 +245,7 @@ class LmdbStorage(TransactingStorage[Work]):
             if work is None:
                 with self._environment.begin() as txn:
                     record = txn.get(stored)
-            elif work.is_left:
+            elif work.is_over:
                 return self._get(c_id, str(key))
             else:
                 work.has_read = True

@@ -205,9 +205,8 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         if not transaction.taken:
             self._take_turn(transaction.taken)
         if transaction.head != self._contents.head:
-            read = transaction.has_read
-            if read:
-                self.rollback()
+            if transaction.has_read:
+                self._fail(transaction)
                 raise storages.overtaken(self.path)
             transaction.begin()
         transaction.writes = True
@@ -216,9 +215,13 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         if self.readonly:
             raise storages.readonly(self.path)
         if not take(self._contents.turn, self._wait, taken):
-            if self._threads.transaction is not None:
-                self.rollback()
+            if (transaction := self._threads.transaction) is not None:
+                self._fail(transaction)
             raise storages.busy(self.path, self._wait)
+
+    def _fail(self, transaction: _Transaction) -> None:
+        self._lose(transaction)
+        transaction.end(commit=False)
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -272,8 +275,9 @@ class MemoryStorage(TransactingStorage[_Transaction]):
 
     def close(self) -> None:
         if not self._closed:
-            if self._threads.transaction is not None:
-                self.rollback()
+            transaction, self._threads.transaction = self._threads.transaction, None
+            if transaction is not None:
+                transaction.end(commit=False)
             self._closed = True
 
     def _require_open(self) -> None:

@@ -196,7 +196,8 @@ class SqliteStorage(TransactingStorage[Work]):
         except BaseException as error:
             found = mapped(error, self.path) if isinstance(error, ERRORS) else error
             if not storages.goes_on(found) or transaction.link.total_changes() != before:
-                self._taken().fail(error)
+                self._lose(self._running())
+                transaction.fail(error)
             if found is error:
                 raise
             raise found from error
@@ -238,7 +239,7 @@ class SqliteStorage(TransactingStorage[Work]):
         except BaseException as error:
             if self.readonly:
                 raise
-            self._threads.transaction = None
+            self._lose(transaction)
             cause = error.__cause__
             transaction.fail(cause)
             if isinstance(cause, ERRORS) and is_overtaken(cause):

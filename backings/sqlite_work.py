@@ -70,6 +70,9 @@ class Work(Begun):
             self.link.execute("SAVEPOINT sp")
 
     def roll_back(self) -> None:
+        """End it. Again does nothing."""
+        if self.ended:
+            return
         try:
             self.link.execute("ROLLBACK")
         except apsw.Error:

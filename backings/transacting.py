@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from threading import local
 from typing import Any, Generic, TypeVar
 
-from objstore.storage import Begun, Storage
+from objstore.storage import Begun, Storage, lost
 
 from . import storages
 
@@ -42,8 +42,10 @@ class TransactingStorage(Storage, Generic[Tx]):
         """This thread's transaction; None where it has none."""
         self._require_open()
         found: Tx | None = self._threads.transaction
-        if found is not None and found.is_left:
-            found.is_left = False
+        if found is not None and found.is_over:
+            if found.is_lost and found.blocks:
+                raise lost()
+            found.is_over = False
             self.rollback()
             return None
         return found
@@ -68,6 +70,10 @@ class TransactingStorage(Storage, Generic[Tx]):
         transaction = self._running()
         self._threads.transaction = None
         return transaction
+
+    def _lose(self, transaction: Tx) -> None:
+        """Have it known that this thread's transaction has ended, as a write in it failed."""
+        transaction.is_over = transaction.is_lost = True
 
     def _require_none(self) -> None:
         """Raise TransactionError where this thread has a transaction already."""

@@ -212,7 +212,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         except BaseException as error:
             transaction.release()
             if not isinstance(error, ClosedError | ReadOnlyError):
-                self.rollback()
+                self._lose(transaction)
             raise
 
     def _catch_up(self, transaction: _Transaction) -> None:
@@ -258,7 +258,8 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             except ObjstoreError:
                 raise
             except BaseException:
-                self.rollback()  # a part of a call may be in it
+                transaction.release()
+                self._lose(transaction)  # a part of a call may be in it
                 raise
             return
         held = self._take_turn()
@@ -376,7 +377,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             index = view.index
         else:
             changes = transaction.changes
-            if changes.names or self._is_closed or transaction.is_left:
+            if changes.names or self._is_closed or transaction.is_over:
                 return self._get(c_id, key)
             moment, transaction.has_read = changes.moment, True
             index = moment.index

@@ -44,21 +44,30 @@ class Begun:
 
     readers = 0
     """How many of them only read: as long as there are any, a write is refused."""
-    is_left = False
-    """Whether another thread has left one: it is taken back when its own next asks for it."""
+    blocks = 0
+    """How many there are."""
+    is_over = False
+    """Whether it is to be taken back when its thread next asks for it, as another one has left a
+    block, or an error of a write has ended it."""
+    is_lost = False
+    """Whether such an error has: what its blocks go on to do must not be stored alone."""
 
     @contextmanager
     def block(self, *, write: bool) -> Generator[None]:
         """A block of the thread that runs now. Raises TransactionError where another leaves it."""
         owner = get_ident()
+        self.blocks += 1
         self.readers += not write
         try:
             yield
         finally:
+            self.blocks -= 1
             self.readers -= not write
             if get_ident() != owner:
-                self.is_left = True
-        if self.is_left:
+                self.is_over = True
+        if self.is_lost:
+            raise lost()
+        if self.is_over:
             raise not_its_owner()
 
 
@@ -72,7 +81,8 @@ class Storage(ABC):
     memoryview, of which the bytes are stored). Every call may raise
     ClosedError, CorruptionError and BackingError; every write ReadOnlyError, BusyError and
     ConflictError. After an error of a call nothing of that call was stored. A transaction around it
-    goes on, but BackingError, BusyError and ConflictError of a write end it.
+    goes on, but BackingError, BusyError and ConflictError of a write end it. In a ``with`` block of
+    it every call from then on, and the end of the block, raises TransactionError.
     """
 
     def __init__(
@@ -298,6 +308,11 @@ class Checks(Protocol):
     def check(self) -> list[CorruptionError]:
         """Everything that is wrong with what is stored; reads all of it."""
         ...
+
+
+def lost() -> TransactionError:
+    """The error for what a block does behind an error that ended its transaction."""
+    return TransactionError("an error has ended the transaction of this block")
 
 
 def as_text(given: object, what: str = "key") -> str:

@@ -277,6 +277,44 @@ def test_6_who_has_read_and_was_overtaken_may_not_write(letters: Storage, anothe
     letters.set_container_item("letters", "a", "ours")
 
 
+@pytest.mark.parametrize("is_savepoint", [False, True])
+@pytest.mark.parametrize("call", [*WRITES, *READS])
+def test_6_nothing_of_a_block_is_stored_alone_behind_an_error_that_ended_it(
+    letters: Storage,
+    another: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    is_savepoint: bool,
+    call: str,
+) -> None:
+    real = letters._begin
+
+    def begin(*, write: bool) -> None:
+        real(write=False)
+
+    # A block waits for its turn at once, and is not overtaken.
+    monkeypatch.setattr(letters, "_begin", begin)
+    if is_savepoint:
+        letters.begin()
+    words = "an error has ended the transaction of this block"
+    with pytest.raises(TransactionError, match=words), letters.transaction():
+        read_a(letters)
+        another.set_container_item("letters", "b", "theirs")
+        with pytest.raises(ConflictError):
+            letters.set_container_item("letters", "a", "ours")
+        with pytest.raises(TransactionError, match=words):
+            {**WRITES, **READS}[call](letters)
+        with pytest.raises(TransactionError, match=words), letters.transaction():
+            pass
+        with pytest.raises(TransactionError, match=words):
+            letters.commit()
+    assert dump(another) == {"letters": {"a": "A", "b": "theirs", "c": "C", "d": "D", "e": "E"}}
+    with pytest.raises(TransactionError, match="has not begun"):
+        letters.commit()
+    letters.set_container_item("letters", "a", "ours")
+    with letters.transaction():
+        assert read_a(letters) == "ours"
+
+
 def test_6_who_has_not_read_begins_anew(letters: Storage, another: Storage) -> None:
     letters.begin()
     another.set_container_item("letters", "b", "theirs")
