@@ -585,6 +585,11 @@ class SqliteStorage(TransactingStorage[Work]):
             self._links.finish(link)
 
     def check(self) -> list[CorruptionError]:
-        """Everything that is wrong: SQLite's own check, every checksum, every count."""
-        with self._reading() as link:
+        """Everything that is wrong in the newest commit: by SQLite, every checksum, every count."""
+        link = self._links.take()
+        try:
             return sqlite_files.check(link, self.path, checksum)
+        except ERRORS as error:
+            raise mapped(error, self.path) from error
+        finally:
+            self._links.finish(link)

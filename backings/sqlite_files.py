@@ -16,6 +16,7 @@ from . import storages
 from .filesystem.io import Files
 from .placing import placed
 from .sqlite_links import ERRORS, Link, connect, copying_to, mapped, no_fork
+from .sqlite_tables import begin_reading
 
 T = TypeVar("T")
 
@@ -151,8 +152,9 @@ def _unforked(step: Callable[[], T]) -> T:
 
 
 def check(link: Link, path: str, checksum: Checksum) -> list[CorruptionError]:
-    """Everything that is wrong in a database."""
+    """Everything that is wrong in a database, in one state of it, which is read from then on."""
     try:
+        begin_reading(link)
         return [CorruptionError(reason, file=path) for reason in _reasons(link, checksum)]
     except ERRORS as error:
         found = mapped(error, path)

@@ -16,7 +16,9 @@ import apsw
 import pytest
 
 from objstore import SqliteStorage
+from objstore.backings import sqlite
 from objstore.backings.sqlite_links import Link, Links
+from objstore.backings.sqlite_tables import checksum
 from objstore.errors import (
     BackingError,
     CorruptionError,
@@ -131,6 +133,24 @@ def test_missing_items_are_noticed(tmp_path: Path) -> None:
         assert [error.reason for error in storage.check()] == [
             'container "c" has 1 items, and its count is 2'
         ]
+
+
+def test_a_check_is_of_one_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        for name in "ab":
+            storage.add_container(name)
+
+        def beside(key: object, value: object) -> int:
+            monkeypatch.undo()
+            if storage.get_container_len("b") == 0:
+                storage.set_container_item("b", "k", "v")
+                storage.delete_container("a")
+            return checksum(key, value)
+
+        monkeypatch.setattr(sqlite, "checksum", beside)
+        assert storage.check() == []
+        assert dump(storage) == {"b": {"k": "v"}}, "written amid the check"
+        assert storage.check() == []
 
 
 def test_a_value_that_is_too_large_leaves_the_transaction(tmp_path: Path) -> None:
