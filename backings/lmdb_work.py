@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final, TypeVar
 from weakref import WeakSet, ref
 
@@ -20,8 +20,9 @@ from .lmdb_records import Raw
 
 T = TypeVar("T")
 
-ROWS: Final = 512
-"""How many items are fetched at a time."""
+_FIRST_ROWS: Final = 16
+_ROWS: Final = 512
+"""How many items are fetched at a time, at first and in the end."""
 
 Step = Callable[[Txn], Any]
 """Something done to a writing transaction: done again the same way where the map had to grow."""
@@ -235,11 +236,13 @@ def chunks(
     seen: Callable[[], Txn], start: bytes, end: bytes, *, reverse: bool, folder: str
 ) -> Iterator[list[Raw]]:
     """What a transaction sees from ``start`` on and before ``end``; it may change meanwhile."""
+    count = _FIRST_ROWS
     try:
-        while rows := _fetch(seen(), start, end, reverse=reverse):
+        while rows := _fetch(seen(), start, end, count, reverse=reverse):
             yield rows
-            if len(rows) < ROWS:
+            if len(rows) < count:
                 return
+            count = min(2 * count, _ROWS)
             if reverse:
                 end = rows[-1][0]
             else:
@@ -250,21 +253,22 @@ def chunks(
 
 def chunks_of(txn: Txn, start: bytes, end: bytes) -> Iterator[list[Raw]]:
     """The same of a transaction of LMDB's."""
-    while rows := _fetch(txn, start, end, reverse=False):
+    while rows := _fetch(txn, start, end, _ROWS, reverse=False):
         yield rows
         start = rows[-1][0] + b"\0"
 
 
-def _fetch(txn: Txn, start: bytes, end: bytes, *, reverse: bool) -> list[Raw]:
-    """The first rows of a range, in order or backwards."""
+def _fetch(txn: Txn, start: bytes, end: bytes, count: int, *, reverse: bool) -> list[Raw]:
+    """The first ``count`` rows of a range, in order or backwards."""
     cursor = txn.cursor()
+    # Behind a range are the items of another container, and they may be long: of those the first is
+    # read and no other. A tuple of a key alone comes before the rows of that key.
     if reverse:
-        found = cursor.prev() if cursor.set_range(end) else cursor.last()
-        rows = list(islice(cursor.iterprev(), ROWS)) if found else []
-        while rows and rows[-1][0] < start:
-            rows.pop()
+        if not (cursor.prev() if cursor.set_range(end) else cursor.last()):
+            return []
+        rows = takewhile((start,).__le__, cursor.iterprev())
     else:
-        rows = list(islice(cursor.iternext(), ROWS)) if cursor.set_range(start) else []
-        while rows and rows[-1][0] >= end:
-            rows.pop()
-    return rows
+        if not cursor.set_range(start):
+            return []
+        rows = takewhile((end,).__gt__, cursor.iternext())
+    return list(islice(rows, count))

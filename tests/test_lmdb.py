@@ -6,7 +6,9 @@ import errno
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -137,6 +139,37 @@ def test_missing_items_are_noticed(tmp_path: Path) -> None:
         assert next(items) == ("b", "2")
         with pytest.raises(CorruptionError, match='container "c" has 1 items of 2'):
             next(items)
+
+
+def test_of_long_values_no_more_are_read_than_are_wanted(tmp_path: Path) -> None:
+    large = 1 << 16
+    with LmdbStorage(tmp_path / "s", create=True) as storage:
+        for name in ("before", "small", "large"):
+            storage.add_container(name)
+            storage.set_container_items(name, {"a": "A", "b": "B"})
+            if name != "small":
+                values = {f"{n:04}": b"x" * large for n in range(600)}
+                storage.set_container_items(name, values)
+        for reverse in (False, True):
+            expected = [("a", "A"), ("b", "B")]
+            small = partial(storage.scan, "small", reverse=reverse)
+            assert peak_of(lambda: list(small())) < 3 * large  # noqa: B023
+            assert list(small()) == expected[:: -1 if reverse else 1]
+            one = partial(storage.scan, "large", prefix="0300", reverse=reverse)
+            assert peak_of(lambda: list(one())) < 5 * large  # noqa: B023
+            assert [key for key, _ in one()] == ["0300"]
+        assert peak_of(lambda: next(storage.get_container_keys("large"))) < 40 * large
+        assert len(list(storage.get_container_keys("large"))) == 602
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """How much memory it takes at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_readers_of_processes_that_are_gone_are_cleared(tmp_path: Path) -> None:
