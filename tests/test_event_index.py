@@ -72,10 +72,9 @@ def test_events_are_found_in_runs_and_behind_them(tmp_path: Path) -> None:
     check(tmp_path, [*added, *more])
 
 
-def test_a_run_that_is_there_is_not_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    added = fill(tmp_path)
+@pytest.fixture
+def indexed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The UUIDs that are put into an index, or looked for."""
     seen: list[bytes] = []
 
     def key(uuid: bytes) -> int:
@@ -83,8 +82,22 @@ def test_a_run_that_is_there_is_not_made_again(
         return key_of(uuid)
 
     monkeypatch.setattr(eventindex, "key_of", key)
-    keeper(tmp_path).read(added[0].uuid)
-    assert 0 < len(seen) < 70, "but for those behind the last run"
+    return seen
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_run_that_is_there_is_not_made_again(
+    tmp_path: Path, indexed: list[bytes], readonly: bool
+) -> None:
+    added = fill(tmp_path)
+    before = {path: path.stat() for path in (root(tmp_path) / "index").iterdir()}
+    indexed.clear()
+    made = keeper(tmp_path, readonly=readonly)
+    assert made.read(added[0].uuid) == added[0]
+    assert 0 < len(indexed) < 70, "but for those behind the last run"
+    check(tmp_path, added, made)
+    assert {path: path.stat() for path in before} == before
+    assert len(runs(tmp_path)) == len(before)
 
 
 def test_without_its_index_a_log_has_it_again(tmp_path: Path) -> None:
@@ -141,6 +154,55 @@ def test_runs_of_a_log_that_lost_its_end_are_not_believed(tmp_path: Path) -> Non
     again = [Event("again", n) for n in range(60)]
     made.extend(again)
     check(tmp_path / "earlier", [*added, *again])
+
+
+def restored(folder: Path) -> list[Event]:
+    """A log that was set back to 30 events, and not its index: there are longer runs of others."""
+    added = fill(folder, 30)
+    shutil.copytree(root(folder) / "log", folder / "earlier")
+    made = keeper(folder)
+    for n in range(100):
+        made.add(Event("lost", n))
+        made.exists(uuid4())
+    made.close()
+    assert runs(folder)[0] > "000000000001-000000000080"
+    shutil.rmtree(root(folder) / "log")
+    shutil.copytree(folder / "earlier", root(folder) / "log")
+    return added
+
+
+def test_a_long_run_of_events_that_were_lost_hides_no_other(
+    tmp_path: Path, indexed: list[bytes]
+) -> None:
+    added = restored(tmp_path)
+    check(tmp_path, added)
+    indexed.clear()
+    keeper(tmp_path).read(added[0].uuid)
+    assert len(indexed) < 20, "but for those behind the last run"
+    lost = runs(tmp_path)[-1]
+    made = keeper(tmp_path)
+    for n in range(200):
+        added.append(Event("again", n))
+        made.add(added[-1])
+    check(tmp_path, added, made)
+    made.close()
+    check(tmp_path, added)
+    assert lost not in runs(tmp_path), "as it is known not to be of this log"
+
+
+def test_each_run_is_of_this_log(tmp_path: Path) -> None:
+    added = restored(tmp_path)
+    stale = root(tmp_path) / "index" / runs(tmp_path)[0]
+    data = stale.read_bytes()
+    made = keeper(tmp_path)
+    for n in range(120):
+        added.append(Event("again", n))
+        made.add(added[-1])
+        made.exists(uuid4())
+    made.close()
+    assert stale.read_bytes() != data
+    stale.write_bytes(data)
+    check(tmp_path, added)
 
 
 def test_leftovers_of_a_merge_are_passed_over(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from struct import Struct
 from typing import Final, NamedTuple
@@ -133,10 +133,10 @@ def _check(body: memoryview, head: bytes, store: UUID) -> int:
 class EventIndex:
     """Not safe between threads: who uses it holds the record keeper's guard."""
 
-    def __init__(self, files: Files, store: UUID, begin: Position, *, keep: bool) -> None:
+    def __init__(self, files: Files, store: UUID, begin: Position, *, writes: bool) -> None:
         self._files: Final = files
         self._store: Final = store
-        self._keep: Final = keep and _CAN_MAP
+        self._writes: Final = writes and _CAN_MAP
         self._runs: Final[list[Run]] = []
         self._keys: dict[int, int | tuple[int, ...]] = {}
         self._near = array("Q")
@@ -147,29 +147,24 @@ class EventIndex:
         """How many events are known."""
         self._last: tuple[Position, bytes] | None = None
 
-    def runs_on_disk(self) -> list[Run]:
-        """The runs in the folder, one behind the other, as far as they are whole."""
+    def load(self, upto: Position, is_sound: Callable[[Run], bool]) -> None:
+        """Begin with the runs in the folder that are of this log, one behind the other.
+
+        Of those that begin with the same event, as a crash leaves them, or a log that was set back,
+        the longest. ``is_sound`` is asked of each that ends no later than the log does, ``upto``.
+        """
         folder = names.event_index(self._files.root)
         found = (names.event_run_range(entry.name) for entry in self._files.entries(folder))
-        longest: dict[int, int] = {}
-        for first, last in filter(None, found):
-            longest[first] = max(last, longest.get(first, 0))
-        runs: list[Run] = []
-        first = 1
-        while self._keep and first in longest:
-            run = self._read(first, longest[first])
-            if run is None:
-                break
-            runs.append(run)
-            first = run.last + 1
-        return runs
-
-    def take(self, runs: Iterable[Run]) -> None:
-        """Begin with runs that were found to be of this log."""
-        for run in runs:
-            self._runs.append(run)
-            self.end = run.end
-            self.count = run.last
+        longest_first = sorted(filter(None, found), key=lambda ends: (ends[0], -ends[1]))
+        for first, last in longest_first if _CAN_MAP else ():
+            run = self._read(first, last) if first == self.count + 1 else None
+            if run is None or run.end > upto:
+                continue
+            if is_sound(run):
+                self._runs.append(run)
+                self.end, self.count = run.end, run.last
+            elif self._writes:
+                self._attempt_unlink(names.event_run(self._files.root, first, last))
 
     def add(self, start: Position, end: Position, payload: bytes) -> None:
         """Note the events of the frame that follows the last one noted."""
@@ -253,12 +248,12 @@ class EventIndex:
             array("Q", [one for run in some for one in run.near_places]),
         )
         self._runs[-_MERGED:] = [self._kept(merged)]
-        for run in some if self._keep else ():
+        for run in some if self._writes else ():
             self._attempt_unlink(names.event_run(self._files.root, run.first, run.last))
 
     def _kept(self, run: Run) -> Run:
         """The run as it is in its file; where that cannot be written, the one in memory does."""
-        if not self._keep:
+        if not self._writes:
             return run
         path = names.event_run(self._files.root, run.first, run.last)
         temporary = names.temporary_path(path)

@@ -546,20 +546,13 @@ class SegmentRecordKeeper(RecordKeeper):
     def _load(self, upto: Position) -> EventIndex:
         begin = self._begin()
         store = self._segment(1).store
-        index = EventIndex(self._files, store, begin, keep=not self._readonly)
-        index.take(self._sound(index.runs_on_disk(), upto))
+        index = EventIndex(self._files, store, begin, writes=not self._readonly)
+        index.load(upto, self._is_sound)
         return index
 
-    def _sound(self, runs: list[Run], upto: Position) -> list[Run]:
-        """The runs that are of this log: the last frame of one has a hash of all before."""
-        while runs and not self._is_sound(runs[-1], upto):
-            runs.pop()
-        return runs
-
-    def _is_sound(self, run: Run, upto: Position) -> bool:
+    def _is_sound(self, run: Run) -> bool:
+        """Whether a run is of this log: the last frame of one has a hash of all before."""
         generation, offset = run.proof.start
-        if run.end > upto:
-            return False
         frame = next(self._segment(generation).frames(offset), None)
         return frame is not None and Proof.of(run.proof.start, frame.payload) == run.proof
 
