@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from objstore.backings.filesystem.values.valuefile import HEAD
 from objstore.backings.filesystem.values.vlogbatch import FRAME_SIZE
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import CorruptionError, FormatError, StorageError
-from tests.faults.crash_states import Quick
+from tests.faults.crash_states import SECTOR, Quick
 from tests.faults.value_logs import Contents, OverFiles, contents, value_files
 
 
@@ -59,6 +60,40 @@ def test_a_torn_tail_is_cut_at_every_byte_of_the_last_batch(tmp_path: Path) -> N
                 assert storage.check() == []
             with OverFiles(Quick(str(tmp_path / "s"))) as storage:
                 assert contents(storage) == {"c": {**before["c"], "new": "value"}}
+
+
+@pytest.mark.parametrize("place", [0, 300, 465, 507, 508, 509, 510, 511])
+def test_any_sectors_of_a_batch_may_be_missing_wherever_it_begins(
+    tmp_path: Path, place: int
+) -> None:
+    """Also where the first of them has but a part of its head."""
+    folder = tmp_path / "s"
+    # So much space ahead that each byte of its size tells something.
+    with OverFiles(Quick(str(folder)), create=True) as storage:
+        storage._writer._step = 1 << 17
+        storage.add_container("c")
+        begin = storage._view.tail.end
+        storage.set_container_item("c", "k", "")
+        one = storage._view.tail.end - begin
+        while (end := storage._view.tail.end) % SECTOR != place:
+            storage.set_container_item("c", "k", "x" * ((place - end - one) % SECTOR))
+        [file] = value_files(folder)
+        before, known = file.read_bytes(), contents(storage)
+        storage.set_container_item("c", "new", "y" * 900)
+        after, upto = file.read_bytes(), storage._view.tail.end + HEAD.size
+    cuts = [end, *range(end // SECTOR * SECTOR + SECTOR, upto, SECTOR), upto]
+    sectors = [(before[a:b], after[a:b]) for a, b in pairwise(cuts)]
+    for state in product(*sectors):
+        file.write_bytes(before[:end] + b"".join(state) + before[upto:])
+        with OverFiles(Quick(str(folder))) as storage:
+            is_whole = b"".join(state) == after[end:upto]
+            assert contents(storage) == (
+                {"c": {**known["c"], "new": "y" * 900}} if is_whole else known
+            )
+            storage.set_container_item("c", "later", "z")
+        with OverFiles(Quick(str(folder)), readonly=True) as storage:
+            assert storage.check() == []
+            assert storage.get_container_item("c", "later") == "z"
 
 
 def flips(data: bytes, start: int, end: int, step: int = 1) -> Iterator[tuple[int, bytes]]:

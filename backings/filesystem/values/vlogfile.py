@@ -15,7 +15,7 @@ from objstore.errors import CorruptionError
 from ...checksums import SOUND, SUM, crc32c, extend
 from .. import names
 from ..io import Files, Opened
-from ..log.frames import is_zero
+from ..log.frames import SECTOR, is_zero
 from . import vlogbatch
 from .valuefile import HEAD
 from .vlogbatch import ENTRY, FRAME_SIZE, OFFSET_MASK, OFFSET_SHIFT, Codec, Header
@@ -154,7 +154,9 @@ class LogValues:
         """Whether something is missing of what is written over zeros in one piece."""
         header = self.codec.header(data, offset)
         if header is None:
-            size, is_cut = FRAME_SIZE, is_zero(data[FRAME_SIZE:])
+            # Where a sector ends within the padding's head, what is left of it need not show.
+            is_split = SECTOR - offset % SECTOR < HEAD.size
+            size, is_cut = FRAME_SIZE, is_split or is_zero(data[FRAME_SIZE:])
         else:
             # The padding behind it is written with it.
             size = header.size
