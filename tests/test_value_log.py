@@ -42,6 +42,7 @@ from objstore.errors import (
     CapacityExceeded,
     DuplicateStorageError,
     FormatError,
+    KeyNotFoundError,
 )
 from tests.faults.crash_states import Quick
 from tests.faults.value_logs import OverFiles, contents, value_files
@@ -293,6 +294,25 @@ def test_the_first_keys_are_found_before_all_are_taken_apart(
         assert storage._view.index.names["c"].cold is None
         del known["00008"], known["00009"]
         assert contents(storage) == {"c": known}
+
+
+def test_keys_are_gone_whose_deletion_is_all_that_a_table_has(tmp_path: Path) -> None:
+    """As many as are left cold, where they are put."""
+    with new(tmp_path) as storage:
+        storage.add_container("d")
+        storage.set_container_items("c", {f"{n}": "x" for n in range(1200)})
+        with storage._writer.writing():
+            storage._writer.begin_next()
+        storage.set_container_item("d", "k", "v")
+        storage.delete_container_items("c", [f"{n}" for n in range(1200)])
+        with storage._writer.writing():
+            storage._writer.begin_next()
+        storage.compact(0.5)
+        assert [info.entries for info in storage.get_file_infos()] == [1, 0]
+    with OverFiles(Quick(str(tmp_path))) as storage:
+        with pytest.raises(KeyNotFoundError):
+            storage.get_container_item("c", "7")
+        assert contents(storage) == {"c": {}, "d": {"k": "v"}}
 
 
 # Compaction

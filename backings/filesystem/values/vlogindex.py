@@ -334,7 +334,8 @@ class Index:
     def load(self, operation: Operation, slot: int, offset: int) -> None:
         """As ``apply``, of keys, to an index that nobody has seen so far."""
         table = self.tables.setdefault(operation.serial, Table(operation.serial, self.guard))
-        if isinstance(operation.keys, ColdKeys) and table.cold is None and not table.at:
+        is_put = operation.op == vlogbatch.PUT
+        if is_put and isinstance(operation.keys, ColdKeys) and table.cold is None and not table.at:
             table.chill(operation, slot, offset)
         elif table.cold is None or not table.cold.add(operation, slot, offset):
             self.apply(operation, slot, offset)
