@@ -14,7 +14,7 @@ from ._past import nested, node_at
 from .documents import Commit, Documents
 from .errors import HistoryGone, KeyNotFoundError, LayoutError
 from .patch import Operation, diff
-from .pointer import join, split
+from .pointer import aboves, join, split
 from .values import JSON, MISSING, Missing, copy_of
 
 
@@ -75,6 +75,11 @@ class _Maker:
         self._path: Final = path
         self._documents: Final = documents
         self._at: Final = at
+        self._below: Final[dict[str, list[Delta]]] = {}
+        """By directory, the deltas of what is in and below it."""
+        for unit, delta in deltas.items():
+            for directory in aboves(unit):
+                self._below.setdefault(directory, []).append(delta)
         self._was_there: Final = cache(self._find_was_there)
         self._has_others: Final = cache(self._find_has_others)
 
@@ -114,13 +119,16 @@ class _Maker:
         return unit
 
     def _find_was_there(self, directory: str, after: bool) -> bool:
-        states = (delta.new if after else delta.old for delta in self._in(directory).values())
+        below = self._below.get(directory, ())
+        states = (delta.new if after else delta.old for delta in below)
         return any(state is not MISSING for state in states) or self._has_others(directory)
 
     def _find_has_others(self, directory: str) -> bool:
         """Whether a unit is in the directory that no delta is of."""
         for member in self._members(directory):
-            if member not in self._deltas and (not self._in(member) or self._has_others(member)):
+            if member not in self._deltas and (
+                member not in self._below or self._has_others(member)
+            ):
                 return True
         return False
 
@@ -129,9 +137,6 @@ class _Maker:
             return [join(directory, key) for key in self._documents.keys(directory, at=self._at)]
         except (LayoutError, KeyNotFoundError):  # a file, or nothing, by today's schema
             return []
-
-    def _in(self, directory: str) -> Deltas:
-        return {u: delta for u, delta in self._deltas.items() if u.startswith(directory + "/")}
 
 
 def _below(place: str, patch: list[Operation]) -> list[Operation]:
