@@ -21,6 +21,7 @@ from objstore.backings.filesystem.history.ledger import Ledger
 from objstore.backings.filesystem.history.logcheck import failure
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.log import logappend
+from objstore.backings.filesystem.log.loglock import LogLock
 
 NEWEST = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
 
@@ -52,6 +53,27 @@ def amid_compaction(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], A
         monkeypatch.setattr(logappend, "write_all", write_and_act)
 
     return arrange
+
+
+def test_the_index_is_written_by_who_may_write(
+    store: Store[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write it as well, under the same temporary name."""
+    is_free: list[tuple[str, bool]] = []
+    reached, others = Files.reached, LogLock(Files(str(tmp_path)))
+
+    def note(self: Files, point: str, path: str) -> None:
+        if path.endswith("/index"):
+            with others.attempted() as attempted:
+                is_free.append((point, attempted))
+        reached(self, point, path)
+
+    store.switch_and_snapshot()
+    monkeypatch.setattr(Files, "reached", note)
+    store.compact(NEWEST)
+    others.close()
+    assert [free for _, free in is_free] == [False] * len(is_free)
+    assert {"write", "rename"} <= {point for point, _ in is_free}
 
 
 def test_one_compacts_at_a_time(

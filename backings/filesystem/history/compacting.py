@@ -110,6 +110,8 @@ class Compaction:
                 logappend.put_new(self._files, target)
                 self._files.sync_folder(names.logs(self._files.root), sure=True)
         self._ledger.renew()
+        with log.writing():  # as all do who write the index: they give it the same temporary name
+            self._ledger.snapshot()
         return gone
 
     def _stay(

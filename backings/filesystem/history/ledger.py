@@ -388,7 +388,6 @@ class Ledger:
             self._learn()
             self._removed = self.log.removed()
             self._heads = self._brought(Heads())
-            self.snapshot()
 
     # Reading on
 
