@@ -33,21 +33,33 @@ class Missed:
         if self._written is None:
             return  # without a log, nothing is known of any
         units: set[str] = set()
+        moved: dict[str, bool] = {self._files.root: False}
         for path in there:
             unit = addresses.unit(path)
             if unit is not None:
                 units.add(unit)
-                if self._is_edited(unit, path, self._written):
+                is_moved = self._is_moved(os.path.dirname(path), moved, self._written)
+                if self._is_edited(unit, path, self._written, is_moved=is_moved):
                     yield path, Kind.WHOLE
         for unit in self._ledger.units():
             head = self._ledger.head(unit)
             if unit not in units and head is not None and head.file and head.after != NO_FILE:
                 yield os.path.join(self._files.root, head.file), Kind.GONE
 
-    def _is_edited(self, unit: str, path: str, written: int) -> bool:
+    def _is_moved(self, folder: str, known: dict[str, bool], written: int) -> bool:
+        """Whether a folder came to where it is since, with all that was in it, which changes the
+        times of none of that; or one that it is in did."""
+        if folder not in known:
+            found = self._files.lstat(folder)
+            is_itself = found is not None and _is_moved(found, written)
+            above = os.path.dirname(folder)
+            known[folder] = is_itself or self._is_moved(above, known, written)
+        return known[folder]
+
+    def _is_edited(self, unit: str, path: str, written: int, *, is_moved: bool) -> bool:
         # By ctime, which no program can set.
         found = self._files.lstat(path)
-        if found is None or found.st_ctime_ns < written - SLACK_NS:
+        if found is None or (found.st_ctime_ns < written - SLACK_NS and not is_moved):
             return False
         head = self._ledger.head(unit)
         if head is None:
@@ -60,3 +72,9 @@ class Missed:
         except BackingError:
             return True  # whoever looks at it next says why
         return read is None or digest(read.data) != head.after
+
+
+def _is_moved(folder: os.stat_result, written: int) -> bool:
+    # What comes and goes in a folder changes both of its times.
+    changed = folder.st_ctime_ns
+    return changed >= written - SLACK_NS and changed != folder.st_mtime_ns

@@ -13,6 +13,7 @@ import pytest
 
 import objstore
 from objstore import Commit, Store
+from objstore.backings.filesystem.watching.following import SLACK_NS
 from tests.conformance.library import ADA, BOB, Library, fill
 from tests.news import PATIENCE, Heard, fence
 
@@ -72,6 +73,29 @@ def test_a_folder_that_was_moved_while_the_store_was_closed(folder: Path, head: 
     with watched(folder, head) as (store, commit):
         assert sorted(change.unit for change in commit.changes) == ["/people/ada", "/people/bob"]
         assert [*store.root.people] == []
+
+
+def test_a_folder_that_a_backup_was_put_in_the_place_of_while_the_store_was_closed(
+    folder: Path, head: int
+) -> None:
+    """The folder alone is new there: its files have the times that they had."""
+    backup, people = folder.with_name("backup"), folder / "people"
+    shutil.copytree(people, backup / "deep")
+    shutil.copytree(people, backup, dirs_exist_ok=True)
+    (backup / "ada.json").write_text(text_of(EDA))
+    newest = max(path.stat().st_ctime_ns for path in backup.rglob("*"))
+    people.rename(folder.with_name("old"))
+    backup.rename(people)
+    while people.stat().st_ctime_ns <= newest:  # the system's clock ticks slowly
+        people.rename(backup)
+        backup.rename(people)
+    for path in (folder / ".objstore/log").iterdir():
+        os.utime(path, ns=(0, newest + 1 + SLACK_NS))
+    with watched(folder, head) as (store, commit):
+        assert {change.unit: change[1:3] for change in commit.changes} == {
+            "/people/ada": (ADA, EDA)
+        }
+        assert store.root.people["ada"] == EDA
 
 
 def test_what_is_as_it_was_is_no_edit(folder: Path, head: int) -> None:
