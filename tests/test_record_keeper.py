@@ -12,6 +12,7 @@ import pytest
 
 from objstore import Event
 from objstore.backings.filesystem import RecordKeeper
+from objstore.backings.filesystem.events.records import Link
 from objstore.errors import CorruptionError, VerificationError
 from objstore.events import EventLog
 
@@ -198,3 +199,28 @@ def test_where_the_tail_lawfully_is_after_a_crash(tmp_path: Path, named: int | N
             assert log.append("new").position == 41 + n
     with EventLog(RecordKeeper(tmp_path)) as log:
         assert list(log)[:40] == added
+
+
+@pytest.mark.parametrize("by", ["uuid", "position"])
+def test_who_follows_a_log_walks_to_its_place_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    added = [Event("n", n) for n in range(100)]
+    filled = RecordKeeper(tmp_path)
+    filled.extend(added)
+    filled.close()
+    keeper, steps = RecordKeeper(tmp_path), list[UUID | None]()
+    link = keeper._link
+
+    def counted(uuid: UUID | None) -> Link | None:
+        steps.append(uuid)
+        return link(uuid)
+
+    monkeypatch.setattr(keeper, "_link", counted)
+    log = EventLog(keeper)
+    subscription = log.subscribe(added[-1].uuid if by == "uuid" else 100, timeout=0)
+    for n in range(100, 110):
+        assert list(subscription) == []
+        log.extend([("n", n), ("n", -n)])
+        assert [event.data for event in subscription] == [n, -n]
+    assert len(steps) < 200, "some for each event, and not all of the log"

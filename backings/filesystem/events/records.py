@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from operator import itemgetter
 from secrets import token_hex
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -63,6 +65,8 @@ class RecordKeeper(keeper.RecordKeeper):
         # No lock guards these: whatever thread comes last, each is right, and at worst behind.
         self._near: tuple[UUID, int] | None = None
         """An event near the tail that has its own name, and its position."""
+        self._passed: tuple[UUID, int] | None = None
+        """An event that was read last, and its position: where who follows the log goes on."""
         self._placed: tuple[UUID, int] | None = None
         """The event that ``tail`` was last seen to name, and its position."""
         self._hinted = 0
@@ -123,18 +127,25 @@ class RecordKeeper(keeper.RecordKeeper):
     def locate(self, place: Place) -> int:
         """The position of a place; that of a UUID is in its line."""
         self._require_open()
-        return super().locate(place)
+        position = super().locate(place)
+        if isinstance(place, UUID):
+            self._passed = place, position
+        return position
 
     def batches(self, after: Place = None) -> Iterator[bytes]:
         """The events behind a place, one at a time; a position is found by walking there."""
-        begin, near = keeper.known_place(after), self._near
+        begin = keeper.known_place(after)
         if isinstance(begin, UUID):
             self.next(begin)  # raises EventNotFoundError
             return self._behind(begin, self._last(), begin, 0)
-        # Taken before the tail, which is therefore not before it.
-        if near is not None and near[1] <= begin:
-            return self._behind(begin, self._last(), near[0], begin - near[1])
-        return self._behind(begin, self._last(), None, begin)
+        # Taken before the tail, which is therefore not before them.
+        known, last = [self._near, self._passed], self._last()
+        near, position = _nearest(known, begin)
+        if position < begin and isinstance(last, UUID):
+            with suppress(CorruptionError):  # whoever walks comes there in his turn
+                if self._read_position(last) == begin:
+                    self._passed = near, position = last, begin
+        return self._behind(begin, last, near, begin - position)
 
     def _last(self) -> UUID | CorruptionError | None:
         """The last event, or why it cannot be found: whoever walks comes there in his turn."""
@@ -164,7 +175,7 @@ class RecordKeeper(keeper.RecordKeeper):
                 if position <= before:
                     raise self._back(at, link.uuid, position)
                 yield line
-                before = position
+                self._passed, before = (link.uuid, position), position
                 self._come_to(link.uuid, position)
             if link.uuid == last:
                 return
@@ -464,6 +475,12 @@ class RecordKeeper(keeper.RecordKeeper):
 
     def _attempt(self, link: Link) -> str:
         return names.record_attempt(self._root, *link)
+
+
+def _nearest(known: Sequence[tuple[UUID, int] | None], position: int) -> tuple[UUID | None, int]:
+    """Of events and their positions the last that is not behind one; else that before the first."""
+    before = [one for one in known if one is not None and one[1] <= position]
+    return max(before, key=itemgetter(1)) if before else (None, 0)
 
 
 def _none(uuid: UUID) -> None:
