@@ -48,17 +48,7 @@ class Table:
         """Take the keys of a Put later; there are no others so far."""
         self.cold = Cold(operation, slot, offset)
         del self.at
-
-    def __getattr__(self, name: str) -> Any:
-        # Only where a slot is empty.
-        if name != "at":
-            raise AttributeError(name)
-        with self._guard:
-            cold = self.cold
-            if cold is not None:
-                self.at = cold.load()
-                self.cold = None
-            return self.at
+        self.__class__ = _ColdTable
 
     def find(self, key: str) -> int:
         """Where a key's value is. Raises KeyError.
@@ -77,6 +67,24 @@ class Table:
     def note_changes(self, added: Sequence[str], removed: Sequence[str]) -> None:
         self.places = None
         self.order.note_changes(added, removed)
+
+
+class _ColdTable(Table):
+    """A table as long as it is cold: every field of a class with ``__getattr__`` takes longer."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        # Only where a slot is empty.
+        if name != "at":
+            raise AttributeError(name)
+        with self._guard:
+            cold = self.cold
+            if cold is not None:
+                self.at = cold.load()
+                self.cold = None
+                self.__class__ = Table
+            return self.at
 
 
 class Cold:
