@@ -239,6 +239,8 @@ class LmdbStorage(TransactingStorage[Work]):
 
     def get_container_item(self, c_id: str, key: Any) -> Value:
         """As the contract says. Raises CorruptionError where the checksum is another."""
+        if type(key) is not str or type(c_id) is not str:
+            return self._get(c_id, str(key))
         try:
             stored = self._prefixes[c_id] + key.encode()
             work = self._threads.transaction

@@ -288,6 +288,9 @@ def test_the_first_keys_are_found_before_all_are_taken_apart(
             with pytest.raises(KeyError):
                 storage.get_container_item("c", key)
         assert table.cold is None
+    storage = OverFiles(Quick(str(tmp_path)), readonly=True)
+    with storage, pytest.raises(KeyError, match=r"no key \"\('a',\)\""):
+        storage.get_container_item("c", ("a",))
     with OverFiles(Quick(str(tmp_path)), readonly=True) as storage:
         for n in range(10, 100):
             assert storage.get_container_item("c", f"{n:05}") == known[f"{n:05}"]

@@ -169,6 +169,31 @@ def test_2_subclasses_of_str_and_bytes_are_stored_as_such(letters: Storage) -> N
     }
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_2_text_whose_str_is_another_is_stored_as_that(
+    letters: Storage, in_transaction: bool
+) -> None:
+    class Text(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return f"<{str.__str__(self)}>"
+
+    a, name = Text("a"), Text("letters")
+    with letters.transaction() if in_transaction else nullcontext():
+        letters.add_container(name)
+        letters.set_container_items("letters", [("a", "plain"), (a, "other")])
+        letters.set_container_item(name, a, "of both")
+    for container, key, value in (
+        ("letters", "a", "plain"),
+        ("letters", a, "other"),
+        ("<letters>", "<a>", "of both"),
+        (name, a, "of both"),
+    ):
+        assert letters.get_container_item(container, key) == value
+        assert list(letters.get_container_items(container, [key])) == [(str(key), value)]
+
+
 def test_2_text_that_no_encoding_holds_is_refused(letters: Storage) -> None:
     before = dump(letters)
     writes: list[Callable[[], None]] = [
