@@ -58,7 +58,7 @@ class Committer:
         self.pending: Final = Pending(files, places, ledger.has_had)
         self._planner: Final = Planner(files, places, tree, self.pending, lazy=lazy)
         self.settling: Final = Settling(files, places, tree, ledger)
-        self._recovery: Final = Recovery(files, places, ledger, self.settling, self.pending)
+        self._recovery: Final = Recovery(files, ledger, self.settling, self.pending)
         self.teller: Final = Teller(self._commits)
         self._later: Final = Later(self._apply_deferred)
         """Writes files later; where no thread can be had for it, the next commit asks again."""

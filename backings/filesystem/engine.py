@@ -251,7 +251,7 @@ class Engine:
         behind = {unit for unit in self.ledger.strangers() if unit.startswith(below)}
         if self._pending.has_below(path):
             behind.update(unit for unit in list(self._pending.units) if unit.startswith(below))
-        return behind
+        return {unit for unit in behind if self._has_place(unit)}
 
     def _is_there(self, unit: str, *, sure: bool) -> bool:
         due = None if sure else self._pending.units.get(unit)

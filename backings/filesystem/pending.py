@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
-from objstore.errors import BackingError, KeyNameError, LayoutError
+from objstore.errors import BackingError, KeyNameError, KeyNotFoundError, LayoutError
 from objstore.pointer import aboves
 from objstore.values import JSON, MISSING, Missing
 
@@ -497,7 +497,10 @@ class Pending:
     def _remove_empty_folders(self, unit: str) -> None:
         """Remove the folders that a deletion left empty, unless the layout names them."""
         while unit := unit.rpartition("/")[0]:
-            place = self._places.at(unit)
+            try:
+                place = self._places.at(unit)
+            except (KeyNameError, KeyNotFoundError):
+                break  # it was committed by another layout
             if place.declared or place.folder is None or not self._removed(place.folder):
                 break
 

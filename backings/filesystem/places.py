@@ -144,6 +144,12 @@ class Places:
         )
 
 
+def place_of_file(pointer: str, path: str) -> Place:
+    """The place of a unit whose file is known, whatever the layout."""
+    parent = path.rpartition("/")[0]
+    return Place(pointer, parent, path, ("",), None, ANYTHING, declared=False)
+
+
 @lru_cache(maxsize=4)
 def places_of(root: str, layout: Folder) -> Places:
     """The places of a folder, kept for programs that open the same store again and again."""

@@ -30,7 +30,7 @@ from .history.ledger import Ledger
 from .history.record import NO_FILE, Edited
 from .io import Files, signature
 from .pending import Due, Pending
-from .places import Place, Places
+from .places import Place
 from .settling import Settling, State, Verdict
 from .stamps import Stamp, digest
 from .tree import Content
@@ -65,11 +65,8 @@ class Edit(NamedTuple):
 class Recovery:
     """Settles units. All of it is for who holds the writer's lock."""
 
-    def __init__(
-        self, files: Files, places: Places, ledger: Ledger, settling: Settling, pending: Pending
-    ) -> None:
+    def __init__(self, files: Files, ledger: Ledger, settling: Settling, pending: Pending) -> None:
         self._files: Final = files
-        self._places: Final = places
         self._ledger: Final = ledger
         self._settling: Final = settling
         self._pending: Final = pending
@@ -214,7 +211,7 @@ class Recovery:
         head = self._ledger.head(unit)
         file = None if head is None else head.file
         if file is None:
-            place = self._places.at(unit)
+            place = self._settling.place(unit)
             there = (path for path in place.files if self._files.exists(path))
             file = self._files.relative(next(there, place.files[0]))
         if head is None:
@@ -265,7 +262,7 @@ class Recovery:
         return []
 
     def _outdated(self, unit: str, verdict: Verdict, since: int) -> Edit:
-        content, place = verdict.content, self._places.at(unit)
+        content, place = verdict.content, self._settling.place(unit)
         path = place.files[0] if content is None else content.path
         due = self.due_onto(place, path, content, verdict.value, verdict.merged)
         head = self._ledger.head(unit)
@@ -303,7 +300,7 @@ class Recovery:
 
     def _have_written(self, unit: str, verdict: Verdict, since: int) -> None:
         """Have a unit's file made what the log says."""
-        content, place = verdict.content, self._places.at(unit)
+        content, place = verdict.content, self._settling.place(unit)
         if verdict.state is State.TORN and content is not None and content.data:
             lostfound.keep(self._files, content.path, content.data)
         head, new = self._ledger.head(unit), self._ledger.newest(unit)

@@ -156,7 +156,9 @@ class _Repair:
             return
         files = self._counting(manifest.store)
         kept = HeadsFile(self._files).read(str(manifest.store), sys.maxsize)
-        rest = Rest(files, kept.number)
+        name = self._files.relative(names.logs(self._root))
+        is_told = any(one.source.startswith(name) for one in self._found)
+        rest = Rest(files, kept.number if is_told else 0)
         if not files or not (rest.lost or rest.damaged or self._is_damaged(files, rest.end)):
             return
         self._since = self._not_applied(rest, files)

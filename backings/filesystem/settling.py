@@ -11,7 +11,13 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from objstore.errors import FormatError, HistoryGone, LayoutError
+from objstore.errors import (
+    FormatError,
+    HistoryGone,
+    KeyNameError,
+    KeyNotFoundError,
+    LayoutError,
+)
 from objstore.patch import Merged, apply, diff, merge
 from objstore.values import JSON, MISSING, Missing, same
 
@@ -22,7 +28,7 @@ from .history.record import NO_FILE, Entry
 from .history.traces import Trace
 from .io import Files
 from .log import jsonline
-from .places import Places
+from .places import Place, Places, place_of_file
 from .stamps import Stamp, digest
 from .tree import Content, Tree, stamp_of
 
@@ -79,6 +85,18 @@ class Settling:
         """Of units that were found behind by their contents: the file's digest, and the change that
         was made of them. Who shares a file asks again with each commit."""
 
+    def place(self, unit: str) -> Place:
+        """Where the file of a unit that the log has is: where the log says, if the layout has no
+        place for it any more."""
+        with suppress(KeyNameError, KeyNotFoundError):
+            place = self._places.at(unit)
+            if place.files:
+                return place
+        head = self._ledger.head(unit)
+        if head is None or head.file is None:
+            return self._places.at(unit)
+        return place_of_file(unit, f"{self._files.below}{head.file}")
+
     def read(self, unit: str) -> Verdict:
         """What the unit's file holds, whatever the log says: nothing where a directory is that may
         be there. Raises what reading it raises."""
@@ -95,8 +113,7 @@ class Settling:
     def judge(self, unit: str, traces: Sequence[Trace]) -> Verdict:
         """What the unit's file is, given the changes that may not be in it.
 
-        Raises KeyNotFoundError for a unit that the layout has no place for, and what reading it
-        raises.
+        Raises what reading it raises.
         """
         written = self._ledger.written_upto()  # before a look at the file
         content = self._content(unit, traces)
@@ -172,7 +189,7 @@ class Settling:
 
     def _content(self, unit: str, traces: Sequence[Trace]) -> Content | None:
         try:
-            return self._tree.content(self._places.at(unit))
+            return self._tree.content(self.place(unit))
         except LayoutError:
             # A directory has come in the place of a file that was deleted, or has yet to go.
             if traces[-1].after != NO_FILE and not self._is_emptied(unit):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ import pytest
 
 from objstore.backings.filesystem import names
 from objstore.backings.filesystem.documents import FilesystemDocuments
+from objstore.backings.filesystem.history import ledger
 from objstore.backings.filesystem.repairing import repair
 from objstore.documents import Change
 from objstore.errors import FormatError
 from objstore.layout import ANYTHING
+from objstore.retention import Retention
 from objstore.values import MISSING
-from tests.faults.store_states import Run
+from tests.conformance.layouts import LIBRARY
+from tests.faults.logs import log_file
+from tests.faults.store_states import Before, Run
 
 UNITS = ("/a", "/b", "/c")
+NEWEST = Retention(keep=timedelta(0), every=timedelta(days=10_000), slots=1)
 
 
 def opened(folder: Path) -> FilesystemDocuments:
@@ -150,3 +156,54 @@ def test_what_a_killed_process_left_of_a_file_with_a_long_path_is_kept(tmp_path:
     put(store, unit, {"n": 1})
     (kept,) = (tmp_path / ".objstore/lost+found").iterdir()
     assert kept.read_text() == edit
+
+
+@pytest.mark.parametrize("unit", ["/gone/x", "/people"])
+@pytest.mark.parametrize("left", ["right", "behind", "torn", "to be deleted"])
+def test_a_unit_that_the_layout_of_now_has_no_place_for_is_settled(
+    tmp_path: Path, unit: str, left: str
+) -> None:
+    """By where the log has its file: else no file of the log could be ended any more."""
+    path, old = tmp_path / f"{unit[1:]}.json", {"n": 0, "fill": "x" * 1000}
+    store = FilesystemDocuments(Run(tmp_path, 1), ANYTHING)
+    put(store, unit, old)
+    before = path.read_bytes()
+    put(store, unit, {**old, "n": 1})
+    if left == "to be deleted":
+        put(store, unit, MISSING)
+        path.parent.mkdir(exist_ok=True)
+    if left in ("behind", "to be deleted"):
+        path.write_bytes(before)
+    elif left == "torn":
+        path.write_bytes(path.read_bytes()[:512])
+    late = FilesystemDocuments(Run(tmp_path, 2), LIBRARY)
+    assert late.keys("") == []
+    put(late, "/settings", {})
+    late.switch_and_snapshot()
+    assert late.compact(NEWEST) != []
+    late.close()
+    assert path.exists() == (left != "to be deleted")
+    again = opened(tmp_path)
+    assert again.load(unit).value == (MISSING if left == "to be deleted" else {**old, "n": 1})
+    assert [*again.check()] == []
+
+
+def test_newest_records_that_the_machine_has_lost_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under durability "os", where the index may be on the disk before what it is of."""
+    monkeypatch.setattr(ledger, "_OFTEN", 1)
+    store = FilesystemDocuments(Before(tmp_path, 1, sync=False), ANYTHING)
+    for n in range(3):
+        put(store, "/a", {"n": n})
+    store.close()
+    assert (tmp_path / ".objstore/index").exists()
+    data = log_file(tmp_path).read_bytes()
+    log_file(tmp_path).write_bytes(data[: data.rindex(b"\xffO")])
+    again = opened(tmp_path)
+    assert again.head() == 2
+    assert [*again.check()] == []
+    assert repair(tmp_path) == []
+    put(again, "/a", {"n": 3})
+    assert [one.number for one in again.commits()] == [1, 2, 3, 4]
+    assert [*again.check()] == []
