@@ -61,7 +61,7 @@ def _led(files: Files, path: str) -> str:
     if found is None or not stat.S_ISREG(found.st_mode):
         return path
     snapshot = files.read(path, 1 << 12)
-    if snapshot is None or not snapshot.data.startswith(_LINK):
-        return path
+    if snapshot is None or not snapshot.data.startswith(_LINK) or b"\0" in snapshot.data:
+        return path  # it says nothing, or a stop of the machine has torn it
     named = snapshot.data.removeprefix(_LINK).strip().decode("utf-8", "surrogateescape")
     return os.path.join(os.path.dirname(path), named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -34,6 +35,9 @@ from .places import Place
 from .settling import Settling, State, Verdict
 from .stamps import Stamp, digest
 from .tree import Content
+
+_LOCKED: Final = (errno.EACCES, errno.EPERM)
+"""What the system says of a file that it keeps from this process."""
 
 _MANY: Final = 64
 """So many units of other processes are looked at together, by whoever commits next."""
@@ -151,19 +155,26 @@ class Recovery:
         """
         found: list[Edit] = []
         for unit in dict.fromkeys([*units]):
-            if unit in self._pending.units:
-                continue
-            traces = self._ledger.strange(unit)
+            is_due = unit in self._pending.units
+            traces = [] if is_due else self._ledger.strange(unit)
             try:
                 verdict = self._settling.read(unit)
                 if traces:
                     verdict = self._settling.judge(unit, traces)
             except (KeyNameError, KeyNotFoundError):  # no unit is called so
                 continue
-            except (*_UNREADABLE, BackingError) as error:
+            except BackingError as error:
+                if error.errno not in _LOCKED:
+                    raise  # it says nothing of this file, which may well be read in a moment
                 judge(unit, error)
                 continue
-            if verdict.state in (State.BEHIND, State.TORN, State.BROKEN):
+            except _UNREADABLE as error:
+                # Who writes what is due leaves a file that does not parse, and has nobody to tell;
+                # a directory may be in its place until then.
+                if not is_due or isinstance(error, FormatError):
+                    judge(unit, error)
+                continue
+            if is_due or verdict.state in (State.BEHIND, State.TORN, State.BROKEN):
                 continue  # another process is about to write it, or somebody is amid it
             if self._ledger.head(unit) is None:
                 edit = _first_edit(unit, verdict, was, there)

@@ -19,12 +19,16 @@ import pytest
 
 import objstore
 from objstore import BackingError, Commit, Invalid
+from objstore.backings.filesystem.addresses import Addresses
 from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.backings.filesystem.git import is_at_work
-from objstore.backings.filesystem.io import Files, Snapshot
+from objstore.backings.filesystem.io import Entry, Files, Snapshot
+from objstore.backings.filesystem.places import Places
 from objstore.backings.filesystem.watching import eyes, owed
+from objstore.backings.filesystem.watching.following import SLACK_NS, Following
 from objstore.documents import Loaded
 from objstore.errors import ObjstoreError
+from objstore.layout import ANYTHING
 from tests.faults.machine import in_child, need_tool
 from tests.news import PATIENCE, Heard
 
@@ -281,10 +285,9 @@ def test_a_store_that_is_moved_away_is_left_alone(
 def test_what_is_owed_is_told_after_pauses_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(f"{owed.__name__}.time", SimpleNamespace(monotonic=lambda: now))
-    owing, told = owed.Owed(), list[tuple[float, str]]()
-    for unit in ("/a", "/b"):
+    owing, told = owed.Owed[owed.Seen](), list[tuple[float, str]]()
+    for unit in ("/a", "/b", "/a"):
         owing.add(owed.Seen({unit: unit}, set(), appended=False))
-    owing.add(owed.Seen({}, set(), appended=True))
 
     def tell(seen: owed.Seen) -> bool:
         (unit,) = seen.units
@@ -292,11 +295,10 @@ def test_what_is_owed_is_told_after_pauses_that_grow(monkeypatch: pytest.MonkeyP
         return unit == "/b" or now > 70
 
     while owing.due is not None:
-        assert owing.without(owed.Seen({"/a": "a", "/c": "c"}, set(), True)).units == {"/c": "c"}
         now = owing.due - 0.01
-        owing.tell(tell)
+        owing.settle(tell)
         now = owing.due
-        owing.tell(tell)
+        owing.settle(tell)
     assert [unit for _, unit in told] == ["/a", "/b", *["/a"] * 7]
     times = [when for when, unit in told if unit == "/a"]
     assert times == [0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]
@@ -329,6 +331,166 @@ def test_a_file_that_cannot_be_read_holds_back_no_other(
         replace(tmp_path / "locked.json", [3])
         heard.mended()
         assert held == [3]
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, left = Files.read, [4]
+
+    def read(self: Files, path: str, limit: int) -> Snapshot | None:
+        if path.endswith("a.json") and left[0]:
+            left[0] -= 1
+            raise BackingError(errno.EMFILE, "cannot read a.json: Too many open files", path)
+        return original(self, path, limit)
+
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        store["a"] = [1]
+        held = store["a"]
+        assert held == [1]
+        heard.commit()
+        monkeypatch.setattr(Files, "read", read)
+        replace(tmp_path / "a.json", [2])
+        heard.commit()
+        assert [type(one) for one in heard.news] == [Commit, Commit]
+        assert (held, left) == ([2], [0])
+
+
+def test_commits_of_others_that_cannot_be_read_for_a_moment_are_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, left = FilesystemDocuments.refresh, [3]
+
+    def refresh(self: FilesystemDocuments) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise BackingError(errno.EMFILE, "cannot read the log: Too many open files", "log")
+        original(self)
+
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        store["a"] = [1]
+        heard.commit()
+        monkeypatch.setattr(FilesystemDocuments, "refresh", refresh)
+        with objstore.open(tmp_path) as other:
+            other.scope("aside")["a"] = [2]  # which is in the log alone
+        assert heard.commit().scope == "aside"
+        assert left == [0]
+
+
+def test_a_folder_that_cannot_be_listed_for_a_moment_is_listed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original, left = Files.entries, [3]
+
+    def entries(self: Files, folder: str) -> list[Entry]:
+        if folder.endswith("/team/deep") and left[0]:
+            left[0] -= 1
+            raise BackingError(errno.EMFILE, "cannot list team: Too many open files", folder)
+        return original(self, folder)
+
+    folder, new = tmp_path / "data", tmp_path / "new"
+    (new / "deep").mkdir(parents=True)
+    for name in ("a", "deep/b"):
+        (new / f"{name}.json").write_text("[1]")
+    with objstore.open(folder, watch=True) as store, Heard(store) as heard:
+        store["other"] = [1]
+        heard.commit()
+        monkeypatch.setattr(Files, "entries", entries)
+        new.rename(folder / "team")
+        replace(folder / "other.json", [2])
+        heard.until_units({"/other", "/team/a", "/team/deep/b"})
+        assert left == [0]
+    assert caplog.text.count("cannot be followed for now") == 1
+
+
+def test_a_folder_that_is_a_file_when_it_is_listed_holds_back_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Files.entries
+
+    def entries(self: Files, folder: str) -> list[Entry]:
+        if folder.endswith("/brief"):
+            os.rmdir(folder)
+            Path(folder).write_text("")
+        return original(self, folder)
+
+    with objstore.open(tmp_path, watch=True) as store, Heard(store) as heard:
+        store["a"] = [1]
+        heard.commit()
+        monkeypatch.setattr(Files, "entries", entries)
+        (tmp_path / "brief").mkdir()
+        replace(tmp_path / "a.json", [2])
+        assert heard.commit().changes[0].new == [2]
+
+
+def test_what_was_lost_is_found_by_the_look_after_one_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files(str(tmp_path))
+    addresses = Addresses(files, Places(files.root, ANYTHING))
+    followed = Following(files, addresses, _yes, _nothing)
+    for name in ("gone/x", "kept/x"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.json").write_text("[1]")
+    followed.look_again(str(tmp_path))
+    (tmp_path / "gone/x.json").unlink()
+    (tmp_path / "gone").rmdir()
+    (tmp_path / "kept/new.json").write_text("[1]")
+    (tmp_path / "last").mkdir()
+    later = time.time_ns() + 2 * SLACK_NS
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "entries", _failing_in_last)
+        with pytest.raises(BackingError):
+            followed.look_for_changes(later)
+    changed = followed.look_for_changes(later).changed
+    assert {os.path.relpath(path, tmp_path) for path in changed} == {"gone/x.json", "kept/new.json"}
+
+
+_entries = Files.entries
+
+
+def _failing_in_last(self: Files, folder: str) -> list[Entry]:
+    found = _entries(self, folder)
+    if folder == self.root:
+        return sorted(found, reverse=True)  # it is looked at from the end
+    if folder.endswith("/last"):
+        raise BackingError(errno.EMFILE, "cannot list last: Too many open files", folder)
+    return found
+
+
+def test_a_folder_that_is_exchanged_while_events_are_lost_is_found(tmp_path: Path) -> None:
+    folder, backup = tmp_path / "data", tmp_path / "backup"
+    for where in (folder / "team", folder / "other", backup):
+        (where / "deep").mkdir(parents=True)
+        for name in ("a", "deep/b"):
+            (where / f"{name}.json").write_text("[1]")
+    files = Files(str(folder))
+    addresses = Addresses(files, Places(files.root, ANYTHING))
+    followed = Following(files, addresses, _yes, _nothing)
+    followed.look_again(str(folder))
+    later = time.time_ns() + 2 * SLACK_NS  # what a file's own times say is of before
+    assert not followed.look_for_changes(later).changed
+    (folder / "team").rename(tmp_path / "old")
+    backup.rename(folder / "team")
+    changed = followed.look_for_changes(later).changed
+    assert {os.path.relpath(path, folder) for path in changed} == {
+        "team/a.json",
+        "team/deep/b.json",
+    }
+    assert not followed.look_for_changes(later).changed
+
+
+def _yes(_: str) -> bool:
+    return True
+
+
+def _nothing(_: str) -> None:
+    return
+
+
+def test_a_git_file_that_a_stop_has_torn_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".git").write_bytes(b"gitdir: /x\0\0\0\n")
+    assert not is_at_work(Files(str(tmp_path)))
 
 
 def test_what_git_does_is_over_when_git_says_so(tmp_path: Path) -> None:

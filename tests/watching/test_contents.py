@@ -14,6 +14,7 @@ import pytest
 import objstore
 from objstore import Commit, Invalid, Mended, Store
 from objstore._news import News
+from objstore.backings.filesystem.later import Later
 from tests.conformance.library import ADA, BOB, Library
 from tests.conformance.retentions import NEWEST
 from tests.conformance.test_autoids import Board, ids
@@ -200,6 +201,31 @@ def test_a_file_that_does_not_parse_keeps_the_last_good_contents(
     assert store.check() == []
     person.born = 1816
     assert json.loads(ada.read_text()) == {"name": "Eda", "born": 1816}
+
+
+def test_a_file_that_is_broken_before_a_commit_has_reached_it_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Later, "ask", _is_later)  # files are written when they are asked for
+    with objstore.open(folder, apply="lazy", watch=True) as store, Heard(store) as heard:
+        store["a"] = {"n": 0}
+        store.flush()
+        heard.commit()
+        store["a"]["n"] = 1
+        heard.commit()
+        (folder / "a.json").write_text('{"n": ')
+        assert heard.invalid().line == 1
+        store.flush()
+        assert (folder / "a.json").read_text() == '{"n": '
+        (folder / "a.json").write_text('{"n": 7}')
+        heard.mended()
+        store.flush()
+        assert heard.commit().changes[0].new == {"n": 7}
+        assert store["a"] == {"n": 7}
+
+
+def _is_later(_: Later) -> bool:
+    return True
 
 
 def test_a_file_against_the_schema_keeps_the_last_good_contents(

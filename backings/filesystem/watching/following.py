@@ -27,6 +27,14 @@ class Sight(NamedTuple):
     """Those that were there when it was last looked at."""
 
 
+class _Known(NamedTuple):
+    """A folder as it was when it was last looked at."""
+
+    identity: tuple[int, int] | None
+    """Its device and inode; None where that is not known."""
+    names: set[str]
+
+
 class Following:
     """The names in the folders of a store. Used by one thread at a time."""
 
@@ -41,20 +49,20 @@ class Following:
         self._addresses: Final = addresses
         self._watch: Final = watch
         self._forget: Final = forget
-        self._names: Final[dict[str, set[str]]] = {}
+        self._known: Final[dict[str, _Known]] = {}
 
     def is_known(self, folder: str) -> bool:
         """Whether a folder was there when it was last looked at."""
-        return folder in self._names
+        return folder in self._known
 
     def paths(self) -> set[str]:
         """The files that were there when they were last looked at."""
-        return {path for folder in self._names for path in self._paths(folder)}
+        return {path for folder in self._known for path in self._paths(folder)}
 
     def note(self, path: str) -> bool:
         """Keep in mind whether a file is there; whether it was before."""
         folder, name = os.path.split(path)
-        names = self._names.setdefault(folder, set())
+        names = self._known.setdefault(folder, _Known(None, set())).names
         was_there = name in names
         if self._files.exists(path):
             names.add(name)
@@ -70,12 +78,16 @@ class Following:
     def look_for_changes(self, since: int) -> Sight:
         """What is there, and of it what came, went or changed since a time (``time.time_ns``).
 
-        By ctime, which no program can set. Files that were moved along with a folder are told
-        since their folder's name is another.
+        By ctime, which no program can set. Files that were moved along with a folder keep theirs:
+        they are told as the folder at its name is another one.
         """
+        were = {folder: known.identity for folder, known in self._known.items()}
         before, now = self._update(self._files.root)
-        start = since - SLACK_NS
-        changed = {path for path in before & now if self._changed(path, start)}
+        others = {f for f, known in self._known.items() if were.get(f) != known.identity}
+        start, changed = since - SLACK_NS, set[str]()
+        for path in before & now:
+            if os.path.dirname(path) in others or self._changed(path, start):
+                changed.add(path)
         return Sight((before ^ now) | changed, now, before)
 
     def _changed(self, path: str, since: int) -> bool:
@@ -83,29 +95,34 @@ class Following:
         return found is None or found.st_ctime_ns >= since
 
     def _update(self, top: str) -> tuple[set[str], set[str]]:
-        """Look at everything below a folder: the files that were known, and those there now."""
-        before = {f for f in self._names if f == top or f.startswith(top + "/")}
+        """Look at everything below a folder: the files that were known, and those there now.
+
+        Where that fails, nothing of it is noted: who looks again is told all of it.
+        """
+        before = {f for f in self._known if f == top or f.startswith(top + "/")}
         known = {path for folder in before for path in self._paths(folder)}
-        there = set(self._walk(top))
-        for folder in before - there:
-            del self._names[folder]
+        there = dict(self._walk(top))
+        self._known.update(there)
+        for folder in before - there.keys():
+            del self._known[folder]
             self._forget(folder)
         return known, {path for folder in there for path in self._paths(folder)}
 
-    def _walk(self, top: str) -> Iterator[str]:
+    def _walk(self, top: str) -> Iterator[tuple[str, _Known]]:
         """Every folder there is; what happens in it is told from before it is listed."""
         waiting = [top]
         while waiting:
             folder = waiting.pop()
             if self._addresses.folder(folder) is None or not self._watch(folder):
                 continue
+            found = self._files.lstat(folder)
+            identity = None if found is None else (found.st_dev, found.st_ino)
             entries = self._files.entries(folder)
             waiting += [f"{folder}/{entry.name}" for entry in entries if entry.is_folder]
-            self._names[folder] = {e.name for e in entries if self._is_unit(folder, e)}
-            yield folder
+            yield folder, _Known(identity, {e.name for e in entries if self._is_unit(folder, e)})
 
     def _is_unit(self, folder: str, entry: Entry) -> bool:
         return entry.is_file and self._addresses.unit(f"{folder}/{entry.name}") is not None
 
     def _paths(self, folder: str) -> Iterator[str]:
-        return (f"{folder}/{name}" for name in self._names[folder])
+        return (f"{folder}/{name}" for name in self._known[folder].names)

@@ -1,10 +1,10 @@
-"""Owed: what nobody could take in, as the disk was full, and is told again later."""
+"""Owed: what could not be looked at, or taken in as the disk was full, and is tried again later."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 FIRST: Final = 0.5
 LONGEST: Final = 30.0
@@ -22,38 +22,43 @@ class Seen(NamedTuple):
     """Whether the log may have."""
 
 
-class Owed:
-    """What is to be told again. Used by one thread.
+class Place(NamedTuple):
+    """A folder that is to be looked at."""
+
+    folder: str
+    lost: bool
+    """Whether nobody knows what happened below it; else all below it is what happened."""
+
+
+_T = TypeVar("_T", Seen, Place)
+
+
+class Owed(Generic[_T]):
+    """What is to be tried again. Used by one thread.
 
     What was seen together stays so, and apart from the rest: one that can never be taken in holds
     back no other.
     """
 
     def __init__(self) -> None:
-        self._seen: list[Seen] = []
+        self.all: list[_T] = []
         self._pause = FIRST
         self.due: float | None = None
-        """When it is told again (``time.monotonic``); None for nothing."""
+        """When it is tried again (``time.monotonic``); None for nothing."""
 
-    def add(self, seen: Seen) -> None:
-        """Owe what was seen, if there are units in it."""
-        if seen.units:
-            self._seen.append(seen)
+    def add(self, one: _T) -> None:
+        """Owe it, once."""
+        if one not in self.all:
+            self.all.append(one)
             if self.due is None:
                 self.due = time.monotonic() + self._pause
 
-    def without(self, seen: Seen) -> Seen:
-        """The units that are not owed: an attempt may be what has changed those that are."""
-        owed = {unit for one in self._seen for unit in one.units}
-        units = {unit: path for unit, path in seen.units.items() if unit not in owed}
-        return seen._replace(units=units)
-
-    def tell(self, tell: Callable[[Seen], bool]) -> None:
-        """Tell what is due; what ``tell`` returns False for goes on being owed."""
+    def settle(self, attempt: Callable[[_T], bool]) -> None:
+        """Try what is due; what ``attempt`` returns False for goes on being owed."""
         if self.due is None or self.due > time.monotonic():
             return
         try:
-            self._seen = [one for one in self._seen if not tell(one)]
+            self.all = [one for one in self.all if not attempt(one)]
         finally:
-            self._pause = min(2 * self._pause, LONGEST) if self._seen else FIRST
-            self.due = time.monotonic() + self._pause if self._seen else None
+            self._pause = min(2 * self._pause, LONGEST) if self.all else FIRST
+            self.due = time.monotonic() + self._pause if self.all else None

@@ -25,7 +25,7 @@ from ..places import Places
 from .bursts import GONE, MANY, Batch, Kind, OpenBurst
 from .eyes import open_eyes
 from .following import Following, Sight
-from .owed import Owed, Seen
+from .owed import Owed, Place, Seen
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -74,7 +74,8 @@ class Watch:
         """The folder that is watched for it."""
         self._since = time.time_ns()
         self._is_open = False
-        self._owed: Final = Owed()
+        self._owed: Final = Owed[Seen]()
+        self._unseen: Final = Owed[Place]()
         self._addresses: Final = Addresses(files, places)
         self._eyes: Final = open_eyes(files, self._heard)
         self._following: Final = Following(
@@ -180,10 +181,27 @@ class Watch:
                 self._burst.put(path, kind, time.monotonic())
 
     def _look_and_tell(self, batch: Batch) -> None:
-        seen = self._owed.without(self._look(batch))
+        self._tell_or_owe(self._look(batch))
+        self._unseen.settle(self._look_again)
+        self._owed.settle(self._tell)
+
+    def _look_again(self, place: Place) -> bool:
+        """Look at what could not be looked at, and tell of it; False where it still cannot."""
+        try:
+            seen = self._seen_in(place, set())
+        except Exception:  # as it was logged when it was owed
+            _logger.debug("%s still cannot be followed", place.folder, exc_info=True)
+            return False
+        self._tell_or_owe(seen)
+        return True
+
+    def _tell_or_owe(self, seen: Seen) -> None:
+        # Without the units that are owed: an attempt may be what has changed those.
+        owed = {unit for one in self._owed.all for unit in one.units}
+        units = {unit: path for unit, path in seen.units.items() if unit not in owed}
+        seen = seen._replace(units=units)
         if not self._tell(seen):
             self._owed.add(seen)
-        self._owed.tell(self._tell)
 
     def _tell(self, seen: Seen) -> bool:
         """Tell of it, and come back to units that are in doubt; False where that did not do."""
@@ -205,7 +223,8 @@ class Watch:
                 self._wakes = self._due(now) if self._burst else None
                 if self._wakes is not None and self._wakes <= now:
                     return self._burst.take(now)
-                times = [one for one in (self._wakes, self._owed.due) if one is not None]
+                dues = self._wakes, self._owed.due, self._unseen.due
+                times = [one for one in dues if one is not None]
                 wait = min(times) - now if times else None
                 if wait is not None and wait <= 0:
                     return Batch([], [], lost=False)
@@ -231,26 +250,37 @@ class Watch:
         appended = is_new or self._logs in paths
         paths.discard(self._logs)
         there = {path for path in paths if self._following.note(path)}
-        units = self._units(paths)
-        sights: list[tuple[str, Sight]] = []
-        if batch.lost:
-            sights = [(self._files.root, self._find_root(self._look_for_changes))]
-        elif self._files.root in batch.folders:
-            sights = [(self._files.root, self._find_root(self._look_below_root))]
-        else:
-            sights = [(one, self._following.look_again(one)) for one in batch.folders]
-        for folder, sight in sights:
-            units |= self._found(folder, sight)
-            there |= sight.before - paths
-        return Seen(units, set(self._units(there)), appended)
+        units, known = self._units(paths), {*self._units(there)}
+        for folder in [self._files.root] if is_new else batch.folders:
+            place = Place(folder, batch.lost)
+            try:
+                seen = self._seen_in(place, paths)
+            except Exception:  # whatever it is, the rest can be followed
+                if place not in self._unseen.all:
+                    _logger.exception("what happened in %s cannot be followed for now", folder)
+                self._unseen.add(place)
+                continue
+            units |= seen.units
+            known |= seen.there
+        return Seen(units, known, appended)
 
-    def _found(self, folder: str, sight: Sight) -> dict[str, str]:
-        """The units that may have changed; with those that came and went before they were seen."""
-        pointer = self._addresses.folder(folder) or ""
-        there = self._units(sight.there)
-        known = (unit for unit in self._known() if unit.startswith(pointer + "/"))
-        gone = {unit: folder + unit.removeprefix(pointer) for unit in known if unit not in there}
-        return gone | self._units(sight.changed)
+    def _seen_in(self, place: Place, paths: Collection[str]) -> Seen:
+        """The units that may have changed; with those that came and went before they were seen.
+
+        Of ``paths`` somebody else says whether they were there.
+        """
+        folder, pointer = place.folder, self._addresses.folder(place.folder) or ""
+        known = [unit for unit in self._known() if unit.startswith(pointer + "/")]
+        if place.lost:
+            sight = self._find_root(self._look_for_changes)
+        elif folder == self._files.root:
+            sight = self._find_root(self._look_below_root)
+        else:
+            sight = self._following.look_again(folder)
+        now = self._units(sight.there)
+        gone = {unit: folder + unit.removeprefix(pointer) for unit in known if unit not in now}
+        there = {*self._units(sight.before.difference(paths))}
+        return Seen(gone | self._units(sight.changed), there, appended=False)
 
     def _units(self, paths: Iterable[str]) -> dict[str, str]:
         found = ((self._addresses.unit(path), path) for path in paths)
@@ -260,8 +290,10 @@ class Watch:
         return self._following.look_again(self._files.root)
 
     def _look_for_changes(self) -> Sight:
-        since, self._since = self._since, time.time_ns()
-        return self._following.look_for_changes(since)
+        begun = time.time_ns()
+        sight = self._following.look_for_changes(self._since)
+        self._since = begun
+        return sight
 
     def _find_root(self, look: Callable[[], Sight]) -> Sight:
         """Look at the whole store; where its folder is missing, wait for it."""
