@@ -50,7 +50,7 @@ class _Lazily:
         self._storage: Storage | None = None  # guarded by _lock for writing
         self._is_secure = self._closed = False
         self._readers: Final[list[int]] = []
-        """The threads in whose blocks no storage is made, once for each block."""
+        """The threads in whose blocks there is no storage, whoever makes one: once for each."""
         rest(self, is_medium=True)
 
     def __repr__(self) -> str:
@@ -66,8 +66,11 @@ class _Lazily:
             self._lock = Lock()
 
     def __call__(self, create: bool) -> Storage | None:
-        if create and self._readers and get_ident() in self._readers:
-            raise storages.reading(self._path)
+        if self._readers and get_ident() in self._readers:
+            if create:
+                raise storages.reading(self._path)
+            if not self._closed:
+                return None
         if self._storage is not None and (self._is_secure or not create):
             return self._storage
         with self._lock:

@@ -41,12 +41,33 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
 
 
 def test_who_only_reads_keeps_nobody_else_from_making_it(tmp_path: Path) -> None:
-    with open_containers(tmp_path) as containers, containers.transaction(write=False):
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(containers["seen"].__setitem__, "a", 1).result()
-        with pytest.raises(ReadOnlyError):
-            containers["seen"]["a"] = 2
+    with open_containers(tmp_path) as containers:
+        with containers.transaction(write=False):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(containers["seen"].__setitem__, "a", 1).result()
+            with pytest.raises(ReadOnlyError):
+                containers["seen"]["a"] = 2
         assert dict(containers["seen"]) == {"a": 1}
+
+
+@pytest.mark.parametrize("by", ["another handle", "another thread"])
+def test_who_only_reads_sees_that_there_is_nothing_until_the_end(tmp_path: Path, by: str) -> None:
+    with open_containers(tmp_path) as containers, open_containers(tmp_path) as others:
+        maker = containers if by == "another thread" else others
+        container = containers["c"]
+        with containers.transaction(write=False):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(maker["c"].update, {"k": 1}).result()
+            assert dict(container) == {}
+            assert list(containers) == []
+            with pytest.raises(KeyError):
+                del container["k"]
+            with pytest.raises(ReadOnlyError), containers.transaction():
+                pass
+            containers.close()
+            with pytest.raises(ClosedError):
+                dict(container)
+        assert dict(others["c"]) == {"k": 1}
 
 
 def test_a_flipped_bit_is_found_by_check(tmp_path: Path) -> None:
