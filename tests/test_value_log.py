@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -430,13 +431,23 @@ def test_one_compaction_at_a_time(tmp_path: Path) -> None:
         assert contents(other) == contents(storage) == {"c": {"k": "v"}}
 
 
-def test_what_is_not_wasted_is_not_rewritten(tmp_path: Path) -> None:
+def test_what_is_not_wasted_is_not_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with new(tmp_path, capacity=3000) as storage:
         for n in range(30):
             storage.set_container_item("c", f"{n}", "x" * 200)
         storage.delete_container_items("c", [str(n) for n in range(10)])
         before = [info.file_id for info in storage.get_file_infos()]
+        live, counted = Index.live, list[Index]()
+
+        def count(index: Index) -> Counter[int]:
+            counted.append(index)
+            return live(index)
+
+        monkeypatch.setattr(Index, "live", count)
         storage.compact(0.5)
+        assert len(counted) == 1, "all keys are counted once, and not for each file"
         after = [info.file_id for info in storage.get_file_infos()]
         assert before[0] not in after
         assert set(before[2:]) <= set(after)

@@ -6,6 +6,7 @@ Rules and order of steps: docs/formats/value-log.md.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -66,8 +67,10 @@ def compact(files: Files, view: View, writer: Writer, wasted: float) -> None:
         with writer.writing():
             view.see_list()
             _sweep(files, view)
-            _seal(view, writer, wasted)
-            runs = list(_runs(view, wasted))
+            with view.guard:
+                live = view.index.live()
+                _seal(view, writer, live, wasted)
+                runs = list(_runs(view, live, wasted))
         for run in runs:
             _merge(files, view, writer, run)
 
@@ -88,29 +91,34 @@ def infos(view: View) -> list[ValueFileInfo]:
         ]
 
 
-def _seal(view: View, writer: Writer, wasted: float) -> None:
+# While the view's guard is held; ``live`` is how many values there are in each file
+
+
+def _seal(view: View, writer: Writer, live: Counter[int], wasted: float) -> None:
     """Have the newest file sealed, if it is to be rewritten too."""
-    with view.guard:
-        newest = view.tail.file
-        if view.tail.end > FRAME_SIZE and _is_wasteful(newest, view.index, wasted):
-            writer.begin_next()
+    if view.tail.end > FRAME_SIZE and _is_wasteful(view.tail.file, live, wasted):
+        writer.begin_next()
 
 
-def _runs(view: View, wasted: float) -> Iterator[list[tuple[Listed, LogValues]]]:
+def _runs(
+    view: View, live: Counter[int], wasted: float
+) -> Iterator[list[tuple[Listed, LogValues]]]:
     """Files to be rewritten, those together that follow each other."""
     run: list[tuple[Listed, LogValues]] = []
-    with view.guard:
-        for listed, file in view.in_order():
-            if listed.size is not None and _is_wasteful(file, view.index, wasted):
-                run.append((listed, file))
-            elif run:
-                yield run
-                run = []
+    for listed, file in view.in_order():
+        if listed.size is not None and _is_wasteful(file, live, wasted):
+            run.append((listed, file))
+        elif run:
+            yield run
+            run = []
 
 
-def _is_wasteful(file: LogValues, index: Index, wasted: float) -> bool:
-    dead = file.entries - index.live()[file.slot]
+def _is_wasteful(file: LogValues, live: Counter[int], wasted: float) -> bool:
+    dead = file.entries - live[file.slot]
     return wasted <= 0 or not file.entries or dead / file.entries >= wasted
+
+
+# Merging
 
 
 def _merge(
