@@ -132,6 +132,26 @@ def test_3_write_value_keeps_the_mark(tmp_path: Path) -> None:
         assert other.size == 10
 
 
+def test_3_what_is_no_bool_is_a_mark_all_the_same(tmp_path: Path) -> None:
+    with ValueFile.create(tmp_path, 1000) as vfile:
+        mark: Any = 2
+        written = vfile.write_value(Value(0, mark, b"value", vfile.id))
+        assert written.deleted is True
+    with ValueFile.open(tmp_path, vfile.id, 1000) as vfile:
+        assert vfile.read(0) == written
+        assert vfile.get_file_info().deleted == 1
+
+
+def test_3_a_value_that_is_deleted_while_others_are_looked_at(tmp_path: Path) -> None:
+    with ValueFile.create(tmp_path, 1000) as vfile:
+        written = [vfile.write(b"value") for _ in range(3)]
+        found: list[bool] = []
+        for value in vfile.values():
+            found.append(value.deleted)
+            vfile.delete(written[1])
+        assert found == [False, True, False]
+
+
 def test_4_over_max_size_nothing_is_written(tmp_path: Path) -> None:
     with ValueFile.create(tmp_path, 20) as vfile:
         vfile.write(b"12345")

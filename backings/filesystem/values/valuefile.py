@@ -149,11 +149,12 @@ class ValueFile:
                 f"a value of {len(data)} bytes does not fit: the file has {self.size} of"
                 f" {self.max_size} bytes, and a value may have {MAX_VALUE}"
             )
-        self._append(HEAD.pack(len(data), value.deleted) + data)
-        written = Value(self.size, value.deleted, data, self.id)
+        deleted = bool(value.deleted)
+        self._append(HEAD.pack(len(data), deleted) + data)
+        written = Value(self.size, deleted, data, self.id)
         self.size += entry
         self._entries += 1
-        self._deleted += value.deleted
+        self._deleted += deleted
         return written
 
     def delete(self, value: Value) -> Value:
@@ -171,7 +172,10 @@ class ValueFile:
 
     def values(self) -> Iterator[Value]:
         """All values in the order in which they were written, deleted ones too, without data."""
-        for offset, _, deleted in self._walk():
+        known = self._deleted
+        for offset, _, mark in self._walk():
+            # The walk has read ahead.
+            deleted = mark if self._deleted == known else self._head(offset)[1]
             yield Value(offset, deleted, None, self.id)
 
     def get_file_info(self) -> ValueFileInfo:
