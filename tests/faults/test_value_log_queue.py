@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from struct import Struct
 
 import pytest
 
 from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.openio import Opened, UncertainError
+from objstore.backings.filesystem.values import vlogbatch
 from objstore.backings.filesystem.values.vlogput import Additions
 from objstore.backings.filesystem.values.vlogview import Position
 from objstore.errors import (
@@ -154,6 +156,26 @@ def test_no_group_is_longer_than_a_file(tmp_path: Path, monkeypatch: pytest.Monk
         assert isinstance(crowd.errors.pop("large"), CapacityExceeded)
         assert crowd.errors == {}
         assert set(contents(storage)["c"]) == {"first", "a", "b"}
+
+
+def test_a_value_that_no_entry_can_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OverFiles(Quick(str(tmp_path)), create=True) as storage:
+        storage.add_container("c")
+        # As of 4 GiB, with the 4 bytes that an entry's size has.
+        monkeypatch.setattr(vlogbatch, "HEAD", Struct(">HB"))
+        for value in ("x" * 2**16, bytes(2**16)):
+            with pytest.raises(CapacityExceeded, match="a value may have 4294967291 bytes"):
+                storage.set_container_item("c", "k", value)
+            with pytest.raises(CapacityExceeded):
+                storage.set_container_items("c", {"a": "1", "k": value})
+            with pytest.raises(CapacityExceeded), storage.transaction():
+                storage.set_container_item("c", "k", value)
+            assert not storage.in_transaction
+        monkeypatch.undo()
+        storage.set_container_item("c", "k", "v")
+        assert contents(storage) == {"c": {"k": "v"}}
 
 
 def test_whoever_waits_too_long_stores_nothing(tmp_path: Path) -> None:

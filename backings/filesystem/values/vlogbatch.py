@@ -6,6 +6,7 @@ What is done for every key is done by functions in C, on columns: all keys, all 
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,9 +16,11 @@ from struct import Struct
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+from objstore.errors import CapacityExceeded
+
 from ...checksums import SUM, crc32c, extend
 from ..log.frames import SECTOR, is_zero
-from .valuefile import HEAD
+from .valuefile import HEAD, MAX_VALUE
 
 _MANY: Final = 1000
 
@@ -206,24 +209,34 @@ def padding(size: int) -> bytes:
 
 
 def encode_value(data: bytes) -> bytes:
-    """A value's entry, with its checksum."""
-    entry = HEAD.pack(len(data) + SUM.size, 0) + data
+    """A value's entry, with its checksum. Raises CapacityExceeded."""
+    try:
+        entry = HEAD.pack(len(data) + SUM.size, 0) + data
+    except struct.error:
+        raise _too_long() from None
     return entry + SUM.pack(crc32c(entry))
 
 
 def encode_values(values: Sequence[bytes], lengths: Sequence[int]) -> bytes:
-    """The entries of values, given how long they are."""
-    if min(lengths) == max(lengths):
-        heads = [HEAD.pack(lengths[0] + SUM.size, 0)] * len(values)
-        seeds: Iterable[int] = repeat(crc32c(heads[0]))
-    else:
-        heads = list(map(HEAD.pack, map(SUM.size.__add__, lengths), repeat(0)))
-        seeds = map(crc32c, heads)
+    """The entries of values, given how long they are. Raises CapacityExceeded."""
+    try:
+        if min(lengths) == max(lengths):
+            heads = [HEAD.pack(lengths[0] + SUM.size, 0)] * len(values)
+            seeds: Iterable[int] = repeat(crc32c(heads[0]))
+        else:
+            heads = list(map(HEAD.pack, map(SUM.size.__add__, lengths), repeat(0)))
+            seeds = map(crc32c, heads)
+    except struct.error:
+        raise _too_long() from None
     pieces: list[bytes] = [b""] * (3 * len(values))
     pieces[::3] = heads
     pieces[1::3] = values
     pieces[2::3] = map(SUM.pack, map(extend, seeds, values))
     return b"".join(pieces)
+
+
+def _too_long() -> CapacityExceeded:
+    return CapacityExceeded(f"a value may have {MAX_VALUE - SUM.size} bytes, and one has more")
 
 
 # Locations: one int for the place of a value in an index. It has, from the lowest bit on, whether

@@ -63,7 +63,7 @@ class Additions:
 
 
 def of_one(key: object, value: object) -> Put:
-    """What sets one key. Raises FormatError for text that UTF-8 cannot hold."""
+    """What sets one key. Raises CapacityExceeded, FormatError for text that UTF-8 cannot hold."""
     text = key if type(key) is str else str(key)
     try:
         name = text.encode()
@@ -74,13 +74,17 @@ def of_one(key: object, value: object) -> Put:
             data, kinds = value.encode(), _TEXT
         except UnicodeEncodeError:
             raise unencodable(value, "value") from None
+        entry = vlogbatch.encode_value(data)
         said = vlogbatch.encode_item(name, len(data), kinds)
-        return Put((text,), (len(data),), kinds, said, vlogbatch.encode_value(data))
+        return Put((text,), (len(data),), kinds, said, entry)
     return of_many([(text, value)])
 
 
 def of_many(items: Items) -> Put:
-    """What sets some keys, of one that comes twice to the last value. Raises FormatError."""
+    """What sets some keys, of one that comes twice to the last value.
+
+    Raises CapacityExceeded, FormatError.
+    """
     pairs = Pairs(items)
     lengths: list[int] = []
     kinds: list[bytes] = []
