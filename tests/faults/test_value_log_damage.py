@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from objstore.backings.filesystem import names
-from objstore.backings.filesystem.values import vlogbatch, vloghint
+from objstore.backings.filesystem.io import Files
+from objstore.backings.filesystem.values import vlogbatch, vloghint, vloglist
 from objstore.backings.filesystem.values.valuefile import HEAD
 from objstore.backings.filesystem.values.vlogbatch import FRAME_SIZE
+from objstore.backings.filesystem.values.vloglist import FileList
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import CorruptionError, FormatError, StorageError
 from tests.faults.crash_states import SECTOR, Quick
@@ -197,6 +199,44 @@ def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(StorageError, match="missing"):
         ValueLogStorage(tmp_path / "s")
+
+
+def test_a_check_tells_what_is_gone_from_the_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    with OverFiles(Quick(str(folder)), create=True, capacity=1000) as storage:
+        storage.add_container("c")
+        for n in range(5):
+            storage.set_container_item("c", f"{n}", "x" * 500)
+        gone = value_files(folder)[1]
+        gone.unlink()
+        [wrong] = storage.check()
+        assert wrong.file == str(gone.relative_to(folder))
+        assert "this file of the list is missing" in str(wrong)
+        Path(names.value_list(str(folder))).unlink()
+        [wrong] = storage.check()
+        assert wrong.file == "valuelog.json"
+        assert contents(storage) == {"c": {f"{n}": "x" * 500 for n in range(5)}}
+
+
+def test_a_check_takes_no_files_for_missing_that_were_merged_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OverFiles(Quick(str(tmp_path)), create=True) as storage:
+        storage.add_container("c")
+        storage.set_container_item("c", "k", "v")
+        read, times = vloglist.read, list[int]()
+
+        def read_and_compact(files: Files) -> FileList | None:
+            found = read(files)
+            times.append(1)
+            if len(times) == 1:
+                with OverFiles(Quick(str(tmp_path))) as other:
+                    other.compact()
+            return found
+
+        monkeypatch.setattr(vloglist, "read", read_and_compact)
+        assert storage.check() == []
+        assert len(times) > 2
 
 
 def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path) -> None:

@@ -27,11 +27,25 @@ def check(files: Files, view: View) -> list[CorruptionError]:
         if files.exists(hint) and vloghint.load(files, file) is None:
             found.append(CorruptionError("this hint is damaged", file=files.relative(hint)))
     try:
-        vloglist.read(files)
+        found += _missing(files)
         view.check_end()
     except CorruptionError as error:
         found.append(error)
     return found
+
+
+def _missing(files: Files) -> list[CorruptionError]:
+    """What the storage could not be opened without. Raises CorruptionError."""
+    listed = vloglist.read(files)
+    if listed is None:
+        path = files.relative(names.value_list(files.root))
+        return [CorruptionError("the list of files is missing", file=path)]
+    paths = [names.value_file(names.values(files.root), one.id) for one in listed.files]
+    gone = [path for path in paths if not files.exists(path)]
+    if gone and vloglist.read(files) != listed:
+        return _missing(files)  # a compaction has replaced them
+    reason = "this file of the list is missing"
+    return [CorruptionError(reason, file=files.relative(path)) for path in gone]
 
 
 def _wrong_batches(file: LogValues, end: int) -> Iterator[CorruptionError]:
