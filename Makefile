@@ -10,8 +10,9 @@ TESTS ?=
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.caniuse $(if $(DATA),"$(DATA)")
 
+# A worker for each processor: most tests wait for the disk or for children.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not torture" $(TESTS)
+	$(BIN)/python -m pytest -m "not torture" -n auto --dist worksteal $(TESTS)
 
 # The suite on every supported Python that the machine has, those of pyenv included.
 test-all:

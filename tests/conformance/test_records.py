@@ -151,7 +151,7 @@ def test_line_1_unknown_uuids_are_value_errors(keeper: RecordKeeper, count: int)
         2**53 - 1,
         {"a": [1.0, {"b": None}], "uuid": "x", "integrity": {"hash": "y"}},
         {"😀": 1, "\uffff": 2},
-        {"uuid": str(uuid4()), "integrity": {"hash": "0" * 64, "position": 7}},
+        {"uuid": str(UUID(int=7)), "integrity": {"hash": "0" * 64, "position": 7}},
         {"n": "1" * 5000},
     ],
     ids=lambda data: repr(data)[:20],
