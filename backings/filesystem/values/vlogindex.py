@@ -83,7 +83,7 @@ class _ColdTable(Table):
             if cold is not None:
                 self.at = cold.load()
                 self.cold = None
-                self.__class__ = Table
+                self.__class__ = Table  # type: ignore[assignment]  # a base, of the same slots
             return self.at
 
 
