@@ -388,9 +388,12 @@ class Pending:
         due.stamp.digest = due.stamp.digest or digest(data)
         if self._files.exists(due.temporary):
             self._rescue(due, due.temporary)
-        with removed_on_error(self._files, due.temporary):
+        try:
             self._files.write(due.temporary, data, target, like, sync=False)
             due.ready = self._temporary(due)
+        except BaseException:
+            with removed_on_error(self._files, due.temporary):  # here, as entering it takes time
+                raise
 
     def _clear(self, due: Due) -> None:
         """Leave nothing under the temporary name, which the file needs no more."""
