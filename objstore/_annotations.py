@@ -492,12 +492,11 @@ def _cache_key(argument: Any) -> Any:
     parts = get_args(argument)
     if parts:
         return (get_origin(argument), *map(_cache_key, parts))
-    written = (type(argument), repr(argument))  # Literal[1] == Literal[True]
     try:
         hash(argument)
     except TypeError:  # metadata may be a dict
-        return written
-    return (*written, argument)
+        return repr(argument)
+    return (argument, repr(argument))  # Literal[1] == Literal[True]
 
 
 def _name_of(argument: Any) -> str:

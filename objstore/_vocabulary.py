@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ._dialect import Document, subschemas
 from .errors import SchemaError
 from .pointer import join
-from .values import MAX_DEPTH, show
+from .values import MAX_DEPTH, is_object, show
 
 # One name; or of a folder, and behind it what the names of files in it end with.
 _FILE: Final = re.compile(r"(?!\.{1,2}(/|$))[^/\x00]+(/\*\.[^/\x00]+)?")
@@ -43,9 +43,10 @@ def check_vocabulary(schema: dict[str, Any], source: str) -> None:
     todo: list[tuple[str, Any]] = [("", schema)]
     seen: set[str] = set()
     while todo:
-        pointer, found = todo.pop()
-        if not isinstance(found, dict) or pointer in seen:
+        pointer, node = todo.pop()
+        if not is_object(node) or pointer in seen:
             continue
+        found = cast("dict[str, Any]", node)
         seen.add(pointer)
         if pointer.count("/") > _MAX_DEPTH:
             raise SchemaError(f"{source}: expected at most {_MAX_DEPTH} levels, found more")

@@ -27,7 +27,7 @@ def test_what_is_called_as_a_keyword_is_none(name: str) -> None:
     own: Any = from_json({"definitions": definitions, "$ref": "#/definitions/part"}, kind="dict")
 
     class Moved(Directory):  # the references of the part lead elsewhere in its schema
-        a: own
+        a: own  # pyright: ignore[reportInvalidTypeForm]
 
     for described in (whole, Moved, objstore.schema.to_json(Moved)):
         with objstore.open("memory://", described) as store:
@@ -54,7 +54,7 @@ class Job(BaseModel):
 
 
 class Jobs(Directory):
-    jobs: Directory[Job]  # type: ignore[type-var]
+    jobs: Directory[Job]
 
 
 def test_a_tag_of_a_discriminated_union_may_be_one() -> None:
