@@ -11,9 +11,11 @@ from .documents import Documents
 from .errors import (
     BackingError,
     CorruptionError,
+    DetachedError,
     Failure,
     FormatError,
     KeyNameError,
+    KeyNotFoundError,
     LayoutError,
     OutsideError,
     ValidationError,
@@ -120,6 +122,8 @@ class Checking(Host):
             self._require_whole(pointer)
             if key in directory:
                 directory._read(key)._snapshot()
+        except (KeyNotFoundError, DetachedError):
+            return []  # gone since it was listed
         except ValidationError as error:
             return list(error.failures)
         except _AMISS as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from ._pairs import Paired
 from .directories import Directory
 from .errors import KeyNotFoundError, LayoutError
 from .lists import List
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ._shapes import Shape
 
 
-class Pathnames(Host, MutableMapping[str, Any]):
+class Pathnames(Host, Paired[str, Any]):
     """What a Store is as a mapping.
 
     A pathname is any of what ``paths.address`` takes: a pointer, with its first slash or without,
@@ -145,8 +146,9 @@ class Pathnames(Host, MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return _files_below(self, self._root)
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def _pairs(self) -> Iterator[tuple[str, Any]]:
+        found = ((path, self.get(path, MISSING)) for path in self)
+        return (pair for pair in found if pair[1] is not MISSING)  # gone since it was listed
 
 
 def _below(found: Any, token: str, *, make: bool = False) -> Any:

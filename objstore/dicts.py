@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    ItemsView,
-    Iterable,
-    Iterator,
-    Mapping,
-    MutableMapping,
-    ValuesView,
-)
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, dataclass_transform, overload
 
+from ._pairs import Paired
 from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
 from .errors import KeyNotFoundError
@@ -41,7 +35,7 @@ _READ_ONCE: Final[dict[str, Any]] = {}
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(FileField,))
-class Dict(Keyed, Part, MutableMapping[K, V]):
+class Dict(Keyed, Part, Paired[K, V]):
     """An object of a JSON document: keys as attributes and as items.
 
     Subclasses declare basic keys as annotations, and defined keys as methods ``get_x`` and
@@ -96,14 +90,6 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, or ``default`` where there is none."""
         return self[key] if key in self else default  # noqa: SIM401 - this is get
-
-    def items(self) -> ItemsView[K, V]:
-        """Keys and values, basic and defined."""
-        return _Items(self)
-
-    def values(self) -> ValuesView[V]:
-        """The values of basic and defined keys."""
-        return _Values(self)
 
     def _pairs(self) -> Iterator[tuple[K, V]]:
         """Every key with its value: contents are looked up once, and nothing is mirrored."""
@@ -253,24 +239,6 @@ class Dict(Keyed, Part, MutableMapping[K, V]):
         with self._edit() as tx:
             tx.view(self._unit)
             return super().setdefault(key, default)
-
-
-class _Items(ItemsView[K, V]):
-    """The items of a Dict, iterated without a look-up for each."""
-
-    _mapping: Dict[K, V]
-
-    def __iter__(self) -> Iterator[tuple[K, V]]:
-        return self._mapping._pairs()
-
-
-class _Values(ValuesView[V]):
-    """The values of a Dict, iterated without a look-up for each."""
-
-    _mapping: Dict[Any, V]
-
-    def __iter__(self) -> Iterator[V]:
-        return (value for _, value in self._mapping._pairs())
 
 
 BASES["dict"] = Dict

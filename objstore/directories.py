@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, overload
 
+from ._pairs import Paired
 from ._shapes import BASES, Kind, Shape
-from .errors import Failure, KeyNotFoundError, ValidationError
+from .errors import DetachedError, Failure, KeyNotFoundError, ValidationError
 from .keyed import Keyed, plain_key, require_str
 from .objects import Object, Part, iterate_merged, unattached_copy
 from .pointer import join
@@ -29,7 +30,7 @@ else:
 _ABSENT = object()
 
 
-class Directory(Keyed, MutableMapping[str, T]):
+class Directory(Keyed, Paired[str, T]):
     """A directory: members that are Dicts or Lists are files, members that are Directories folders.
 
     Subclasses declare members as annotations. ``Directory[T]`` is open-ended: any key, with members
@@ -177,7 +178,12 @@ class Directory(Keyed, MutableMapping[str, T]):
         return iterate_merged(first, iter(there))
 
     def _basic(self) -> dict[str, Any]:
-        return {key: self._read(key) for key in self._stored_keys()}
+        return dict(self._members())
+
+    def _members(self) -> Iterator[tuple[str, Object]]:
+        """The members that are there, but for those that others delete once they are listed."""
+        found = ((key, self._find(key)) for key in self._stored_keys())
+        return ((key, member) for key, member in found if member is not None)
 
     def _edit(self) -> AbstractContextManager[Transaction]:
         return self._host.edit()
@@ -214,7 +220,15 @@ class Directory(Keyed, MutableMapping[str, T]):
     # --- the contract of a mapping ----------------------------------------------------------------
 
     def _snapshot(self) -> JSON:
-        return {key: cast(Object, self._read(key))._snapshot() for key in self._stored_keys()}
+        contents: dict[str, JSON] = {}
+        for key, member in self._members():
+            with suppress(DetachedError):  # deleted since it was found
+                contents[key] = member._snapshot()
+        return contents
+
+    def _pairs(self) -> Iterator[tuple[str, T]]:
+        pairs = ((key, self.get(key, cast(T, _ABSENT))) for key in self)
+        return ((key, value) for key, value in pairs if value is not _ABSENT)
 
     def clear(self) -> None:
         """Delete every member, in one transaction."""

@@ -110,9 +110,6 @@ class Keyed(Object):
     def __reversed__(self) -> Iterator[Any]:
         yield from list(self)[::-1]
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
     def copy(self) -> dict[str, Any]:
         """The contents, as a plain dict."""
         return cast("dict[str, Any]", self.contents)

@@ -25,6 +25,7 @@ from .directories import Directory
 from .documents import DIRECTORY, Change, Commit, Documents
 from .errors import (
     ClosedError,
+    DetachedError,
     Failure,
     KeyNotFoundError,
     LayoutError,
@@ -166,7 +167,7 @@ class Store(
         for path in self:
             try:
                 yield path, self.GET(path).contents
-            except KeyNotFoundError:
+            except (KeyNotFoundError, DetachedError):
                 continue  # gone since it was listed
             except ValidationError:
                 contents = self._documents.read(path)
