@@ -319,7 +319,7 @@ class SegmentRecordKeeper(RecordKeeper):
                     call.is_done = isinstance(error, UncertainError)
                 raise
             tail = self._note(before, made, ends)
-            if tail.end.offset >= max(SEGMENT_SIZE, self._switch_from):
+            if SEGMENT_SIZE <= tail.end.offset >= self._switch_from:
                 self._switch(writer, tail)
         for call in calls:
             call.end = tail.end
