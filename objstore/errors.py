@@ -49,7 +49,6 @@ visible as ``__cause__``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from .values import copy_of
@@ -307,20 +306,20 @@ class ConflictError(StorageError):
 
     # Copied when they are asked for, as whoever begins again at once does not ask.
 
-    @cached_property
+    @property
     def base(self) -> object:
         return copy_of(self._sides[0])
 
-    @cached_property
+    @property
     def ours(self) -> object:
         return copy_of(self._sides[1])
 
-    @cached_property
+    @property
     def theirs(self) -> object:
         return copy_of(self._sides[2])
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _conflict_error, (str(self), self.pointer, self.base, self.ours, self.theirs)
+        return _conflict_error, (str(self), self.pointer, *self._sides)
 
 
 def _conflict_error(
