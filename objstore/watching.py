@@ -254,7 +254,7 @@ class Watching(Host):
                 while self._heard:
                     self._take_in(self._heard.popleft())
             except ObjstoreError as error:  # told, as nobody waits for it
-                if str(error) != self._refused.get((*burst.units,)):
+                if str(error) not in self._refused.values():  # once, whatever waits for it
                     _logger.exception("edits of %s could not be taken in for now", self.url)
                 self._refused[(*burst.units,)] = str(error)
                 return None

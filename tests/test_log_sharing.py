@@ -52,22 +52,25 @@ def test_threads_share_syncs_and_lose_nothing(tmp_path: Path) -> None:
 def test_threads_that_come_while_one_syncs_share_the_next_sync(tmp_path: Path) -> None:
     class Slow(Quick):
         syncs = 0
+        is_slow = False
         gate = threading.Event()
 
         def sync_data(self, opened: Opened, *, sure: bool = False) -> None:
-            if not sure:
+            if self.is_slow:
                 self.syncs += 1
                 self.gate.wait()
 
     files = Slow(str(tmp_path))
     log = CommitLog.open(files)
+    append(log, payload(9))
+    files.is_slow = True
     threads = [threading.Thread(target=append, args=(log, payload(n))) for n in range(9)]
     threads[0].start()
     while not files.syncs:
         time.sleep(0.001)
     for thread in threads[1:]:
         thread.start()
-    while log.refresh() < 9:
+    while log.refresh() < 10:
         time.sleep(0.001)
     files.gate.set()
     for thread in threads:
