@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from objstore.backings.filesystem.io import Opened, UncertainError
+from objstore._turns import Taken
+from objstore.backings.filesystem.io import Files, Opened, UncertainError
 from objstore.backings.filesystem.log.commitlog import CommitLog, Position
 from objstore.backings.filesystem.log.groupsync import GroupSync
+from objstore.backings.filesystem.log.loglock import LogLock
 from objstore.errors import BackingError, ClosedError
 
 from .faults.crash_states import Quick, Recording
+from .faults.interruptions import Interruption
 from .faults.logs import append, payload, payloads
 from .faults.machine import in_child, start_child
 
@@ -228,3 +231,39 @@ def test_one_thread_at_a_time_writes(tmp_path: Path) -> None:
         sys.setswitchinterval(interval)
     assert set(seen) == {1}
     assert len(seen) > 100
+
+
+@pytest.mark.timeout(60)
+def test_who_is_interrupted_waiting_keeps_the_file_locked_for_nobody(tmp_path: Path) -> None:
+    """Where it went on to count as one who waits, the next to let go left the file to it."""
+    mine, others = LogLock(Files(str(tmp_path))), LogLock(Files(str(tmp_path)))
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        mine.acquire()
+        held.set()
+        while not (mine.is_awaited or over.is_set()):
+            time.sleep(0.0001)
+        mine.release()
+
+    def wait(at: int) -> int:
+        held.clear()
+        over.clear()
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait()
+        taken: Taken = []
+        with Interruption(at) as interruption:
+            taken = mine.acquire()
+            mine.release()
+        if taken:  # it was interrupted before it did
+            mine.release()
+        over.set()
+        holder.join()
+        return interruption.seen
+
+    for at in range(wait(0) + 5):
+        wait(at)
+        assert not mine.is_awaited
+        others.acquire(5)
+        others.release()

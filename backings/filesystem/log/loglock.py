@@ -36,8 +36,9 @@ class LogLock:
         self._process: Final = os.getpid()
         self.threads: Final = Lock()
         """Who of this process has it, or waits for other processes."""
-        self._guard: Final = Lock()
-        self._waiting = 0  # guarded by _guard
+        self._waiting: Final[set[object]] = set()
+        """A token for each thread that waits for it. To add and to take back one is one step each,
+        which an interrupt comes before or behind."""
         # Guarded by threads.
         self._taken: Taken = []
         self._opened: Opened | None = None
@@ -56,7 +57,7 @@ class LogLock:
     @property
     def is_awaited(self) -> bool:
         """Whether another thread of this process waits for it, as of just now."""
-        return self._waiting > 0
+        return bool(self._waiting)
 
     def acquire(self, limit: float | None = None, *, knows_log: Callable[[], bool] = bool) -> Taken:
         """Wait for the lock, and hold it; its file and folder are made if they are missing.
@@ -161,24 +162,20 @@ class LogLock:
                 return
 
     def _wait_for_threads(self, until: float | None, taken: Taken) -> None:
-        with self._guard:
-            self._waiting += 1
+        token = object()
         try:
+            self._waiting.add(token)
             self._take_turn(until, taken)
+            self._waiting.discard(token)
         except BaseException:
-            self._count_out()
+            self._waiting.discard(token)
             # The file may have been left locked for this thread.
             take(self.threads, 0, taken)
             raise
-        self._count_out()
 
     def _take_turn(self, until: float | None, taken: Taken) -> None:
         if not take(self.threads, _left(until), taken):
             raise BusyError("another thread was writing for longer than this one waits")
-
-    def _count_out(self) -> None:
-        with self._guard:
-            self._waiting -= 1
 
     def _wait_for_processes(self, until: float | None, knows_log: Callable[[], bool]) -> None:
         while not self._is_locked:
