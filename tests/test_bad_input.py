@@ -22,7 +22,7 @@ from tests.folders import users
 
 from .conformance.library import ADA, Library
 from .conformance.storages import ON_DISK
-from .faults.machine import without_privileges
+from .faults.machine import let_others_in, without_privileges
 
 
 @pytest.fixture
@@ -305,8 +305,7 @@ def test_a_check_goes_on_after_what_may_not_be_read(broken: Path, schema: Any) -
     with objstore.open(broken) as store:
         store["people/bob"] = {}
         store.check()  # imports what it takes, which others may not
-    for above in [broken, *broken.parents][:4]:
-        above.chmod(above.stat().st_mode | 0o555)
+    let_others_in(broken)
     (broken / "y.json").chmod(0)
     (broken / "people").chmod(0)
     try:
@@ -332,8 +331,7 @@ def test_a_check_tells_that_the_log_may_not_be_listed(
     with objstore.open(folder) as store:
         store["people/bob"] = {}
         store.check()
-    for above in [folder, *folder.parents][:4]:
-        above.chmod(above.stat().st_mode | 0o555)
+    let_others_in(folder)
     (folder / locked).chmod(0)
     try:
         with without_privileges():

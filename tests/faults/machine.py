@@ -58,6 +58,18 @@ def remount_readonly(folder: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
 
+def let_others_in(folder: Path) -> None:
+    """Let everybody list a folder of a test, and come to it through those above it.
+
+    How many of them pytest makes for itself alone depends on how it runs.
+    """
+    folder.chmod(folder.stat().st_mode | 0o555)
+    for above in folder.parents:
+        mode = above.stat().st_mode
+        if mode & 0o111 != 0o111:
+            above.chmod(mode | 0o111)
+
+
 @contextlib.contextmanager
 def without_privileges() -> Generator[None]:
     """Permission bits do not bind root; run the block as somebody whom they do."""

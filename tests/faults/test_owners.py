@@ -9,7 +9,7 @@ import pytest
 
 import objstore
 
-from .machine import need_root, without_privileges
+from .machine import let_others_in, need_root, without_privileges
 
 
 def test_root_leaves_a_file_to_its_owner(tmp_path: Path) -> None:
@@ -33,8 +33,7 @@ def test_others_replace_what_the_folder_lets_them(tmp_path: Path) -> None:
     path.write_text('{"x": 1}\n')
     path.chmod(0o666)
     folder.chmod(0o777)
-    for above in [tmp_path, *tmp_path.parents][:3]:
-        above.chmod(above.stat().st_mode | 0o111)
+    let_others_in(tmp_path)
     with without_privileges(), objstore.open(folder) as store:
         store["a"].x = 2
     assert path.read_text() == '{"x": 2}\n'
@@ -51,8 +50,7 @@ def test_who_may_not_write_flushes_and_closes_what_nobody_has_left_behind(
     store["a"] = {"x": 1}
     if is_closed:
         store.close()
-    for above in [folder, tmp_path, *tmp_path.parents][:4]:
-        above.chmod(above.stat().st_mode | 0o555)
+    let_others_in(folder)
     with without_privileges(), objstore.open(folder) as reader:
         assert reader["a"].x == 1
         reader.flush()

@@ -31,6 +31,7 @@ from objstore.storage import Checks, Lists, Scans, Storage
 from tests.conformance.storages import ON_DISK, StorageMaker, check, dump
 from tests.faults.machine import (
     in_child,
+    let_others_in,
     mounted,
     need_root,
     remount_readonly,
@@ -258,8 +259,7 @@ def test_a_readonly_disk(maker: StorageMaker, disk: Path) -> None:
 def test_who_may_not_write_where_a_storage_is(maker: StorageMaker, tmp_path: Path) -> None:
     """A value log is read. SQLite and LMDB note readers beside the file, and say what they miss."""
     need_root()
-    for above in [tmp_path, *tmp_path.parents][:3]:
-        above.chmod(above.stat().st_mode | 0o111)
+    let_others_in(tmp_path)
     path = maker.path(tmp_path)
     with maker.make(path, create=True) as storage:
         storage.add_container("c")
