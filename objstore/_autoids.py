@@ -272,7 +272,7 @@ def numbers_of(meta: Meta) -> Mapping[str, int]:
 def without_numbers(contents: JSON | Missing, unit: Unit) -> list[str]:
     """Where contents have no number yet that they get once they are stored, by their pointers."""
     view = View(unit, MISSING)
-    view.replace(contents)
+    view.refill(contents)
     return [build(path) for path, _ in _Walk(view, declared=True).missing]
 
 

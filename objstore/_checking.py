@@ -120,8 +120,9 @@ class Checking(Host):
                     return self._failures_below(folder)
                 expected = _FILE
             self._require_whole(pointer)
-            if key in directory:
-                directory._read(key)._snapshot()
+            member = directory._find(key, for_use=False)
+            if member is not None:
+                member._snapshot()
         except (KeyNotFoundError, DetachedError):
             return []  # gone since it was listed
         except ValidationError as error:

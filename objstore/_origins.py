@@ -16,7 +16,8 @@ fresh_tokens: Final[Iterator[int]] = itertools.count(-1, -1)
 """Tokens for elements that no commit has; never the same twice in a process."""
 
 _Way: TypeAlias = tuple[int, "str | int | None"]
-"""An Object's id and a key: one step down to a List."""
+"""A place and a key: one step down to a List. A place is known by the ``Kids`` that all Objects of
+it have in common."""
 
 
 class Order:
@@ -58,7 +59,7 @@ class Origins:
 
     def __init__(self) -> None:
         self._orders: dict[int, Order] = {}
-        # By id of the List, which the order holds.
+        # By the List's place, whose Kids the order holds.
         self._below: dict[_Way, list[int]] | None = {}
         # The Lists that a step leads to, and some that are gone; None where it has to be made anew.
 
@@ -67,16 +68,16 @@ class Origins:
 
     def get(self, part: Part) -> Order | None:
         """The order of a List's elements; None where none of them moved."""
-        return self._orders.get(id(part))
+        return self._orders.get(id(part._kids))
 
     def tokens(self, part: Part, length: int) -> list[int]:
         """The tokens of a List's elements, to be changed along with them."""
-        order = self._orders.get(id(part))
+        order = self._orders.get(id(part._kids))
         return self.put(part, list(range(length))) if order is None else order.tokens
 
     def put(self, part: Part, tokens: list[int]) -> list[int]:
         """Take these for a List's; returns them."""
-        self._orders[id(part)] = Order(part, tokens)
+        self._orders[id(part._own_kids())] = Order(part, tokens)
         if self._below is not None:
             _note(self._below, part)
         return tokens
@@ -98,7 +99,7 @@ class Origins:
             self._below = {}
             for order in self:
                 _note(self._below, order.part)
-        way = id(parent), key
+        way = id(parent._kids), key
         for number in self._below.pop(way, ()):
             found = self._orders.get(number)
             if found is not None and way in _ways_to(found.part):
@@ -118,11 +119,10 @@ NOTHING_MOVED: Final = Origins()
 
 def _note(below: dict[_Way, list[int]], part: Part) -> None:
     for way in _ways_to(part):
-        below.setdefault(way, []).append(id(part))
+        below.setdefault(way, []).append(id(part._kids))
 
 
 def _ways_to(part: Part) -> Iterator[_Way]:
-    step: Part | None = part
-    while step is not None:
-        yield id(step._parent), step._key
-        step = step._parent
+    while part._parent is not None:
+        yield id(part._parent._kids), part._key
+        part = part._parent

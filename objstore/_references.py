@@ -34,6 +34,11 @@ class References(Generic[K, T]):
             self._limit = max(_FEW, 2 * len(self._known))
         self._known[key] = ref(value)
 
+    def pop(self, key: K) -> T | None:
+        """The one of a key, which is forgotten."""
+        found = self._known.pop(key, None)
+        return None if found is None else found()
+
     def values(self) -> list[T]:
         """Those that are alive, as of now."""
         return [value for one in self._known.values() if (value := one()) is not None]

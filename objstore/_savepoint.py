@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ._meta import given_meta
 from .errors import TransactionError
 
 if TYPE_CHECKING:
-    from ._units import Unit
+    from ._units import Unit, View
     from .documents import Commit
+    from .objects import Object
     from .transaction import Transaction
 
 
@@ -27,7 +28,9 @@ class Savepoint:
             )
         self._outer = outer
         self._meta = {} if meta is None else given_meta(meta)
-        self._saved: dict[Unit, Any] = {}
+        self.saved: Final[dict[Unit, View]] = {}
+        """What units were to the transaction at the start."""
+        self._left: dict[int, tuple[Object, Any]] = {}
         self._meta_before: dict[str, Any] = {}
 
     @property
@@ -58,7 +61,10 @@ class Savepoint:
     def __enter__(self) -> Self:
         self._outer._require_own()
         with self._outer._host.lock:
-            self._saved = {unit: view.save() for unit, view in self._outer._views.items()}
+            for unit, view in self._outer._views.items():
+                self.saved[unit] = view.save()
+            self._outer._savepoints.append(self)
+        self._left = dict(self._outer.left)
         self._meta_before = dict(self._outer.meta)
         self._outer.meta.update(self._meta)
         return self
@@ -69,21 +75,29 @@ class Savepoint:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            try:
+        try:
+            if kind is None:
                 self._outer._require_own()
-            except TransactionError:
-                self._take_back()
-                raise
-        else:
+        except TransactionError:
             self._take_back()
+            raise
+        else:
+            if kind is not None:
+                self._take_back()
+        finally:
+            self._outer._savepoints.remove(self)
 
     def _take_back(self) -> None:
         self._outer.meta.clear()
         self._outer.meta.update(self._meta_before)
         with self._outer._host.lock:
             for unit, view in self._outer._views.items():
-                if unit in self._saved:
-                    view.restore(self._saved[unit])
-                else:
-                    view.replace(view.base)
+                view.restore(self.saved[unit])
+        self._outer.left.clear()
+        self._outer.left.update(self._left)
+
+
+def views_of(tx: Transaction, unit: Unit) -> list[View]:
+    """A transaction's view of a unit, if it has one, and those that savepoints may come back to."""
+    saved = [one.saved[unit] for one in tx._savepoints if unit in one.saved]
+    return [tx._views[unit], *saved] if unit in tx._views else []

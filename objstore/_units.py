@@ -20,6 +20,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ._align import align
+from ._left import EVERYBODYS, Left
 from ._origins import NOTHING_MOVED, Origins, fresh_tokens
 from .errors import DetachedError, Failure, ValidationError
 from .pointer import build, split
@@ -54,6 +55,7 @@ class Unit:
         "checked",
         "drafts",
         "failures",
+        "former",
         "host",
         "mirrored",
         "object",
@@ -90,6 +92,8 @@ class Unit:
         """Objects that hold values of committed contents where attribute access finds them."""
         self.object: weakref.ref[Part] | None = None
         """The Object of the root, while anyone holds it."""
+        self.former: tuple[weakref.ref[Part], ...] = ()
+        """Others of it, as it was a Dict and is a List by now, or the other way round."""
         self.past: Container | None = None
         """The contents in which Objects know their elements, while ``value`` are others that they
         have not followed to."""
@@ -109,6 +113,11 @@ class Unit:
         value = cast("JSON | Missing", self.value)
         return self.shape.default if value is MISSING else value
 
+    def held(self) -> list[Part]:
+        """The Objects of the root that anyone holds."""
+        references = self.former if self.object is None else (self.object, *self.former)
+        return [part for reference in references if (part := reference()) is not None]
+
     def clear_mirrors(self) -> None:
         """Take back every value that Objects hold; call with ``host.lock`` held."""
         for reference in self.mirrored:
@@ -125,10 +134,12 @@ class Unit:
 class View:
     """A unit as one transaction sees it."""
 
-    __slots__ = ("_origins", "_owned", "base", "root", "unit")
+    __slots__ = ("_origins", "_owned", "base", "left", "root", "unit")
 
-    def __init__(self, unit: Unit, base: JSON | Missing) -> None:
+    def __init__(self, unit: Unit, base: JSON | Missing, left: Left = EVERYBODYS) -> None:
         self.unit = unit
+        self.left: Final = left
+        """What the transaction has changed about Objects as values."""
         self.base = base
         """The committed contents that the transaction started from."""
         self.root = base
@@ -138,15 +149,28 @@ class View:
 
     def replace(self, root: JSON | Missing) -> None:
         """Give the unit other contents as a whole."""
+        before = self._visible_root()
+        lists = [one for part in self.unit.held() for one in self.leave(part, before)]
         self.root = root
         self._owned.clear()
         self._origins = NOTHING_MOVED
+        self.renew(lists)
 
-    def leave(self) -> None:
-        """Have the Object of the root keep what it has here, as that is about to be replaced."""
-        held = None if self.unit.object is None else self.unit.object()
-        if held is not None:
-            held._keep(self.root)
+    def leave(self, part: Part, contents: JSON | Missing) -> Iterator[Part]:
+        """Have an Object, and those of parts of it, leave contents that are about to be replaced or
+        removed; the Lists among them, whose elements go."""
+        if part._fits(contents):
+            self.left.leave(part, contents)
+            for kid in () if part._kids is None else part._kids.held():
+                yield from self.leave(kid, self.below(contents, kid))
+            if part._kids and part._kind == "list":
+                yield part
+
+    def renew(self, lists: Iterable[Part]) -> None:
+        """Have the elements of Lists that were replaced be others than before."""
+        for part in lists:
+            tokens = [next(fresh_tokens) for _ in range(_length(self.locate(part)))]
+            self.origins().put(part, tokens)
 
     def refill(self, root: JSON | Missing) -> None:
         """The same with other values in it; whatever moved has stayed where it is."""
@@ -165,10 +189,10 @@ class View:
     def below(self, container: JSON | Missing, part: Part) -> JSON | Missing:
         """The element of its parent's ``container`` that an Object stands for."""
         parent, key = part._parent, part._key
-        if parent is not None and isinstance(container, list):
-            return _at(container, self.index(parent, cast(int, key)))
-        if parent is not None and isinstance(container, dict):
-            return cast("JSON | Missing", parent._element(container, key))
+        if isinstance(container, list) and isinstance(key, int):
+            return _at(container, self.index(cast("Part", parent), key))
+        if isinstance(container, dict) and isinstance(key, str):
+            return cast("JSON | Missing", cast("Part", parent)._element(container, key))
         return MISSING
 
     def index(self, parent: Part, token: int) -> int:
@@ -225,14 +249,17 @@ class View:
         if self._origins is not NOTHING_MOVED:
             self._origins.drop_below(parent, key)
 
-    def save(self) -> _Saved:
-        """What ``restore`` needs to come back here; copies made so far are no longer owned."""
+    def save(self) -> View:
+        """It as it is now, to come back to; copies made so far are no longer owned."""
         self._owned = {}
-        return self.root, self._origins.copy()
+        saved = View(self.unit, self.base)
+        saved.root, saved._origins = self.root, self._origins.copy()
+        return saved
 
-    def restore(self, saved: _Saved) -> None:
+    def restore(self, saved: View) -> None:
+        """Come back to what was saved."""
         self._owned = {}
-        self.root, self._origins = saved
+        self.root, self._origins = saved.root, saved._origins
 
     def rebase(self, merged: JSON | Missing, theirs: JSON | Missing) -> None:
         """Go on from contents that others committed meanwhile, with both changes in ``merged``."""
@@ -265,10 +292,9 @@ class View:
         root: JSON | Missing,
         inherited: Callable[[Part, list[Any], list[Any]], Iterable[int | None]],
     ) -> None:
-        held = None if self.unit.object is None else self.unit.object()
         lists = [
             (part, _elements(self.locate(part)), self.origin(part, _length(self.locate(part))))
-            for part in (() if held is None else _lists_below(held))
+            for part in _lists_of(self.unit)
         ]
         self.root = root
         self._owned = {}
@@ -291,10 +317,7 @@ class View:
             renamed = _Renaming(tokens)
             for view, sizes in zip(others, lengths, strict=True):
                 view.origins().rename(part, sizes[number], renamed)
-            part._rename_kids(renamed)
-
-
-_Saved: TypeAlias = "tuple[JSON | Missing, Origins]"
+            part._own_kids().rename(renamed)
 
 
 class _Renaming:
@@ -321,8 +344,7 @@ def follow(unit: Unit, before: JSON | Missing, views: list[View]) -> None:
     ``before`` are those that they are known in. ``views`` are what running transactions have of the
     unit: they go on seeing every element where it was. Call with ``host.lock`` held.
     """
-    held = None if unit.object is None else unit.object()
-    lists = [] if held is None else [part for part in _lists_below(held) if part._kids]
+    lists = [part for part in _lists_of(unit) if part._kids]
     olds = [_elements(part._locate_committed(before)) for part in lists]
     lengths = [[_length(view.locate(part)) for part in lists] for view in views]
     numbered = sorted(enumerate(lists), key=lambda entry: _depth(entry[1]))
@@ -335,7 +357,7 @@ def follow(unit: Unit, before: JSON | Missing, views: list[View]) -> None:
         renamed = _Renaming(partners)
         for view, sizes in zip(views, lengths, strict=True):
             view.origins().rename(part, sizes[number], renamed)
-        part._rename_kids(renamed)
+        part._own_kids().rename(renamed)
 
 
 def followed(now: list[Any], before: list[Any], name: str | None) -> list[int | None]:
@@ -385,14 +407,17 @@ def _name(part: Part, view: View | None) -> str | None:
     return part._unit.shape.merge_key_at(build(path_of(part, view)))
 
 
+def _lists_of(unit: Unit) -> list[Part]:
+    """The Objects of lists in a unit that are held, one for each place."""
+    lists = [one for part in unit.held() for one in _lists_below(part)]
+    return list({id(one._own_kids()): one for one in lists}.values())
+
+
 def _lists_below(part: Part) -> Iterator[Part]:
-    """The Objects of lists that are held, at and below one."""
     if part._kind == "list":
         yield part
-    for reference in (part._kids or {}).values():
-        kid = reference()
-        if kid is not None:
-            yield from _lists_below(kid)
+    for kid in () if part._kids is None else part._kids.held():
+        yield from _lists_below(kid)
 
 
 def _at(elements: list[Any], index: int) -> JSON | Missing:
@@ -457,10 +482,10 @@ def _depth(part: Part) -> int:
 def committed_below(container: JSON | Missing, part: Part) -> JSON | Missing:
     """The element of its parent's committed ``container`` that an Object stands for."""
     parent, key = part._parent, part._key
-    if parent is not None and isinstance(container, list):
-        return _at(container, cast(int, key))
-    if parent is not None and isinstance(container, dict):
-        return cast("JSON | Missing", parent._element(container, key))
+    if isinstance(container, list) and isinstance(key, int):
+        return _at(container, key)
+    if isinstance(container, dict) and isinstance(key, str):
+        return cast("JSON | Missing", cast("Part", parent)._element(container, key))
     return MISSING
 
 

@@ -13,7 +13,7 @@ from .errors import KeyNotFoundError
 from .keyed import Keyed, require_str, without_defined
 from .objects import Part, iterate_merged, read_value, unattached_copy
 from .pointer import build
-from .values import MISSING
+from .values import MISSING, is_object
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -93,13 +93,13 @@ class Dict(Keyed, Part, Paired[K, V]):
 
     def _pairs(self) -> Iterator[tuple[K, V]]:
         """Every key with its value: contents are looked up once, and nothing is mirrored."""
-        contents, _ = self._mapping()
+        contents, view = self._mapping()
         info, defined = type(self)._info, self._defined
         defaults = [pair for pair in info.defaults if pair[0] not in contents]
         key: Any
         for key, raw in (*contents.items(), *defaults):
             if key not in defined:
-                yield key, read_value(self, key, raw, info.shape_for(key), contents)
+                yield key, read_value(self, key, raw, info.shape_for(key), contents, view)
         for key in defined:
             yield key, self._get(key)
 
@@ -111,7 +111,7 @@ class Dict(Keyed, Part, Paired[K, V]):
         raw = self._element(contents, key)
         if raw is MISSING:
             raise self._missing(key, self._where(view))
-        value = read_value(self, key, raw, info.shape_for(key), contents)
+        value = read_value(self, key, raw, info.shape_for(key), contents, view)
         if view is None:
             self._mirror(key, value, contents)
         return value
@@ -147,16 +147,24 @@ class Dict(Keyed, Part, Paired[K, V]):
 
     def _write(self, key: str, value: Any) -> None:
         require_str(key)
-        if self._is_own_child(key, value):
-            return
         with self._edit() as tx:
             shape = type(self)._info.shape_for(key)
             view = tx.view(self._unit)
+            if isinstance(value, Part) and self._is_stored(value, key, view):
+                return
             encoded = self._encode(value, shape or ANY, view, key)
             container = self._own_in(view)
+            kids = self._kids
+            held = kids and (key in kids or kids.former)  # mostly not, and to ask costs
+            lists = self._leave(key, container, view) if held else ()
             view.drop_below(self, key)
-            self._leave(key, container.get(key))
             container[key] = encoded
+            if lists:
+                view.renew(lists)
+
+    def _is_stored(self, value: Part, key: str, view: View) -> bool:
+        container = view.locate(self)
+        return is_object(container) and self._is_element(value, key, container.get(key), view)
 
     def _remove(self, key: str) -> None:
         with self._edit() as tx:
@@ -165,9 +173,10 @@ class Dict(Keyed, Part, Paired[K, V]):
             if key not in contents:
                 raise self._missing(key, self._where(view))
             container = self._own_in(view)
+            lists = self._leave(key, container, view)
             view.drop_below(self, key)
-            self._leave(key, container[key])
             del container[key]
+            view.renew(lists)
 
     def _has(self, key: str) -> bool:
         return self._element(self._mapping()[0], key) is not MISSING
@@ -183,9 +192,12 @@ class Dict(Keyed, Part, Paired[K, V]):
         return iterate_merged(iter(list(self._mapping()[0])), defaults)
 
     def _basic(self) -> dict[str, Any]:
-        contents, _ = self._mapping()
+        contents, view = self._mapping()
         shape_for = type(self)._info.shape_for
-        return {k: read_value(self, k, raw, shape_for(k), contents) for k, raw in contents.items()}
+        return {
+            key: read_value(self, key, raw, shape_for(key), contents, view)
+            for key, raw in contents.items()
+        }
 
     def _edit(self) -> AbstractContextManager[Transaction]:
         return self._unit.host.edit()
@@ -207,9 +219,15 @@ class Dict(Keyed, Part, Paired[K, V]):
         with self._edit() as tx:
             view = tx.view(self._unit)
             container = self._own_in(view)
+            lists = [
+                one
+                for key in (container if self._kids else ())
+                for one in self._leave(key, container, view)
+            ]
             for key in container:
                 view.drop_below(self, key)
             container.clear()
+            view.renew(lists)
 
     def pop(self, key: Any, default: Any = _ABSENT) -> Any:
         """Remove a stored key and return its value; an Object is returned unattached.

@@ -30,6 +30,10 @@ else:
 _ABSENT = object()
 
 
+class Folder(dict[str, Any]):
+    """The contents of a Directory as a value: folders in it are Folders, files are plain."""
+
+
 class Directory(Keyed, Paired[str, T]):
     """A directory: members that are Dicts or Lists are files, members that are Directories folders.
 
@@ -94,7 +98,7 @@ class Directory(Keyed, Paired[str, T]):
             self.__dict__[key] = found  # attribute access may find it without asking
         return cast(Any, found)
 
-    def _find(self, key: str) -> Object | None:
+    def _find(self, key: str, *, for_use: bool = True) -> Object | None:
         """A member; None where there is none. Declared directories are there without a folder."""
         shape = self._member_shape(key)
         if shape is None:
@@ -103,39 +107,74 @@ class Directory(Keyed, Paired[str, T]):
         cls = shape.directory
         if cls is not None and not shape.anything and key in type(self)._info.keys:
             return self._host.directory(path, cls)
-        return self._host.member(path, shape)
+        return self._host.member(path, shape, for_use=for_use)
 
     def _write(self, key: str, value: Any) -> None:
         shape = self._require_shape(key, value)
         path = join(self._path, key)
-        if isinstance(value, Part) and value._before is None and value is self._host.held(path):
-            return  # as after `root.tags += ["x"]`
         with self._edit() as tx:
-            folder = self._host.folder_at(path, shape)
-            if folder is None:
-                self._host.put(tx, path, shape, value)
+            if isinstance(value, Object) and self._is_member(value, path, tx):
+                return
+            if isinstance(value, Directory):  # which may be below, and about to go
+                value = value._assigned()
+            if tx.left or self._before is not None:
+                tx.left.stand(self)
+            if self._host.is_folder_at(path, shape, value):
+                folder = self._aside(path, shape.directory)
+                members = folder._mapping(value)
+                self._leave(path, tx)
+                folder._replace(members)
             else:
-                folder._replace(value)
+                self._host.put(tx, path, shape, value)
+
+    def _is_member(self, value: Object, path: str, tx: Transaction) -> bool:
+        """Whether a value is what is at ``path`` already, as after ``root.tags += ["x"]``."""
+        if tx.left.by(value) is not None:
+            return False
+        if isinstance(value, Directory):
+            return value._host is self._host and value._path == path
+        part = cast(Part, value)
+        unit = part._unit
+        if unit.host is not self._host or unit.pointer != path or part._parent is not None:
+            return False
+        return part._fits(tx.view(unit).root)
 
     def _remove(self, key: str) -> None:
         with self._edit() as tx:
-            member = self._read(key)
-            if isinstance(member, Directory):
-                member.clear()
+            member = self._find(key, for_use=False)
+            if member is None:
+                raise self._missing(key, self._where())
+            if tx.left or self._before is not None:
+                tx.left.stand(self)
+            cls = type(member)
+            if issubclass(cls, Directory):
+                del member  # or it would be held
+                path = join(self._path, key)
+                self._leave(path, tx)
+                self._aside(path, cls).clear()
             else:
-                view = tx.view(member._unit)
-                view.leave()
-                view.replace(MISSING)
+                tx.view(cast(Part, member)._unit).replace(MISSING)
 
-    def _replace(self, value: Any) -> None:
-        """Make the members exactly those of a mapping."""
-        if isinstance(value, Directory) and value is self:
-            return
+    def _leave(self, path: str, tx: Transaction) -> None:
+        """A directory is about to be replaced or removed: have its Object leave what it is."""
+        for held in self._host.let_go(path):
+            if tx.left.by(held) is None:
+                tx.left.leave(held, held._contents(tx))
+
+    def _aside(self, path: str, cls: Any) -> Directory[Any]:
+        """An Object of a directory that nobody else has: nobody changes anything by theirs."""
+        return cast("type[Directory[Any]]", cls)._make(self._host, path)
+
+    def _mapping(self, value: Any) -> Mapping[str, Any]:
+        """What is about to become the members. Raises ValidationError where it is no mapping."""
         if not isinstance(value, Mapping):
             source = self._host.source_of(self._path)
             expected = "an object, as a directory is one"
             raise ValidationError([Failure(source, "", expected, show(value), "type")])
-        members = cast("Mapping[str, Any]", value)
+        return cast("Mapping[str, Any]", value)
+
+    def _replace(self, members: Mapping[str, Any]) -> None:
+        """Make the members exactly these."""
         for key in [key for key in self._stored_keys() if key not in members]:
             self._remove(key)
         self._put_all(members)
@@ -180,9 +219,9 @@ class Directory(Keyed, Paired[str, T]):
     def _basic(self) -> dict[str, Any]:
         return dict(self._members())
 
-    def _members(self) -> Iterator[tuple[str, Object]]:
+    def _members(self, *, for_use: bool = True) -> Iterator[tuple[str, Object]]:
         """The members that are there, but for those that others delete once they are listed."""
-        found = ((key, self._find(key)) for key in self._stored_keys())
+        found = ((key, self._find(key, for_use=for_use)) for key in self._stored_keys())
         return ((key, member) for key, member in found if member is not None)
 
     def _edit(self) -> AbstractContextManager[Transaction]:
@@ -221,10 +260,27 @@ class Directory(Keyed, Paired[str, T]):
 
     def _snapshot(self) -> JSON:
         contents: dict[str, JSON] = {}
-        for key, member in self._members():
+        for key, member in self._members(for_use=False):
             with suppress(DetachedError):  # deleted since it was found
                 contents[key] = member._snapshot()
         return contents
+
+    def _assigned(self) -> Folder:
+        with self._edit() as tx:
+            left = tx.left.by(self)
+            return self._contents(tx) if left is None else cast(Folder, left)
+
+    def _contents(self, tx: Transaction) -> Folder:
+        """All that is in it, to a transaction, whether or not it fits the schema."""
+        found = Folder()
+        for key, member in self._members(for_use=False):
+            if isinstance(member, Directory):
+                found[key] = member._contents(tx)
+            else:
+                unit = cast(Part, member)._unit
+                contents = tx.contents(unit)
+                found[key] = unit.shape.default if contents is MISSING else contents
+        return found
 
     def _pairs(self) -> Iterator[tuple[str, T]]:
         pairs = ((key, self.get(key, cast(T, _ABSENT))) for key in self)
@@ -232,9 +288,10 @@ class Directory(Keyed, Paired[str, T]):
 
     def clear(self) -> None:
         """Delete every member, in one transaction."""
-        with self._edit():
+        with self._edit() as tx:
             for key in self._host.keys_of(self._path):
                 self._remove(key)
+            tx._cleared.add(self._path)
 
     def pop(self, key: str, default: Any = _ABSENT) -> Any:
         """Delete a member and return its contents, as an unattached Object or a plain dict."""

@@ -75,7 +75,7 @@ class List(Part, MutableSequence[T]):
         token = index
         if view is not None and (type(raw) is dict or type(raw) is list):
             token = view.token(self, index)
-        return read_value(self, token, raw, type(self)._info.shape_at(index), contents)
+        return read_value(self, token, raw, type(self)._info.shape_at(index), contents, view)
 
     def _mirror(self, index: int, value: Any, contents: Container) -> None:
         unit = self._unit
@@ -165,13 +165,13 @@ class List(Part, MutableSequence[T]):
             contents, view = self._draft(tx)
             position = self._position(index, len(contents))
             token = view.token(self, position)
-            if self._is_own_child(token, value):
+            if isinstance(value, Part) and self._is_element(value, token, contents[position], view):
                 return
             encoded = self._element_contents(value, position, view)
-            view.drop_below(self, token)
-            if self._kid(token) is not None:  # whose element is gone
-                self._leave(token, contents[position])
+            if self._kids and self._kids.at(token):  # whose element is gone
+                self._leave(token, contents, view)
                 view.origin(self, len(contents))[position] = next(fresh_tokens)
+            view.drop_below(self, token)
             self._owned(tx)[position] = encoded
 
     def _set_slice(self, index: slice, values: list[Any]) -> None:
@@ -179,14 +179,22 @@ class List(Part, MutableSequence[T]):
             contents, view = self._draft(tx)
             contents[:][index] = values  # raises what a list raises, before anything is changed
             start, _, step = index.indices(len(contents))
-            encoded = [
-                self._element_contents(value, start + step * number, view)
-                for number, value in enumerate(values)
-            ]
             origin = view.origin(self, len(contents))
-            self._leave_all(origin[index], contents[index])
+            # Elements of this list that are still there afterwards stay what they are.
+            going = dict(zip(origin[index], contents[index], strict=True)) if self._kids else {}
+            tokens: list[int] = []
+            encoded: list[Any] = []
+            for number, value in enumerate(values):
+                token = value._key if going and isinstance(value, Part) else None
+                if token in going and self._is_element(value, token, going[token], view):
+                    encoded.append(going.pop(token))
+                else:
+                    token = next(fresh_tokens)
+                    encoded.append(self._element_contents(value, start + step * number, view))
+                tokens.append(token)
+            self._leave_all(going, contents, view)
             self._owned(tx)[index] = encoded
-            origin[index] = [next(fresh_tokens) for _ in encoded]
+            origin[index] = tokens
 
     def __delitem__(self, index: int | slice) -> None:
         with self._edit() as tx:
@@ -194,7 +202,7 @@ class List(Part, MutableSequence[T]):
             chosen = index if isinstance(index, slice) else self._position(index, len(contents))
             origin = view.origin(self, len(contents))
             some = chosen if isinstance(chosen, slice) else slice(chosen, chosen + 1)
-            self._leave_all(origin[some], contents[some])
+            self._leave_all(origin[some], contents, view)
             del self._owned(tx)[chosen]
             del origin[chosen]
 
@@ -287,9 +295,13 @@ class List(Part, MutableSequence[T]):
         return self
 
     def __imul__(self, times: SupportsIndex) -> Self:
+        more = as_index(times) - 1
         with self._edit() as tx:
-            contents = [*self._draft(tx)[0]]
-            self[:] = contents * as_index(times)
+            contents = self._draft(tx)[0]
+            if more < 0:
+                self.clear()
+            else:
+                self.extend(contents * more)
         return self
 
     def __add__(self, other: Iterable[Any]) -> list[Any]:
@@ -311,10 +323,10 @@ class List(Part, MutableSequence[T]):
             raise self._gone(located, view)
         return cast("list[Any]", located), view
 
-    def _leave_all(self, tokens: list[int], elements: list[Any]) -> None:
+    def _leave_all(self, tokens: Iterable[int], contents: list[Any], view: View) -> None:
         if self._kids:
-            for token, contents in zip(tokens, elements, strict=True):
-                self._leave(token, contents)
+            for token in set(tokens) & {kid._key for kid in self._kids.held()}:
+                self._leave(token, contents, view)
 
     def _owned(self, tx: Transaction) -> list[Any]:
         return cast("list[Any]", self._own_in(tx.view(self._unit)))

@@ -12,13 +12,15 @@ import sys
 import threading
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import FrameType
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, cast
+from typing import Any, ClassVar, Final, Literal, Self, cast
 
 from . import _annotations
 from ._encode import encode, is_plain
+from ._kids import Kids, is_power_of_two
+from ._left import EVERYBODYS, Left
 from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
 from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
@@ -93,6 +95,8 @@ class Object:
     _given_schema: ClassVar[Any] = None
     _info: ClassVar[_ClassInfo] = _ClassInfo()
     __schema__: ClassVar[_ClassSchema] = _ClassSchema()
+    _before: tuple[Any, int] | None = None
+    """What it has left as a value (see ``_left``), and by which commit."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
@@ -189,9 +193,8 @@ class Part(Object):
     _unit: Unit = cast("Unit", None)
     _parent: Part | None = None
     _key: str | int | None = None
-    _kids: _Kids | None = None
+    _kids: Kids | None = None
     _cache: tuple[object, Container | None] = (None, None)
-    _before: Container | None = None
 
     @classmethod
     def _make(cls, unit: Unit, parent: Part | None = None, key: str | int | None = None) -> Self:
@@ -270,70 +273,66 @@ class Part(Object):
     def _snapshot(self) -> JSON:
         return self._contents()[0]
 
-    def _child(self, token: str | int, contents: Any, shape: Shape, within: Container) -> Part:
+    def _child(
+        self, token: str | int, contents: Any, shape: Shape, within: Container, view: View | None
+    ) -> Part:
         """The Object of an element of the container ``within``: the same one as long as anyone
-        holds it."""
+        holds it, but for one that has left it."""
         cls: Any = shape.class_for(contents)
         unit = self._unit
         with unit.host.lock:
-            kid = self._kid(token)
-            if kid is not None and type(kid) is cls:
-                kid._got()
-            else:
+            kids = self._kids
+            reference = None if kids is None else kids.get(token)
+            kid = None if reference is None else reference()
+            if kid is None and not (kids and kids.former):
                 kid = cls._make(unit, self, token)
-                self._note_kid(token, kid)
-                root, container = self._cache
-                if container is within:  # committed: what it will find is at hand already
-                    _set(kid, "_cache", (root, contents))
+                (self._own_kids() if kids is None else kids).put(token, kid)
+            elif (
+                kid is None
+                or type(kid) is not cls
+                or kid._before is not None
+                or (view is not None and view.left)
+            ):
+                kid = self._other_child(token, cls, EVERYBODYS if view is None else view.left)
+            else:
+                return kid
+            root, container = self._cache
+            if container is within:  # committed: what it will find is at hand already
+                _set(kid, "_cache", (root, contents))
             return kid
 
-    def _kid(self, token: Any) -> Part | None:
-        """The Object of an element, if anyone holds it."""
-        reference = None if self._kids is None else self._kids.get(token)
-        return None if reference is None else reference()
+    def _other_child(self, token: str | int, cls: type[Part], left: Left) -> Part:
+        """An Object of an element where the one that was handed out so far may be none of it."""
+        kids = self._own_kids()
+        known = kids.at(token)
+        for kid in known:
+            if type(kid) is cls and left.by(kid) is None:
+                break
+        else:
+            kid = cls._make(self._unit, self, token)
+            for twin in known:
+                if twin._kind == kid._kind:
+                    _set(kid, "_kids", twin._own_kids())
+        kids.replace(token, kid)
+        return kid
 
-    def _note_kid(self, token: str | int, kid: Part) -> None:
-        kids = self._kids
-        if kids is None:
-            kids = {}
-            _set(self, "_kids", kids)
-        elif token not in kids and _is_power_of_two(len(kids)):
-            # Before it grows, the dead go. A WeakValueDictionary would do that at once, and take
-            # 600 bytes more in every container that was ever read.
-            for dead in [one for one, reference in kids.items() if reference() is None]:
-                del kids[dead]
-        kids[token] = weakref.ref(kid)
+    def _own_kids(self) -> Kids:
+        """The Objects of the elements, to be noted."""
+        with self._unit.host.lock:
+            if self._kids is None:
+                _set(self, "_kids", Kids())
+            return cast("Kids", self._kids)
 
-    # What stood in an Object's place when that was given other contents as a whole, for as long as
-    # nobody has got the Object anew or changed something by it: assigned elsewhere it is that, as
-    # a dict or list would be, so that two places can be swapped.
-
-    def _leave(self, token: str | int, contents: object) -> None:
-        """An element is about to be replaced or removed."""
-        kid = self._kid(token)
-        if kid is not None:
-            kid._keep(contents)
-
-    def _keep(self, contents: object) -> None:
-        if self._fits(contents):
-            _set(self, "_before", contents)
-
-    def _got(self) -> None:
-        if self._before is not None:
-            _set(self, "_before", None)
+    def _leave(self, token: str | int, contents: Container, view: View) -> list[Part]:
+        """An element of these contents is about to be replaced or removed; the Lists that are held
+        of it."""
+        kids = () if self._kids is None else self._kids.at(token)
+        return [one for kid in kids for one in view.leave(kid, view.below(contents, kid))]
 
     def _assigned(self) -> JSON:
-        return self._snapshot() if self._before is None else self._before
-
-    def _rename_kids(self, rename: Callable[[int], int]) -> None:
-        """Tell the Objects of elements that the elements have new tokens."""
-        renamed: _Kids = {}
-        for reference in (self._kids or {}).values():
-            kid = reference()
-            if kid is not None:
-                _set(kid, "_key", rename(cast(int, kid._key)))
-                renamed[cast(int, kid._key)] = reference
-        _set(self, "_kids", renamed)
+        tx = self._unit.host.current()
+        left = (EVERYBODYS if tx is None else tx.left).by(self)
+        return self._snapshot() if left is None else cast("JSON", left)
 
     @abstractmethod
     def _forget(self) -> None:
@@ -345,7 +344,7 @@ class Part(Object):
         mirrored = unit.mirrored
         if not mirrored:
             unit.host._note_mirrored(unit)
-        if _is_power_of_two(len(mirrored)):
+        if is_power_of_two(len(mirrored)):
             # Before it grows, the dead go: a loop over a large file makes and drops many Objects.
             mirrored[:] = [reference for reference in mirrored if reference() is not None]
         mirrored.append(weakref.ref(self))
@@ -365,12 +364,24 @@ class Part(Object):
     def _own_in(self, view: View) -> Any:
         """The draft of this Object's container, to be changed in place."""
         owned = view.own(self)
-        self._got()
+        step: Part | None = self
+        while step is not None:
+            if view.left or step._before is not None:
+                view.left.stand(step)
+            step = step._parent
         return owned
 
-    def _is_own_child(self, key: str | int, value: object) -> bool:
-        """Whether a value is what already stands there, as after ``obj.tags += ["x"]``."""
-        return isinstance(value, Part) and value._before is None and self._kid(key) is value
+    def _is_element(self, value: Part, token: str | int, found: Any, view: View) -> bool:
+        """Whether a value is the element ``found`` of this container, as after
+        ``obj.tags += ["x"]``."""
+        above = value._parent
+        return (
+            above is not None
+            and above._kids is self._kids
+            and value._key == token
+            and value._fits(found)
+            and view.left.by(value) is None
+        )
 
     def __repr__(self) -> str:
         unit = self._unit
@@ -385,14 +396,8 @@ class Part(Object):
             return f"<{name} {unit.pointer}, not as its schema wants it>"
 
 
-_Kids: TypeAlias = dict[str | int, weakref.ref[Part]]
-
 _set: Final = object.__setattr__
 # Objects take every attribute for a key; their own fields are set past that.
-
-
-def _is_power_of_two(number: int) -> bool:
-    return number & (number - 1) == 0
 
 
 def unattached_copy(value: Any) -> Any:
@@ -404,12 +409,17 @@ def unattached_copy(value: Any) -> Any:
 
 
 def read_value(
-    part: Part, token: str | int, raw: Any, shape: Shape | None, within: Container
+    part: Part,
+    token: str | int,
+    raw: Any,
+    shape: Shape | None,
+    within: Container,
+    view: View | None,
 ) -> Any:
     """What an element of a container reads as: an Object, a typed value, or itself."""
     kind = type(raw)  # pyright: ignore[reportUnknownVariableType]
     if kind is dict or kind is list:
-        return part._child(token, raw, shape or ANY, within)
+        return part._child(token, raw, shape or ANY, within, view)
     if shape is None:
         return raw
     if kind is float and shape.integral and raw.is_integer():

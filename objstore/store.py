@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast
 from ._autoids import Numbering, said
 from ._checking import Checking
 from ._encode import encode
+from ._left import EVERYBODYS
 from ._past import refusal
 from ._pathnames import Pathnames, directory_class
 from ._presence import makes_there, may_share, past_at, renew, seen_at_once
@@ -21,7 +22,7 @@ from ._savepoint import Savepoint
 from ._shapes import ANY, Shape
 from ._units import UNLOADED, Unit, View, correct_keys
 from .beside import Beside
-from .directories import Directory
+from .directories import Directory, Folder
 from .documents import DIRECTORY, Change, Commit, Documents
 from .errors import (
     ClosedError,
@@ -94,6 +95,7 @@ class Store(
         # Guarded by lock.
         self._by_path: References[str, Unit] = References()
         self._directories: References[str, Directory[Any]] = References()
+        self._former: References[int, Directory[Any]] = References()  # not handed out any more
         self._recent: deque[Part] = deque(maxlen=_RECENT)
         self._root_type = cast("type[Directory[Any]]", root)
         # None once the store is closed: they hold each other, and would wait for the collector.
@@ -176,8 +178,9 @@ class Store(
 
     # --- for Directories --------------------------------------------------------------------------
 
-    def member(self, path: str, shape: Shape) -> Object | None:
-        """The Object at ``path``, after a look at the medium; None where nothing is."""
+    def member(self, path: str, shape: Shape, *, for_use: bool = True) -> Object | None:
+        """The Object at ``path``, after a look at the medium, for somebody who may use it as a
+        value or not; None where nothing is."""
         with self.lock:
             self._require_open()
             tx = self.current()
@@ -186,9 +189,13 @@ class Store(
             if unit is None or view is None or makes_there(tx, view):
                 seen = self._look(path, shape, unit, tx)
                 if seen is DIRECTORY:
-                    return self.directory(path, directory_class(path, shape))
+                    there = self._has_members(path, tx)
+                    return self.directory(path, directory_class(path, shape)) if there else None
                 unit = self._noticed(path, shape, unit, seen, tx)
-            return self._object(unit, None if tx is None else tx._views.get(unit))
+            found = self._object(unit, None if tx is None else tx._views.get(unit))
+            if for_use and found is not None and (found._before is not None or (tx and tx.left)):
+                (EVERYBODYS if tx is None else tx.left).got(found)
+            return found
 
     def exists(self, path: str, shape: Shape) -> bool:
         """Whether a file or directory is at ``path``, without loading it."""
@@ -202,7 +209,11 @@ class Store(
             used = unit is not None or (tx is not None and tx.serializable)
             if used and seen is not DIRECTORY:
                 self._noticed(path, shape, unit, seen, tx)
-            return seen is not None
+            return seen is not None and (seen is not DIRECTORY or self._has_members(path, tx))
+
+    def _has_members(self, path: str, tx: Transaction | None) -> bool:
+        """Whether a directory has any left to a transaction; without, it is none."""
+        return tx is None or path not in tx._cleared or bool(self.keys_of(path))
 
     def _look(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
         """What is at ``path``, by ``Documents.look``; in a transaction, as that one has it."""
@@ -272,13 +283,15 @@ class Store(
         if held is not None and value is UNLOADED and unit.shape.only_class is None:
             value = unit.root()  # somebody else may have made a Dict of a List
         if held is not None and (value is UNLOADED or value is MISSING or held._fits(value)):
-            held._got()
             return held
-        cls = unit.shape.only_class
+        cls, known = unit.shape.only_class, list[Part]()
         if cls is None or self._at is not None:  # the contents tell: a Dict or a List
             contents = unit.root() if view is None else view._visible_root()
             cls = unit.shape.class_for(cast(Any, contents))
-        made = cast("type[Part]", cls)._make(unit)
+            known = [part for part in unit.held() if part._fits(contents)]
+        made = known[0] if known else cast("type[Part]", cls)._make(unit)
+        if held is not None or unit.former:
+            unit.former = tuple(weakref.ref(part) for part in unit.held() if part is not made)
         unit.object = weakref.ref(made)
         self._recent.append(made)
         return made
@@ -291,12 +304,6 @@ class Store(
                 self._numbering = Numbering(self._documents, self._by_path)
         return unit
 
-    def held(self, path: str) -> Part | None:
-        """The Object of a file if anyone holds it."""
-        with self.lock:
-            unit = self._by_path.get(path)
-            return None if unit is None or unit.object is None else unit.object()
-
     def directory(self, path: str, cls: type[Object]) -> Directory[Any]:
         """The Directory at ``path``, whether or not its folder exists yet."""
         with self.lock:
@@ -306,6 +313,18 @@ class Store(
                 found = cast("type[Directory[Any]]", cls)._make(self, path)
                 self._directories[path] = found
             return found
+
+    def let_go(self, path: str) -> list[Directory[Any]]:
+        """The Directories at ``path`` that anyone holds; who comes next gets another one."""
+        with self.lock:
+            above, _, key = path.rpartition("/")
+            parent = self._directories.get(above) if above else self._held_root
+            if parent is not None:
+                parent.__dict__.pop(unescape(key), None)
+            handed = self._directories.pop(path)
+            if handed is not None:
+                self._former[id(handed)] = handed
+            return [one for one in self._former.values() if one._path == path]
 
     def is_directory(self, path: str) -> bool:
         """Whether a directory is at ``path`` now."""
@@ -326,14 +345,13 @@ class Store(
         """The name of the file at ``path``, or of the one that would be made."""
         return self._documents.source(path)
 
-    def folder_at(self, path: str, shape: Shape) -> Directory[Any] | None:
-        """The Directory that an assignment to ``path`` would replace the members of, if any."""
-        cls = shape.directory
-        if cls is None:
-            return None
-        if shape.anything and not self.is_directory(path):
-            return None
-        return self.directory(path, cls)
+    def is_folder_at(self, path: str, shape: Shape, value: object) -> bool:
+        """Whether to assign a value to ``path`` replaces the members of a directory."""
+        if shape.directory is None:
+            return False
+        if not shape.anything or self.is_directory(path):
+            return True
+        return isinstance(value, Folder) and not self.exists(path, shape)
 
     def put(self, tx: Transaction, path: str, shape: Shape, value: Any) -> None:
         """Give a file new contents as a whole."""
@@ -347,9 +365,7 @@ class Store(
                 expected = "an object or array, as a file holds one"
                 failure = Failure(self.source(unit), "", expected, show(encoded), "type")
                 raise ValidationError([failure])
-            view = tx.view(unit)
-            view.leave()
-            view.replace(encoded)
+            tx.view(unit).replace(encoded)
 
     def keys_of(self, path: str) -> list[str]:
         """The keys of a directory's members that exist, as this thread or task sees them."""
@@ -368,6 +384,10 @@ class Store(
                     correct_keys(found, path, unit, unit.value)
             if tx is not None and tx.serializable:
                 tx._listed.setdefault(path, tuple(found))
+            for emptied in () if tx is None else tx._cleared:
+                above, _, key = emptied.rpartition("/")
+                if above == path != emptied and not self._has_members(emptied, tx):
+                    found.pop(unescape(key), None)
             for unit, view in () if tx is None else tx._views.items():
                 if not makes_there(tx, view):
                     correct_keys(found, path, unit, view.root)

@@ -17,11 +17,13 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
+from ._left import Left
 from ._meta import given_meta
 from ._owners import Owner, not_its_owner, owner
 from ._pause import pause
 from ._reconciling import read_conflict, reconcile, require_valid
 from ._refusals import in_a_view
+from ._savepoint import Savepoint, views_of
 from ._turns import Block, Exit, Released, Taken, is_over, reentered, take_again
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
@@ -76,7 +78,10 @@ class Transaction:
         self._views: dict[Unit, View] = {}  # guarded by host.lock for all but this thread's reads
         self._read: set[Unit] = set()  # keeps what was read once, so that it reads the same again
         self._listed: dict[str, tuple[str, ...]] = {}  # by directory, the keys; if serializable
+        self.left: Final = Left()  # what it has changed about Objects as values
+        self._savepoints: list[Savepoint] = []  # that it is within, from the outermost on
         self._made: dict[str, list[Unit]] = {}  # by directory, what it may have made in or below
+        self._cleared: set[str] = set()  # directories that it emptied, and may have filled again
         self._numbers: Numbers | None = None  # that the schema asked for, in this attempt
         self._era = 0
         self._entered: _Entered | None = None  # once it waits for the disk, and lets others go on
@@ -146,14 +151,7 @@ class Transaction:
                 if self._single and host._saving:
                     host._wait_for([unit])  # to change what that leaves
                 host._require_writable()
-                base = self.contents(unit)
-                if unit not in self._views:  # nor did that pin a past
-                    unit.drafts += 1
-                    self._views[unit] = View(unit, base)
-                    if unit.mirrored:
-                        unit.clear_mirrors()
-                    for above in aboves(unit.pointer) if base is MISSING else ():
-                        self._made.setdefault(above, []).append(unit)
+                self._pin(unit, self.contents(unit))  # unless that pins a past
             return self._views[unit]
 
     def contents(self, unit: Unit) -> JSON | Missing:
@@ -217,11 +215,16 @@ class Transaction:
             raise not_its_owner()
 
     def _pin(self, unit: Unit, base: JSON | Missing) -> None:
-        """Go on seeing ``base`` although the unit is about to change for everybody else."""
+        """See ``base`` from now on, whatever becomes of the unit for everybody else."""
         if unit not in self._views:
             unit.drafts += 1
-            self._views[unit] = View(unit, base)
-            unit.clear_mirrors()
+            self._views[unit] = view = View(unit, base, self.left)
+            if unit.mirrored:
+                unit.clear_mirrors()
+            for above in aboves(unit.pointer) if base is MISSING else ():
+                self._made.setdefault(above, []).append(unit)
+            for savepoint in self._savepoints:
+                savepoint.saved[unit] = view.save()
 
 
 class _Entered(NamedTuple):
@@ -366,7 +369,7 @@ class Host(ABC):
             if not tx._single:
                 if self._line and head - next(iter(self._line)) >= len(self._line):
                     self._wait_for_line(head)  # others' are among them, and may have been told of
-                tx.base = min([head, *(one - 1 for one in self._line)])
+                tx.base = tx.left.base = min([head, *(one - 1 for one in self._line)])
                 self._era += 1
                 for unit in self._mirroring or ():
                     unit.clear_mirrors()
@@ -382,6 +385,8 @@ class Host(ABC):
                     unit, _ = tx._views.popitem()
                     unit.drafts -= 1
                 tx._read = set()
+                if tx.left:
+                    tx.left.clear()
             self._running[:] = [tx for tx in self._running if tx._state != "ended"]
 
     def _commit(self, tx: Transaction) -> Commit | None:
@@ -391,6 +396,8 @@ class Host(ABC):
             if not views:
                 if tx.serializable:
                     self._require_unchanged(tx)
+                if tx.left:  # what has the same contents was replaced all the same
+                    tx.left.publish(self._head() if tx._single else tx.base)
                 return None
             self._wait_for([view.unit for view in views])
             self._require_writable()
@@ -471,6 +478,8 @@ class Host(ABC):
         for view, stamp in zip(entered.views, entered.stamps, strict=True):
             self._publish(view.unit, view.root, stamp, by=entered.tx, view=view)
             view.unit.since = view.unit.changed = entered.number
+        if entered.tx.left:
+            entered.tx.left.publish(entered.number)
 
     def _leave_line(self, entered: _Entered) -> None:
         self._line.pop(entered.number, None)
@@ -566,8 +575,7 @@ class Host(ABC):
             if tx is not by and unit.value is not UNLOADED:
                 if tx.has_seen(unit) or (view is not None and unit.since <= tx.base):
                     tx._pin(unit, unit.value)
-                if unit in tx._views:
-                    others.append(tx._views[unit])
+                others += views_of(tx, unit)
         if unit.mirrored:
             unit.clear_mirrors()
         before = unit.value
@@ -589,4 +597,4 @@ class Host(ABC):
             return
         unit.past = None
         if not same(past, unit.value):
-            follow(unit, past, [tx._views[unit] for tx in self._running if unit in tx._views])
+            follow(unit, past, [view for tx in self._running for view in views_of(tx, unit)])

@@ -60,6 +60,7 @@ class Watching(Host):
 
     url: str
     readonly: bool
+    _scope: str | None
     _documents: Documents
     _by_path: References[str, Unit]
 
@@ -296,8 +297,11 @@ class Watching(Host):
             return Loaded(cast("JSON", unit.value), unit.stamp)
 
     def _take_in(self, commit: Commit) -> None:
-        """Show what others have committed; on the watch's thread, or on one that hears of it."""
-        if commit.scope is not None or self._end_watch is None:
+        """Show what others have committed; on the watch's thread, or on one that hears of it.
+
+        Where a feed is first, this waits until the store itself has shown a commit of its own.
+        """
+        if commit.scope not in (None, self._scope):
             return
         try:
             with self.lock:
@@ -313,8 +317,9 @@ class Watching(Host):
     def _show(self, unit: Unit, change: Change) -> None:
         if change.new is unit.value or (change.stamp is not None and change.stamp is unit.stamp):
             return
-        if self._documents.look(unit.pointer, change.stamp) is not change.stamp:
-            # It goes on from there, or its stamp is another handle's.
+        is_told = change.stamp is not None or change.new is MISSING
+        if not is_told or self._documents.look(unit.pointer, change.stamp) is not change.stamp:
+            # It goes on from there, or its stamp is another handle's, or not at hand.
             self.recheck(unit, None)
             return
         self._publish(unit, change.new, change.stamp, by=None)

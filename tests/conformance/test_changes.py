@@ -6,13 +6,15 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
+from queue import Queue
 from typing import Any, cast
+from unittest.mock import ANY
 from weakref import ref
 
 import pytest
 
 import objstore
-from objstore import Commit, CommitNotFoundError, CommitNumberError, Store
+from objstore import Commit, CommitNotFoundError, CommitNumberError, DetachedError, Store
 from objstore._news import News
 
 from .library import ADA, BOB, Library, fill
@@ -248,6 +250,46 @@ def test_another_handle_is_heard_of(reopen_logged: Opener, store: Store[Library]
         commit = feed.take(PATIENCE)
     assert isinstance(commit, Commit)
     assert commit.number == 2
+
+
+@pytest.mark.parametrize("scope", [None, "draft"])
+def test_a_callback_finds_objects_as_of_the_change(
+    reopen_logged: Opener, store: Store[Any], scope: str | None
+) -> None:
+    other = reopen_logged(Library)
+    here, there = (one if scope is None else one.scope(scope) for one in (store, other))
+    ada, shown = here.root.people.ada, Queue[tuple[int, int, int]]()
+
+    def hear(news: News) -> None:
+        assert isinstance(news, Commit)
+        new: Any = news.changes[0].new
+        shown.put((news.number, new["born"], ada.born))
+
+    here.on_change("people/ada", hear)
+    for born in (1816, 1817):
+        there["people/ada/born"] = born
+        head = here.head  # whoever asks learns of it
+        assert shown.get(timeout=PATIENCE) == (head, born, born)
+    other["people/ada/name"] = "Eda"
+    head = here.head
+    assert shown.get(timeout=PATIENCE) == (head, 1817 if scope is None else ANY, 1817)
+    assert ada.name == "Eda"
+
+
+def test_what_is_deleted_meanwhile_is_not_shown_again(
+    reopen_logged: Opener, store: Store[Library]
+) -> None:
+    other = reopen_logged(Library)
+    with store.changes() as changes:
+        other["people/eve"] = ADA
+        eve = store["people/eve"]
+        del other["people/eve"]
+        assert store.head == 3
+        assert "people/eve" not in store
+        for _ in range(2):
+            assert changes.take(PATIENCE) is not None
+            with pytest.raises(DetachedError):
+                eve.name
 
 
 def test_who_begins_later_hears_of_nothing_before(reopen_logged: Opener) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from typing import Any
 import pytest
 
 import objstore
-from objstore import List, Store
+from objstore import Dict, Directory, List, Store
+
+from .stores import Opener, reopen
+
+__all__ = ["reopen"]
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -193,3 +198,229 @@ def test_several_pathnames_are_set_in_one_commit_or_not_at_all(store: Store[Any]
     assert (store.head, list(store)) == (3, [])
     store.clear()
     assert store.head == 3
+
+
+# --- what was replaced from further up, or from elsewhere -----------------------------------------
+
+
+def test_a_part_is_set_back_in_what_its_file_was_replaced_by(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["ada"] = {"name": "Ada", "tags": ["maths"]}
+    ada = store["ada"]
+    with block:
+        tags = ada["tags"]
+        store["ada"] = {"name": "Ada Lovelace"}
+        ada["tags"] = tags
+    assert ada == {"name": "Ada Lovelace", "tags": ["maths"]}
+
+
+def test_a_part_is_set_back_in_what_it_was_cleared_from(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["dict"] = {"a": {"b": {"n": 1}}, "list": [{"n": 2}]}
+    found = store["dict"]
+    with block:
+        inner, element = found["a"]["b"], found["list"][0]
+        found["a"] = {}
+        found["a"]["b"] = inner
+        found.clear()
+        found["a"] = inner
+        found["list"] = [element]
+    assert found == {"a": {"n": 1}, "list": [{"n": 2}]}
+
+
+def test_what_was_got_is_kept_however_often_its_place_is_replaced(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["dict"] = {"a": {"b": {"n": 1}}}
+    found = store["dict"]
+    with block:
+        outer, inner = found["a"], found["a"]["b"]
+        for number in (2, 3):
+            found["a"] = {"b": {"n": number}}
+            assert dict(found.items())["a"]["b"] == {"n": number}  # which gets it anew
+        del found["a"]
+        found["outer"], found["inner"] = outer, inner
+    assert found == {"outer": {"b": {"n": 1}}, "inner": {"n": 1}}
+
+
+def test_what_was_replaced_by_an_equal_one_is_another(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["dict"] = {"a": {"n": 1}}
+    found = store["dict"]
+    with block:
+        before = found["a"]
+        found["a"] = {"n": 1}
+        found["a"]["n"] = 2
+        found["b"] = before
+    assert found == {"a": {"n": 2}, "b": {"n": 1}}
+
+
+def test_what_a_transaction_replaced_is_nobody_elses(store: Store[Any]) -> None:
+    store["dict"] = {"a": {"n": 1}}
+    found = store["dict"]
+    held = found["a"]
+
+    def elsewhere() -> None:
+        found["b"] = held
+
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        held["n"] = 2
+        found["a"] = {"n": 3}
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(elsewhere).result()
+        raise ZeroDivisionError
+    found["c"] = held
+    assert found == {"a": {"n": 1}, "b": {"n": 1}, "c": {"n": 1}}
+
+
+def test_who_began_before_it_was_replaced_goes_on_with_what_is_there(store: Store[Any]) -> None:
+    store["dict"], store["other"] = {"a": {"n": 1}}, {}
+    found = store["dict"]
+    held = found["a"]
+
+    def elsewhere() -> None:
+        with store.transaction():
+            held["n"] = 2
+            found["a"] = {"n": 3}
+
+    with store.transaction():
+        assert held["n"] == 1
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(elsewhere).result()
+        assert found["a"] is held
+        store["other"]["a"] = held
+    store["other"]["b"] = held
+    assert store["other"] == {"a": {"n": 1}, "b": {"n": 2}}
+
+
+def test_what_a_savepoint_made_is_gone_with_it(store: Store[Any]) -> None:
+    store["dict"] = {"b": {"n": 1}}
+    found = store["dict"]
+    with store.transaction():
+        kept = made = found["b"]
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            found["a"], found["b"] = {"n": 9}, {}
+            made = found["a"]
+            raise ZeroDivisionError
+        with pytest.raises(objstore.DetachedError):
+            found["a"] = made
+        kept["n"] = 2
+        found["c"] = kept
+    assert found == {"b": {"n": 2}, "c": {"n": 2}}
+
+
+def test_what_another_handle_deleted_is_no_value(reopen: Opener) -> None:
+    store, other = reopen(), reopen()
+    store["ada"], store["part"] = {"name": "Ada"}, {"x": {"n": 1}}
+    ada, part = store["ada"], store["part"]["x"]
+    assert (ada["name"], part["n"]) == ("Ada", 1)
+    del other["ada"]
+    del other["part"]["x"]
+    with pytest.raises(objstore.DetachedError):
+        store["ada"] = ada
+    with pytest.raises(objstore.DetachedError):
+        store["part"]["x"] = part
+
+
+class _Defaults(Dict):
+    x: list[int] = []
+    y: list[int] = []
+
+
+class _WithDefaults(Directory[Any]):
+    d: _Defaults
+    p: List[int] = objstore.file("p.json", default=[])
+    q: List[int] = objstore.file("q.json", default=[])
+
+
+def test_a_default_is_swapped(reopen: Opener) -> None:
+    store = reopen(_WithDefaults)
+    store.root["d"], store.root["p"] = {"x": [1]}, [2]
+    found, root = store.root.d, store.root
+    found["y"], found["x"] = found["x"], found["y"]
+    root["q"], root["p"] = root["p"], root["q"]
+    assert (found, root.p, root.q) == ({"x": [], "y": [1]}, [], [2])
+
+
+def test_an_element_of_a_list_that_was_replaced_is_gone(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["file"] = {"rows": [{"n": 0}, {"n": 1}]}
+    found = store["file"]
+    first = found["rows"][0]
+    with block:
+        found["rows"] = [row for row in found["rows"] if row["n"] == 1]
+        with pytest.raises(objstore.DetachedError):
+            first["n"] = 5
+    with pytest.raises(objstore.DetachedError):
+        first["n"] = 5
+    assert found == {"rows": [{"n": 1}]}
+
+
+def test_elements_that_a_slice_is_given_stay_what_they_are(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["list"] = records(4)
+    found = store["list"]
+    held = list(found)
+    with block:
+        found[:] = [row for row in reversed(list(found)) if row["n"] != 2]
+        found *= 2
+    assert found == [{"n": 3}, {"n": 1}, {"n": 0}] * 2
+    for row, number in ((held[0], 2), (held[1], 1), (held[3], 0)):
+        assert found[number] is row
+    with pytest.raises(objstore.DetachedError):
+        held[2]["n"]
+
+
+# --- directories ----------------------------------------------------------------------------------
+
+
+def test_directories_are_swapped(store: Store[Any], block: AbstractContextManager[Any]) -> None:
+    store["a/one"], store["b/two"], store["b/below/three"] = {"n": 1}, {"n": 2}, [3]
+    root = store.root
+    with block:
+        root["a"], root["b"] = root["b"], root["a"]
+    assert dict(store) == {"/a/two": {"n": 2}, "/a/below/three": [3], "/b/one": {"n": 1}}
+
+
+def test_a_directory_is_replaced_by_one_in_it(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["x/sub/a"], store["x/sub/b"], store["x/c"] = {"n": 1}, {"n": 2}, {"n": 3}
+    with block:
+        store.root["x"] = store.root["x"]["sub"]
+    assert dict(store) == {"/x/a": {"n": 1}, "/x/b": {"n": 2}}
+
+
+def test_a_directory_is_moved_and_put_in_itself(
+    store: Store[Any], block: AbstractContextManager[Any]
+) -> None:
+    store["m/k/deep"] = {"n": 1}
+    root = store.root
+    with block:
+        moved = root["m"]
+        del root["m"]
+        root["moved"] = moved
+        root["moved"] = {"in": root["moved"]["k"]}
+        moved = root["moved"]
+        moved["again"] = moved
+    assert dict(store) == {"/moved/in/deep": {"n": 1}, "/moved/again/in/deep": {"n": 1}}
+
+
+class _Shelf(Directory[Any]):
+    a: Directory[Dict]
+    b: Directory[Dict]
+
+
+def test_declared_directories_are_swapped(reopen: Opener) -> None:
+    store = reopen(_Shelf)
+    store["a/one"], store["b/two"] = {"n": 1}, {"n": 2}
+    root: Any = store.root
+    root.a, root.b = root.b, root.a
+    assert root.contents == {"a": {"two": {"n": 2}}, "b": {"one": {"n": 1}}}
+    root.a = root.b
+    assert root.contents == {"a": {"one": {"n": 1}}, "b": {"one": {"n": 1}}}

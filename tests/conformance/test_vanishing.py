@@ -38,8 +38,8 @@ GIVES_OBJECTS = {"items", "values", "or", "items of the store", "values of the s
 def deleting(by: Store[Any], path: str, found: Callable[..., Any]) -> Any:
     todo = [path]
 
-    def then_delete(of: str, *more: Any) -> Any:
-        answer = found(of, *more)
+    def then_delete(of: str, *more: Any, **options: Any) -> Any:
+        answer = found(of, *more, **options)
         if of in todo:
             todo.remove(of)
             by.DELETE("/d/b")
