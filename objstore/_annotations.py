@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, ge
 
 from . import _codecs
 from ._encode import encode_default
+from ._hints import argument, declarations
 from ._shapes import (
     ANY,
     BASES,
@@ -66,14 +66,14 @@ _LENGTHS: Final = {
 
 def class_info(cls: type[Object]) -> Info:
     """What the annotations of a class, and those it inherits, say about its contents."""
-    hints, defaults = _declarations(cls)
+    hints, defaults = declarations(cls)
     keys = {n: _declared(cls, n, hint, defaults.get(n, MISSING)) for n, hint in hints.items()}
     rest = _rest(cls, keys)
     return Info(
         Shape(schema_of=lambda definitions: _reference(cls, definitions), classes=(cls,)),
         keys=keys,
         rest=rest,
-        items=shape_of(_argument(cls, 0, Any)) if cls._kind == "list" else None,
+        items=shape_of(argument(cls, 0, Any)) if cls._kind == "list" else None,
     )
 
 
@@ -159,36 +159,11 @@ def _reference(cls: type[Object], definitions: Definitions) -> JSON:
 def _rest(cls: type[Object], keys: Mapping[str, Shape]) -> Shape | None:
     if cls._kind == "list":
         return None
-    argument = _argument(cls, -1, None)
-    if argument is not None:
-        return _member_checked(cls, "members", shape_of(argument))
+    given = argument(cls, -1, None)
+    if given is not None:
+        return _member_checked(cls, "members", shape_of(given))
     allowed = cls._extra == "allow" if cls._extra else not keys
     return ANY if allowed else None
-
-
-def _argument(cls: type[Object], index: int, default: Any) -> Any:
-    """The type argument that a class, or the nearest one it inherits from, was given."""
-    for base in cls.__mro__:
-        arguments = _arguments(base)
-        if arguments:
-            return _resolve(base, arguments[index])
-    return default
-
-
-def _arguments(cls: type) -> tuple[Any, ...]:
-    """What a class was made with, or gives its base: ``class People(Directory[Person])``."""
-    made: tuple[Any, ...] = vars(cls).get("_arguments", ())
-    if made:
-        return made
-    for base in vars(cls).get("__orig_bases__", ()):
-        said = get_args(base)
-        if hasattr(get_origin(base), "_kind") and not any(map(_is_variable, said)):
-            return said
-    return ()
-
-
-def _is_variable(argument: Any) -> bool:
-    return isinstance(argument, typing.TypeVar)
 
 
 # --- one key --------------------------------------------------------------------------------------
@@ -503,79 +478,3 @@ def _name_of(argument: Any) -> str:
     return (
         argument.__name__ if isinstance(argument, type) else repr(argument).replace("typing.", "")
     )
-
-
-# --- resolving annotations ------------------------------------------------------------------------
-
-
-def annotations_of(cls: type) -> Mapping[str, Any]:
-    """A class's own annotations as they are when it is made."""
-    there: Mapping[str, Any] | None = vars(cls).get("__annotations__")
-    if there is None and sys.version_info >= (3, 14):
-        import annotationlib
-
-        # They are evaluated when they are asked for (PEP 649), which is too early now.
-        there = annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
-    return there or {}
-
-
-def _annotations_now(cls: type) -> Mapping[str, Any]:
-    """The same once a class is used, evaluated where Python has left that for now."""
-    if sys.version_info >= (3, 14) and "__annotations__" not in vars(cls):
-        import annotationlib
-
-        try:
-            return annotationlib.get_annotations(cls)
-        except NameError:
-            return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    return annotations_of(cls)
-
-
-def _declarations(cls: type[Object]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The resolved annotations of a class and its bases, in order, and the defaults given."""
-    hints: dict[str, Any] = {}
-    defaults: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        declares = vars(base).get("_declares", ())
-        annotations: Mapping[str, Any] = _annotations_now(base) if declares else {}
-        for name in declares:
-            hints[name] = _resolve(base, annotations[name])
-            defaults.pop(name, None)  # who declares a key again says anew whether it has a default
-        defaults.update(vars(base).get("_defaults", {}))
-    return hints, defaults
-
-
-def _resolve(cls: type, hint: Any) -> Any:
-    """An annotation with its forward references looked up, at any depth.
-
-    A class within a function sees what the function had defined by then, and classes of ours that
-    the function defined later.
-    """
-    holder = type("_", (), {"__annotations__": {"hint": hint}, "__module__": cls.__module__})
-    module = vars(sys.modules.get(cls.__module__, typing))
-    names: dict[str, Any] = {**(getattr(cls, "_locals", None) or {}), cls.__name__: cls}
-    while True:
-        try:
-            return typing.get_type_hints(holder, module, names, include_extras=True)["hint"]
-        except NameError as error:
-            name = error.name or ""
-            found = _neighbour(cls, name)
-            if found is None or name in names:
-                reason = f"{cls.__qualname__}: {error} in the annotation {hint!r}"
-                raise SchemaError(reason) from error
-            names[name] = found
-
-
-def _neighbour(cls: type, name: str) -> type[Object] | None:
-    """The class of ours that is defined under a name in the same place."""
-    scope = cls.__qualname__.rpartition(".")[0]
-    return _by_name.get((cls.__module__, f"{scope}.{name}" if scope else name))
-
-
-_by_name: dict[tuple[str, str], type[Object]] = {}
-
-
-def remember(cls: type[Object]) -> None:
-    """Note a class under its name, for the annotations of its neighbours."""
-    if "<locals>" in cls.__qualname__:
-        _by_name[cls.__module__, cls.__qualname__] = cls

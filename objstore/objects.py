@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, ClassVar, Final, Literal, Self, cast
 
-from . import _annotations
+from . import _annotations, _hints
 from ._encode import encode, is_plain
 from ._kids import Kids, is_power_of_two
 from ._left import EVERYBODYS, Left
@@ -91,6 +91,7 @@ class Object:
     _declares: ClassVar[Mapping[str, Any]] = {}
     _defaults: ClassVar[Mapping[str, Any]] = {}
     _locals: ClassVar[Mapping[str, Any] | None] = None
+    _said: ClassVar[_hints.Said | None] = None
     _own_schema: ClassVar[Any] = None
     _given_schema: ClassVar[Any] = None
     _info: ClassVar[_ClassInfo] = _ClassInfo()
@@ -460,7 +461,7 @@ def _is_read_as(raw: Any, value: Any, shape: Shape | None) -> bool:
 def _take_declarations(cls: type[Object]) -> None:
     """Move declared keys and their defaults off the class, so that instances are asked for them."""
     body = vars(cls)
-    declares = {k: v for k, v in _annotations.annotations_of(cls).items() if not _is_class_var(v)}
+    declares = {k: v for k, v in _hints.annotations_of(cls).items() if not _is_class_var(v)}
     base = next(b for b in cls.__mro__ if b in BASES.values())
     for name in declares:
         if hasattr(base, name):
@@ -490,7 +491,7 @@ def _take_declarations(cls: type[Object]) -> None:
             "keys of this class are what its given schema says; add them to the schema's properties"
         )
     cls._locals = _locals_around(cls)
-    _annotations.remember(cls)
+    _hints.remember(cls)
 
 
 def _is_class_var(hint: Any) -> bool:

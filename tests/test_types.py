@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import enum
+import gc
 import math
 import pickle
 import types
 import typing
+import weakref
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -337,6 +339,37 @@ def test_classes_within_functions_see_their_neighbours() -> None:
     found = Tree2(trees=given)
     assert found.trees["x"].leaves[0].n == 1
     assert found.trees.x.colour is Local.A
+
+
+def test_a_class_within_a_function_keeps_nothing_else_of_it() -> None:
+    class Large:
+        pass
+
+    def define() -> tuple[type[Dict], weakref.ref[Large]]:
+        large = Large()
+
+        class Leaf(Dict):
+            n: int
+
+        class Leaves(List["Leaf"]):
+            pass
+
+        class Tree(Dict):
+            leaves: Leaves
+
+        Tree(leaves=[{"n": 1}])  # type: ignore[arg-type]
+        return Tree, weakref.ref(large)
+
+    tree, large = define()
+    gc.collect()
+    assert large() is None
+
+    class Derived(tree):  # type: ignore[valid-type, misc]
+        more: int
+
+    given: Any = {"leaves": [{"n": 2}], "more": 1}
+    found: Any = Derived(**given)
+    assert found.leaves[0].n == 2
 
 
 def test_default_containers_are_not_shared() -> None:
