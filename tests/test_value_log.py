@@ -454,6 +454,35 @@ def test_what_is_not_wasted_is_not_rewritten(
         assert storage.get_container_len("c") == 20
 
 
+@pytest.mark.parametrize("read", ["as planned", "by one of the merges"])
+def test_nothing_is_lost_where_all_is_read_anew_amid_a_compaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """As where another thread was interrupted amid a write."""
+    name = "_merge" if read == "as planned" else "_replaced"
+    real = getattr(vlogcompact, name)
+
+    def anew(*given: Any) -> Any:
+        storage._view.lose()
+        storage._view.refresh()
+        return real(*given)
+
+    with new(tmp_path) as storage:
+        for letter in "abcd":
+            storage.set_container_items("c", {f"{letter}{n}": letter for n in range(9)})
+            with storage._writer.writing():
+                storage._writer.begin_next()
+        for letter in "ac":
+            storage.delete_container_items("c", [f"{letter}{n}" for n in range(5)])
+        known = contents(storage)
+        monkeypatch.setattr(vlogcompact, name, anew)
+        storage.compact(0.5)
+        assert contents(storage) == known
+        assert [info.entries for info in storage.get_file_infos()][:4] == [4, 9, 4, 9]
+    with OverFiles(Quick(str(tmp_path))) as storage:
+        assert contents(storage) == known
+
+
 # Sizes, copies, options
 
 

@@ -100,14 +100,12 @@ def _seal(view: View, writer: Writer, live: Counter[int], wasted: float) -> None
         writer.begin_next()
 
 
-def _runs(
-    view: View, live: Counter[int], wasted: float
-) -> Iterator[list[tuple[Listed, LogValues]]]:
+def _runs(view: View, live: Counter[int], wasted: float) -> Iterator[list[Listed]]:
     """Files to be rewritten, those together that follow each other."""
-    run: list[tuple[Listed, LogValues]] = []
+    run: list[Listed] = []
     for listed, file in view.in_order():
         if listed.size is not None and _is_wasteful(file, live, wasted):
-            run.append((listed, file))
+            run.append(listed)
         elif run:
             yield run
             run = []
@@ -121,15 +119,15 @@ def _is_wasteful(file: LogValues, live: Counter[int], wasted: float) -> bool:
 # Merging
 
 
-def _merge(
-    files: Files, view: View, writer: Writer, run: Sequence[tuple[Listed, LogValues]]
-) -> None:
+def _merge(files: Files, view: View, writer: Writer, chosen: Sequence[Listed]) -> None:
     """Replace files that follow each other; all of the work is done before the lock is taken."""
-    index = view.index
+    with view.guard:
+        # As they are in this index: all may have been read anew since they were chosen.
+        index, listed = view.index, view.list.files
+        run = [(one, file) for one, file in view.in_order() if one in chosen]
     slots = {file.slot for _, file in run}
     # By their places: of the files that another merge made, some may have the run's own number.
-    listed = view.list.files
-    older = [one.number for one in listed[: listed.index(run[0][0])]]
+    older = [one.number for one in listed[: listed.index(chosen[0])]]
     bounds = _bounds(run, older)
     made: list[_Made] = []
     try:
