@@ -179,6 +179,23 @@ def test_whatever_step_fails_nothing_is_lost(tmp_path: Path, work: str, error: i
             assert contents(again).keys() == {*found, "more"}
 
 
+@pytest.mark.parametrize("point", ["write at", "rename"])
+def test_files_that_could_not_be_begun_are_not_left(tmp_path: Path, point: str) -> None:
+    """Each would take what little room there is."""
+    filled(tmp_path)
+    files = Failing(tmp_path, error=errno.ENOSPC)
+    storage = OverFiles(files)
+    before = contents(storage)
+    there = sorted(tmp_path.rglob("*"))
+    files.fail(point, ever=True)
+    for _ in range(5):
+        with pytest.raises(BackingError):
+            storage.set_container_item("c", "k9", "x" * 2900)
+    files.mend()
+    assert sorted(tmp_path.rglob("*")) == there
+    assert contents(storage) == before
+
+
 def test_after_a_failed_sync_a_handle_writes_no_more(tmp_path: Path) -> None:
     filled(tmp_path)
     files = Failing(tmp_path)

@@ -14,7 +14,7 @@ from .. import names
 from ..io import Files
 from . import vlogbatch, vloglist
 from .vlogfile import LogValues
-from .vlogmake import remove_empty
+from .vloglist import remove_empty
 from .vlogview import View
 
 _CHUNK: Final = 1 << 20

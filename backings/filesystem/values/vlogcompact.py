@@ -5,26 +5,21 @@ Rules and order of steps: docs/formats/value-log.md.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from objstore.errors import BackingError
-
 from .. import names
 from ..io import Files
 from ..log.loglock import alone
-from . import vlogbatch, vloglist
+from . import vlogbatch
 from .valuefile import ValueFileInfo
 from .vlogbatch import DELETE, FRAME_SIZE, PUT, SLOT_SHIFT, Operation
 from .vlogfile import LogValues
 from .vlogindex import Index, Table
-from .vloglist import FileList, Listed
-from .vlogmake import remove_empty
+from .vloglist import FileList, Listed, remove, remove_unlisted
 from .vlogview import View
 from .vlogwriter import Growing, Writer
 
@@ -139,12 +134,9 @@ def _merge(files: Files, view: View, writer: Writer, chosen: Sequence[Listed]) -
                 _switch(view, index, slots, zip(made, opened, strict=True))
             writer.announce()
     except BaseException:
-        # The list may have been replaced all the same.
-        found = vloglist.read(files)
-        known = set() if found is None else {listed.id for listed in found.files}
-        _remove(files, [one.listed.id for one in made if one.listed.id not in known])
+        remove_unlisted(files, [one.listed.id for one in made])
         raise
-    _remove(files, [listed.id for listed, _ in run])
+    remove(files, [listed.id for listed, _ in run])
 
 
 def _replaced(
@@ -283,7 +275,7 @@ def _sweep(files: Files, view: View) -> None:
     """Remove what a crash has left: files that are not in the list. To be done under the lock."""
     known = {listed.id for listed in view.list.files}
     left = [file_id for file_id in _all_files(files) if file_id not in known]
-    _remove(files, left)
+    remove(files, left)
 
 
 def _all_files(files: Files) -> Iterator[UUID]:
@@ -296,13 +288,3 @@ def _all_files(files: Files) -> Iterator[UUID]:
                 folders.append(path)
             elif (found := names.value_id(files.root, path)) is not None:
                 yield found
-
-
-def _remove(files: Files, ids: Iterable[UUID]) -> None:
-    """Remove files that nothing leads to any more; what cannot be is left to the next sweep."""
-    for file_id in ids:
-        path = names.value_file(names.values(files.root), file_id)
-        with suppress(BackingError):
-            files.unlink(names.hint(files.root, file_id))
-            files.unlink(path)
-            remove_empty(files, os.path.dirname(path))

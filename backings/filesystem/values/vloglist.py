@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from objstore.errors import CorruptionError
+from objstore.errors import BackingError, CorruptionError
 
 from .. import names
 from ..io import Files
@@ -74,3 +77,32 @@ def _parse(data: bytes, file: str) -> FileList:
 
 def _listed(said: dict[str, Any]) -> Listed:
     return Listed(said["number"], UUID(said["id"]), said["size"])
+
+
+# Files that are not in the list, or not any more
+
+
+def remove_unlisted(files: Files, ids: Sequence[UUID]) -> None:
+    """Remove those of some files that are in no list; one may be in spite of an error."""
+    with suppress(BackingError):
+        found = read(files)
+        known = set() if found is None else {listed.id for listed in found.files}
+        remove(files, [file_id for file_id in ids if file_id not in known])
+
+
+def remove(files: Files, ids: Iterable[UUID]) -> None:
+    """Remove files that nothing leads to any more; what cannot be is left to the next sweep."""
+    for file_id in ids:
+        path = names.value_file(names.values(files.root), file_id)
+        with suppress(BackingError):
+            files.unlink(names.hint(files.root, file_id))
+            files.unlink(path)
+            remove_empty(files, os.path.dirname(path))
+
+
+def remove_empty(files: Files, folder: str) -> None:
+    """Remove a folder of a value file, and those above it, as far as they are empty."""
+    while len(folder) > len(files.root) and not files.entries(folder):
+        if files.exists(folder):
+            files.remove_folder(folder)
+        folder = os.path.dirname(folder)

@@ -14,7 +14,7 @@ from .. import names
 from ..io import Files
 from ..log.loglock import LogLock
 from . import vloglist
-from .vloglist import FileList, Listed
+from .vloglist import FileList, Listed, remove_empty
 from .vlogwriter import make_file
 
 
@@ -72,11 +72,3 @@ def _unmake(files: Files, listed: Listed) -> None:
         for one in (path, file):
             files.unlink(one)
         remove_empty(files, os.path.dirname(file))
-
-
-def remove_empty(files: Files, folder: str) -> None:
-    """Remove a folder of a value file, and those above it, as far as they are empty."""
-    while len(folder) > len(files.root) and not files.entries(folder):
-        if files.exists(folder):
-            files.remove_folder(folder)
-        folder = os.path.dirname(folder)

@@ -261,13 +261,18 @@ class Writer:
         self._sync_now()
         tail, found = self._view.tail, self._list_now()
         next_file = Listed(found.newest.number + 1, uuid4())
-        make_file(self._files, found, next_file, self._start(), self._view.number)
-        sealed = found.newest._replace(size=tail.end)
-        if tail.last != vlogbatch.END:
-            self._add(vlogbatch.END)
-            self._give_back()
-        files = (*found.files[:-1], sealed, next_file)
-        vloglist.write(self._files, found._replace(files=files))
+        try:
+            make_file(self._files, found, next_file, self._start(), self._view.number)
+            sealed = found.newest._replace(size=tail.end)
+            if tail.last != vlogbatch.END:
+                self._add(vlogbatch.END)
+                self._give_back()
+            files = (*found.files[:-1], sealed, next_file)
+            vloglist.write(self._files, found._replace(files=files))
+        except BaseException:
+            # Tried again with each write, as to a full disk, they would be many.
+            vloglist.remove_unlisted(self._files, [next_file.id])
+            raise
         if vloghint.is_worth_it(tail.count, tail.end):
             vloghint.write(self._files, tail.file, self._start(), sealed.size or 0)
         self._view.read_on()
