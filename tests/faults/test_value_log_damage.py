@@ -15,6 +15,7 @@ from objstore.backings.filesystem.io import Files
 from objstore.backings.filesystem.values import vlogbatch, vloghint, vloglist
 from objstore.backings.filesystem.values.valuefile import HEAD
 from objstore.backings.filesystem.values.vlogbatch import FRAME_SIZE
+from objstore.backings.filesystem.values.vlogfile import LogValues
 from objstore.backings.filesystem.values.vloglist import FileList
 from objstore.backings.valuelog import ValueLogStorage
 from objstore.errors import CorruptionError, FormatError, StorageError
@@ -174,6 +175,50 @@ def test_damage_before_what_is_known_to_be_synced_is_no_torn_tail(tmp_path: Path
         OverFiles(Quick(str(tmp_path / "s")))
     assert caught.value.offset == start
     assert str(file.relative_to(tmp_path / "s")) in str(caught.value)
+
+
+def test_a_torn_tail_is_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, start, before = made(tmp_path / "s", closed=False)
+    data = file.read_bytes()
+    file.write_bytes(data[: start + 100].ljust(len(data), b"\0"))
+    judged: list[int] = []
+    real = LogValues.is_torn
+
+    def is_torn(self: LogValues, offset: int) -> bool:
+        judged.append(offset)
+        return real(self, offset)
+
+    monkeypatch.setattr(LogValues, "is_torn", is_torn)
+    with OverFiles(Quick(str(tmp_path / "s")), readonly=True) as reader:
+        for _ in range(20):
+            assert reader.get_container_item("c", "a") == "one"
+        assert judged == [start]
+        assert reader.check() == []
+        assert judged == [start] * 2, "who asks whether all is well is not told what was so"
+        with OverFiles(Quick(str(tmp_path / "s"))) as writer:
+            writer.set_container_item("c", "a", "new")
+        assert reader.get_container_item("c", "a") == "new"
+    with OverFiles(Quick(str(tmp_path / "s"))) as again:
+        assert contents(again) == {"c": {**before["c"], "a": "new"}}
+
+
+@pytest.mark.parametrize("at", [0, 3, 4, 20, 60])
+def test_damage_where_a_torn_tail_was_is_told(tmp_path: Path, at: int) -> None:
+    file, start, _ = made(tmp_path / "s", closed=False)
+    data = file.read_bytes()
+    file.write_bytes(data[: start + 100].ljust(len(data), b"\0"))
+    with OverFiles(Quick(str(tmp_path / "s")), readonly=True) as reader:
+        assert reader.get_container_item("c", "a") == "one"
+        with OverFiles(Quick(str(tmp_path / "s"))) as writer:
+            writer.set_container_item("c", "a", "new" * 30)
+            writer.set_container_item("c", "a", "newest")
+            with file.open("r+b") as opened:
+                opened.seek(start + at)
+                opened.write(b"\x7f")
+            with pytest.raises(CorruptionError):
+                reader.get_container_item("c", "a")
 
 
 def test_the_list_of_files_is_checked(tmp_path: Path) -> None:

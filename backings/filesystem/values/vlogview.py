@@ -22,6 +22,7 @@ from .vlogindex import Index, Moment, Table
 from .vloglist import FileList, Listed
 
 _TRIES: Final = 100
+_GLANCE: Final = 1 << 12
 
 
 class Bytes(Protocol):
@@ -82,6 +83,8 @@ class View:
         self.index = Index(self.guard)
         self.list: FileList
         self.tail: Tail
+        self._judged: tuple[UUID, int, bytes] | None = None
+        """What was behind the end when that was last found to be a crash's doing."""
         self._is_sound = False
         """Whether what was read is as it was written; an interrupt may come amid reading."""
         with self.guard:
@@ -145,6 +148,7 @@ class View:
     def check_end(self) -> None:
         """Raise CorruptionError where what is behind the end is no crash's doing."""
         with self.guard:
+            self._judged = None
             self._judge_end()
 
     def _judge_end(self) -> None:
@@ -152,12 +156,22 @@ class View:
         tail = self.tail
         if tail.end == tail.file.size() - HEAD.size and tail.file.is_closed():
             return
+        # A torn tail stays until somebody writes, and is looked through once, not with each read.
+        if self._judged == self._behind_end():
+            return
         with self._lock.attempted() as is_alone:
             if is_alone:
                 # Somebody may have written meanwhile.
                 self.read_on()
                 if self.tail.last != vlogbatch.END:
+                    found = self._behind_end()
                     self.tail.file.is_torn(self.tail.end)
+                    self._judged = found
+
+    def _behind_end(self) -> tuple[UUID, int, bytes]:
+        """Where the end is, and the beginning of what is behind it: whoever writes changes that."""
+        tail = self.tail
+        return tail.file.id, tail.end, tail.file.read(tail.end, _GLANCE)
 
     def read_on(self) -> bool:
         """Read what was added; False where something is there that is no batch."""
