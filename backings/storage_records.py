@@ -21,7 +21,7 @@ from objstore.storage import Savepoints, Storage, Value
 from objstore.values import show
 
 _SOME: Final = 64
-"""How many events are read at a time."""
+"""How many events are read at a time, in the end."""
 
 _TAIL: Final = "tail"
 
@@ -105,15 +105,17 @@ class StorageRecordKeeper(RecordKeeper):
         return self._batches(self.locate(after) + 1, self._count() + 1)
 
     def _batches(self, start: int, stop: int) -> Iterator[bytes]:
-        for at in range(start, stop, _SOME):
+        count = 1  # of who asks for one event, as whoever looks whether it is there
+        while start < stop:
             lines: list[bytes] = []
             try:
-                lines.extend(self._lines(range(at, min(at + _SOME, stop))))
+                lines.extend(self._lines(range(start, min(start + count, stop))))
             except CorruptionError:
                 if lines:
                     yield eventlines.join(lines)
                 raise
             yield eventlines.join(lines)
+            start, count = start + count, min(2 * count, _SOME)
 
     def locate(self, place: Place) -> int:
         """The position of a place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from itertools import islice
 from threading import Lock
 from typing import Final, Self
 
+from . import eventlines
 from ._turns import take_first
 from .event import Event
 from .keeper import RecordKeeper
@@ -74,7 +76,8 @@ class Subscription:
         """Those behind _position, up to the tail of some time ago: to find the place anew for each
         few of them would read a batch of many as often. Taken away while it is read: who is
         interrupted, or gets an error, leaves none."""
-        self._unsure: list[str] = []
+        hash = self._hash_at(position) if position and keeper.in_transaction else None
+        self._unsure: list[str] = [] if hash is None else [hash]
         """The hashes of the last events up to _position, where they were read in a transaction."""
         self._is_closed = False
 
@@ -140,22 +143,27 @@ class Subscription:
 
     def _go_back(self) -> None:
         """Forget events that were taken back since they were read."""
-        before = self._position - len(self._unsure)
-        there = len(self._unsure)
-        while there and not self._has(before + there, self._unsure[there - 1]):
-            there -= 1
-        lost = len(self._unsure) - there
-        unsure = self._unsure[:there] if self._keeper.in_transaction else []
-        if lost:
-            ready = deque(islice(self._ready, max(len(self._ready) - lost, 0)))
+        unsure, before = self._unsure, self._position - len(self._unsure)
+        if self._hash_at(self._position) != unsure[-1]:
+            # Those that are there come first, as each hash is of all events before it too.
+            there = bisect_left(
+                range(len(unsure)),
+                True,
+                key=lambda at: self._hash_at(before + at + 1) != unsure[at],
+            )
+            # It may have begun behind an event that was taken back as well.
+            position = before + there if there else min(before, self._keeper.head().position)
+            ready = deque(islice(self._ready, max(len(self._ready) - len(unsure) + there, 0)))
+            unsure = unsure[:there]
             # Together, as below.
-            self._ready, self._position, self._source = ready, before + there, None
-        self._unsure = unsure
+            self._ready, self._position, self._source, self._unsure = ready, position, None, unsure
+        if not self._keeper.in_transaction:
+            self._unsure = []
 
-    def _has(self, position: int, hash: str) -> bool:
-        """Whether the event at a position is the one of that hash, which is of all before too."""
-        found = next(self._since(position - 1), None)
-        return found is not None and _hash(found) == hash
+    def _hash_at(self, position: int) -> str | None:
+        """The hash of the event at a position, which is of all before too; None for no event."""
+        some = next(self._keeper.batches(position - 1), None)
+        return None if some is None else eventlines.place_in(eventlines.split(some)[0])[1]
 
     def _read(self) -> None:
         some: list[Event] = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -106,6 +107,47 @@ def test_a_subscription_goes_back_with_a_savepoint(storage: Storage) -> None:
         assert _taken(subscription) == [4, 5, 3]
     assert _taken(subscription) == []
     assert [event.data for event in log] == [0, 4, 5, 3]
+
+
+def test_a_subscription_may_begin_behind_an_event_that_is_taken_back(storage: Storage) -> None:
+    log = EventLog(StorageRecordKeeper(storage))
+    log.append("n", 0)
+    subscriptions: list[Subscription] = []
+    with pytest.raises(ZeroDivisionError), storage.transaction():
+        events = log.extend([("n", 1), ("n", 2), ("n", 3)])
+        subscriptions += [log.subscribe(event, timeout=0) for event in events]
+        assert list(map(_taken, subscriptions[::2])) == [[2, 3], []]
+        raise ZeroDivisionError
+    assert list(map(_taken, subscriptions)) == [[], [], []]
+    log.extend([("n", 4), ("n", 5)])
+    assert list(map(_taken, subscriptions)) == [[4, 5]] * 3
+    with storage.transaction():
+        event = log.append("n", 6)
+        subscription = log.subscribe(event, timeout=0)
+        log.append("n", 7)
+    assert _taken(subscription) == [7]
+
+
+def test_to_follow_in_a_transaction_looks_at_each_event_a_few_times(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = EventLog(StorageRecordKeeper(storage))
+    log.extend(("n", n) for n in range(500))
+    subscription, asked = log.subscribe(timeout=0), list[str]()
+    real = storage.get_container_items
+
+    def counted(c_id: str, keys: Iterable[Any] | None = None) -> Iterator[tuple[str, Any]]:
+        names = list(keys or ())
+        asked.extend(names)
+        return real(c_id, names)
+
+    monkeypatch.setattr(storage, "get_container_items", counted)
+    with storage.transaction():
+        assert _taken(subscription) == [*range(500)]
+    assert len(asked) < 4 * 500
+    del asked[:]
+    assert log[100].data == 100
+    assert len(asked) < 4
 
 
 def test_commits_that_were_followed_in_a_transaction_taken_back_are_followed_again(
