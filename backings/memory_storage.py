@@ -106,7 +106,7 @@ class _Transaction(Begun):
         try:
             with self._contents.lock:
                 self._unpin_began()
-                if commit and self.taken:
+                if commit and self.writes:
                     self._contents.boxes = self.boxes
                     self._contents.head += 1
         finally:
