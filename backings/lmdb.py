@@ -206,6 +206,7 @@ class LmdbStorage(TransactingStorage[Work]):
             txn.put(records.HEADER_KEY, cast("bytes", header))
 
         self._write(step)
+        self._prefixes.clear()
 
     def clear_container(self, c_id: str) -> None:
         def step(txn: Txn) -> None:
@@ -222,6 +223,7 @@ class LmdbStorage(TransactingStorage[Work]):
             txn.delete(records.stored_key(records.CATALOGUE, entry.name.encode()))
 
         self._write(step)
+        self._prefixes.pop(str(c_id), None)
 
     def get_container_len(self, c_id: str) -> int:
         with self._reading() as txn:

@@ -291,6 +291,7 @@ class SqliteStorage(TransactingStorage[Work]):
                 sqlite_files.drop_table(link, cast(int, number))
 
         self._write_tables(step)
+        self._tables.clear()
 
     def clear_container(self, c_id: str) -> None:
         def step(link: Link) -> None:
@@ -304,6 +305,7 @@ class SqliteStorage(TransactingStorage[Work]):
         self._write_tables(
             lambda link: sqlite_files.drop_table(link, self._found(link, str(c_id)).id)
         )
+        self._tables.pop(str(c_id), None)
 
     def _write_tables(self, step: Callable[[Link], None]) -> None:
         """Do what makes or unmakes containers."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -200,6 +201,22 @@ def test_a_read_that_races_with_close_is_the_last(tmp_path: Path) -> None:
         storage.get_container_item("c", "a")
     with LmdbStorage(tmp_path / "s") as again:
         assert again.get_container_item("c", "a") == "1"
+
+
+def test_containers_that_were_deleted_are_forgotten(tmp_path: Path) -> None:
+    """A program that has ever new ones runs for months."""
+    with LmdbStorage(tmp_path / "s", create=True) as storage:
+        for n in range(20):
+            storage.add_container(f"{n}")
+            storage.set_container_item(f"{n}", "k", "v")
+            with storage.transaction() if n % 2 else nullcontext():
+                assert storage.get_container_item(f"{n}", "k") == "v"
+                storage.delete_container(f"{n}")
+        assert not storage._prefixes
+        storage.add_container("c")
+        storage.set_container_item("c", "k", "v")
+        storage.clear()
+        assert not storage._prefixes
 
 
 def test_a_handle_that_lmdb_refuses_is_told_from_damage(

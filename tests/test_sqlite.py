@@ -43,6 +43,22 @@ def test_a_file_of_another_program(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_containers_that_were_deleted_are_forgotten(tmp_path: Path) -> None:
+    """A program that has ever new ones runs for months."""
+    with SqliteStorage(tmp_path / "s", create=True) as storage:
+        for n in range(20):
+            storage.add_container(f"{n}")
+            storage.set_container_item(f"{n}", "k", "v")
+            with storage.transaction() if n % 2 else contextlib.nullcontext():
+                assert storage.get_container_item(f"{n}", "k") == "v"
+                storage.delete_container(f"{n}")
+        assert not storage._tables
+        storage.add_container("c")
+        storage.set_container_item("c", "k", "v")
+        storage.clear()
+        assert not storage._tables
+
+
 def test_a_storage_of_a_later_version(tmp_path: Path) -> None:
     SqliteStorage(tmp_path / "s", create=True).close()
     with sqlite3.connect(tmp_path / "s") as connection:
