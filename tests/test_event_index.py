@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -217,6 +218,32 @@ def test_leftovers_of_a_merge_are_passed_over(tmp_path: Path) -> None:
     for path in (tmp_path / "small").iterdir():
         shutil.copy(path, root(tmp_path) / "index")
     check(tmp_path, [*added, *more])
+
+
+def test_a_merge_that_cannot_be_written_leaves_what_it_is_of(
+    tmp_path: Path, indexed: list[bytes]
+) -> None:
+    class Full(Files):
+        __slots__ = ()
+
+        def rename(self, path: str, target: str) -> None:
+            name = Path(target).name
+            if name.endswith(".run") and int(name[13:25]) - int(name[:12]) > 40:
+                raise BackingError(errno.ENOSPC, "No space left on device", target)
+            super().rename(path, target)
+
+    made = SegmentRecordKeeper(Full(str(root(tmp_path))))
+    made.exists(uuid4())
+    added = [Event("n", n) for n in range(130)]
+    for event in added:
+        made.add(event)
+    check(tmp_path, added, made)
+    made.close()
+    assert len(runs(tmp_path)) == 6
+    indexed.clear()
+    assert keeper(tmp_path, readonly=True).read(added[0].uuid) == added[0]
+    assert len(indexed) < 20, "but for those behind the last run"
+    check(tmp_path, added)
 
 
 def test_where_no_index_can_be_written_it_is_in_memory(tmp_path: Path) -> None:

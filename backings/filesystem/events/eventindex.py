@@ -247,8 +247,10 @@ class EventIndex:
             array("Q", [one for run in some for one in run.near]),
             array("Q", [one for run in some for one in run.near_places]),
         )
-        self._runs[-_MERGED:] = [self._kept(merged)]
-        for run in some if self._writes else ():
+        kept = self._kept(merged)
+        self._runs[-_MERGED:] = [kept]
+        # Where it could not be written, those that it was made of are what the next one reads.
+        for run in some if kept is not merged else ():
             self._attempt_unlink(names.event_run(self._files.root, run.first, run.last))
 
     def _kept(self, run: Run) -> Run:
