@@ -126,7 +126,10 @@ class LmdbStorage(TransactingStorage[Work]):
             yield
         except BaseException:
             if self._threads.transaction is work and not work.ended:
+                was_over = work.is_over
+                work.is_over = work.is_lost = True  # where this is interrupted, or fails
                 work.back_to(count)
+                work.is_over, work.is_lost = was_over, False
             raise
 
     def close(self) -> None:

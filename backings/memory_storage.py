@@ -232,9 +232,12 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         try:
             yield
         except BaseException:
-            if self._threads.transaction is transaction:
+            if self._threads.transaction is transaction and not transaction.is_lost:
+                was_over = transaction.is_over
+                transaction.is_over = transaction.is_lost = True  # where this is interrupted
                 # With its first write it may have begun anew, with what others had committed.
                 transaction.boxes = boxes if had_written else transaction.begun()
+                transaction.is_over, transaction.is_lost = was_over, False
             raise
         finally:
             transaction.unpin(boxes)

@@ -241,11 +241,14 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             yield
             take_back = False
         finally:
+            was = transaction.is_over, transaction.is_lost
+            transaction.is_over = transaction.is_lost = True  # where this is interrupted
             # A first write may have begun the transaction anew, and there was nothing before.
             if transaction.changes is changes:
                 changes.forget_mark(take_back=take_back)
             elif take_back and self._threads.transaction is transaction:
                 transaction.changes = Changes(transaction.changes.moment)
+            transaction.is_over, transaction.is_lost = was
 
     @contextmanager
     def _changing(self) -> Generator[Changes]:

@@ -14,9 +14,7 @@ import pytest
 
 import objstore
 from objstore._feed import Feed
-from objstore.backings import memory_storage
 from objstore.backings.filesystem.events import eventindex
-from objstore.backings.memory_storage import MemoryStorage
 from objstore.depot import BlobInfo, ObjectStateT
 from objstore.documents import Commit
 from objstore.errors import StorageError
@@ -251,25 +249,3 @@ def test_an_interrupt_takes_nothing_from_a_feed(tmp_path: Path) -> None:
                 store["a"] = {"n": turn}
             found += interrupted_taking(feed, 6)
     assert [commit.number for commit in found] == list(range(1, 15))
-
-
-def test_who_is_interrupted_in_taking_the_turn_overwrites_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """In memory, where a commit puts all containers in the place of those that are there."""
-    storage = MemoryStorage("", create=True)
-    storage.add_container("c")
-    real = memory_storage.take
-
-    def interrupted(*given: Any) -> bool:
-        monkeypatch.undo()
-        in_thread(lambda: storage.set_container_item("c", "theirs", "T"))
-        real(*given)
-        raise KeyboardInterrupt
-
-    storage.begin()
-    monkeypatch.setattr(memory_storage, "take", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        storage.set_container_item("c", "ours", "O")
-    storage.commit()
-    assert dict(storage.get_container_items("c")) == {"theirs": "T"}

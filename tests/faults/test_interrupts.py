@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from objstore._turns import take
+from objstore.backings.memory_storage import MemoryStorage
+from objstore.errors import TransactionError
 from objstore.storage import Scans, Storage
 from tests.conformance.storage.calls import in_thread
 from tests.conformance.storages import STORAGES, StorageMaker, check, dump
-from tests.faults.interruptions import INTERRUPTS
+from tests.faults.interruptions import INTERRUPTS, Interruption
 
 pytestmark = [
     # What is freed amid an interrupt tells of it, and goes on.
@@ -125,3 +128,69 @@ def test_an_interrupt_locks_nobody_out(maker: StorageMaker, tmp_path: Path, time
 @pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
 def test_many_interrupts(maker: StorageMaker, tmp_path: Path, timer: Timer) -> None:
     assert interrupted(maker, maker.path(tmp_path), timer, 120) > 2000
+
+
+def test_who_is_interrupted_in_taking_the_turn_overwrites_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In memory, where a commit puts all containers in the place of those that are there."""
+    storage = MemoryStorage("", create=True)
+    storage.add_container("c")
+
+    def interrupted(*given: Any) -> bool:
+        monkeypatch.undo()
+        in_thread(lambda: storage.set_container_item("c", "theirs", "T"))
+        take(*given)
+        raise KeyboardInterrupt
+
+    storage.begin()
+    monkeypatch.setattr("objstore.backings.memory_storage.take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.set_container_item("c", "ours", "O")
+    storage.commit()
+    assert dict(storage.get_container_items("c")) == {"theirs": "T"}
+
+
+@contextlib.contextmanager
+def begun(storage: Storage) -> Iterator[None]:
+    """A transaction whose turn to write comes with its first write."""
+    storage.begin()
+    with storage.transaction():
+        yield
+    storage.commit()
+
+
+@pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
+@pytest.mark.parametrize("kept", [{}, {"a": "kept", "b": "kept"}])
+def test_a_savepoint_is_taken_back_or_all_is(
+    maker: StorageMaker, tmp_path: Path, kept: dict[str, str]
+) -> None:
+    """Whenever that is interrupted, and whoever goes on in the block around it."""
+    left: list[object] = []
+    for at in itertools.count(1):
+        folder = tmp_path / f"{at}"
+        folder.mkdir()
+        with maker.make(maker.path(folder), create=True) as storage:
+            storage.add_container("c")
+            interruption = Interruption(at)
+            with contextlib.suppress(TransactionError), begun(storage):
+                if kept:
+                    storage.set_container_items("c", kept)
+                savepoint = storage.transaction()
+                savepoint.__enter__()
+                storage.set_container_items("c", {"a": "undone", "x": "undone"})
+                with contextlib.suppress(ZeroDivisionError), interruption:
+                    try:
+                        raise ZeroDivisionError
+                    except ZeroDivisionError:
+                        savepoint.__exit__(*sys.exc_info())
+                del savepoint
+            found = dict(storage.get_container_items("c"))
+            check(storage)
+        if found not in ({}, kept):
+            left.append(found)
+        if not interruption.came_out:
+            break
+    # As a generator is thrown into nothing comes, but by sys.settrace.
+    assert len(left) <= 1
+    assert at > 5
