@@ -130,15 +130,19 @@ class StorageDepot(Depot):
     def purge(self, identifier: Identifier) -> None:
         """Delete a blob in whatever state it is. Raises StorageError for an unknown one."""
         with self._storage.transaction():
-            try:
-                record = self._record(identifier)
-            except (CorruptionError, FormatError):
-                self._blocks.delete_all(identifier)
-            else:
-                if record is None:
-                    raise StorageError(f"there is no blob {identifier}")
-                self._blocks.delete(identifier, 0, record.length)
-            self._storage.delete_container_item(_BLOBS, str(identifier))
+            self._purge(identifier)
+
+    def _purge(self, identifier: Identifier) -> None:
+        """The same within a transaction."""
+        try:
+            record = self._record(identifier)
+        except (CorruptionError, FormatError):
+            self._blocks.delete_all(identifier)
+        else:
+            if record is None:
+                raise StorageError(f"there is no blob {identifier}")
+            self._blocks.delete(identifier, 0, record.length)
+        self._storage.delete_container_item(_BLOBS, str(identifier))
 
     def _sweep(self, identifier: Identifier, limit: datetime) -> bool:
         # Most are finalized, or new: only for one that is neither others have to wait.
@@ -147,7 +151,7 @@ class StorageDepot(Depot):
         with self._storage.transaction():
             if not self._is_left(identifier, limit):  # finalized or written to meanwhile
                 return False
-            self.purge(identifier)
+            self._purge(identifier)
         return True
 
     def _is_left(self, identifier: Identifier, limit: datetime) -> bool:

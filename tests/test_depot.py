@@ -41,6 +41,7 @@ from objstore.backings.filesystem.blobs.blobmeta import BlobMeta, Found
 from objstore.backings.filesystem.blobs.depot import open_depot
 from objstore.depot import Range
 from objstore.references import Dangling, find_dangling, find_references
+from objstore.storage import Storage
 from tests.realdata import ROOT
 
 PAGE = (ROOT / "docs/formats/depot.md").read_text("utf-8")
@@ -101,6 +102,19 @@ def test_the_ranges_of_the_worked_example(tmp_path: Path, monkeypatch: pytest.Mo
     ]
     monkeypatch.setattr(rangelog, "this_boot", lambda: "0" * 16)
     assert depot.missing_ranges(ONE)[0] == Range(1 << 20, 3 << 20)
+
+
+def test_a_depot_over_a_storage_without_savepoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As others may make one: what is more than the contract asks for is not used."""
+    monkeypatch.setattr(MemoryStorage, "_nested", Storage._nested)
+    depot = StorageDepot(MemoryStorage("", create=True))
+    left = [Identifier.new(), Identifier.new()]
+    for identifier in left:
+        depot.reserve(identifier, 10)
+    kept = depot.put(b"kept")
+    assert depot.sweep(timedelta(0)) == sorted(left)
+    depot.purge(kept)
+    assert list(depot.blobs()) == []
 
 
 def test_the_record_of_the_worked_example() -> None:
