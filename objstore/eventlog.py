@@ -115,7 +115,7 @@ class EventLog:
         Its data: number, meta, scope and the units changed; integers in meta that are beyond
         2^53 - 1, which events cannot hold, as decimal text. ``source`` says which store; the same
         commit again, by this process or another, is the same event. ``followed`` tells where to go
-        on.
+        on. Commits are taken 64 at a time, hence not from what waits for more of them.
         """
         count = 0
         for some in _portions(_commit_event(commit, source) for commit in commits):
