@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 _logger: Final = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 64
+"""How many commits are followed with one sync."""
+
 
 @runtime_checkable
 class Company(Protocol):
@@ -126,7 +129,8 @@ class Beside(Host):
         events = self.events
         with self._following:
             followed = events.followed(source)
-            return events.follow_commits(self._documents.commits_left(followed), source=source)
+            commits = self._documents.commits_left(followed)
+            return events.follow_commits(commits, source=source, at_once=_AT_ONCE)
 
     def dangling(self) -> list[Dangling]:
         """The references to blobs that cannot be read, and the blobs that no document refers to.

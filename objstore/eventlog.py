@@ -26,9 +26,6 @@ from .values import JSON, show
 
 __all__ = ["EventLog"]
 
-_SOME: Final = 64
-"""How many commits are followed with one sync."""
-
 
 class EventLog:
     """A log of events on a RecordKeeper; safe between threads.
@@ -109,16 +106,17 @@ class EventLog:
             types.consume(stored)
         return stored
 
-    def follow_commits(self, commits: Iterable[Commit], *, source: UUID) -> int:
+    def follow_commits(self, commits: Iterable[Commit], *, source: UUID, at_once: int = 1) -> int:
         """Append an event of type ``commit`` for each commit of a store; how many were new.
 
         Its data: number, meta, scope and the units changed; integers in meta that are beyond
         2^53 - 1, which events cannot hold, as decimal text. ``source`` says which store; the same
         commit again, by this process or another, is the same event. ``followed`` tells where to go
-        on. Commits are taken 64 at a time, hence not from what waits for more of them.
+        on. ``at_once`` commits share a sync: more than one only where ``commits`` waits for none.
         """
         count = 0
-        for some in _portions(_commit_event(commit, source) for commit in commits):
+        events = (_commit_event(commit, source) for commit in commits)
+        for some in _portions(events, at_once):
             new = [event for event in some if not self.exists(event.uuid)]
             self._follow(new)
             count += len(new)
@@ -372,13 +370,13 @@ def _commit_event(commit: Commit, source: UUID) -> Event:
     return Event("commit", data, uuid=_commit_uuid(source, commit.number), time=commit.time)
 
 
-def _portions(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Up to _SOME at a time; those before an error come first."""
+def _portions(events: Iterable[Event], count: int) -> Iterator[list[Event]]:
+    """Up to ``count`` at a time; those before an error come first."""
     some: list[Event] = []
     try:
         for event in events:
             some.append(event)
-            if len(some) == _SOME:
+            if len(some) >= count:
                 yield some
                 some = []
     except Exception:

@@ -499,18 +499,31 @@ def test_many_commits_are_followed_together(log: EventLog, monkeypatch: pytest.M
         return extend(added, **options)
 
     monkeypatch.setattr(log.keeper, "extend", counted)
-    assert log.follow_commits(map(commit, range(1, 501)), source=source) == 500
+    assert log.follow_commits(map(commit, range(1, 501)), source=source, at_once=64) == 500
     assert len(calls) < 20
     assert [event.data["number"] for event in log] == [*range(1, 501)]
     assert log.followed(source) == 500
 
 
+def test_commits_that_are_waited_for_are_followed_as_they_come(log: EventLog) -> None:
+    def commits() -> Iterator[Commit]:
+        for number in range(1, 4):
+            assert log.keeper.head().position == number - 1
+            yield commit(number)
+
+    assert log.follow_commits(commits(), source=uuid4()) == 3
+
+
+@pytest.mark.parametrize("at_once", [1, 64])
 @pytest.mark.parametrize("number", [1, 2, 30, 100])
-def test_commits_before_one_that_is_refused_are_followed(log: EventLog, number: int) -> None:
+def test_commits_before_one_that_is_refused_are_followed(
+    log: EventLog, number: int, at_once: int
+) -> None:
     log.register(Refuses(number))
     for _ in range(2):
         with pytest.raises(ValueError, match="refused"):
-            log.follow_commits(map(commit, range(1, 201)), source=UUID(int=7))
+            commits = map(commit, range(1, 201))
+            log.follow_commits(commits, source=UUID(int=7), at_once=at_once)
         assert [event.data["number"] for event in log] == [*range(1, number)]
         assert log.followed(UUID(int=7)) == number - 1
 
@@ -522,7 +535,7 @@ def test_commits_before_one_that_cannot_be_read_are_followed(log: EventLog, numb
         raise CorruptionError("damaged", file="log")
 
     with pytest.raises(CorruptionError, match="damaged"):
-        log.follow_commits(commits(), source=UUID(int=7))
+        log.follow_commits(commits(), source=UUID(int=7), at_once=64)
     assert [event.data["number"] for event in log] == [*range(1, number)]
 
 
