@@ -162,6 +162,7 @@ class Counts:
             self._upto = max(self._upto, head)  # a scope is not shown what others commit
         except HistoryGone:
             self._upto = self._documents.head()
+            self._known.clear()  # or it would be taken for the newest that commits tell of
             self._outside.clear()
 
     def keep(self, commit: Commit) -> None:

@@ -170,6 +170,19 @@ def test_what_another_store_gave_is_not_given_again(reopen_logged: Opener) -> No
     assert sorted(ids(one["/people"].values())) == list(range(1, 21))
 
 
+def test_what_compaction_removed_is_not_given_again(reopen_logged: Opener) -> None:
+    """Also by who knows an older number, and was not there when those after it were given."""
+    store, other = reopen_logged(Board), reopen_logged(Board)
+    store.root.people["first"] = {"name": "1"}
+    for number in range(2, 12):
+        other.root.people[str(number)] = {"name": "n"}
+    for number in range(20):
+        other.root.settings = {"id": 1, "name": str(number)}
+    other.compact(NEWEST)
+    store.root.people["last"] = {"name": "12"}
+    assert store.root.people["last"].id == 12
+
+
 def test_rivals_get_different_numbers(reopen_logged: Opener) -> None:
     stores = [reopen_logged(Board, durability="os") for _ in range(2)]
     stores[0]["/tasks"] = []
