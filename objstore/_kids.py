@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 if TYPE_CHECKING:
     from .objects import Part
 
 Reference: TypeAlias = "weakref.ref[Part]"
+
+_NONE: Final[dict[str | int, tuple[Reference, ...]]] = {}
 
 
 class Kids(dict["str | int", Reference]):
@@ -17,11 +19,12 @@ class Kids(dict["str | int", Reference]):
     handed out.
 
     Objects of the same place share theirs, so that whatever is known of elements is known to all.
+    It is empty only where nobody holds any.
     """
 
-    former: tuple[Reference, ...] = ()
-    """Those that are handed out no more, as their element is of another class by now, or as it was
-    replaced. They stand for their elements all the same."""
+    former: dict[str | int, tuple[Reference, ...]] = _NONE
+    """Those that are handed out no more, by their tokens, as their element is of another class by
+    now, or as it was replaced. They stand for their elements all the same."""
 
     def put(self, token: str | int, kid: Part) -> None:
         """Hand out an Object of an element from now on."""
@@ -34,31 +37,48 @@ class Kids(dict["str | int", Reference]):
 
     def replace(self, token: str | int, kid: Part) -> None:
         """The same in place of another one, which may still be held."""
-        before = self.get(token)
-        formers = (*self.former, *(() if before is None else (before,)))
-        self.former = tuple([one for one in formers if one() is not None and one() is not kid])
+        formers = tuple([weakref.ref(one) for one in self.at(token) if one is not kid])
+        if not formers:
+            self.former.pop(token, None)
+        else:
+            if token not in self.former and is_power_of_two(len(self.former)):
+                self.former = {
+                    one: some
+                    for one, some in self.former.items()
+                    if any(held() is not None for held in some)
+                }
+            self.former[token] = formers
         self.put(token, kid)
 
     def held(self) -> list[Part]:
-        """All that anybody holds."""
-        references = (*self.values(), *self.former)
+        """All that anybody holds, those that are handed out first."""
+        references = [*self.values()]
+        for some in [*self.former.values()]:
+            references += some
         return [kid for reference in references if (kid := reference()) is not None]
 
     def at(self, token: str | int) -> list[Part]:
         """Those of one element, the one that is handed out first."""
         handed = self.get(token)
-        kids = [None if handed is None else handed()]
-        kids += [reference() for reference in self.former]
-        return [kid for kid in kids if kid is not None and kid._key == token]
+        references = self.former.get(token, ())
+        if handed is not None:
+            references = (handed, *references)
+        return [kid for reference in references if (kid := reference()) is not None]
 
     def rename(self, renamed: Callable[[int], int]) -> None:
         """Tell the Objects of a list's elements that the elements have new tokens."""
-        handed = [kid for reference in self.values() if (kid := reference()) is not None]
-        for kid in self.held():
+        kids = self.held()
+        for kid in kids:
             object.__setattr__(kid, "_key", renamed(cast(int, kid._key)))
         self.clear()
-        for kid in handed:
-            self[cast(int, kid._key)] = weakref.ref(kid)
+        former: dict[str | int, tuple[Reference, ...]] = {}
+        for kid in kids:
+            token = cast(int, kid._key)
+            if token in self:
+                former[token] = (*former.get(token, ()), weakref.ref(kid))
+            else:
+                self[token] = weakref.ref(kid)
+        self.former = former or _NONE
 
 
 def is_power_of_two(number: int) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from .documents import DIRECTORY
 from .errors import LayoutError
+from .pointer import aboves
 from .values import MISSING
 
 if TYPE_CHECKING:
@@ -55,9 +58,25 @@ def renew(documents: Documents, unit: Unit) -> None:
         unit.changed = unit.since = documents.changed(unit.pointer)
 
 
+def units_below(tx: Transaction, path: str) -> Sequence[Unit]:
+    """The units in and below a directory that a transaction has views of; call with ``host.lock``
+    held."""
+    new = len(tx._views) - len(tx._below.get("", ()))  # which has all that were asked about
+    for unit in reversed([*islice(reversed(tx._views), new)]):
+        for above in aboves(unit.pointer):
+            tx._below.setdefault(above, []).append(unit)
+    return tx._below.get(path, ())
+
+
+def makes(tx: Transaction, path: str) -> bool:
+    """Whether a transaction has a directory at ``path``, by a file in or below it; call with
+    ``host.lock`` held."""
+    return any(tx._views[unit].root is not MISSING for unit in units_below(tx, path))
+
+
 def makes_there(tx: Transaction | None, view: View) -> bool:
     """Whether a transaction makes a directory where it has seen that nothing is, or deleted it."""
-    return tx is not None and view.root is MISSING and tx.makes(view.unit.pointer)
+    return tx is not None and view.root is MISSING and makes(tx, view.unit.pointer)
 
 
 def may_share(tx: Transaction) -> bool:

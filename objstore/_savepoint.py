@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import ref
 
 from ._meta import given_meta
 from .errors import TransactionError
@@ -29,8 +30,9 @@ class Savepoint:
         self._outer = outer
         self._meta = {} if meta is None else given_meta(meta)
         self.saved: Final[dict[Unit, View]] = {}
-        """What units were to the transaction at the start."""
-        self._left: dict[int, tuple[Object, Any]] = {}
+        """What units were to the transaction at the start, of those that it may have changed."""
+        self._left: dict[int, tuple[ref[Object], Any]] = {}
+        self._cleared: set[str] = set()
         self._meta_before: dict[str, Any] = {}
 
     @property
@@ -60,10 +62,9 @@ class Savepoint:
 
     def __enter__(self) -> Self:
         self._outer._require_own()
-        with self._outer._host.lock:
-            for unit, view in self._outer._views.items():
-                self.saved[unit] = view.save()
-            self._outer._savepoints.append(self)
+        self.saved.clear()
+        self._outer._savepoints.append(self)
+        self._cleared = set(self._outer._cleared)
         self._left = dict(self._outer.left)
         self._meta_before = dict(self._outer.meta)
         self._outer.meta.update(self._meta)
@@ -87,12 +88,19 @@ class Savepoint:
         finally:
             self._outer._savepoints.remove(self)
 
+    def save(self, view: View) -> None:
+        """A unit is about to be changed; call with the host's lock held."""
+        if view.unit not in self.saved:
+            self.saved[view.unit] = view.save()
+
     def _take_back(self) -> None:
         self._outer.meta.clear()
         self._outer.meta.update(self._meta_before)
         with self._outer._host.lock:
-            for unit, view in self._outer._views.items():
-                view.restore(self.saved[unit])
+            for unit, saved in self.saved.items():
+                if unit in self._outer._views:  # it may have ended
+                    self._outer._views[unit].restore(saved)
+        self._outer._cleared = self._cleared
         self._outer.left.clear()
         self._outer.left.update(self._left)
 

@@ -149,22 +149,28 @@ class View:
 
     def replace(self, root: JSON | Missing) -> None:
         """Give the unit other contents as a whole."""
-        before = self._visible_root()
-        lists = [one for part in self.unit.held() for one in self.leave(part, before)]
+        before, known = self._visible_root(), set[int]()
+        lists = [one for part in self.unit.held() for one in self.leave(part, before, known)]
         self.root = root
         self._owned.clear()
         self._origins = NOTHING_MOVED
         self.renew(lists)
 
-    def leave(self, part: Part, contents: JSON | Missing) -> Iterator[Part]:
+    def leave(self, part: Part, contents: JSON | Missing, known: set[int]) -> Iterator[Part]:
         """Have an Object, and those of parts of it, leave contents that are about to be replaced or
-        removed; the Lists among them, whose elements go."""
+        removed; the Lists among them, whose elements go.
+
+        ``known`` are the places that were gone through: not once for each Object that they have.
+        """
         if part._fits(contents):
             self.left.leave(part, contents)
-            for kid in () if part._kids is None else part._kids.held():
-                yield from self.leave(kid, self.below(contents, kid))
-            if part._kids and part._kind == "list":
-                yield part
+            kids = part._kids
+            if kids and id(kids) not in known:
+                known.add(id(kids))
+                for kid in kids.held():
+                    yield from self.leave(kid, self.below(contents, kid), known)
+                if part._kind == "list":
+                    yield part
 
     def renew(self, lists: Iterable[Part]) -> None:
         """Have the elements of Lists that were replaced be others than before."""
@@ -409,15 +415,19 @@ def _name(part: Part, view: View | None) -> str | None:
 
 def _lists_of(unit: Unit) -> list[Part]:
     """The Objects of lists in a unit that are held, one for each place."""
-    lists = [one for part in unit.held() for one in _lists_below(part)]
-    return list({id(one._own_kids()): one for one in lists}.values())
+    known = set[int]()
+    return [one for part in unit.held() for one in _lists_below(part, known)]
 
 
-def _lists_below(part: Part) -> Iterator[Part]:
-    if part._kind == "list":
-        yield part
-    for kid in () if part._kids is None else part._kids.held():
-        yield from _lists_below(kid)
+def _lists_below(part: Part, known: set[int]) -> Iterator[Part]:
+    """``known`` are the places that were gone through."""
+    kids = part._own_kids() if part._kind == "list" else part._kids
+    if kids is not None and id(kids) not in known:
+        known.add(id(kids))
+        if part._kind == "list":
+            yield part
+        for kid in kids.held():
+            yield from _lists_below(kid, known)
 
 
 def _at(elements: list[Any], index: int) -> JSON | Missing:

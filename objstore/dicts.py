@@ -155,7 +155,7 @@ class Dict(Keyed, Part, Paired[K, V]):
             encoded = self._encode(value, shape or ANY, view, key)
             container = self._own_in(view)
             kids = self._kids
-            held = kids and (key in kids or kids.former)  # mostly not, and to ask costs
+            held = kids and (key in kids or key in kids.former)  # mostly not, and to ask costs
             lists = self._leave(key, container, view) if held else ()
             view.drop_below(self, key)
             container[key] = encoded

@@ -265,6 +265,9 @@ class Directory(Keyed, Paired[str, T]):
                 contents[key] = member._snapshot()
         return contents
 
+    def _hosted(self) -> Store[Any]:
+        return self._host
+
     def _assigned(self) -> Folder:
         with self._edit() as tx:
             left = tx.left.by(self)

@@ -324,9 +324,11 @@ class List(Part, MutableSequence[T]):
         return cast("list[Any]", located), view
 
     def _leave_all(self, tokens: Iterable[int], contents: list[Any], view: View) -> None:
-        if self._kids:
-            for token in set(tokens) & {kid._key for kid in self._kids.held()}:
-                self._leave(token, contents, view)
+        kids = self._kids
+        if kids:
+            for token in tokens:
+                if token in kids or token in kids.former:
+                    self._leave(token, contents, view)
 
     def _owned(self, tx: Transaction) -> list[Any]:
         return cast("list[Any]", self._own_in(tx.view(self._unit)))

@@ -97,7 +97,7 @@ class Object:
     _info: ClassVar[_ClassInfo] = _ClassInfo()
     __schema__: ClassVar[_ClassSchema] = _ClassSchema()
     _before: tuple[Any, int] | None = None
-    """What it has left as a value (see ``_left``), and by which commit."""
+    """What it has left as a value (see ``_left``), and in which era."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
@@ -285,7 +285,7 @@ class Part(Object):
             kids = self._kids
             reference = None if kids is None else kids.get(token)
             kid = None if reference is None else reference()
-            if kid is None and not (kids and kids.former):
+            if kid is None and (kids is None or token not in kids.former):
                 kid = cls._make(unit, self, token)
                 (self._own_kids() if kids is None else kids).put(token, kid)
             elif (
@@ -311,9 +311,9 @@ class Part(Object):
                 break
         else:
             kid = cls._make(self._unit, self, token)
-            for twin in known:
-                if twin._kind == kid._kind:
-                    _set(kid, "_kids", twin._own_kids())
+            twin = next((one for one in known if one._kind == kid._kind), None)
+            if twin is not None:  # all of them have the same
+                _set(kid, "_kids", twin._own_kids())
         kids.replace(token, kid)
         return kid
 
@@ -327,8 +327,11 @@ class Part(Object):
     def _leave(self, token: str | int, contents: Container, view: View) -> list[Part]:
         """An element of these contents is about to be replaced or removed; the Lists that are held
         of it."""
-        kids = () if self._kids is None else self._kids.at(token)
-        return [one for kid in kids for one in view.leave(kid, view.below(contents, kid))]
+        kids, known = () if self._kids is None else self._kids.at(token), set[int]()
+        return [one for kid in kids for one in view.leave(kid, view.below(contents, kid), known)]
+
+    def _hosted(self) -> Host:
+        return self._unit.host
 
     def _assigned(self) -> JSON:
         tx = self._unit.host.current()

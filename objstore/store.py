@@ -15,7 +15,15 @@ from ._encode import encode
 from ._left import EVERYBODYS
 from ._past import refusal
 from ._pathnames import Pathnames, directory_class
-from ._presence import makes_there, may_share, past_at, renew, seen_at_once
+from ._presence import (
+    makes,
+    makes_there,
+    may_share,
+    past_at,
+    renew,
+    seen_at_once,
+    units_below,
+)
 from ._reconciling import asked_by
 from ._references import References
 from ._savepoint import Savepoint
@@ -36,7 +44,7 @@ from .errors import (
 from .history import History
 from .joint import Joint
 from .objects import Object, Part
-from .pointer import split, unescape
+from .pointer import join, split, unescape
 from .scopes import Scopes
 from .transacting import Transacting
 from .transaction import Transaction
@@ -218,7 +226,7 @@ class Store(
     def _look(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
         """What is at ``path``, by ``Documents.look``; in a transaction, as that one has it."""
         seen = self._seen(path, shape, unit, tx)
-        return DIRECTORY if seen is None and tx is not None and tx.makes(path) else seen
+        return DIRECTORY if seen is None and tx is not None and makes(tx, path) else seen
 
     def _seen(self, path: str, shape: Shape, unit: Unit | None, tx: Transaction | None) -> Any:
         """The same without what the transaction has changed: as of its start.
@@ -318,19 +326,22 @@ class Store(
         """The Directories at ``path`` that anyone holds; who comes next gets another one."""
         with self.lock:
             above, _, key = path.rpartition("/")
+            formers = self._former.values()
             parent = self._directories.get(above) if above else self._held_root
-            if parent is not None:
-                parent.__dict__.pop(unescape(key), None)
+            for one in (parent, *formers):
+                if one is not None and one._path == above:
+                    one.__dict__.pop(unescape(key), None)
             handed = self._directories.pop(path)
             if handed is not None:
                 self._former[id(handed)] = handed
-            return [one for one in self._former.values() if one._path == path]
+                formers.append(handed)
+            return [one for one in formers if one._path == path]
 
     def is_directory(self, path: str) -> bool:
         """Whether a directory is at ``path`` now."""
         with self.lock:
             tx = self.current()
-            if tx is not None and tx.makes(path):
+            if tx is not None and makes(tx, path):
                 return True
             seen = self._documents.look(path)
             if tx is not None and self._moved_on(tx):
@@ -384,11 +395,10 @@ class Store(
                     correct_keys(found, path, unit, unit.value)
             if tx is not None and tx.serializable:
                 tx._listed.setdefault(path, tuple(found))
-            for emptied in () if tx is None else tx._cleared:
-                above, _, key = emptied.rpartition("/")
-                if above == path != emptied and not self._has_members(emptied, tx):
-                    found.pop(unescape(key), None)
-            for unit, view in () if tx is None else tx._views.items():
+            if tx is not None and tx._cleared:
+                found = {key: None for key in found if self._has_members(join(path, key), tx)}
+            for unit in () if tx is None else units_below(tx, path):
+                view = cast("Transaction", tx)._views[unit]
                 if not makes_there(tx, view):
                     correct_keys(found, path, unit, view.root)
             return sorted(found)

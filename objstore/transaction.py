@@ -28,7 +28,6 @@ from ._turns import Block, Exit, Released, Taken, is_over, reentered, take_again
 from ._units import UNLOADED, Unit, View, follow
 from .documents import Commit
 from .errors import ConflictError, Failure, LayoutError, ObjstoreError, TransactionError
-from .pointer import aboves
 from .values import JSON, MISSING, Missing, same
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Transaction:
         self._listed: dict[str, tuple[str, ...]] = {}  # by directory, the keys; if serializable
         self.left: Final = Left()  # what it has changed about Objects as values
         self._savepoints: list[Savepoint] = []  # that it is within, from the outermost on
-        self._made: dict[str, list[Unit]] = {}  # by directory, what it may have made in or below
+        self._below: dict[str, list[Unit]] = {}  # by directory, see ``_presence.units_below``
         self._cleared: set[str] = set()  # directories that it emptied, and may have filled again
         self._numbers: Numbers | None = None  # that the schema asked for, in this attempt
         self._era = 0
@@ -152,7 +151,10 @@ class Transaction:
                     host._wait_for([unit])  # to change what that leaves
                 host._require_writable()
                 self._pin(unit, self.contents(unit))  # unless that pins a past
-            return self._views[unit]
+            view = self._views[unit]
+            for savepoint in self._savepoints:
+                savepoint.save(view)
+            return view
 
     def contents(self, unit: Unit) -> JSON | Missing:
         """The committed contents that this transaction starts from, fit for the schema or not."""
@@ -200,11 +202,6 @@ class Transaction:
             return True
         return not self.serializable and unit.checked >= self._era and unit.since <= self.base
 
-    def makes(self, path: str) -> bool:
-        """Whether it makes a directory of ``path``, by a file in or below it; call with
-        ``host.lock`` held."""
-        return any(self._views[unit].root is not MISSING for unit in self._made.get(path, ()))
-
     def _require_running(self) -> None:
         if self._state != "running":
             raise TransactionError(f"this transaction is {self._state}, not running")
@@ -218,13 +215,9 @@ class Transaction:
         """See ``base`` from now on, whatever becomes of the unit for everybody else."""
         if unit not in self._views:
             unit.drafts += 1
-            self._views[unit] = view = View(unit, base, self.left)
+            self._views[unit] = View(unit, base, self.left)
             if unit.mirrored:
                 unit.clear_mirrors()
-            for above in aboves(unit.pointer) if base is MISSING else ():
-                self._made.setdefault(above, []).append(unit)
-            for savepoint in self._savepoints:
-                savepoint.saved[unit] = view.save()
 
 
 class _Entered(NamedTuple):
@@ -369,8 +362,9 @@ class Host(ABC):
             if not tx._single:
                 if self._line and head - next(iter(self._line)) >= len(self._line):
                     self._wait_for_line(head)  # others' are among them, and may have been told of
-                tx.base = tx.left.base = min([head, *(one - 1 for one in self._line)])
+                tx.base = min([head, *(one - 1 for one in self._line)])
                 self._era += 1
+                tx.left.era = self._era
                 for unit in self._mirroring or ():
                     unit.clear_mirrors()
                 self._mirroring = None
@@ -397,7 +391,7 @@ class Host(ABC):
                 if tx.serializable:
                     self._require_unchanged(tx)
                 if tx.left:  # what has the same contents was replaced all the same
-                    tx.left.publish(self._head() if tx._single else tx.base)
+                    tx.left.publish(self._era)
                 return None
             self._wait_for([view.unit for view in views])
             self._require_writable()
@@ -479,7 +473,7 @@ class Host(ABC):
             self._publish(view.unit, view.root, stamp, by=entered.tx, view=view)
             view.unit.since = view.unit.changed = entered.number
         if entered.tx.left:
-            entered.tx.left.publish(entered.number)
+            entered.tx.left.publish(self._era)
 
     def _leave_line(self, entered: _Entered) -> None:
         self._line.pop(entered.number, None)

@@ -549,3 +549,13 @@ def test_who_asks_for_the_end_of_a_transaction_does_not_end_it(tmp_path: Path) -
             assert stack.enter_context(store.snapshot_view()) == 3
             assert store["a"]["n"] == 3
         assert [one.number for one in store.log("a/n")] == [1, 2, 3, 4]
+
+
+def test_a_savepoint_that_is_taken_back_empties_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with objstore.open(tmp_path) as store, store.transaction():
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            store.root["empty"].clear()
+            assert "empty" not in store.root
+            raise ZeroDivisionError
+        assert "empty" in store.root

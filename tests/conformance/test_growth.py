@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from objstore._deltas import Delta, gather, patch_of
-from tests.counting import calls_of
+from tests.counting import calls_of, steps_of
 
 from .stores import Opener, reopen
 
@@ -51,3 +53,64 @@ def test_a_patch_does_not_go_over_all_that_changed_for_each_directory(reopen: Op
         return deltas.passes
 
     assert passes(3) == passes(50)
+
+
+def replace_and_get(store: Any, _held: list[Any]) -> None:
+    for key in list(store["dict"]):
+        store["dict"][key] = {"n": 1}
+        store["dict"][key]["x"] = 1
+
+
+def get_and_replace_one(store: Any, held: list[Any]) -> None:
+    found = store["dict"]
+    for number in range(len(held)):
+        before = found["0"]
+        found["0"] = {"n": number}
+        assert "n" in before
+
+
+def delete_each(store: Any, held: list[Any]) -> None:
+    for _ in range(len(held) // 2):
+        del store["list"][-1]
+
+
+def delete_folders(store: Any, _held: list[Any]) -> None:
+    folders = store["folders"]
+    for key in list(folders):
+        del folders[key]
+    assert list(folders) == []
+
+
+def make_each_in_a_savepoint(store: Any, held: list[Any]) -> None:
+    for number in range(len(held)):
+        with store.transaction():
+            store[f"made/{number}"] = {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace_and_get,
+        get_and_replace_one,
+        delete_each,
+        delete_folders,
+        make_each_in_a_savepoint,
+    ],
+)
+def test_what_a_transaction_does_to_each_costs_the_same_however_many_there_are(
+    reopen: Opener, change: Callable[[Any, list[Any]], None]
+) -> None:
+    store = reopen(None)
+
+    def cost(count: int) -> int:
+        store.clear()
+        with store.transaction():
+            store["dict"] = {str(number): {"n": number} for number in range(count)}
+            store["list"] = [{"n": number} for number in range(count)]
+            for number in range(count):
+                store[f"folders/{number}/file"] = {}
+        held = [*store["dict"].values(), *store["list"]]
+        with store.transaction():
+            return steps_of(lambda: change(store, held))
+
+    assert cost(80) < 4.5 * cost(20)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from objstore import Dict, Directory
+from objstore import DetachedError, Dict, Directory
 
 from .stores import Opener, reopen
 
@@ -120,3 +120,23 @@ def test_a_key_and_a_file_that_were_of_another_kind_for_a_while(reopen: Opener) 
         rows.insert(0, {"n": "new"})
     row["n"] = "B"
     assert rows == [{"n": "new"}, {"n": "new"}, {"n": "a"}, {"n": "B"}]
+
+
+def test_one_that_became_of_another_class_stands_for_it_when_nobody_has_the_new_one(
+    reopen: Opener,
+) -> None:
+    store, other = reopen(_Homes), reopen()
+    store.root["home"] = {"pets": [{"kind": "cat", "name": name} for name in "abc"]}
+    pets = store.root.home.pets
+    cat = pets[1]
+    cat.kind = "dog"
+    assert type(pets[1]) is _Dog
+    pets.insert(0, {"kind": "cat", "name": "new"})
+    assert cat.name == "b"
+    other["/home/pets"].insert(0, {"kind": "cat", "name": "newer"})
+    assert (len(store.root.home.pets), cat.name) == (5, "b")
+    pets[3] = {"kind": "cat", "name": "in its place"}
+    with pytest.raises(DetachedError):
+        cat.name = "nobody"
+    pets[0] = cat
+    assert pets.contents[0] == {"kind": "dog", "name": "b"}
