@@ -10,7 +10,7 @@ from ._pairs import Paired
 from .directories import Directory
 from .errors import KeyNotFoundError, LayoutError
 from .lists import List
-from .objects import Object, Part
+from .objects import Object, Part, brought
 from .paths import address
 from .pointer import build, index_of, join, split
 from .transaction import Host
@@ -70,6 +70,7 @@ class Pathnames(Host, Paired[str, Any]):
     def PUT(self, path: str, value: Any) -> None:
         """Set what is at a pathname; folders on the way are made. Raises as assigning does."""
         *above, last = split(self._pointer(path)) or [""]
+        value = brought(value, self)
         with self.edit():
             parent: Any = self._root
             for token in above:

@@ -11,7 +11,7 @@ from ._shapes import ANY, BASES, FileField, Kind
 from ._units import Container, View, path_of
 from .errors import KeyNotFoundError
 from .keyed import Keyed, require_str, without_defined
-from .objects import Part, iterate_merged, read_value, unattached_copy
+from .objects import Object, Part, brought, iterate_merged, read_value, unattached_copy
 from .pointer import build
 from .values import MISSING, is_object
 
@@ -147,6 +147,7 @@ class Dict(Keyed, Part, Paired[K, V]):
 
     def _write(self, key: str, value: Any) -> None:
         require_str(key)
+        value = brought(value, self._unit.host) if isinstance(value, Object) else value
         with self._edit() as tx:
             shape = type(self)._info.shape_for(key)
             view = tx.view(self._unit)

@@ -10,7 +10,7 @@ from ._pairs import Paired
 from ._shapes import BASES, Kind, Shape
 from .errors import DetachedError, Failure, KeyNotFoundError, ValidationError
 from .keyed import Keyed, plain_key, require_str
-from .objects import Object, Part, iterate_merged, unattached_copy
+from .objects import Object, Part, brought, iterate_merged, unattached_copy
 from .pointer import join
 from .values import JSON, MISSING, show
 
@@ -111,7 +111,7 @@ class Directory(Keyed, Paired[str, T]):
 
     def _write(self, key: str, value: Any) -> None:
         shape = self._require_shape(key, value)
-        path = join(self._path, key)
+        path, value = join(self._path, key), brought(value, self._host)
         with self._edit() as tx:
             if isinstance(value, Object) and self._is_member(value, path, tx):
                 return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, SupportsIndex, cas
 from ._origins import fresh_tokens
 from ._shapes import BASES, Kind
 from ._units import Container, View
-from .objects import Part, read_value, unattached_copy
+from .objects import Object, Part, brought, read_value, unattached_copy
 from .values import show
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ class List(Part, MutableSequence[T]):
         if isinstance(index, slice):
             self._set_slice(cast(slice, index), list(value))
             return
+        value = brought(value, self._unit.host) if isinstance(value, Object) else value
         with self._edit() as tx:
             contents, view = self._draft(tx)
             position = self._position(index, len(contents))
@@ -175,6 +176,8 @@ class List(Part, MutableSequence[T]):
             self._owned(tx)[position] = encoded
 
     def _set_slice(self, index: slice, values: list[Any]) -> None:
+        host = self._unit.host
+        values = [brought(one, host) if isinstance(one, Object) else one for one in values]
         with self._edit() as tx:
             contents, view = self._draft(tx)
             contents[:][index] = values  # raises what a list raises, before anything is changed
@@ -208,6 +211,7 @@ class List(Part, MutableSequence[T]):
 
     def insert(self, index: SupportsIndex, value: Any) -> None:
         """Insert an element before ``index``, as list.insert does."""
+        value = brought(value, self._unit.host) if isinstance(value, Object) else value
         with self._edit() as tx:
             contents, view = self._draft(tx)
             length = len(contents)

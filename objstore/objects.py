@@ -25,7 +25,7 @@ from ._shapes import ANY, BASES, Definitions, Info, Kind, Shape, standalone
 from ._unattached import Unattached
 from ._units import Container, Unit, View, committed_below, detached, path_of
 from .errors import DetachedError, KeyNotFoundError, SchemaError, ValidationError
-from .transaction import Transaction
+from .transaction import Host, Transaction
 from .values import JSON, MISSING, Missing, copy_of, is_object
 
 Extra = Literal["allow", "forbid"]
@@ -145,6 +145,10 @@ class Object:
     def _assigned(self) -> JSON:
         """The contents that a place gets to which this Object is assigned; not to be changed."""
         return self._snapshot()
+
+    @abstractmethod
+    def _hosted(self) -> Host:
+        """Where it lives."""
 
     def GET(self, key: Any) -> Any:
         """The value of a key or element, like ``obj[key]``."""
@@ -402,6 +406,17 @@ class Part(Object):
 
 _set: Final = object.__setattr__
 # Objects take every attribute for a key; their own fields are set past that.
+
+
+def brought(value: Any, host: Host) -> Any:
+    """A value that ``host`` is about to store: of an Object of another one the contents.
+
+    They are got before this one's lock is taken: two threads that copy there and back, each with
+    one of the locks, would wait for each other for ever.
+    """
+    if isinstance(value, Object) and value._hosted() is not host:
+        return value._assigned()
+    return value
 
 
 def unattached_copy(value: Any) -> Any:

@@ -368,10 +368,11 @@ class Store(
         """Give a file new contents as a whole."""
         with self.lock:
             unit = self._unit(path, shape)
-            try:
-                encoded = encode(value, shape, source="")
-            except ValidationError as error:
-                raise ValidationError(self.located(error.failures, unit)) from None
+        try:
+            encoded = encode(value, shape, source="")  # without it: see ``objects.brought``
+        except ValidationError as error:
+            raise ValidationError(self.located(error.failures, unit)) from None
+        with self.lock:
             if not isinstance(encoded, dict | list):
                 expected = "an object or array, as a file holds one"
                 failure = Failure(self.source(unit), "", expected, show(encoded), "type")

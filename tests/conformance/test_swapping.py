@@ -13,6 +13,7 @@ import pytest
 
 import objstore
 from objstore import Dict, Directory, List, Store
+from objstore._left import EVERYBODYS
 
 from .stores import Opener, reopen
 
@@ -424,3 +425,122 @@ def test_declared_directories_are_swapped(reopen: Opener) -> None:
     assert root.contents == {"a": {"two": {"n": 2}}, "b": {"one": {"n": 1}}}
     root.a = root.b
     assert root.contents == {"a": {"one": {"n": 1}}, "b": {"one": {"n": 1}}}
+
+
+# --- others at the same time ----------------------------------------------------------------------
+
+
+def test_who_began_before_an_equal_one_replaced_it_goes_on_with_what_is_there(
+    store: Store[Any],
+) -> None:
+    store["dict"], store["other"] = {"a": {"n": 1}}, {}
+    found = store["dict"]
+    held = found["a"]
+
+    def elsewhere() -> None:
+        found["a"] = {"n": 1}
+
+    with store.transaction():
+        held["n"] = 2
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(elsewhere).result()
+        store["other"]["a"] = held
+    assert store["other"] == {"a": {"n": 2}}
+
+
+def test_who_begins_after_an_equal_one_replaced_it_knows(store: Store[Any]) -> None:
+    store["dict"] = {"a": {"n": 1}}
+    found = store["dict"]
+    held = found["a"]
+    found["a"] = {"n": 1}
+    with store.transaction():
+        found["a"]["n"] = 2
+        found["b"] = held
+    assert found == {"a": {"n": 2}, "b": {"n": 1}}
+
+
+def test_what_others_set_back_meanwhile_is_one_or_the_other() -> None:
+    class Changing:
+        asked = 0
+
+        @property
+        def _before(self) -> Any:
+            """As another thread leaves it between two looks."""
+            self.asked += 1
+            return ({"n": 1}, 1) if self.asked == 1 else None
+
+    changing: Any = Changing()
+    assert (EVERYBODYS.by(changing), EVERYBODYS.by(changing)) == ({"n": 1}, None)
+
+
+class _SpiedLock:
+    """The lock of a store; it notes when it is asked for by who has another store's."""
+
+    def __init__(self, store: Store[Any], other: Store[Any]) -> None:
+        self._lock: Any = store.lock
+        self._other: Any = other.lock
+        self.asked: list[bool] = []
+
+    def acquire(self, *arguments: Any) -> Any:
+        self.asked.append(self._other._is_owned())
+        return self._lock.acquire(*arguments)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_nobody_waits_for_a_store_with_the_lock_of_another(
+    store: Store[Any], together: bool
+) -> None:
+    """Two threads that copy there and back would wait for each other for ever."""
+    store["dict"], store["list"], store["folder/x"] = {}, [0], {}
+    with objstore.open("memory://") as other:
+        other["dict"], other["folder/x"] = {"n": 1}, {"n": 2}
+        spied: Any = _SpiedLock(other, store)
+        other.lock = spied
+
+        def anew() -> Any:
+            other["dict"] = {"n": len(spied.asked)}
+            return other["dict"]
+
+        with store.transaction() if together else nullcontext():
+            store["dict"] = anew()
+            store["dict"]["key"] = anew()
+            store["list"][0] = anew()
+            store["list"].append(anew())
+            store["list"][1:] = [anew()]
+            store["folder"] = other["folder"]
+            store["list"].append(other["folder"])
+            store["folder/x/key"] = other.root
+        assert spied.asked
+        assert not any(spied.asked)
+        other.lock = spied._lock
+    assert store["folder"].contents["x"]["n"] == 2
+
+
+class _Box(Directory[Any]):
+    inner: Directory[Dict]
+
+
+class _Boxes(Directory[Any]):
+    box: _Box
+    other: Directory[Dict]
+
+
+def test_a_directory_in_one_that_was_replaced_is_got_anew(reopen: Opener) -> None:
+    store = reopen(_Boxes)
+    box: Any = store.root.box
+    box.inner["old"] = {"n": 1}
+    before = box.inner
+    store.root.box = {"inner": {"new": {"n": 2}}}
+    store.root.other = box.inner
+    assert store.root.other.contents == {"new": {"n": 2}}
+    store.root.other = before
+    assert store.root.other.contents == {"old": {"n": 1}}
