@@ -21,7 +21,7 @@ from objstore.values import JSON, MISSING, Missing
 
 from . import lostfound, names
 from .contents import render
-from .io import Files, Signature, signature
+from .io import Files, Signature, Snapshot, signature
 from .log.logview import Position
 from .places import Place, Places
 from .recent import Recent
@@ -493,7 +493,8 @@ class Pending:
             if is_alike and not (sure and settled(known, content.read_at) is None):
                 return
             there = self._files.read(path, known.st_size)
-            if there is not None and there.data == content.data:
+            # What is longer, or no file, is read as nothing: which may be what was known of it.
+            if there is not None and there.data == content.data and _is_as_long(there, known):
                 return
         raise EditedError
 
@@ -515,3 +516,7 @@ class Pending:
         except (BackingError, LayoutError):
             return False
         return True
+
+
+def _is_as_long(there: Snapshot, known: os.stat_result) -> bool:
+    return stat.S_ISREG(there.before.st_mode) and there.before.st_size == known.st_size

@@ -534,3 +534,25 @@ def test_what_is_read_as_a_commit_comes_is_not_taken_for_that(
     assert reader.load("/a").value == {"n": 2}
     writer.close()
     reader.close()
+
+
+@pytest.mark.parametrize(("name", "edit"), [("a.toml", b"edit = 1\n"), ("a.kvi", b"edit 1\n")])
+def test_an_edit_of_an_empty_file_amid_a_commit_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, edit: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"")
+    edits = [edit]
+
+    def reached(_: Files, point: str, target: str) -> None:
+        if edits and point == "exchange" and target == str(path):
+            path.write_bytes(edits.pop())
+
+    monkeypatch.setattr(Files, "reached", reached)
+    store = FilesystemDocuments(Files(str(tmp_path), sync=False), ANYTHING)
+    loaded = store.load("/a")
+    store.commit([Change("/a", loaded.value, {"commit": 2}, loaded.stamp)], base=store.head())
+    assert edits == []
+    assert store.load("/a").value == {"edit": 1, "commit": 2}
+    assert [one.external for one in store.commits()] == [False, True]
+    store.close()
