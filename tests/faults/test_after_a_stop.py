@@ -207,3 +207,33 @@ def test_newest_records_that_the_machine_has_lost_are_no_damage(
     put(again, "/a", {"n": 3})
     assert [one.number for one in again.commits()] == [1, 2, 3, 4]
     assert [*again.check()] == []
+
+
+def test_what_is_noted_of_records_that_are_lost_behind_a_close_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handle under "os" went on where one under "full" had closed the log: its end says so
+    still, and which run of the machine that was in is all that tells."""
+    monkeypatch.setattr(ledger, "_OFTEN", 1)
+    synced = FilesystemDocuments(Run(tmp_path, 1), ANYTHING)
+    put(synced, "/a", {"n": 0})
+    synced.close()
+    data = log_file(tmp_path).read_bytes()
+    unsynced = FilesystemDocuments(Before(tmp_path, 1, sync=False), ANYTHING)
+    for n in range(5):
+        put(unsynced, "/b", {"n": n})
+    unsynced.close()
+    log_file(tmp_path).write_bytes(data)
+    (tmp_path / "b.json").unlink()
+    lazy, other = FilesystemDocuments(Run(tmp_path, 2), ANYTHING, lazy=True), opened(tmp_path)
+    assert lazy.head() == other.head() == 1
+    put(lazy, "/a", {"n": 1})
+    for n in range(5):
+        put(other, "/c", {"n": n})
+    late = opened(tmp_path)
+    for store in (lazy, other, late):
+        store.head()
+        assert store.load("/a").value == {"n": 1}
+        assert store.load("/b").value is MISSING
+    assert [one.external for one in late.commits()] == [False] * 7
+    assert [*late.check()] == []

@@ -419,10 +419,11 @@ class Ledger:
         lock."""
         with self.guard:
             self._see_run()
-            if self.run.stopped:
-                # It may have heads of records that the machine has lost, and others have their
-                # numbers.
-                self._file.remove()
+            # What was written down in another run may be of records that the machine has lost, and
+            # others have their numbers: also behind a close, where a handle under "os" went on.
+            if self.run.stopped or self.run.is_new():
+                if self.run.stopped or self._file.number(self.log.store) > self.log.head:
+                    self._file.remove()
                 self._written.forget()
             self.run.note()
 

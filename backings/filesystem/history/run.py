@@ -42,6 +42,10 @@ class Run:
         self.stopped = False
         return True
 
+    def is_new(self) -> bool:
+        """Whether nobody has put all in order in this run; False where the system does not say."""
+        return self._files.run() is not None and not self.is_same()
+
     def note(self) -> None:
         """Write down that all is in order as of this run, for who holds the writer's lock."""
         run = self._files.run()
