@@ -102,10 +102,20 @@ class LmdbStorage(TransactingStorage[Work]):
         self._threads.transaction = work
 
     def commit(self) -> None:
-        self._taken().commit()
+        work = self._taken()
+        try:
+            work.commit()
+        finally:
+            if not work.ended:  # it was interrupted, and who keeps the error would keep the turn
+                work.end()
 
     def rollback(self) -> None:
-        self._taken().end()
+        work = self._taken()
+        try:
+            work.end()
+        finally:
+            if not work.ended:
+                work.end()
 
     def _require_open(self) -> None:
         if self._closed:
@@ -115,7 +125,11 @@ class LmdbStorage(TransactingStorage[Work]):
     def _drop(self) -> None:
         work, self._threads.transaction = self._threads.transaction, None
         if work is not None:
-            work.end()
+            try:
+                work.end()
+            finally:
+                if not work.ended:
+                    work.end()
 
     @contextmanager
     def savepoint(self) -> Generator[None]:

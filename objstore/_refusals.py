@@ -50,8 +50,11 @@ def require_refusal(error: OSError) -> None:
     Then the handler of a signal has raised it amid a call, as many do a TimeoutError. That is an
     interrupt like Ctrl-C, and says nothing of the medium.
     """
-    if error.errno is None:
-        raise error
+    try:
+        if error.errno is None:
+            raise error
+    finally:
+        del error  # a cycle with its traceback, which would keep all that was interrupted
 
 
 def require_storable(name: str, what: str) -> None:

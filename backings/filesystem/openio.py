@@ -400,12 +400,15 @@ class OpenFiles:
             raise UncertainError(*self._reason("sync", path, error)) from error
 
     def _refused(self, action: str, path: str, error: OSError) -> NoReturn:
-        if isinstance(error, BackingError):
-            raise error
-        require_refusal(error)
-        if error.errno == errno.ENOTDIR:
-            raise self.not_a_folder(path) from error
-        raise BackingError(*self._reason(action, path, error)) from error
+        try:
+            if isinstance(error, BackingError):
+                raise error
+            require_refusal(error)
+            if error.errno == errno.ENOTDIR:
+                raise self.not_a_folder(path) from error
+            raise BackingError(*self._reason(action, path, error)) from error
+        finally:
+            del error  # as in require_refusal
 
     def not_a_folder(self, path: str) -> LayoutError:
         """The error that names the file in a folder's place, which is ``path`` or on the way."""

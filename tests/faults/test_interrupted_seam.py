@@ -3,10 +3,12 @@ is an OSError, and not the system's."""
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -124,3 +126,27 @@ def test_what_a_handler_raises_comes_through_as_it_is(
         with Interruption(at, AlarmError) as moment:
             _kept = call(tmp_path / "folder")
         assert moment.came_out
+
+
+def test_what_a_handler_raises_keeps_nothing_once_it_is_dropped(tmp_path: Path) -> None:
+    """Not even until the next garbage collection: a lock may be let go when it is freed."""
+    files = Files(str(tmp_path))
+    opened = files.lockable(f"{tmp_path}/lock")
+    assert opened is not None
+    files.unlock_opened(opened)
+    with Interruption(0) as moments:
+        files.unlock_opened(opened)
+    assert moments.seen > 1
+    gc.disable()
+    try:
+        for at in range(1, moments.seen + 1):
+            interruption = Interruption(at, AlarmError)
+            kept = ref(interruption._interrupt)
+            with interruption:
+                files.unlock_opened(opened)
+            assert interruption.came_out
+            del interruption
+            assert kept() is None
+    finally:
+        gc.enable()
+        files.close(opened)

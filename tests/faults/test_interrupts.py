@@ -8,13 +8,14 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from objstore._turns import take
+from objstore.backings.lmdb import LmdbStorage
 from objstore.backings.memory_storage import MemoryStorage
 from objstore.errors import TransactionError
 from objstore.storage import Scans, Storage
@@ -122,6 +123,28 @@ def interrupted(maker: StorageMaker, path: str, timer: Timer, seconds: float) ->
 @pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
 def test_an_interrupt_locks_nobody_out(maker: StorageMaker, tmp_path: Path, timer: Timer) -> None:
     assert interrupted(maker, maker.path(tmp_path), timer, 3) > 50
+
+
+@pytest.mark.parametrize("end", [LmdbStorage.commit, LmdbStorage.rollback])
+def test_an_interrupt_that_is_kept_keeps_nobody_from_writing(
+    tmp_path: Path, end: Callable[[LmdbStorage], None]
+) -> None:
+    """As a notebook keeps the last error, and with it all that it came upon."""
+    path, kept, goes_on = tmp_path / "storage", list[BaseException](), True
+    with LmdbStorage(path, create=True, wait=0.2, durability="os") as storage:
+        storage.add_container("c")
+        while goes_on:
+            storage.begin()
+            storage.set_container_item("c", "one", "1")
+            amid = Interruption(len(kept) + 1, INTERRUPTS[len(kept) % 2])
+            kept.append(amid._interrupt)
+            with amid:
+                end(storage)
+            goes_on = amid.came_out
+            if storage.in_transaction:  # it had not begun to end
+                storage.rollback()
+            in_thread(lambda: storage.set_container_item("c", "two", "2"))
+    assert len(kept) > 15
 
 
 @pytest.mark.torture
