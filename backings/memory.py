@@ -108,7 +108,10 @@ class MemoryDocuments(Documents):
         # With the lock, so that no unit has been seen that a later number made.
         with self._contents.lock:
             self._contents.finish()
-            return self._contents.head
+            head = self._contents.head
+        if self._contents.hearing.due:  # who was about to tell was interrupted, or is at it
+            self._contents.hearing.tell()
+        return head
 
     # --- units ------------------------------------------------------------------------------------
 

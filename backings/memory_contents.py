@@ -7,13 +7,14 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock, RLock
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 from objstore._forks import rest
 from objstore._refusals import no_commit_yet
-from objstore._turns import Taken, require_first, take
+from objstore._turns import Listener, one_for_all, require_first
 from objstore.documents import Change, Commit, Loaded, Meta, Overlay
 from objstore.errors import CommitNumberError, HistoryGone, ObjstoreError
 from objstore.pointer import aboves
@@ -82,6 +83,7 @@ class Contents:
         if self.lock not in held:
             self.lock = RLock()
         self.hearing.begin_in_child()
+        self.meetings.begin_in_child()
 
     def beside(self, name: str, make: Callable[[], T]) -> T:
         """What lies beside the units by a name, made when first asked for."""
@@ -107,13 +109,14 @@ class Contents:
         return commit
 
     def settle(self) -> None:
-        """Show the commit that is due, for who does not hold the lock.
+        """Show the commit that is due, and tell of it, for who does not hold the lock.
 
         Raises TransactionError in a signal's handler, or a finalizer, that came amid that.
         """
         require_first(self.lock)
         with self.lock:
             self.finish()
+        self.hearing.tell()
 
     def finish(self) -> None:
         """The same for who holds the lock. Each step may have been done before."""
@@ -224,11 +227,10 @@ class Hearing:
     def __init__(self) -> None:
         self._turn = Lock()
         """Held while somebody tells; nobody waits for it."""
-        self._told = 0
-        """The last commit that was told; guarded by _turn."""
         # What is done to these is one step each, and needs no lock.
-        self._listeners: Final[dict[object, tuple[int, Callable[[Commit], None]]]] = {}
-        self._due: Final[deque[Commit]] = deque()
+        self._listeners: Final[dict[object, Listener]] = {}
+        self.due: Final[deque[Commit]] = deque()
+        """What is yet to be told."""
 
     def begin_in_child(self) -> None:
         """In the child of a fork, where nobody tells."""
@@ -236,12 +238,12 @@ class Hearing:
 
     def add(self, commit: Commit) -> None:
         """Have ``tell`` tell of a commit, which may have been added before."""
-        self._due.append(commit)
+        self.due.append(commit)
 
     def listen(self, after: int, hear: Callable[[Commit], None]) -> Callable[[], None]:
         """Call ``hear`` for the commits numbered above ``after``; the result ends it."""
         key = object()
-        self._listeners[key] = after, hear
+        self._listeners[key] = Listener(partial(_hear, hear), after)
 
         def end() -> None:
             self._listeners.pop(key, None)
@@ -250,24 +252,14 @@ class Hearing:
 
     def tell(self) -> None:
         """Tell of what was added; call without any lock of the store."""
-        while self._due:
-            taken: Taken = []
-            try:
-                if not take(self._turn, 0, taken):
-                    break
-                self._tell()
-            finally:
-                if taken:
-                    self._turn.release()
+        one_for_all(self._turn, self.due.__len__, self._tell)
 
     def _tell(self) -> None:
-        while self._due:
-            commit = self._due.popleft()
-            if commit.number > self._told:
-                self._told = commit.number
-                for after, hear in list(self._listeners.values()):
-                    if commit.number > after:
-                        _hear(hear, commit)
+        while self.due:
+            commit = self.due[0]
+            for listener in list(self._listeners.values()):
+                listener.tell(commit)
+            self.due.popleft()
 
 
 def _hear(hear: Callable[[Commit], None], commit: Commit) -> None:

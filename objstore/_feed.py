@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
-from threading import Condition, Lock
+from threading import Condition, Lock, RLock
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -68,15 +68,17 @@ class Feed(Iterator[N]):
         self._limit: Final = limit
         self._before: Final = before
         self._replaying = Lock()
-        # Guarded by _replaying; once it is not replaying any more, _last is guarded by _changed.
+        # Guarded by _replaying; once it is not replaying any more, _last is guarded by _lock.
         self._last = self._begin = -1 if after is None else after
         self._is_replaying = after is not None
         self._replay: Iterator[Commit] | None = None
         """None also before it begins, or begins anew; taken away by who closes the feed."""
         self._returned: Final[deque[News]] = deque()
         """What was taken by who did not come to have it. Guarded by _replaying as it is taken."""
-        self._changed = Condition()
-        # Guarded by _changed.
+        # Entered by itself: the Condition's methods are Python's, and may be interrupted amid it.
+        self._lock = RLock()
+        self._changed = Condition(self._lock)
+        # Guarded by _lock.
         self._waiting: Final[deque[News]] = deque()
         self._wakers: Final[set[Callable[[], None]]] = set()
         self._dropped_at = ""
@@ -110,7 +112,8 @@ class Feed(Iterator[N]):
 
     def begin_in_child(self) -> None:
         """In the child of a fork, where none of the parent's threads is amid anything here."""
-        self._replaying, self._changed = Lock(), Condition()
+        self._replaying, self._lock = Lock(), RLock()
+        self._changed = Condition(self._lock)
         self._replay = None  # one of them may be at it
 
     def tell(self, news: Invalid | Mended) -> None:
@@ -120,7 +123,7 @@ class Feed(Iterator[N]):
 
     def close(self) -> None:
         """End the feed, for whoever waits as well. Closing again does nothing."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._waiting.clear()
             self._returned.clear()
@@ -147,7 +150,7 @@ class Feed(Iterator[N]):
             with suppress(RuntimeError):  # a loop that was closed has nobody who waits
                 loop.call_soon_threadsafe(arrived.set)
 
-        with self._changed:
+        with self._lock:
             self._wakers.add(wake)
         try:
             while True:
@@ -161,7 +164,7 @@ class Feed(Iterator[N]):
                     raise StopAsyncIteration
                 return commit
         finally:
-            with self._changed:
+            with self._lock:
                 self._wakers.discard(wake)
 
     def __enter__(self) -> Self:
@@ -226,7 +229,7 @@ class Feed(Iterator[N]):
 
         end = self._documents.listen(hear)
         ends.append(end)
-        with self._changed:
+        with self._lock:
             self._end = end
             stopped = self._closed
         if stopped:
@@ -237,7 +240,7 @@ class Feed(Iterator[N]):
             self._put(commit.without_numbers(), f"commit {commit.number}")
 
     def _put(self, news: News, name: str) -> None:
-        with self._changed:
+        with self._lock:
             if self._closed or self._dropped_at:
                 return
             if len(self._waiting) < self._limit:
@@ -265,7 +268,7 @@ class Feed(Iterator[N]):
             self._take_live(taken, until)
 
     def _take_live(self, taken: list[News], until: float | None) -> None:
-        with self._changed:
+        with self._lock:
             while not self._closed:
                 while self._waiting:
                     take_first(self._waiting, taken)
@@ -289,7 +292,7 @@ class Feed(Iterator[N]):
         )
 
     def _stop(self) -> None:
-        with self._changed:
+        with self._lock:
             end, self._end = self._end, None
         if end is not None:
             end()

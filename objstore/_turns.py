@@ -11,10 +11,13 @@ from collections.abc import Callable
 from operator import methodcaller
 from threading import Lock, RLock
 from types import TracebackType
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from weakref import ReferenceType, ref
 
 from .errors import TransactionError
+
+if TYPE_CHECKING:
+    from .documents import Commit
 
 T = TypeVar("T")
 
@@ -42,6 +45,38 @@ def take(lock: Lock, wait: float, taken: Taken) -> bool:
 def take_again(lock: RLock, taken: Taken) -> None:
     """The same for a lock that a thread may hold more than once, for as long as it takes."""
     taken.extend(map(lock.acquire, (True,)))
+
+
+def one_for_all(turn: Lock, left: Callable[[], object], work: Callable[[], object]) -> None:
+    """Do ``work`` as long as anything is ``left``, or leave it to the thread that is at it.
+
+    Nobody waits for ``turn``, as whoever has it may wait for what this thread holds. That one looks
+    once more when it has let it go, so that nothing stays undone which was left to it.
+    """
+    while left():
+        taken: Taken = []
+        try:
+            if not take(turn, 0, taken):
+                break
+            work()
+        finally:
+            if taken:
+                turn.release()
+
+
+class Listener:
+    """One who is told of commits, each once; but once more where it was interrupted amid one."""
+
+    def __init__(self, hear: Callable[[Commit], object], told: int) -> None:
+        self._hear: Final = hear
+        self._told = told
+        """The last commit that it need not hear of any more."""
+
+    def tell(self, commit: Commit) -> None:
+        """Tell of a commit, unless it was."""
+        if commit.number > self._told:
+            self._hear(commit)
+            self._told = commit.number
 
 
 _first: Final = methodcaller("popleft")

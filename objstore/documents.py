@@ -267,8 +267,8 @@ class Documents(ABC):
         """Have ``hear`` called for every commit from now on, each once, in their order.
 
         Also for those of other processes, when this handle learns of them. ``hear`` runs on the
-        thread that commits or learns, and must return soon, commit nothing and raise nothing. The
-        result ends it.
+        thread that commits or learns, and must return soon, commit nothing and raise nothing. Where
+        it is interrupted, as by Ctrl-C, it gets that commit once more. The result ends it.
         """
 
     @abstractmethod

@@ -125,15 +125,13 @@ class Committer:
                 with nullcontext() if waiting is None else waiting(commit):
                     self._confirm(steps, position)
                     self._apply_or_defer(at_once=at_once)
+            self.teller.tell(number)
         except BaseException as error:
             if not isinstance(error, ObjstoreError):
-                if entered is not None:
-                    self.teller.let_go(entered.number)
                 self._begin_anew(error)
             elif entered is None:
                 self._apply_or_defer()
             raise
-        self.teller.tell(number)
         return commit
 
     def enter(
@@ -156,10 +154,15 @@ class Committer:
                 )
                 commit = Commit(number, said.time, said.meta, said.scope, made, tx=said.tx)
                 self.teller.keep(commit)
-        finally:
             self._apply_or_defer()
-        self._ledger.log.sync(position)
-        self.teller.tell(number)
+            self._ledger.log.sync(position)
+            self.teller.tell(number)
+        except BaseException as error:
+            if isinstance(error, ObjstoreError):
+                self._apply_or_defer()
+            else:
+                self._begin_anew(error)
+            raise
         return commit
 
     def notice(
@@ -242,6 +245,8 @@ class Committer:
             with self._ledger.log.writing() as writer:
                 self._catch_up(writer, ())
             self._apply_or_defer()
+            self._ledger.log.sync()  # what was entered stands, and others may be told of it
+            self.teller.tell(self._ledger.taken)
         except ObjstoreError as failure:
             error.add_note(f"and what it left could not be seen to yet: {failure}")
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from threading import Lock
 from typing import Final, TypeAlias
 
-from objstore._turns import Taken, take
+from objstore._turns import Listener, one_for_all
 from objstore.documents import Commit
 
 Hear: TypeAlias = Callable[[Commit], None]
@@ -25,8 +25,7 @@ class Teller:
         self._told = 0  # guarded by _turn
         self._guard = Lock()
         # The fields below are guarded by _guard.
-        self._hearers: Final[dict[object, tuple[Hear, int]]] = {}
-        """With the newest commit as each began, which it does not hear of."""
+        self._hearers: Final[dict[object, Listener]] = {}
         self._head = 0
         """How far there is something to tell."""
         self._known: Final[dict[int, Commit]] = {}
@@ -45,7 +44,7 @@ class Teller:
         with self._guard:
             if not self._hearers:
                 self._told = self._head = head
-            self._hearers[key] = hear, head
+            self._hearers[key] = Listener(hear, head)
 
         def end() -> None:
             with self._guard:
@@ -87,23 +86,17 @@ class Teller:
             else:
                 head = min([head, *(one - 1 for one in self._held)])
             self._head = max(self._head, head)
-        while self._told < self._head:
-            taken: Taken = []
-            try:
-                if not take(self._turn, 0, taken):
-                    break
-                self._tell()
-            finally:
-                if taken:
-                    self._turn.release()
+        one_for_all(self._turn, self._is_behind, self._tell)
+
+    def _is_behind(self) -> bool:
+        return self._told < self._head
 
     def _tell(self) -> None:
         head = self._head
         for commit in self._up_to(head):
+            for listener in list(self._hearers.values()):
+                listener.tell(commit)
             self._told = commit.number
-            for hear, after in list(self._hearers.values()):
-                if commit.number > after:
-                    hear(commit)
         self._told = head
 
     def _up_to(self, head: int) -> Iterable[Commit]:

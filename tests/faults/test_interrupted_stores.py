@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import pytest
 
 import objstore
+from objstore import Commit
+from objstore._feed import Feed
+from objstore._news import News
+from objstore.backings.filesystem import committer
+from objstore.backings.filesystem.telling import Teller
+from objstore.backings.memory_contents import Hearing
 from objstore.store import Store
 from tests.conformance.storage.calls import in_thread
 from tests.faults.interruptions import INTERRUPTS, Interruption
@@ -180,3 +187,93 @@ def test_a_store_goes_on_after_many_interrupts(
     call: Callable[[Store[Any], int], None], mode: Mode, tmp_path: Path
 ) -> None:
     interrupt(mode.url(tmp_path), call, mode, 500)
+
+
+def interrupt_once(patch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """Interrupt the next call of a function as it begins."""
+    original = getattr(owner, name)
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        patch.setattr(owner, name, original)
+        raise KeyboardInterrupt
+
+    patch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("url", "owner", "name", "scope"),
+    [
+        ("{}", committer, "commit_of", None),
+        ("{}", Teller, "keep", None),
+        ("{}", Teller, "keep", "draft"),
+        ("{}", Feed, "_hear", None),
+        ("{}", Feed, "_hear", "draft"),
+        ("memory://{}", Hearing, "add", None),
+        ("memory://{}", Hearing, "add", "draft"),
+        ("memory://{}", Feed, "_hear", None),
+    ],
+)
+def test_all_hear_of_a_commit_that_was_interrupted_and_of_those_behind_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    owner: Any,
+    name: str,
+    scope: str | None,
+) -> None:
+    """Also where this handle commits nothing more."""
+    with objstore.open(url.format(tmp_path)) as base, objstore.open(base.url) as other:
+        fill(base)
+        store = base if scope is None else base.scope(scope)
+        store["a"]["n"] = 1
+        with store.changes() as one, store.changes() as two:
+            interrupt_once(monkeypatch, owner, name)
+            with pytest.raises(KeyboardInterrupt):
+                store["a"]["n"] = 2
+            assert store.head == 3
+            assert [taken(one), taken(two)] == [[3], [3]]
+            for n in range(2):
+                other["b"]["n"] = n + 1
+            assert store.head == 5
+            assert [taken(one), taken(two)] == [[4, 5], [4, 5]]
+
+
+def taken(feed: Feed[News]) -> list[int]:
+    """The numbers of the commits that wait to be taken."""
+    found: list[int] = []
+    with suppress(TimeoutError):
+        while isinstance(news := feed.take(0), Commit):
+            found.append(news.number)
+    return found
+
+
+def take(store: Store[Any], feed: Feed[News]) -> None:
+    with suppress(TimeoutError):
+        feed.take(0)
+
+
+def commit_jointly(store: Store[Any], _: Feed[News]) -> None:
+    patch = [{"op": "replace", "path": "/n", "value": 1}]
+    store.new_tx(1).patcher("/a", patch).commit()
+
+
+@pytest.mark.parametrize("call", [take, commit_jointly])
+def test_other_threads_go_on_after_an_interrupt(
+    call: Callable[[Store[Any], Feed[News]], None],
+) -> None:
+    """Whatever lock it came upon."""
+    with objstore.open("memory://") as store, store.changes() as feed:
+        fill(store)
+        call(store, feed)
+        with Interruption(0) as moments:
+            call(store, feed)
+        for at in range(1, moments.seen + 1):
+            taken(feed)
+            store["a"]["n"] = 0
+            with Interruption(at, INTERRUPTS[at % 2]):
+                call(store, feed)
+            thread = Thread(target=commit_jointly, args=(store, feed), daemon=True)
+            thread.start()
+            thread.join(10)
+            assert not thread.is_alive()
+            assert store["a"]["n"] == 1

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from threading import Condition, Thread, current_thread
+from threading import Condition, RLock, Thread, current_thread
 from typing import Final
 
 from objstore.errors import BackingError
@@ -60,8 +60,10 @@ class Watch:
         self._engine: Final = names.engine(files.root)
         self._logs: Final = names.logs(files.root)
         self._process: Final = os.getpid()
-        self._news: Final = Condition()
-        # Guarded by _news.
+        # Entered by itself: the Condition's methods are Python's, and may be interrupted amid it.
+        self._lock: Final = RLock()
+        self._news: Final = Condition(self._lock)
+        # Guarded by _lock.
         self._burst: Final = OpenBurst()
         self._wakes: float | None = None
         """When the thread looks again if it hears nothing; None for never."""
@@ -97,7 +99,7 @@ class Watch:
         # would end it for the parent.
         if os.getpid() != self._process:
             return
-        with self._news:
+        with self._lock:
             if self._ended:
                 return
             self._ended = True
@@ -112,7 +114,7 @@ class Watch:
         meant, kind = (None, kind) if self._ended else self._meant(path, kind)
         if meant is None:
             return
-        with self._news:
+        with self._lock:
             now = time.monotonic()
             self._burst.put(meant, kind, now, move=move)
             burst, wait = self._burst, 0.0 if self._wakes is None else self._wakes - now
@@ -177,7 +179,7 @@ class Watch:
     def _look_back(self) -> None:
         """Gather what was missed, as if it happened now: somebody may be at it still."""
         for path, kind in self._missed(self._addresses, self._following.paths()):
-            with self._news:
+            with self._lock:
                 self._burst.put(path, kind, time.monotonic())
 
     def _look_and_tell(self, batch: Batch) -> None:
@@ -210,14 +212,14 @@ class Watch:
         doubtful = self._hear(Burst(sorted(seen.units), seen.there, seen.appended))
         if doubtful is None:
             return False
-        with self._news:
+        with self._lock:
             for unit in doubtful:
                 self._burst.put(seen.units[unit], Kind.DOUBTFUL, time.monotonic())
         return True
 
     def _next(self) -> Batch | None:
         """Wait for what happens next, until it is over, or for what is owed; None at the end."""
-        with self._news:
+        with self._lock:
             while not self._ended:
                 now = time.monotonic()
                 self._wakes = self._due(now) if self._burst else None
