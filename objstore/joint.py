@@ -191,7 +191,13 @@ class Tx:
         seat = self._join({**shares.to_note(share), "who": who}, again=again)
         outcome = None if seat is None else self._outcome()
         if seat is None or outcome is None:
-            return self._result_of(store._commit_with(self.id, self._head), share)
+            is_late = seat is not None and seat in self._meetings.notes(self.id)
+            if seat is not None and is_late:  # it sat down when all had left: it is alone there
+                self._leave(seat)
+            commit = store._commit_with(self.id, self._head)
+            if is_late:
+                self._require_part_in(commit, share)
+            return self._result_of(commit, share)
         self._leave(seat)
         data = copy_of(outcome.data.get(seat, MISSING))  # in memory, the store's own contents
         return Result(outcome.committed, outcome.matched, outcome.commit, data, outcome.error)

@@ -15,6 +15,7 @@ import pytest
 import objstore
 from objstore import MISSING, Result, Store
 from objstore.joint import Tx
+from objstore.meetings import Note
 
 from .joint import add, commit, replace, store, together
 from .library import ADA, BOB, Library, fill
@@ -570,3 +571,24 @@ def test_who_took_no_part_in_what_is_over_is_refused(store: Store[Any]) -> None:
         with pytest.raises(objstore.TransactionError, match="is over, and its commit 2 did not"):
             again.patcher(*part).commit()
     assert store.head == 2
+
+
+def test_who_sits_down_as_all_have_left_is_refused_if_it_took_no_part(
+    store: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = store.new_tx(1)
+    first, late = tx.patcher("doc/a", [add("/z", 1)]), tx.patcher("doc/b", [add("/z", 1)])
+    meetings = type(tx._meetings)
+    put = meetings.put
+
+    def put_late(self: Any, id: str, name: str, note: Note) -> Note:
+        patch.undo()
+        assert first.commit().commit == 2
+        return put(self, id, name, note)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(meetings, "put", put_late)
+        with pytest.raises(objstore.TransactionError, match="is over, and its commit 2 did not"):
+            late.commit()
+    assert store.head == 2
+    assert tx._meetings.notes(tx.id) == {}
