@@ -94,7 +94,7 @@ class LogLock:
     def release(self) -> None:
         """Let the next thread have it, of this process if one waits."""
         # Without the guard: who begins to wait just now might as well have begun a moment later.
-        hands_over = self._waiting and self._is_locked and self._handovers < _HANDOVERS
+        hands_over = bool(self._waiting) and self._is_locked and self._handovers < _HANDOVERS
         try:
             if hands_over:
                 self._handovers += 1
