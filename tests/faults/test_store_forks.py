@@ -205,6 +205,8 @@ with objstore.open("memory://") as store:
             assert os.waitpid(child, 0)[1] == 0, f"fork {turn}"
     finally:
         stop.set()
+        for thread in threads:
+            thread.join()
 """
 
 
