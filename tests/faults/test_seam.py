@@ -328,6 +328,12 @@ def test_a_failed_first_commit_leaves_no_store(tmp_path: Path) -> None:
             store = documents(files)
         assert store.commit([Change("/ada", MISSING, NEW)], base=0).number == 1
         assert store.load("/ada").value == NEW
+        assert store.commit([Change("/bob", MISSING, NEW)], base=1).number == 2
+        for handle in (store, documents(Failing(root))):  # it is in the log that has the name
+            assert [commit.number for commit in handle.commits()] == [1, 2]
+            assert handle.load("/ada", at=1).value == NEW
+            handle.close()
+        assert documents(Failing(root)).head() == 2
         shutil.rmtree(tmp_path / "deep")
 
 

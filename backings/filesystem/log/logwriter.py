@@ -293,6 +293,8 @@ class Writer:
             if view is None or not view.number:  # else it was interrupted once a record was there
                 self._making.undo(error)
                 self._views.forget()
+                # What is open is of a file without a name, and the next log is another one.
+                self._appender, self._is_whole, self._named = None, False, 0
             self._making = None
         if self._views.get() is None:
             self._lock.unmake(error)
