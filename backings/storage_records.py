@@ -128,6 +128,14 @@ class StorageRecordKeeper(RecordKeeper):
             raise missing(known)
         return position
 
+    def check_end(self) -> None:
+        """Raise CorruptionError where more events are stored than the last one says."""
+        with self._storage.transaction(write=False):
+            count = self._count()
+            if self._has_events() and self._storage.get_container_len(self._events) != count:
+                reason = "events are there behind the last one"
+                raise CorruptionError(reason, file=self._file(count))
+
     def close(self) -> None:
         """Refuse all further calls; the storage stays open."""
         self._is_closed = True

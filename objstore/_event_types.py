@@ -46,7 +46,8 @@ class Types:
     """To be filled before it is used by several threads."""
 
     def __init__(self) -> None:
-        self._schemas: Final[dict[tuple[str, int], validation.Validator]] = {}
+        self._schemas: Final[dict[tuple[str, int | None], validation.Validator]] = {}
+        """By type and version; None for the newest, whichever that comes to be."""
         self._steps: Final[dict[tuple[str, int], Step]] = {}
         self._versions: Final[dict[str, int]] = {}
         self._validators: Final[list[tuple[Validator, tuple[str, ...]]]] = []
@@ -72,13 +73,16 @@ class Types:
 
     def schema(self, type: str, schema: JSON | type[Any], version: int | None) -> None:
         events.check_text("type", type)
-        version = self._version(type) if version is None else events.check_version(version)
+        if version is not None:
+            events.check_version(version)
         model = getattr(schema, "model_json_schema", None)  # a pydantic model has one
         found = getattr(schema, "__schema__", schema) if model is None else model()
         if not isinstance(found, dict | bool):
             expected = "a JSON Schema or a class that has one"
             raise SchemaError(f"event {type!r}: expected {expected}, not {schema!r}")
         made = validation.Validator(cast("JSON", found), source=f"event {type}")
+        if version is None:
+            self._schemas.pop((type, self._version(type)), None)  # the last one said counts
         self._schemas[type, version] = made
 
     def upcaster(self, type: str, version: int, to: str | None) -> Callable[[Upcast], Upcast]:
@@ -131,7 +135,10 @@ class Types:
             self._validate(event)
 
     def _validate(self, event: Event) -> None:
-        schema = self._schemas.get((event.type, event.version))
+        type, version = event.type, event.version
+        schema = self._schemas.get((type, version))
+        if schema is None and version == self._version(type):
+            schema = self._schemas.get((type, None))
         if schema is not None:
             self._require_fit(schema, event)
         for one, types in self._validators:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
@@ -9,7 +10,7 @@ from functools import lru_cache
 from math import isfinite
 from os import urandom
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast, overload
 from uuid import UUID
 
 import orjson
@@ -43,6 +44,7 @@ SORTED: Final = (
 """How data are written."""
 _MAX_VERSION: Final = 2**53 - 1
 _HASH_SIZE: Final = 64
+_HASH: Final = re.compile("[0-9a-f]{64}")
 
 
 class Integrity(NamedTuple):
@@ -62,7 +64,8 @@ class Event:
     """Something that happened. Immutable; ``data`` is any JSON value, and not to be changed.
 
     ``uuid`` and ``time`` are made up where they are not given. ``version`` is the version of what
-    ``data`` looks like, for the type. Raises TypeError and ValueError for fields that cannot be.
+    ``data`` looks like, for the type; ``integrity`` is its place in the log that it comes from, and
+    another one once it is appended. Raises TypeError and ValueError for fields that cannot be.
     """
 
     __slots__ = ("_after", "_before", "_data", "_dumped", "_whole")
@@ -78,6 +81,7 @@ class Event:
     _after: bytes
     """And what is behind it."""
 
+    @overload
     def __init__(
         self,
         type: str,
@@ -86,6 +90,39 @@ class Event:
         uuid: UUID | None = None,
         time: datetime | None = None,
         author: str | None = None,
+        integrity: Integrity | None = None,
+        version: int = 1,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        uuid: UUID,
+        type: str,
+        data: Data = None,
+        time: datetime | None = None,
+        author: str | None = None,
+        integrity: Integrity | None = None,
+        *,
+        version: int = 1,
+    ) -> None: ...
+    def __init__(self, *fields: Any, **named: Any) -> None:
+        names = _WITH_UUID if fields and isinstance(fields[0], UUID) else _WITHOUT
+        if len(fields) > len(names):
+            raise TypeError(f"an Event takes {', '.join(names)}, then names, not {show(fields)}")
+        placed = dict(zip(names, fields, strict=False))
+        if twice := placed.keys() & named.keys():
+            raise TypeError(f"an Event was given its {', '.join(sorted(twice))} twice")
+        self._fill(**placed, **named)
+
+    def _fill(
+        self,
+        *,
+        type: str,
+        data: Data = None,
+        uuid: UUID | None = None,
+        time: datetime | None = None,
+        author: str | None = None,
+        integrity: Integrity | None = None,
         version: int = 1,
     ) -> None:
         check_text("type", type)
@@ -93,6 +130,8 @@ class Event:
             check_text("author", author)
         said: dict[str, Any] = {} if author is None else {"author": author}
         said["data"] = data
+        if integrity is not None:
+            said["integrity"] = _sealed(integrity)
         said["time"] = _stamp(time)
         said["type"] = type
         said["uuid"] = _new_uuid() if uuid is None else str(check_uuid(uuid))
@@ -204,6 +243,10 @@ class Event:
         place = f" at {self.position}" if self.position else ""
         return f"<Event {self.type!r} {self._said['uuid']}{place}>"
 
+
+_WITHOUT: Final = ("type", "data")
+_WITH_UUID: Final = ("uuid", "type", "data", "time", "author", "integrity")
+"""In which order an Event is given its fields, and if its UUID comes first."""
 
 _blank: Final = object.__new__
 
@@ -454,4 +497,24 @@ def _stamp(time: datetime | None) -> str:
         raise TypeError(f"an event's time is a datetime, not {show(time)}")
     if time.tzinfo is None:
         raise ValueError("an event's time has a time zone; datetime.now(UTC) has")
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    try:
+        there = time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"an event's time is in the years 1 to 9999 of UTC, not {time}") from None
+    return there.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _sealed(integrity: object) -> dict[str, Any]:
+    if not isinstance(integrity, Integrity):
+        raise TypeError(f"an event's integrity is an Integrity, not {show(integrity)}")
+    check_place("an event's integrity", integrity.position, integrity.hash)
+    said = integrity._asdict()
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def check_place(what: str, position: object, hash: object) -> None:
+    """Raises ValueError for what is no place in a log: a position from 0 on, and a hash."""
+    if type(position) is not int or position < 0:
+        raise ValueError(f"{what} has a position from 0 on, not {show(position)}")
+    if not isinstance(hash, str) or not _HASH.fullmatch(hash):
+        raise ValueError(f"{what} has a hash of {_HASH_SIZE} digits, not {show(hash)}")

@@ -20,7 +20,7 @@ from .documents import Commit
 from .errors import CorruptionError, VerificationError
 from .event import Data, Event
 from .keeper import Place, Progress, RecordKeeper
-from .sealing import MAX_INT, Chain, Head, PublicKey, Signer
+from .sealing import MAX_INT, Chain, Head, PublicKey, Signer, head_of
 from .subscription import Growth, Subscription
 from .values import JSON, show
 
@@ -263,7 +263,8 @@ class EventLog:
         """Check the data of a type's events against a JSON Schema, or a class that has one: one of
         objstore's, or a pydantic model.
 
-        ``version`` is the newest one unless given. Raises SchemaError.
+        ``version`` is the newest one unless given, also where an upcaster makes one later. Raises
+        SchemaError.
         """
         self._types.schema(type, schema, version)
 
@@ -283,17 +284,19 @@ class EventLog:
     def verify(
         self,
         *,
-        head: Head | None = None,
+        head: Head | Sequence[Any] | None = None,
         keys: Iterable[PublicKey] | None = None,
         progress: Progress | None = None,
     ) -> Head:
         """Go over all events; the head that they lead to.
 
-        ``head`` is one that this log had earlier, as told by ``head`` or ``verify``: everything up
-        to there has to be as it was then. With ``keys``, each event has to be signed by one of
-        them. Raises VerificationError, which names the first bad event.
+        ``head`` is one that this log had earlier, as told by ``head`` or ``verify``, or its
+        position and hash, as JSON gives it back: everything up to there has to be as it was then.
+        With ``keys``, each event has to be signed by one of them. Raises VerificationError, which
+        names the first bad event; TypeError and ValueError for what is no head, and no key.
         """
         walk = Chain(keys=keys)
+        head = None if head is None else head_of(head)
         size = 0 if progress is None else self._size()
         try:
             for batch in self.keeper.batches():
@@ -303,6 +306,7 @@ class EventLog:
                     _check_head(head, eventlines.split(batch)[head.position - before - 1])
                 if progress is not None:
                     progress(walk.head.position, max(size, walk.head.position))
+            self.keeper.check_end()
         except CorruptionError as error:
             raise VerificationError(str(error), position=walk.head.position + 1) from error
         if head is not None and head.position > walk.head.position:

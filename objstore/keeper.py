@@ -115,6 +115,9 @@ class RecordKeeper(ABC):
         known = known_place(place)
         return self.read(known).position if isinstance(known, UUID) else known
 
+    def check_end(self) -> None:  # noqa: B027 - where nothing can be there
+        """Raise CorruptionError where events are behind the last one."""
+
     def close(self) -> None:  # noqa: B027 - a maker that holds nothing has nothing to do
         """Release what is held; closing again does nothing, any other call raises ClosedError."""
 

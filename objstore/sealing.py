@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
 from operator import ne
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import orjson
@@ -61,6 +61,17 @@ class Head(NamedTuple):
 
 
 EMPTY: Final = Head(0, "0" * 64)
+
+
+def head_of(given: object) -> Head:
+    """A head, of its position and hash. Raises TypeError and ValueError for what is none."""
+    if not isinstance(given, list | tuple) or len(cast("Sequence[Any]", given)) != 2:
+        raise TypeError(f"the head of a log is its position and hash, not {show(given)}")
+    head = Head(*cast("Sequence[Any]", given))
+    events.check_place("the head of a log", head.position, head.hash)
+    if head.position == 0 and head != EMPTY:
+        raise ValueError(f"the head of an empty log has a hash of zeros, not {show(head.hash)}")
+    return head
 
 
 class Signer(Protocol):
@@ -269,13 +280,22 @@ def _canonical(dumped: bytes, event: Event) -> bytes:
 # Verification
 
 
+def _by_text(keys: Iterable[PublicKey]) -> dict[str, PublicKey]:
+    found: dict[str, PublicKey] = {}
+    for key in keys:
+        if not callable(getattr(key, "public_bytes_raw", None)):
+            raise TypeError(f"a key is an Ed25519PublicKey of cryptography, not {show(key)}")
+        found[key.public_bytes_raw().hex()] = key
+    return found
+
+
 class Chain:
     """Walks along events and holds each against its predecessor."""
 
     def __init__(self, head: Head = EMPTY, keys: Iterable[PublicKey] | None = None) -> None:
         self.head = head
         """The last event that was found good."""
-        self._keys: Final = None if keys is None else {k.public_bytes_raw().hex(): k for k in keys}
+        self._keys: Final = None if keys is None else _by_text(keys)
 
     def take(self, payload: bytes) -> None:
         """Go over events that follow, a line or a batch.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any
+from uuid import UUID, uuid4
 
 import pydantic
 import pytest
@@ -11,12 +13,74 @@ import pytest
 from objstore import Dict
 from objstore.backings.records import MemoryRecordKeeper
 from objstore.errors import FormatError, SchemaError, ValidationError
-from objstore.events import Event, EventLog
+from objstore.events import Event, EventLog, Integrity
 
 
 @pytest.fixture
 def log() -> EventLog:
     return EventLog(MemoryRecordKeeper())
+
+
+def test_an_event_is_given_its_fields_with_its_uuid_first_or_without_it(log: EventLog) -> None:
+    now, place = datetime.now(UTC), Integrity(7, "a" * 64)
+    event = Event(uuid4(), "kind", {"n": 1}, now, "me", place)
+    for other in (
+        Event("kind", {"n": 1}, uuid=event.uuid, time=now, author="me", integrity=place),
+        Event(uuid=event.uuid, type="kind", data={"n": 1}, time=now, author="me", integrity=place),
+    ):
+        assert other == event
+        assert other.integrity == event.integrity == place
+        assert (other.type, other.data, other.time, other.author) == ("kind", {"n": 1}, now, "me")
+    log.append("first")
+    [stored] = log.extend([event])
+    assert (stored.uuid, stored.position) == (event.uuid, 2)
+    assert log.verify().position == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "named", "error", "reason"),
+    [
+        ((), {}, TypeError, "type"),
+        (("a", 1, 2), {}, TypeError, "takes type, data"),
+        (("a", 1), {"data": 2}, TypeError, "its data twice"),
+        ((UUID(int=1), "a"), {"uuid": UUID(int=2)}, TypeError, "its uuid twice"),
+        (("a",), {"when": 1}, TypeError, "when"),
+        (("a",), {"integrity": (1, "a" * 64)}, TypeError, "an Integrity"),
+        (("a",), {"integrity": Integrity(-1, "a" * 64)}, ValueError, "a position from 0 on"),
+        (("a",), {"integrity": Integrity(1, "junk")}, ValueError, "a hash of 64 digits"),
+        (
+            ("a",),
+            {"time": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))},
+            ValueError,
+            "in the years 1 to 9999",
+        ),
+    ],
+)
+def test_an_event_says_which_field_cannot_be(
+    fields: tuple[Any, ...], named: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        Event(*fields, **named)
+
+
+def test_a_schema_is_of_the_newest_version_whenever_that_comes(log: EventLog) -> None:
+    log.schema("person", {"required": ["name"], "type": "object"}, version=1)
+    log.schema("person", {"required": ["names"], "type": "object"})
+    with pytest.raises(ValidationError, match="names"):
+        log.append("person", {"name": "Ada L"})
+    log.upcaster("person")(split)
+    with pytest.raises(ValidationError, match="names"):
+        log.append("person", {"name": "Ada L"})
+    assert log.append("person", {"names": ["Ada", "L"]}).version == 2
+    log.schema("person", True, version=2)
+    assert log.append("person", {}).version == 2
+    log.schema("person", {"required": ["names"]})
+    with pytest.raises(ValidationError, match="names"):
+        log.append("person", {})
+
+
+def split(data: Any) -> Any:
+    return {"names": data["name"].split()}
 
 
 class Person(Dict):

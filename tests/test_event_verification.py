@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -115,6 +117,46 @@ def bytes_changed(line: bytes) -> Iterator[bytes]:
     for at in range(len(line)):
         for other in (line[at] ^ 1, line[at] ^ 0x80):
             yield line[:at] + bytes([other]) + line[at + 1 :]
+
+
+def test_a_head_that_was_written_down_is_read_back() -> None:
+    log = EventLog(MemoryRecordKeeper())
+    assert log.verify(head=json.loads(json.dumps(log.head()))).position == 0
+    log.append("a")
+    noted = json.loads(json.dumps(log.verify()))
+    log.append("b")
+    assert log.verify(head=noted) == log.verify(head=tuple(noted)) == log.head()
+    other = EventLog(MemoryRecordKeeper())
+    other.append("a")
+    with pytest.raises(VerificationError, match="others than those of the head"):
+        other.verify(head=noted)
+    given: Any
+    for given, error in (
+        (5, TypeError),
+        ([1], TypeError),
+        (["1", "a" * 64], ValueError),
+        ([-5, "a" * 64], ValueError),
+        ([1, "junk"], ValueError),
+        ([0, "a" * 64], ValueError),
+    ):
+        with pytest.raises(error, match="head"):
+            log.verify(head=given)
+    keys: Any = ["a" * 64]
+    with pytest.raises(TypeError, match="Ed25519PublicKey"):
+        log.verify(keys=keys)
+
+
+def test_events_behind_the_last_one_in_a_storage_are_damage(tmp_path: Path) -> None:
+    storage = MemoryStorage(tmp_path / "m", create=True)
+    log = EventLog(StorageRecordKeeper(storage))
+    assert log.verify().position == 0
+    for n in range(3):
+        log.append("n", n)
+    assert log.verify().position == 3
+    storage.set_container_item("events.uuids", "tail", f"{2:016}")
+    with pytest.raises(VerificationError, match="behind the last") as caught:
+        log.verify()
+    assert caught.value.position == 3
 
 
 def test_a_damaged_tail_in_a_storage_is_named_and_nothing_leaks(tmp_path: Path) -> None:

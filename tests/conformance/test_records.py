@@ -156,8 +156,8 @@ def test_line_1_unknown_uuids_are_value_errors(keeper: RecordKeeper, count: int)
     ],
     ids=lambda data: repr(data)[:20],
 )
-def test_data_comes_back_as_it_was(keeper: RecordKeeper, data: object) -> None:
-    event = Event("any", data, author='an author\t"', version=3)  # type: ignore[arg-type]
+def test_data_comes_back_as_it_was(keeper: RecordKeeper, data: Any) -> None:
+    event = Event("any", data, author='an author\t"', version=3)
     keeper.extend([Event("before"), event, Event("behind")])
     found = keeper.read(event.uuid)
     assert found == event
@@ -222,11 +222,11 @@ def test_every_line_fits_its_schema(keeper: RecordKeeper) -> None:
     ],
 )
 def test_data_that_json_cannot_hold_is_refused_and_nothing_added(
-    keeper: RecordKeeper, data: object, pointer: str, reason: str
+    keeper: RecordKeeper, data: Any, pointer: str, reason: str
 ) -> None:
     fill(keeper, 1)
     with pytest.raises(FormatError, match=reason) as caught:
-        keeper.extend([Event("good"), Event("bad", data)])  # type: ignore[arg-type]
+        keeper.extend([Event("good"), Event("bad", data)])
     assert caught.value.pointer == pointer
     assert caught.value.source == 'the data of an event "bad"'
     assert keeper.head().position == 1
@@ -298,9 +298,9 @@ def test_another_content_under_the_same_uuid_is_an_error(
 ) -> None:
     event = Event("once", {"x": 1})
     keeper.add(event)
-    fields: dict[str, object] = {"type": "once", "data": {"x": 1}, "uuid": event.uuid, **other}
+    fields: dict[str, Any] = {"type": "once", "data": {"x": 1}, "uuid": event.uuid, **other}
     with pytest.raises(DuplicateEventError, match=f"there is an event {event.uuid} of other"):
-        keeper.add(Event(**fields))  # type: ignore[arg-type]
+        keeper.add(Event(**fields))
     assert walk(keeper) == [event.uuid]
     assert keeper.read(event.uuid).data == {"x": 1}
 
