@@ -309,6 +309,14 @@ class View:
             tokens = [next(fresh_tokens) if index is None else origin[index] for index in indices]
             self.origins().put(part, tokens)
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether elements were moved or replaced, and the committed contents are what they were:
+        there is nothing to commit then, and Objects have to follow all the same."""
+        unit = self.unit
+        moved = self._origins is not NOTHING_MOVED and unit.past is None
+        return moved and self.base is unit.value and same(self.root, self.base)
+
     def publish_moves(self, others: list[View]) -> None:
         """Give elements that moved their committed tokens, in the Objects that follow them.
 

@@ -390,8 +390,7 @@ class Host(ABC):
             if not views:
                 if tx.serializable:
                     self._require_unchanged(tx)
-                if tx.left:  # what has the same contents was replaced all the same
-                    tx.left.publish(self._era)
+                self._publish_equal(tx)
                 return None
             self._wait_for([view.unit for view in views])
             self._require_writable()
@@ -401,6 +400,8 @@ class Host(ABC):
                 self._publish_line(number)
                 if tx._entered is None:
                     self._publish_all(_Entered(number, tx, views, stamps))
+                if len(views) < len(tx._views):
+                    self._publish_equal(tx)
                 return commit
             except BaseException as error:
                 if tx._aside is not None:
@@ -475,6 +476,14 @@ class Host(ABC):
         if entered.tx.left:
             entered.tx.left.publish(self._era)
 
+    def _publish_equal(self, tx: Transaction) -> None:
+        """The same for what has the contents that it had, and was replaced all the same."""
+        for view in tx._views.values():
+            if view.is_moved:
+                self._publish(view.unit, view.base, view.unit.stamp, by=tx, view=view)
+        if tx.left:
+            tx.left.publish(self._era)
+
     def _leave_line(self, entered: _Entered) -> None:
         self._line.pop(entered.number, None)
         for view in entered.views:
@@ -532,22 +541,18 @@ class Host(ABC):
                 try:
                     self.load(unit)
                 except LayoutError as error:  # a directory has come in its place
-                    source, base = self.source(unit), MISSING if view is None else view.base
-                    raise read_conflict(
-                        source, unit.pointer, base, ours=base, theirs=MISSING
-                    ) from error
+                    base = MISSING if view is None else view.base
+                    place = self.source(unit), unit.pointer, base
+                    raise read_conflict(*place, ours=base, theirs=MISSING) from error
             now = cast("JSON | Missing", unit.value)
             if view is not None and not same(view.base, now):
-                raise read_conflict(
-                    self.source(unit), unit.pointer, view.base, ours=view.root, theirs=now
-                )
+                place = self.source(unit), unit.pointer, view.base
+                raise read_conflict(*place, ours=view.root, theirs=now)
         for path, keys in tx._listed.items():
             found = self._keys_now(path)
             if found != keys:
-                before = list(keys)
-                raise read_conflict(
-                    f"the directory {path or '/'}", path, before, ours=before, theirs=list(found)
-                )
+                before, source = list(keys), f"the directory {path or '/'}"
+                raise read_conflict(source, path, before, ours=before, theirs=list(found))
 
     def _publish(
         self,

@@ -54,6 +54,27 @@ def test_a_savepoint_that_is_taken_back_leaves_them_where_others_moved_them(
     assert (a["id"], b["id"], c["id"]) == ("a", "b", "c")
 
 
+@pytest.mark.parametrize("change", ["assigned", "spliced", "moved"])
+def test_elements_that_equal_ones_were_replaced_by_stay(reopen: Opener, change: str) -> None:
+    """There is nothing to commit then; what was got within the transaction is used behind it."""
+    store = reopen(_Rows)
+    store.root["f"] = {"rows": [{"id": "a"}, {"id": "b"}]}
+    file: Any = store.root["f"]
+    with store.transaction():
+        if change == "assigned":
+            file["rows"] = [{"id": "a"}, {"id": "b"}]
+        elif change == "spliced":
+            file["rows"][:] = [{"id": "a"}, {"id": "b"}]
+        else:
+            file["rows"].insert(0, {"id": "a"})
+            del file["rows"][1]
+        first = file["rows"][0]
+    assert store.head == 1
+    first["mark"] = True
+    assert file["rows"] == [{"id": "a", "mark": True}, {"id": "b"}]
+    assert file["rows"][0] is first
+
+
 class _Cat(Dict):
     kind: Literal["cat"]
     name: str
