@@ -6,6 +6,7 @@ makes the same file as there is before the commit has reached it.
 
 from __future__ import annotations
 
+import stat
 from typing import Final
 
 from objstore.errors import BackingError
@@ -73,7 +74,9 @@ class Written:
     def forget(self) -> None:
         """Say nothing any more."""
         self.close()
-        self._files.unlink(self._path)
+        found = self._files.lstat(self._path)
+        if found is not None and not stat.S_ISDIR(found.st_mode):  # which says nothing
+            self._files.unlink(self._path)
 
     def close(self) -> None:
         """Keep no file open, until something is noted once more."""
