@@ -101,21 +101,8 @@ class LmdbStorage(TransactingStorage[Work]):
             raise
         self._threads.transaction = work
 
-    def commit(self) -> None:
-        work = self._taken()
-        try:
-            work.commit()
-        finally:
-            if not work.ended:  # it was interrupted, and who keeps the error would keep the turn
-                work.end()
-
-    def rollback(self) -> None:
-        work = self._taken()
-        try:
-            work.end()
-        finally:
-            if not work.ended:
-                work.end()
+    def _commit(self, transaction: Work) -> None:
+        transaction.commit()
 
     def _require_open(self) -> None:
         if self._closed:
@@ -123,13 +110,8 @@ class LmdbStorage(TransactingStorage[Work]):
             raise storages.closed(self.path)
 
     def _drop(self) -> None:
-        work, self._threads.transaction = self._threads.transaction, None
-        if work is not None:
-            try:
-                work.end()
-            finally:
-                if not work.ended:
-                    work.end()
+        if self._threads.transaction is not None:
+            self._take_back(self._threads.transaction)
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -139,7 +121,7 @@ class LmdbStorage(TransactingStorage[Work]):
         try:
             yield
         except BaseException:
-            if self._threads.transaction is work and not work.ended:
+            if self._threads.transaction is work and not work.is_lost:
                 was_over = work.is_over
                 work.is_over = work.is_lost = True  # where this is interrupted, or fails
                 work.back_to(count)

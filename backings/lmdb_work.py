@@ -11,12 +11,12 @@ from weakref import WeakSet, ref
 import lmdb
 
 from objstore._turns import Taken
-from objstore.storage import Begun
 
 from . import storages
 from .inherited import keep_for_ever
 from .lmdb_env import Environment, Txn, close_unused, mapped, shared_lock
 from .lmdb_records import Raw
+from .transacting import Ending
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ Step = Callable[[Txn], Any]
 """Something done to a writing transaction: done again the same way where the map had to grow."""
 
 
-class Work(Begun):
+class Work(Ending):
     """A transaction: a reading one of LMDB's, and a writing one from the first write on.
 
     It keeps what was done, to do it again in a larger map, or without its end at a savepoint.
@@ -150,7 +150,7 @@ class Work(Begun):
             self._commit(self.txn)
 
     def end(self) -> None:
-        """Take back what is not committed, and let others write. Again does nothing."""
+        """As the class says."""
         if self.ended:
             return
         if self._process != os.getpid():

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from objstore._turns import Taken, take
 from objstore.errors import CorruptionError, StorageError
-from objstore.storage import Begun, Items, Value, as_pairs, as_text, as_value
+from objstore.storage import Items, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_wait
 from .key_order import KeyOrder
-from .transacting import Threads, TransactingStorage
+from .transacting import Ending, Threads, TransactingStorage
 
 # Guarded by _shared_lock.
 _shared: Final[dict[str, _Contents]] = {}
@@ -78,7 +78,7 @@ class _Contents:
         """How often anything was committed."""
 
 
-class _Transaction(Begun):
+class _Transaction(Ending):
     """A thread's transaction: its own boxes, which it may look at, and change where none is
     pinned. It pins what it began with, hence a box is copied before it is first written to."""
 
@@ -101,7 +101,7 @@ class _Transaction(Begun):
             _pin(self._began)
             self.head = self._contents.head
 
-    def end(self, *, commit: bool) -> None:
+    def end(self, *, commit: bool = False) -> None:
         """Let go of what it looks at, and of the turn; with ``commit`` all see its changes."""
         try:
             with self._contents.lock:
@@ -113,6 +113,7 @@ class _Transaction(Begun):
             if self.taken:
                 del self.taken[:]
                 self._contents.turn.release()
+        self.ended = True
 
     def begun(self) -> _Boxes:
         """What it began with, once more where it began anew."""
@@ -136,7 +137,7 @@ class _Transaction(Begun):
         # The thread ended in the middle of its transaction. When the interpreter ends, locks may
         # be held by threads that never go on.
         if not sys.is_finalizing():
-            self.end(commit=False)
+            self.end()
 
 
 def _pin(boxes: _Boxes) -> None:
@@ -191,11 +192,8 @@ class MemoryStorage(TransactingStorage[_Transaction]):
         if write:
             self._reserve()
 
-    def commit(self) -> None:
-        self._taken().end(commit=True)
-
-    def rollback(self) -> None:
-        self._taken().end(commit=False)
+    def _commit(self, transaction: _Transaction) -> None:
+        transaction.end(commit=True)
 
     def _reserve(self) -> None:
         transaction = self._running()
@@ -221,7 +219,7 @@ class MemoryStorage(TransactingStorage[_Transaction]):
 
     def _fail(self, transaction: _Transaction) -> None:
         self._lose(transaction)
-        transaction.end(commit=False)
+        transaction.end()
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -278,9 +276,8 @@ class MemoryStorage(TransactingStorage[_Transaction]):
 
     def close(self) -> None:
         if not self._closed:
-            transaction, self._threads.transaction = self._threads.transaction, None
-            if transaction is not None:
-                transaction.end(commit=False)
+            if self._threads.transaction is not None:
+                self._take_back(self._threads.transaction)
             self._closed = True
 
     def _require_open(self) -> None:

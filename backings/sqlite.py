@@ -131,19 +131,15 @@ class SqliteStorage(TransactingStorage[Work]):
                     self._turn.release()
             raise
 
-    def commit(self) -> None:
-        transaction = self._taken()
+    def _commit(self, transaction: Work) -> None:
         try:
             transaction.link.execute("COMMIT")
         except BaseException as error:  # an interrupt comes when SQLite has ended, either way
-            transaction.end(whole=False)
+            transaction.leave(whole=False)
             if isinstance(error, ERRORS):
                 raise mapped(error, self.path) from error
             raise
-        transaction.end()
-
-    def rollback(self) -> None:
-        self._taken().roll_back()
+        transaction.leave()
 
     def _require_open(self) -> None:
         if self._links.closed:

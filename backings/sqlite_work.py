@@ -12,10 +12,10 @@ from typing import Final, TypeVar
 import apsw
 
 from objstore._turns import Taken
-from objstore.storage import Begun
 
 from .sqlite_links import ERRORS, Link, Links, is_busy, is_overtaken, is_unwritable, mapped
 from .sqlite_tables import begin_reading
+from .transacting import Ending
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _LONGEST_PAUSE: Final = 0.01
 """Seconds between two looks at whether another process is still writing."""
 
 
-class Work(Begun):
+class Work(Ending):
     """A thread's transaction on a connection of its own."""
 
     ended = True
@@ -40,6 +40,7 @@ class Work(Begun):
         self.has_new_tables = False
         """Whether names may mean tables that others will not see."""
         self._savepoints = 0
+        self._has_left = False
         self._links: Final = links
         self._turn: Final = turn
         self._process: Final = os.getpid()
@@ -69,43 +70,47 @@ class Work(Begun):
         for _ in range(self._savepoints):
             self.link.execute("SAVEPOINT sp")
 
-    def roll_back(self) -> None:
-        """End it. Again does nothing."""
+    def end(self) -> None:
+        """As the class says."""
         if self.ended:
             return
         try:
-            self.link.execute("ROLLBACK")
+            if not self._has_left:
+                self.link.execute("ROLLBACK")
         except apsw.Error:
             # SQLite has rolled back already; closing does it in any case.
-            self.end(whole=False)
+            self.leave(whole=False)
         else:
-            self.end()
+            self.leave()
 
     def fail(self, error: BaseException | None) -> None:
         """Roll back, as a statement that writes raised this."""
         if is_unwritable(error):
-            self.end(whole=False, error=error)
+            self.leave(whole=False, error=error)
         else:
-            self.roll_back()
+            self.end()
 
-    def end(self, *, whole: bool = True, error: BaseException | None = None) -> None:
+    def leave(self, *, whole: bool = True, error: BaseException | None = None) -> None:
         """Give back the connection, in no transaction any more, and the turn."""
         try:
-            self.ended = True
-            if whole:
-                self.link.is_held = False
-                self._links.give(self.link, write=True)
-            else:
-                self._links.drop(self.link, error)
+            if not self._has_left:
+                if whole:
+                    self._has_left = True  # once at most, as the next one may have it then
+                    self.link.is_held = False
+                    self._links.give(self.link, write=True)
+                else:
+                    self._links.drop(self.link, error)
+                    self._has_left = True
         finally:
             if self.taken:
                 del self.taken[:]
                 self._turn.release()
+        self.ended = True
 
     def __del__(self) -> None:
         # The thread ended in the middle of it. In a forked child it is the parent's.
         if not self.ended and self._process == os.getpid():
-            self.end(whole=False)
+            self.leave(whole=False)
 
 
 def begin_writing(links: Links, wait: float, path: str) -> Link:

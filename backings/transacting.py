@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from threading import local
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from objstore.storage import Begun, Storage, lost
 
 from . import storages
 
-Tx = TypeVar("Tx", bound=Begun)
+Tx = TypeVar("Tx", bound="Ending")
 
 
 class Threads(local):
@@ -20,10 +20,46 @@ class Threads(local):
     transaction: Any = None
 
 
+class Ending(Begun, ABC):
+    """A thread's transaction that can be asked to end until it has, where an interrupt comes amid
+    that: to leave it to who frees it would be late, as the error may be kept."""
+
+    ended = False
+
+    @abstractmethod
+    def end(self) -> None:
+        """Take back what is not committed, and let others write. Again does what is left of it."""
+
+
 class TransactingStorage(Storage, Generic[Tx]):
     """A Storage whose threads have a ``Tx`` each, from its beginning to its end."""
 
     _threads: Threads
+
+    def commit(self) -> None:
+        transaction = self._running()
+        self._threads.transaction = None
+        try:
+            self._commit(transaction)
+        finally:
+            if not transaction.ended:  # it was interrupted
+                transaction.end()
+
+    def rollback(self) -> None:
+        self._take_back(self._running())
+
+    @abstractmethod
+    def _commit(self, transaction: Tx) -> None:
+        """Commit this thread's transaction, which it has no longer, and end it."""
+
+    def _take_back(self, transaction: Tx) -> None:
+        """End this thread's transaction."""
+        self._threads.transaction = None
+        try:
+            transaction.end()
+        finally:
+            if not transaction.ended:
+                transaction.end()
 
     @abstractmethod
     def _require_open(self) -> None:
@@ -45,8 +81,7 @@ class TransactingStorage(Storage, Generic[Tx]):
         if found is not None and found.is_over:
             if found.is_lost and found.blocks:
                 raise lost()
-            found.is_over = False
-            self.rollback()
+            self._take_back(found)
             return None
         return found
 
@@ -63,12 +98,6 @@ class TransactingStorage(Storage, Generic[Tx]):
         transaction = self._current()
         if transaction is None:
             raise storages.not_running()
-        return transaction
-
-    def _taken(self) -> Tx:
-        """This thread's transaction, which it has no longer, as it is about to end."""
-        transaction = self._running()
-        self._threads.transaction = None
         return transaction
 
     def _lose(self, transaction: Tx) -> None:

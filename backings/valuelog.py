@@ -19,7 +19,7 @@ from objstore.errors import (
     ObjstoreError,
     ReadOnlyError,
 )
-from objstore.storage import Begun, Items, Progress, Value, as_pairs, as_text, as_value
+from objstore.storage import Items, Progress, Value, as_pairs, as_text, as_value
 
 from . import storages
 from .checks import check_options, check_wait
@@ -47,7 +47,7 @@ from .filesystem.values.vlogput import Put
 from .filesystem.values.vlogqueue import PutQueue
 from .filesystem.values.vlogview import SOMETHING, View
 from .filesystem.values.vlogwriter import Writer
-from .transacting import Threads, TransactingStorage
+from .transacting import Ending, Threads, TransactingStorage
 
 CAPACITY: Final = 1 << 27
 """How long a value file may become, in bytes, before the next one is begun."""
@@ -57,7 +57,7 @@ _OUT: Final = -SUM.size
 """Where a value is in its entry."""
 
 
-class _Transaction(Begun):
+class _Transaction(Ending):
     """A thread's transaction."""
 
     held: Taken = NOT_TAKEN
@@ -70,13 +70,15 @@ class _Transaction(Begun):
         self.has_read = False
         self._writer: Final = writer
 
-    def release(self) -> None:
+    def end(self) -> None:
+        """As the class says."""
         if self.held:
             self._writer.release()
+        self.ended = True
 
     def __del__(self) -> None:
-        # The thread ended in the middle of its transaction, or was interrupted.
-        self.release()
+        # The thread ended in the middle of its transaction.
+        self.end()
 
 
 class _Closed:
@@ -174,9 +176,9 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
         with self._view.guard:
             return self._view.now(), self._view.number
 
-    def commit(self) -> None:
+    def _commit(self, transaction: _Transaction) -> None:
         """As the contract says: one batch, with one sync that other threads may share."""
-        transaction = self._end()
+        self._note_end(transaction)
         try:
             if not transaction.held:
                 return
@@ -185,19 +187,22 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
                 return
             position = self._writer.append(made)
         finally:
-            transaction.release()
+            transaction.end()
         self._writer.sync(position)
 
-    def rollback(self) -> None:
-        self._end().release()
+    def _take_back(self, transaction: _Transaction) -> None:
+        transaction.is_over = True  # where this is interrupted
+        try:
+            self._note_end(transaction)
+        finally:
+            super()._take_back(transaction)
 
-    def _end(self) -> _Transaction:
-        transaction = self._taken()
+    def _note_end(self, transaction: _Transaction) -> None:
+        """Have it known, before this thread ends it, that ``close`` is not to."""
         with self._ending:
             self._require_open()
             self._transactions.discard(transaction)
             self._has_begun = bool(self._transactions)
-        return transaction
 
     def _reserve(self) -> None:
         transaction = self._running()
@@ -210,7 +215,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
                 self._require_open()
             self._catch_up(transaction)
         except BaseException as error:
-            transaction.release()
+            transaction.end()
             if not isinstance(error, ClosedError | ReadOnlyError):
                 self._lose(transaction)
             raise
@@ -261,7 +266,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             except ObjstoreError:
                 raise
             except BaseException:
-                transaction.release()
+                transaction.end()
                 self._lose(transaction)  # a part of a call may be in it
                 raise
             return
@@ -299,7 +304,7 @@ class ValueLogStorage(TransactingStorage[_Transaction]):
             self._is_closed = True
             # Other threads' too, but for those that are about to be committed.
             for transaction in self._transactions:
-                transaction.release()
+                transaction.end()
         self._threads.transaction = None
         _handles.discard(self)
         try:

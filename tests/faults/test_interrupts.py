@@ -8,17 +8,16 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from objstore._turns import take
-from objstore.backings.lmdb import LmdbStorage
 from objstore.backings.memory_storage import MemoryStorage
 from objstore.errors import TransactionError
-from objstore.storage import Scans, Storage
+from objstore.storage import Savepoints, Scans, Storage
 from tests.conformance.storage.calls import in_thread
 from tests.conformance.storages import STORAGES, StorageMaker, check, dump
 from tests.faults.interruptions import INTERRUPTS, Interruption
@@ -125,26 +124,53 @@ def test_an_interrupt_locks_nobody_out(maker: StorageMaker, tmp_path: Path, time
     assert interrupted(maker, maker.path(tmp_path), timer, 3) > 50
 
 
-@pytest.mark.parametrize("end", [LmdbStorage.commit, LmdbStorage.rollback])
-def test_an_interrupt_that_is_kept_keeps_nobody_from_writing(
-    tmp_path: Path, end: Callable[[LmdbStorage], None]
-) -> None:
-    """As a notebook keeps the last error, and with it all that it came upon."""
-    path, kept, goes_on = tmp_path / "storage", list[BaseException](), True
-    with LmdbStorage(path, create=True, wait=0.2, durability="os") as storage:
+class Kept:
+    """Interrupts one moment after the other, and keeps each error, as a notebook keeps the last
+    one and with it all that it came upon."""
+
+    def __init__(self) -> None:
+        self._errors: list[BaseException] = []
+
+    def __iter__(self) -> Iterator[Interruption]:
+        for at in itertools.count(1):
+            amid = Interruption(at, INTERRUPTS[at % 2])
+            self._errors.append(amid._interrupt)
+            yield amid
+            if amid.seen < at:
+                assert at > 10
+                return
+
+
+@contextlib.contextmanager
+def two_handles(maker: StorageMaker, folder: Path) -> Generator[tuple[Storage, Storage]]:
+    options: dict[str, Any] = {"durability": "os"} if maker.on_disk else {}
+    path = maker.path(folder)
+    with maker.make(path, create=True, wait=0.2, **options) as storage:
         storage.add_container("c")
-        while goes_on:
+        with maker.make(path, wait=0.2, **options) as other:
+            yield storage, other
+
+
+def in_transaction(storage: Storage) -> bool:
+    assert isinstance(storage, Savepoints)
+    return storage.in_transaction
+
+
+@pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_an_interrupt_that_is_kept_keeps_nobody_from_writing(
+    maker: StorageMaker, tmp_path: Path, end: str
+) -> None:
+    with two_handles(maker, tmp_path) as (storage, other):
+        for amid in Kept():
             storage.begin()
             storage.set_container_item("c", "one", "1")
-            amid = Interruption(len(kept) + 1, INTERRUPTS[len(kept) % 2])
-            kept.append(amid._interrupt)
             with amid:
-                end(storage)
-            goes_on = amid.came_out
-            if storage.in_transaction:  # it had not begun to end
+                getattr(storage, end)()
+            if in_transaction(storage):  # it had not begun to end
                 storage.rollback()
             in_thread(lambda: storage.set_container_item("c", "two", "2"))
-    assert len(kept) > 15
+            other.set_container_item("c", "three", "3")
 
 
 @pytest.mark.torture
