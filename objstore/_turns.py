@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from operator import methodcaller
 from threading import Lock, RLock
 from types import TracebackType
@@ -155,4 +156,19 @@ class Exit:
             leave = manager.leave
             if manager.is_new:
                 manager.block = ref(leave)
+        return leave
+
+
+class EndingExit(Exit):
+    """An Exit of a manager that cannot wait until somebody asks whether its block is over: it is
+    told to ``give_up`` in the moment in which nobody will leave it any more."""
+
+    def __get__(self, manager: Any, owner: type[Any]) -> Leave:
+        if manager is None:
+            leave: Leave = owner.leave
+            return leave
+        # Unlike a method it is held by its caller until it has returned, and not by what it calls.
+        leave = partial(owner.leave, manager)
+        if manager.is_new:
+            manager.block = ref(leave, manager.give_up)
         return leave

@@ -21,14 +21,29 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from threading import get_ident
-from typing import Any, Final, Protocol, Self, TypeAlias, cast, runtime_checkable
+from types import TracebackType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 from ._owners import not_its_owner
-from .errors import ClosedError, CorruptionError, FormatError, TransactionError
+from ._turns import Block, EndingExit
+from .errors import ClosedError, CorruptionError, FormatError, ObjstoreError, TransactionError
 from .values import show
+
+S = TypeVar("S", bound="Storage")
 
 Value: TypeAlias = str | bytes
 
@@ -51,24 +66,6 @@ class Begun:
     block, or an error of a write has ended it."""
     is_lost = False
     """Whether such an error has: what its blocks go on to do must not be stored alone."""
-
-    @contextmanager
-    def block(self, *, write: bool) -> Generator[None]:
-        """A block of the thread that runs now. Raises TransactionError where another leaves it."""
-        owner = get_ident()
-        self.blocks += 1
-        self.readers += not write
-        try:
-            yield
-        finally:
-            self.blocks -= 1
-            self.readers -= not write
-            if get_ident() != owner:
-                self.is_over = True
-        if self.is_lost:
-            raise lost()
-        if self.is_over:
-            raise not_its_owner()
 
 
 class Storage(ABC):
@@ -196,8 +193,7 @@ class Storage(ABC):
         """A savepoint, where this thread has a transaction and the maker has savepoints."""
         return None
 
-    @contextmanager
-    def transaction(self, write: bool = True) -> Generator[Self]:
+    def transaction(self, write: bool = True) -> AbstractContextManager[Self]:
         """Commit what the block does, or take it back when an exception leaves it.
 
         With ``write=True`` no other writer comes in between, so that what was read is still so when
@@ -207,30 +203,19 @@ class Storage(ABC):
         where another one leaves it, that gets a TransactionError, and the whole transaction is
         taken back when its own thread next uses the storage.
         """
-        nested = self._nested()
-        if nested is not None:
-            with nested, self._begun().block(write=write):
-                yield self
-            return
-        owner = get_ident()
-        try:
-            self._begin(write=write and not self.readonly)
-            with self._begun().block(write=write):
-                yield self
-            self.commit()
-        except BaseException as error:
-            if get_ident() == owner:
-                self._abandon(error)
-            raise
+        return _Block(self, write=write)
 
     def _abandon(self, error: BaseException) -> None:
         """Roll back because of ``error``, which may have ended the transaction itself."""
-        try:
-            self.rollback()
-        except (TransactionError, ClosedError):
-            pass
-        except Exception as failure:  # noqa: BLE001 - what went wrong first is what is raised
-            error.add_note(f"and the rollback failed: {failure}")
+        for _ in range(2):  # again, as the handler of a signal may have broken it off
+            try:
+                self.rollback()
+            except (TransactionError, ClosedError):
+                break
+            except Exception as failure:  # noqa: BLE001 - what went wrong first is what is raised
+                error.add_note(f"and the rollback failed: {failure}")
+            else:
+                break
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
@@ -240,6 +225,115 @@ class Storage(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Block(Generic[S]):
+    """A block of ``Storage.transaction``.
+
+    It ends with its ``with``, also where that was interrupted as it began to call ``__exit__`` and
+    the error is kept: this thread would stay in its transaction, and nobody else could write.
+    """
+
+    is_new = True
+    """Whether it is yet to begin."""
+    block: Block | None = None
+    """While it is on: what tells when nobody will leave it any more."""
+    _is_on = _is_counted = False
+    _begun: Begun | None = None
+    _savepoint: AbstractContextManager[None] | None = None
+
+    def __init__(self, storage: S, *, write: bool) -> None:
+        self._storage: Final = storage
+        self._write: Final = write
+        self._owner = 0
+
+    def __enter__(self) -> S:
+        if not self.is_new:
+            raise TransactionError("this block was used before; make a new one")
+        self.is_new = False
+        storage = self._storage
+        self._owner = get_ident()
+        self._savepoint = storage._nested()
+        self._is_on = True
+        try:
+            if self._savepoint is None:
+                storage._begin(write=self._write and not storage.readonly)
+            self._begun = begun = storage._begun()
+            if self._savepoint is not None:
+                self._savepoint.__enter__()
+            begun.blocks += 1
+            begun.readers += not self._write
+            self._is_counted = True
+        except BaseException as error:
+            if self._savepoint is not None and not isinstance(error, ObjstoreError):
+                self._lose()
+            self._take_back(error)
+            raise
+        return storage
+
+    def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the block, as ``__exit__`` does."""
+        if kind is not None:
+            self._take_back(kind() if error is None else error)
+            return
+        try:
+            self._end()
+        except BaseException as failure:
+            self._take_back(failure)
+            raise
+
+    __exit__ = leave if TYPE_CHECKING else EndingExit()
+
+    def _end(self) -> None:
+        begun = self._uncounted()
+        if begun.is_over:
+            raise lost() if begun.is_lost else not_its_owner()
+        if self._savepoint is None:
+            self._storage.commit()
+        else:
+            self._savepoint.__exit__(None, None, None)
+        self._is_on, self.block = False, None
+
+    def _take_back(self, error: BaseException) -> None:
+        """End it because of ``error``. Again does what was not done."""
+        self._uncounted()
+        if self._savepoint is not None:
+            try:
+                self._savepoint.__exit__(type(error), error, error.__traceback__)
+            except BaseException:
+                self._lose()  # nobody knows how far that came
+                raise
+        elif get_ident() == self._owner:
+            self._storage._abandon(error)
+        self._is_on, self.block = False, None
+
+    def _uncounted(self) -> Begun:
+        """The transaction, of which this is a block no more."""
+        is_own, begun = get_ident() == self._owner, self._begun or Begun()
+        if self._is_counted:
+            self._is_counted = False
+            begun.blocks -= 1
+            begun.readers -= not self._write
+            if not is_own:
+                begun.is_over = True
+        return begun
+
+    def _lose(self) -> None:
+        if self._begun is not None:
+            self._begun.is_over = self._begun.is_lost = True
+
+    def give_up(self, _: object = None) -> None:
+        """End it, as nobody will leave it any more."""
+        if self._is_on:
+            self._take_back(KeyboardInterrupt())
+        self.block = None
+
+    __del__ = give_up
 
 
 @runtime_checkable

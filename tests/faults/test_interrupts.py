@@ -173,6 +173,61 @@ def test_an_interrupt_that_is_kept_keeps_nobody_from_writing(
             other.set_container_item("c", "three", "3")
 
 
+@pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_block_is_over_when_it_was_interrupted(
+    maker: StorageMaker, tmp_path: Path, *, fails: bool
+) -> None:
+    """Its beginning, its end, and what is done in it."""
+    with two_handles(maker, tmp_path) as (storage, other):
+        for at, amid in enumerate(Kept()):
+            with contextlib.suppress(ZeroDivisionError), amid, storage.transaction():
+                storage.set_container_items("c", {"a": f"{at}", "b": f"{at}"})
+                if fails:
+                    raise ZeroDivisionError
+            other.set_container_item("c", "three", "3")
+            assert not in_transaction(storage)
+            found = dict(storage.get_container_items("c", "ab"))
+            assert found["a"] == found["b"]
+            assert not (fails and found["a"])
+            in_thread(lambda: storage.set_container_item("c", "two", "2"))
+        check(storage)
+
+
+@pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
+@pytest.mark.parametrize("block", ["writes", "fails", "reads"])
+def test_a_block_within_another_is_over_when_it_was_interrupted(
+    maker: StorageMaker, tmp_path: Path, block: str
+) -> None:
+    """What it did is in the transaction or is not; or that is lost, and says so."""
+    with two_handles(maker, tmp_path) as (storage, other):
+        for amid in Kept():
+            storage.delete_container_items("c", ["a", "b", "outer", "later"])
+            is_lost = True
+            with contextlib.suppress(TransactionError), storage.transaction():
+                storage.set_container_item("c", "outer", "1")
+                write = block != "reads"
+                with contextlib.suppress(ZeroDivisionError), amid, storage.transaction(write):
+                    if write:
+                        storage.set_container_items("c", {"a": "1", "b": "1"})
+                    if block == "fails":
+                        raise ZeroDivisionError
+                storage.set_container_item("c", "later", "1")
+                with contextlib.suppress(ZeroDivisionError), storage.transaction():
+                    storage.set_container_item("c", "a", "2")
+                    raise ZeroDivisionError
+                is_lost = False
+            assert not in_transaction(storage)
+            other.set_container_item("c", "three", "3")
+            found = {*dict(storage.get_container_items("c"))} - {"three"}
+            if is_lost:
+                assert not found
+            else:
+                assert found in ({"outer", "later"}, {"outer", "later", "a", "b"})
+                assert block == "writes" or "a" not in found
+        check(storage)
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
 def test_many_interrupts(maker: StorageMaker, tmp_path: Path, timer: Timer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -140,3 +141,43 @@ def test_a_savepoint_left_elsewhere_takes_back_all(full: Storage, pool: ThreadPo
     with pytest.raises(TransactionError, match="has not begun"):
         full.commit()
     assert dict(full.get_container_items("letters", "ab")) == {"a": "A", "b": "B"}
+
+
+# --- blocks that are entered by hand --------------------------------------------------------------
+
+
+def test_a_block_is_entered_once(full: Storage) -> None:
+    block = full.transaction()
+    with block:
+        set_a(full, "new")
+    with pytest.raises(TransactionError, match="used before"), block:
+        set_a(full, "never")
+    assert not is_in_transaction(full)
+    assert read_a(full) == "new"
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_block_that_nobody_can_leave_any_more_is_taken_back(
+    full: Storage, *, within: bool
+) -> None:
+    with full.transaction() if within else contextlib.nullcontext():
+        block = full.transaction(write=True)
+        block.__enter__()
+        set_a(full, "never")
+        del block
+        assert is_in_transaction(full) is within
+        full.set_container_item("letters", "b", "new")
+    assert dict(full.get_container_items("letters", "ab")) == {"a": "A", "b": "new"}
+
+
+def test_a_block_of_a_stack(full: Storage) -> None:
+    """Which looks up the ends of its blocks by their class."""
+    with contextlib.ExitStack() as stack:
+        assert stack.enter_context(full.transaction()) is full
+        set_a(full, "new")
+    with pytest.raises(ZeroDivisionError), contextlib.ExitStack() as stack:
+        stack.enter_context(full.transaction())
+        set_a(full, "never")
+        raise ZeroDivisionError
+    assert not is_in_transaction(full)
+    assert read_a(full) == "new"
