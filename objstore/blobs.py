@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import warnings
 from types import TracebackType
@@ -15,6 +16,8 @@ from ._writer import Writer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+_logger: Final = logging.getLogger(__name__)
 
 _READ_AHEAD: Final = 1 << 16
 
@@ -37,19 +40,22 @@ class BlobWriter(io.BufferedRandom):
 
     Closing finalizes the blob, and raises what ``Depot.finalize`` does; the blob then stays
     writable, as it does after ``abandon``, an exception that leaves a ``with`` block, or where the
-    object is dropped. Closing in its own ``with`` block while an exception is handled there is
-    abandoning; ``finalize`` is not. A write outside what was reserved is told when the buffer is
-    written out.
+    object is dropped. So it does where it is closed while an exception is handled that was not
+    when it was made, as on the exception's way out of a wrapper's block, which is logged;
+    ``finalize`` is not held back, and its own ``with`` block finalizes at its end, if no exception
+    leaves that. A write outside what was reserved is told when the buffer is written out.
     """
 
     def __init__(self, identifier: Identifier, writer: Writer, *, is_new: bool) -> None:
         self._writing: Final = RawWriter(writer, is_new=is_new)
         super().__init__(self._writing, CHUNK)
         self.identifier: Final = identifier
+        self._handled = _handled()
+        """What is being handled where it was made: nothing that goes wrong with it."""
         self._is_within = False
-        """Whether a ``with`` block of this object has begun."""
-        self._handled: BaseException | None = None
-        """What was being handled when it did."""
+        """Whether a ``with`` block of this object has begun, and not ended."""
+        self._is_dropped = False
+        """Whether what closes it does so because it was dropped."""
 
     @property
     def name(self) -> str:
@@ -73,34 +79,65 @@ class BlobWriter(io.BufferedRandom):
 
     def finalize(self, *, zeroes: bool = False) -> None:
         """Close, and make the blob readable; with ``zeroes`` what was not written is zero."""
-        if self.closed:
+        if self._writing.is_over:
             return
         try:
-            self.flush()
+            if not self.closed:
+                self.flush()
             self._writing.finalize(zeroes=zeroes)
         except BaseException:
             self.abandon()
             raise
-        super().close()
+        self._end()
 
     def close(self) -> None:
-        """Finalize the blob; abandon it amid an exception of its block. Again it does nothing."""
-        handled = sys.exception()
-        # A wrapper closes what it wraps before the exception that passes comes to __exit__ here.
-        if self._is_within and handled is not None and handled is not self._handled:
-            self.abandon()
+        """Finalize the blob, unless amid an exception. Again it does nothing."""
+        if self.closed:
+            return
+        error = sys.exception()
+        if self._is_dropped:
+            self._suspend()
+            if not self._is_within:
+                text = f"what wraps the blob {self.identifier} was dropped without being closed"
+                warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+        elif error is not None and all(error is not one for one in self._handled):
+            # On its way it comes through blocks of wrappers, or a ``finally``, before it is known
+            # whether it leaves the blob's own block, if there is one.
+            self._suspend()
+            if not self._is_within:
+                _logger.warning(
+                    "the blob %s was closed while %s was handled, and is not finalized",
+                    self.identifier,
+                    type(error).__name__,
+                )
         else:
             self.finalize()
 
     def abandon(self) -> None:
         """Close, and leave the blob writable. What is in the buffer is dropped."""
-        if not self.closed:
+        if not self._writing.is_over:
             self._writing.is_dropping = True
+            self._end()
+
+    def _suspend(self) -> None:
+        """Close as a file; whether the blob is finalized is for its own block to tell, if any."""
+        self._writing.stays_open = self._is_within
+        try:
             super().close()
+        except BaseException:
+            self.abandon()
+            raise
+        self._handled = ()
+
+    def _end(self) -> None:
+        self._handled = ()
+        self._writing.stays_open = False
+        super().close()
+        self._writing.let_go()  # closed before, it did not
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._is_within, self._handled = True, sys.exception()
+        self._is_within = True
         return self
 
     def __exit__(
@@ -109,18 +146,32 @@ class BlobWriter(io.BufferedRandom):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._is_within, self._handled = False, None
+        self._is_within = False
         if kind is None:
             self.finalize()
         else:
             self.abandon()
 
+    def _dealloc_warn(self, source: object) -> None:
+        # What wraps a file calls this before it closes it, if it was dropped itself.
+        self._is_dropped = True
+
     def __del__(self) -> None:
         # Not by closing, as other files do: what was dropped half-way must not become readable.
-        if hasattr(self, "identifier") and not self.closed:
+        if hasattr(self, "identifier") and not self._writing.is_over:
             text = f"the blob {self.identifier} was neither closed nor abandoned"
             self.abandon()
             warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+
+
+def _handled() -> tuple[BaseException, ...]:
+    """The exceptions that are being handled: the last one, and those that it came amid."""
+    found: list[BaseException] = []
+    error = sys.exception()
+    while error is not None and all(error is not one for one in found):
+        found.append(error)
+        error = error.__context__
+    return tuple(found)
 
 
 class RawWriter(io.RawIOBase):
@@ -132,6 +183,10 @@ class RawWriter(io.RawIOBase):
         self._digest = Digest() if is_new else None
         self._position = 0
         self.is_dropping = False
+        self.stays_open = False
+        """Whether closing keeps the blob open, for ``finalize``."""
+        self.is_over = False
+        """Whether the blob was let go of."""
 
     def feed(self, data: memoryview) -> None:
         """Write; what was fed is still used until AHEAD more calls, or ``finalize``."""
@@ -197,10 +252,19 @@ class RawWriter(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             try:
-                self._stop_counting()
-                self._writer.close()
+                if not self.stays_open:
+                    self.let_go()
             finally:
                 super().close()
+
+    def let_go(self) -> None:
+        """Close the blob, finalized or not. Again it does nothing."""
+        if not self.is_over:
+            self.is_over = True
+            try:
+                self._stop_counting()
+            finally:
+                self._writer.close()
 
     def readable(self) -> bool:
         return True

@@ -220,8 +220,8 @@ class Depot(ABC):
         """A new blob as a file object, which closing finalizes.
 
         As a context manager it is finalized at the end of the block; an exception that leaves the
-        block leaves the blob writable, to be resumed or swept. Arguments and errors are those of
-        ``reserve``; without ``identifier`` it gets a new one.
+        block, or passes through what closes it, leaves the blob writable, to be resumed or swept.
+        Arguments and errors are those of ``reserve``; without ``identifier`` it gets a new one.
         """
         identifier = identifier or Identifier.new()
         self.reserve(identifier, size, sha256=sha256, meta=meta, part_size=part_size)

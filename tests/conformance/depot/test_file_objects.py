@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -130,6 +133,149 @@ def test_a_wrapper_that_closes_as_an_exception_passes_finalizes_nothing(
     assert place.depot.state(blob.identifier) is ObjectStateT.WRITABLE
     assert place.peek(blob.identifier) is None
     assert place.depot.sweep(timedelta(0)) == [blob.identifier]
+
+
+def _wrapped(depot: Depot) -> None:
+    with io.TextIOWrapper(depot.create()) as text:
+        text.write("half a line")
+        raise ZeroDivisionError
+
+
+def _closing(depot: Depot) -> None:
+    with contextlib.closing(depot.create()) as blob:
+        blob.write(b"half")
+        raise ZeroDivisionError
+
+
+def _finally(depot: Depot) -> None:
+    blob = depot.create()
+    try:
+        blob.write(b"half")
+        raise ZeroDivisionError
+    finally:
+        blob.close()
+
+
+def _amid_another(depot: Depot) -> None:
+    try:
+        raise KeyError
+    except KeyError:
+        _wrapped(depot)
+
+
+@pytest.mark.parametrize("around", [_wrapped, _closing, _finally, _amid_another])
+def test_an_exception_that_closes_a_blob_on_its_way_finalizes_nothing(
+    place: Place, around: Callable[[Depot], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        around(place.depot)
+    [info] = place.depot.blobs()
+    assert info.state is ObjectStateT.WRITABLE
+    assert info.size in (4, 11)
+    assert "was closed while ZeroDivisionError was handled" in caplog.text
+    assert place.depot.sweep(timedelta(0)) == [info.identifier]
+
+
+def test_what_is_closed_in_the_block_while_an_exception_is_handled_is_finalized_at_its_end(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.depot.create() as blob:
+        try:
+            raise ImportError
+        except ImportError:
+            with io.TextIOWrapper(blob) as text:
+                text.write("all of the data")
+        assert blob.closed
+        assert place.depot.state(blob.identifier) is ObjectStateT.WRITABLE
+        assert place.depot.sweep(timedelta(0)) == []
+    assert place.peek(blob.identifier) == b"all of the data"
+    digest = hashlib.sha256(b"all of the data").hexdigest()
+    assert place.depot.info(blob.identifier).sha256 == digest
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("end", ["finalize", "abandon"])
+def test_what_is_closed_amid_an_exception_in_the_block_may_be_ended_in_it(
+    place: Place, end: str
+) -> None:
+    with place.depot.create() as blob:
+        try:
+            raise ImportError
+        except ImportError:
+            blob.write(b"all")
+            blob.close()
+            getattr(blob, end)()
+    assert place.peek(blob.identifier) == (b"all" if end == "finalize" else None)
+    swept = [] if end == "finalize" else [blob.identifier]
+    assert place.depot.sweep(timedelta(0)) == swept
+
+
+def test_what_is_closed_amid_an_exception_and_left_by_another_is_not_finalized(
+    place: Place,
+) -> None:
+    with pytest.raises(KeyError), place.depot.create() as blob:
+        with contextlib.suppress(ZeroDivisionError), io.TextIOWrapper(blob) as text:
+            text.write("half")
+            raise ZeroDivisionError
+        raise KeyError
+    assert place.peek(blob.identifier) is None
+    assert place.depot.sweep(timedelta(0)) == [blob.identifier]
+
+
+def test_what_is_missing_is_told_at_the_end_of_the_block_it_was_closed_in(depot: Depot) -> None:
+    def leave() -> None:
+        with depot.create(5) as blob:
+            try:
+                raise ImportError
+            except ImportError:
+                blob.write(b"hell")
+                blob.close()
+
+    refused(leave, "1 bytes were never written")
+
+
+def test_a_blob_made_in_an_inner_handler_is_finalized_in_the_outer_one(place: Place) -> None:
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        try:
+            raise KeyError
+        except KeyError:
+            blob = place.depot.create()
+        blob.write(b"what went wrong")
+        blob.close()
+    assert place.peek(blob.identifier) == b"what went wrong"
+
+
+def test_closing_finalizes_while_another_thread_handles_an_exception(place: Place) -> None:
+    blob = place.depot.create()
+    blob.write(b"all")
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(blob.close).result()
+    assert place.peek(blob.identifier) == b"all"
+
+
+@pytest.mark.parametrize("wrap", [io.TextIOWrapper, io.BufferedWriter])
+def test_a_wrapper_that_is_dropped_does_not_finalize(place: Place, wrap: Any) -> None:
+    wrapper = wrap(place.depot.create())
+    wrapper.write("half" if wrap is io.TextIOWrapper else b"half")
+    with pytest.warns(ResourceWarning, match="what wraps the blob .* was dropped"):
+        del wrapper
+    [info] = place.depot.blobs()
+    assert info.state is ObjectStateT.WRITABLE
+
+
+def test_a_wrapper_that_is_dropped_in_the_block_has_written_all(place: Place) -> None:
+    def write(blob: BlobWriter) -> None:
+        io.TextIOWrapper(blob).write("all")
+
+    with place.depot.create() as blob:
+        write(blob)
+        assert blob.closed
+    assert place.peek(blob.identifier) == b"all"
 
 
 def test_a_wrapper_that_closes_finalizes(place: Place) -> None:
