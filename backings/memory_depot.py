@@ -181,11 +181,15 @@ class _MemoryWriter(Writer):
     def sync(self) -> None:
         """Nothing survives the machine."""
 
-    def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
+    def finalize(
+        self, sha256: str | None, *, zeroes: bool = False, sought_over: Ranges | None = None
+    ) -> None:
         with self._lock:
             self._require_writable()
-            self._require_all(self.missing(), zeroes)
-            if sha256 is None or self._contents.writers != self._has_written:
+            is_alone = self._contents.writers == self._has_written
+            meant = sought_over if is_alone else None
+            self._require_all(self._contents.written, self.length(), meant, zeroes=zeroes)
+            if sha256 is None or not is_alone:
                 with memoryview(self._contents.data) as view, _MemoryReader(view) as source:
                     sha256 = digest_of(reading(source), lambda done: None)
             self._require_promised(sha256, self._contents.promise.sha256)

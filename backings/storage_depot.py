@@ -308,10 +308,14 @@ class _StorageWriter(Writer):
     def sync(self) -> None:
         """Each write was a transaction, which is durable."""
 
-    def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
+    def finalize(
+        self, sha256: str | None, *, zeroes: bool = False, sought_over: Ranges | None = None
+    ) -> None:
         with self._depot._changing(self.identifier, self._token) as record:
-            self._require_all(record.missing(), zeroes)
-            if sha256 is None or record.writers != self._has_written:
+            is_alone = record.writers == self._has_written
+            meant = sought_over if is_alone else None
+            self._require_all(record.ranges(), record.length, meant, zeroes=zeroes)
+            if sha256 is None or not is_alone:
                 with _StorageReader(self._depot, self.identifier, record) as source:
                     sha256 = digest_of(source.readinto, lambda done: None)
             self._require_promised(sha256, self._promised)

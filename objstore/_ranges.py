@@ -83,6 +83,13 @@ class Ranges:
         self._starts[first:last] = [start]
         self._ends[first:last] = [end]
 
+    def joined(self, other: Ranges) -> Ranges:
+        """A new set: this one, and another."""
+        found = Ranges()
+        for start, end in (*self.pairs(), *other.pairs()):
+            found.add(start, end)
+        return found
+
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Start and end of each range, in order."""
         return zip(self._starts, self._ends, strict=True)

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from ._depot_checks import check_number
 from ._identifiers import Identifier
-from ._ranges import MAX_PARTS, Range, choose_part_size
+from ._ranges import MAX_PARTS, Range, Ranges, choose_part_size
 from .errors import StorageError
 
 
@@ -81,11 +81,14 @@ class Writer(ABC):
         """Return once what was written survives the machine."""
 
     @abstractmethod
-    def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
+    def finalize(
+        self, sha256: str | None, *, zeroes: bool = False, sought_over: Ranges | None = None
+    ) -> None:
         """Make the blob readable; return once that survives the machine.
 
         ``sha256`` is the digest of all that this Writer wrote, if that is the whole blob; None
-        where it is to be counted. Raises StorageError as ``Depot.finalize`` does.
+        where it is to be counted. What of ``sought_over`` was never written is zero, as in a file,
+        if nobody but this Writer has written. Raises StorageError as ``Depot.finalize`` does.
         """
 
     @abstractmethod
@@ -100,13 +103,20 @@ class Writer(ABC):
 
     # What makers check in the same words
 
-    def _require_all(self, missing: list[Range], zeroes: bool) -> None:
-        if missing and not zeroes:
-            count = sum(one.size for one in missing)
+    def _require_all(
+        self, written: Ranges, size: int, meant: Ranges | None, *, zeroes: bool
+    ) -> list[Range]:
+        """What is to be zero, as it was never written: with ``zeroes`` all of that is ``meant``."""
+        missing = lost = written.missing(size)
+        if missing and meant is not None:
+            lost = written.joined(meant).missing(size)
+        if lost and not zeroes:
+            count = sum(one.size for one in lost)
             raise StorageError(
                 f"of the blob {self.identifier} {count} bytes were never written, the first at"
-                f" {missing[0].at}; zeroes=True takes them for zeroes"
+                f" {lost[0].at}; zeroes=True takes them for zeroes"
             )
+        return missing
 
     def _require_promised(self, sha256: str, promised: str | None) -> None:
         if promised not in (None, sha256):

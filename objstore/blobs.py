@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from ._digests import CHUNK, Digest
 from ._identifiers import Identifier
+from ._ranges import Ranges
 from ._seeking import sought
 from ._writer import Writer
 
@@ -181,6 +182,10 @@ class RawWriter(io.RawIOBase):
         super().__init__()
         self._writer: Final = writer
         self._digest = Digest() if is_new else None
+        self._sought_over: Final = Ranges() if is_new and writer.size is None else None
+        """What lies before what was written behind it; None where it is for others to write."""
+        self._end = 0
+        """Where what was written here ends."""
         self._position = 0
         self.is_dropping = False
         self.stays_open = False
@@ -200,7 +205,10 @@ class RawWriter(io.RawIOBase):
         except BaseException:
             self._stop_counting()
             raise
+        if self._position > self._end and self._sought_over is not None and data:
+            self._sought_over.add(self._end, self._position)
         self._position += len(data)
+        self._end = max(self._end, self._position)
 
     def write(self, data: Buffer, /) -> int:
         self._checkClosed()
@@ -230,6 +238,9 @@ class RawWriter(io.RawIOBase):
         if self._digest is not None and size != self._digest.length:
             self._stop_counting()
         self._writer.truncate(size)
+        self._end = size
+        if self._sought_over is not None:
+            self._sought_over.cut(size)
         return size
 
     def note(self) -> None:
@@ -242,7 +253,7 @@ class RawWriter(io.RawIOBase):
         counted = None
         if self._digest is not None and self._digest.length == self._writer.length():
             counted = self._digest.hexdigest()
-        self._writer.finalize(counted, zeroes=zeroes)
+        self._writer.finalize(counted, zeroes=zeroes, sought_over=self._sought_over)
 
     def _stop_counting(self) -> None:
         if self._digest is not None:

@@ -426,6 +426,16 @@ def test_a_gigabyte_that_is_reserved_takes_no_space(tmp_path: Path) -> None:
     depot.purge(ONE)
 
 
+def test_what_is_sought_over_takes_no_space(tmp_path: Path) -> None:
+    depot = filesystem.Depot(tmp_path)
+    with depot.create(identifier=ONE) as blob:
+        blob.seek(64 << 20)
+        blob.write(b"here")
+    found = (tmp_path / FOLDER / str(ONE)).stat()
+    assert found.st_size == (64 << 20) + 4
+    assert found.st_blocks * 512 < 1 << 20
+
+
 def test_a_program_reads_a_blob_as_its_input(tmp_path: Path) -> None:
     depot = filesystem.Depot(tmp_path)
     with depot.open(depot.put(b"hello")) as blob:

@@ -161,6 +161,21 @@ def test_a_blob_of_any_length_is_not_cut_short_by_a_failed_sync(
     assert depot.read(ONE, 0, 9999) == DATA
 
 
+def test_what_was_sought_over_is_zero_and_what_a_failed_sync_lost_is_not(tmp_path: Path) -> None:
+    files = Failing(tmp_path)
+    blob = depot_on(files).create(identifier=ONE)
+    blob.write(DATA[:1000])
+    blob.seek(2000)
+    blob.write(DATA[2000:])
+    files.fail("sync data")
+    with pytest.raises(UncertainError, match=r"cannot sync .*\.wr"):
+        blob.sync()
+    files.mend()
+    words = f"{len(DATA) - 1000} bytes were never written, the first at 0"
+    with pytest.raises(StorageError, match=words):
+        blob.close()
+
+
 def test_a_failure_to_sync_beside_the_writing_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

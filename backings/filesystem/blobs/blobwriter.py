@@ -8,7 +8,7 @@ from typing import Final
 
 from objstore._aside import Aside
 from objstore._digests import digest_of
-from objstore._ranges import Range
+from objstore._ranges import Range, Ranges
 from objstore._writer import Writer
 from objstore.errors import StorageError
 
@@ -92,20 +92,24 @@ class FileWriter(Writer):
         self._start_sync()
         self._end_sync()
 
-    def finalize(self, sha256: str | None, *, zeroes: bool = False) -> None:
+    def finalize(
+        self, sha256: str | None, *, zeroes: bool = False, sought_over: Ranges | None = None
+    ) -> None:
         self._note()
         self._end_sync()
         with self._locked() as is_there:
             self._require_writable(is_there)
             written = self._log.written()
-            missing = self._missing(written)
-            self._require_all(missing, zeroes)
+            found = self._files.size(self._opened)
             size = written.length if self.size is None else self.size
-            if self._files.size(self._opened) != size:
+            is_alone = self._log.is_mine_alone()
+            meant = sought_over if is_alone else None
+            missing = self._require_all(written.cut(found), size, meant, zeroes=zeroes)
+            if found != size:
                 self._files.truncate(self._opened, size)
             for one in missing:
                 self._clear(one)
-            if sha256 is None or not self._log.is_mine_alone():
+            if sha256 is None or not is_alone:
                 sha256 = digest_of(self._reading(), lambda done: None)
             self._require_promised(sha256, self._meta.sha256)
             self._sync_file()

@@ -53,9 +53,13 @@ class Written(NamedTuple):
 
     def missing(self, promised: int | None, size: int) -> list[Range]:
         """What is not there, of a blob whose file has ``size`` bytes now."""
+        return self.cut(size).missing(self.length if promised is None else promised)
+
+    def cut(self, size: int) -> Ranges:
+        """The ranges that a file of ``size`` bytes has."""
         # What the file has lost since, somebody else cut off.
         self.ranges.cut(size)
-        return self.ranges.missing(self.length if promised is None else promised)
+        return self.ranges
 
 
 class _Reading:

@@ -401,13 +401,68 @@ def test_what_truncating_adds_is_written(place: Place) -> None:
     assert place.peek(blob.identifier) == b"ab\0\0"
 
 
-def test_a_gap_that_is_left_by_seeking_is_missing(place: Place) -> None:
-    blob = place.depot.create()
+def test_what_is_sought_over_is_zero_as_in_a_file(place: Place) -> None:
+    with place.depot.create() as blob:
+        blob.write(b"ab")
+        blob.seek(4)
+        blob.write(b"c")
+        blob.seek(3_000_000)
+        blob.write(b"d")
+        blob.flush()
+        # For others, who may be going to write it.
+        assert place.depot.missing_ranges(blob.identifier) == [Range(2, 2), Range(5, 2_999_995)]
+        blob.seek(100)
+        blob.write(b"e")
+    expected = b"ab\0\0c".ljust(100, b"\0") + b"e".ljust(2_999_900, b"\0") + b"d"
+    assert place.peek(blob.identifier) == expected
+    assert place.depot.info(blob.identifier).sha256 == hashlib.sha256(expected).hexdigest()
+
+
+def test_what_was_cut_off_and_sought_over_anew_is_zero(place: Place) -> None:
+    with place.depot.create() as blob:
+        blob.write(b"abcdef")
+        blob.truncate(2)
+        blob.seek(4)
+        blob.write(b"g")
+        blob.truncate(3)
+        blob.seek(5)
+        blob.write(b"h")
+    assert place.peek(blob.identifier) == b"ab\0\0\0h"
+
+
+def test_a_gap_is_missing_where_a_size_was_promised(place: Place) -> None:
+    blob = place.depot.create(5)
     blob.write(b"ab")
     blob.seek(4)
     blob.write(b"c")
     refused(blob.close, "2 bytes were never written, the first at 2")
     assert place.depot.missing_ranges(blob.identifier) == [Range(2, 2)]
+
+
+def test_a_gap_is_missing_where_several_write(place: Place) -> None:
+    blob = place.depot.create()
+    blob.seek(4)
+    blob.write(b"ef")
+    blob.flush()
+    place.depot.write(blob.identifier, 0, b"ab")
+    refused(blob.close, "2 bytes were never written, the first at 2")
+    assert place.depot.missing_ranges(blob.identifier) == [Range(2, 2)]
+
+
+def test_a_gap_is_missing_where_a_blob_is_resumed(place: Place) -> None:
+    blob = place.depot.create()
+    blob.seek(4)
+    blob.write(b"c")
+    blob.flush()
+    blob.abandon()
+    again = place.depot.resume(blob.identifier)
+    assert again.tell() == 0
+    again.write(b"ab")
+    refused(again.close, "2 bytes were never written, the first at 2")
+    ahead = place.depot.resume(blob.identifier)
+    ahead.seek(9)
+    ahead.write(b"d")
+    refused(ahead.close, "6 bytes were never written, the first at 2")
 
 
 def test_a_blob_is_as_long_as_it_was_cut(place: Place) -> None:

@@ -89,3 +89,30 @@ def test_h5py(depot: Depot) -> None:
         assert file["numbers"][()].tolist() == numbers
         assert file["packed"][500:510].tolist() == numbers[500:510]
         assert file["numbers"].attrs["unit"] == "m"
+
+
+def _strings(file: Any) -> None:
+    texts = file.create_dataset("texts", (10,), h5py.string_dtype())
+    texts[3] = "abc"
+    for number in range(100):
+        file.create_group(f"group {number}").attrs["text"] = "é" * number
+
+
+def _partly(file: Any) -> None:
+    file.create_dataset("numbers", (1000,), "f8")[500:510] = 1
+    file.create_dataset("chunks", (3000, 1000), "f8", chunks=(100, 100))[0, 0] = 2
+
+
+@pytest.mark.parametrize("options", [{}, {"userblock_size": 512}, {"libver": "latest"}])
+@pytest.mark.parametrize("fill", [_strings, _partly])
+def test_h5py_leaves_holes(depot: Depot, fill: Any, options: dict[str, Any]) -> None:
+    with depot.create() as blob, h5py.File(blob, "w", **options) as file:
+        fill(file)
+    with depot.open(blob.identifier) as found, h5py.File(found, "r") as file:
+        if fill is _partly:
+            assert file["numbers"][499:511].tolist() == [0, *[1] * 10, 0]
+            assert file["chunks"][0, :2].tolist() == [2, 0]
+        else:
+            assert file["texts"][3] == b"abc"
+            assert file["texts"][4] == b""
+            assert file["group 99"].attrs["text"] == "é" * 99
