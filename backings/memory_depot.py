@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
+from mmap import ACCESS_COPY, mmap
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -19,10 +20,26 @@ from objstore._ranges import Range, Ranges
 from objstore._seeking import sought
 from objstore._writer import Writer
 from objstore.depot import Depot, Promise
-from objstore.errors import ReadOnlyError, StorageError
+from objstore.errors import BackingError, ReadOnlyError, StorageError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+
+_SPARSE: Final = 1 << 20
+"""From how many bytes on the system is asked for pages, which take memory once they are written."""
+
+
+def _zeroes(size: int) -> bytearray | mmap:
+    """Raises BackingError where the system has not as much."""
+    if size < _SPARSE:
+        return bytearray(size)
+    try:
+        # Private: a child of a fork gets its own.
+        return mmap(-1, size, access=ACCESS_COPY)
+    except OSError as error:
+        reason = f"there is no memory for {size} bytes"
+        raise BackingError(errno.ENOMEM, reason) from error
 
 
 class _Contents:
@@ -31,7 +48,7 @@ class _Contents:
     def __init__(self, promise: Promise) -> None:
         self.promise: Final = promise
         # Guarded by the depot's lock.
-        self.data: Final = bytearray(promise.size or 0)
+        self.data: Final = _zeroes(promise.size or 0)
         self.written: Final = Ranges()
         self.writers = 0
         """How many have written to it, or will."""
@@ -145,16 +162,19 @@ class _MemoryWriter(Writer):
         with self._lock:
             self._begin()
             contents, end = self._contents, offset + len(data)
-            contents.data.extend(bytes(max(end - len(contents.data), 0)))
+            if isinstance(contents.data, bytearray):
+                contents.data.extend(bytes(max(end - len(contents.data), 0)))
             contents.data[offset:end] = data
             contents.written.add(offset, end)
 
     def _truncate(self, size: int) -> None:
         with self._lock:
             self._begin()
-            before = len(self._contents.data)
-            del self._contents.data[size:]
-            self._contents.data.extend(bytes(max(size - before, 0)))
+            data = self._contents.data
+            before = len(data)
+            if isinstance(data, bytearray):  # of no promised size
+                del data[size:]
+                data.extend(bytes(max(size - before, 0)))
             self._contents.written.cut(size)
             self._contents.written.add(before, size)
 

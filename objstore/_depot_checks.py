@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._encode import encode
 from ._identifiers import Identifier
 from ._shapes import ANY
 from .errors import Failure, ValidationError
 from .values import show
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -38,6 +42,18 @@ def latest(older_than: timedelta) -> datetime:
         if older_than > timedelta(0):
             return datetime.min.replace(tzinfo=UTC)
         return datetime.max.replace(tzinfo=UTC)
+
+
+def check_target(target: object) -> None:
+    if not isinstance(target, str | os.PathLike) and not hasattr(target, "write"):
+        raise TypeError(f"expected a path, or a file open for writing, found {show(target)}")
+
+
+def bytes_of(data: Buffer) -> memoryview:
+    """The bytes of a buffer of whatever shape."""
+    view = memoryview(data)
+    # What has no elements cannot be cast.
+    return view.cast("B") if view.nbytes else memoryview(b"")
 
 
 def check_digest(sha256: str | None) -> None:

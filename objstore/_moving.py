@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
+from ._depot_checks import bytes_of
 from ._digests import CHUNK, buffers
 from ._refusals import require_refusal
 from .errors import BackingError, SourceNotFoundError
@@ -63,7 +64,7 @@ def opened(source: Source) -> Generator[tuple[Stream, int | None]]:
     elif hasattr(source, "read"):
         yield cast("BinaryIO", source), None
     else:
-        view = memoryview(cast("Buffer", source)).cast("B")
+        view = bytes_of(cast("Buffer", source))
         yield view, len(view)
 
 
@@ -81,6 +82,8 @@ def fill(
         done += len(chunk)
         if progress is not None:
             progress(done, size)
+    if not done and progress is not None:
+        progress(0, size)
 
 
 def _chunks(source: Stream) -> Iterator[memoryview]:

@@ -9,6 +9,7 @@ import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from ._depot_checks import bytes_of
 from ._digests import CHUNK, Digest
 from ._identifiers import Identifier
 from ._ranges import Ranges
@@ -212,7 +213,7 @@ class RawWriter(io.RawIOBase):
 
     def write(self, data: Buffer, /) -> int:
         self._checkClosed()
-        view = memoryview(data).cast("B")
+        view = bytes_of(data)
         if self.is_dropping:
             return len(view)
         if self._digest is not None:

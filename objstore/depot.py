@@ -18,7 +18,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from . import _moving
-from ._depot_checks import check_digest, check_meta, check_number, latest
+from ._depot_checks import (
+    bytes_of,
+    check_digest,
+    check_meta,
+    check_number,
+    check_target,
+    latest,
+)
 from ._identifiers import BlobInfo, Damage, Identifier, ObjectStateT, Scrubbed
 from ._moving import Progress
 from ._ranges import Grid, Range, choose_part_size
@@ -140,7 +147,7 @@ class Depot(ABC):
         """
         check_number("offset", offset)
         with self._open_writer(identifier, _FINAL) as writer:
-            writer.write(offset, memoryview(buf).cast("B"))
+            writer.write(offset, bytes_of(buf))
 
     def finalize(self, identifier: Identifier, *, zeroes: bool = False) -> None:
         """Make a blob readable; from then on it does not change. Durable when this returns.
@@ -281,8 +288,10 @@ class Depot(ABC):
         """Copy a blob to a path, or into a file that is open for writing.
 
         The file at a path is replaced: it has the whole blob, on the disk, or is as before. Raises
-        StorageError as ``read`` does, BackingError, BlockingIOError where a file takes nothing.
+        StorageError as ``read`` does, BackingError, BlockingIOError where a file takes nothing. It
+        keeps its permission bits and, as far as the process may, its owner.
         """
+        check_target(target)
         with self._open_reader(identifier) as source:
             size = source.seek(0, io.SEEK_END)
             source.seek(0)
@@ -295,6 +304,8 @@ class Depot(ABC):
                 self._export(source, os.path.abspath(os.fspath(target)), tell)
             else:
                 _moving.copy(source, target, tell)
+            if not size:
+                tell(0)
 
     # Upkeep
 

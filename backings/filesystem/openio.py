@@ -108,7 +108,7 @@ class OpenFiles:
         except OSError as error:
             self._refused("open", path, error)
 
-    def make(self, path: str, becomes: str) -> Opened:
+    def make(self, path: str, becomes: str, like: os.stat_result | None = None) -> Opened:
         """A new, empty file in the place of what is at ``path``; the rest is as for ``write``."""
         try:
             self.reached("make", becomes)
@@ -116,7 +116,7 @@ class OpenFiles:
         except OSError as error:
             self._refused("make", becomes, error)
         try:
-            self._dress(opened.descriptor, None)
+            self._dress(opened.descriptor, like)
         except OSError as error:
             self.close(opened)
             self._refused("make", becomes, error)

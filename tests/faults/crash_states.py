@@ -201,9 +201,9 @@ class Recording(Quick):
                 self._opened[opened.descriptor] = self._number(path)
             return opened
 
-    def make(self, path: str, becomes: str) -> Opened:
+    def make(self, path: str, becomes: str, like: os.stat_result | None = None) -> Opened:
         with self._lock:
-            opened = super().make(path, becomes)
+            opened = super().make(path, becomes, like)
             self._opened[opened.descriptor] = self._new(path)
             return opened
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os.path
+import stat
 from collections.abc import Callable
 from secrets import token_hex
 from typing import Final
@@ -26,7 +27,9 @@ def export(source: io.RawIOBase, path: str, tell: Callable[[int], object]) -> No
     files = Files(os.path.dirname(path))
     temporary = names.own_temporary_path(path, token_hex(4))
     with removed_on_error(files, temporary):
-        target = files.make(temporary, path)
+        found = files.stat(path)
+        like = found if found is not None and stat.S_ISREG(found.st_mode) else None
+        target = files.make(temporary, path, like)
         try:
             _copy(files, source, target, tell)
             files.sync_data(target)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import io
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,73 @@ def test_get_to_paths_and_files(depot: Depot, tmp_path: Path) -> None:
     assert target.read_bytes() == LARGE
     depot.get_to(depot.put(b""), str(target))
     assert target.read_bytes() == b""
+
+
+def test_get_to_a_file_keeps_its_mode(depot: Depot, tmp_path: Path) -> None:
+    identifier = depot.put(b"hello")
+    for mode in (0o600, 0o664):
+        target = tmp_path / f"{mode:o}"
+        target.touch()
+        target.chmod(mode)
+        depot.get_to(identifier, target)
+        assert target.read_bytes() == b"hello"
+        assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_get_to_a_file_keeps_its_owner(depot: Depot, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    os.chown(target, 1234, 2345)
+    depot.get_to(depot.put(b"hello"), target)
+    found = target.stat()
+    assert (found.st_uid, found.st_gid, found.st_size) == (1234, 2345, 5)
+
+
+def test_get_to_a_link_to_a_private_file_is_private(depot: Depot, tmp_path: Path) -> None:
+    private, link = tmp_path / "private", tmp_path / "link"
+    private.touch(mode=0o600)
+    link.symlink_to(private)
+    depot.get_to(depot.put(b"hello"), link)
+    assert stat.S_IMODE(link.stat().st_mode) == 0o600
+    link.unlink()
+    link.symlink_to("nowhere")
+    depot.get_to(depot.put(b"hello"), link)
+    assert link.read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("target", [None, b"a path", 3])
+def test_get_to_what_takes_no_bytes(depot: Depot, target: Any) -> None:
+    identifier = depot.put(b"hello")
+    with pytest.raises(TypeError, match="expected a path, or a file open for writing, found"):
+        depot.get_to(identifier, target)
+
+
+def test_what_is_empty_is_told_once(depot: Depot, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    (tmp_path / "empty").touch()
+    for source in (b"", io.BytesIO(), tmp_path / "empty"):
+        identifier = depot.put(source, progress=tell(told))
+    assert told == [(0, 0), (0, None), (0, None)]
+    del told[:]
+    for target in (tmp_path / "target", io.BytesIO()):
+        depot.get_to(identifier, target, progress=tell(told))
+    assert told == [(0, 0), (0, 0)]
+
+
+def test_buffers_of_other_shapes(place: Place) -> None:
+    rows = memoryview(bytes(range(6))).cast("B", [2, 3])
+    assert place.peek(place.depot.put(rows)) == bytes(range(6))
+    nothing = memoryview(b"").cast("I")
+    none: Any = (ctypes.c_char * 3 * 0)()
+    for source in (nothing, none):
+        assert place.peek(place.depot.put(source)) == b""
+        with place.depot.create() as blob:
+            blob.write(b"a")
+            blob.flush()
+            blob.raw.write(source)
+            place.depot.write(blob.identifier, 0, source)
+        assert place.peek(blob.identifier) == b"a"
 
 
 def test_a_get_that_stops_leaves_the_file_as_it_was(depot: Depot, tmp_path: Path) -> None:
