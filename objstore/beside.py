@@ -132,12 +132,18 @@ class Beside(Host):
             commits = self._documents.commits_left(followed)
             return events.follow_commits(commits, source=source, at_once=_AT_ONCE)
 
+    def _depot_with_blobs(self) -> Depot | None:
+        if not isinstance(self._documents, Company):
+            return None
+        return self.depot if any(True for _ in self.depot.identifiers()) else None
+
     def dangling(self) -> list[Dangling]:
         """The references to blobs that cannot be read, and the blobs that no document refers to.
 
-        Reads every file, and what scopes have changed. A blob that is still being written is not
-        told of. Raises what reading a file does, as FormatError: nobody knows what that one refers
-        to.
+        Reads every file, and what scopes have changed; links in containers and events are not
+        looked for, and what only these refer to is in the list too. A blob that is still being
+        written is not told of. Raises what reading a file does, as FormatError: nobody knows what
+        that one refers to.
         """
         from .references import find_dangling  # with the depot: most stores have no blobs
 

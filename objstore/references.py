@@ -45,6 +45,13 @@ def find_references(unit: str, contents: JSON) -> Iterator[Reference]:
             yield Reference(pointer, identifier)
 
 
+def find_lost(unit: str, contents: JSON, depot: Depot) -> Iterator[Reference]:
+    """The links in a unit's contents to blobs that cannot be read."""
+    for reference in find_references(unit, contents):
+        if depot.state(reference.identifier) is not ObjectStateT.READABLE:
+            yield reference
+
+
 def find_dangling(
     units: Iterable[tuple[str, JSON]],
     depot: Depot,

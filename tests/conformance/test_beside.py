@@ -85,6 +85,26 @@ def test_references_without_blobs_and_blobs_without_references(open_store: Open)
     ]
 
 
+def test_check_tells_links_to_blobs_that_cannot_be_read(open_store: Open) -> None:
+    with open_store() as store:
+        lost, kept = store.depot.put(b"1"), store.depot.put(b"2")
+        store.depot.put(b"no link leads to this one, which is no fault")
+        begun = objstore.Identifier.new()
+        store.depot.reserve(begun, 3)
+        store["/people/ada"] = {"photos": [store.depot.link(kept), store.depot.link(lost)]}
+        store["/bob"] = {"a/b": begun.link}
+        assert [failure.pointer for failure in store.check()] == ["/a~1b"]
+        store.depot.purge(lost)
+        bob, ada = store.check()
+        assert (bob.pointer, ada.pointer) == ("/a~1b", "/photos/1")
+        assert "ada" in ada.source
+        words = f'at /photos/1: expected a link to a blob that can be read, found "{lost.link}"'
+        assert words in str(ada)
+        store["/people/ada/photos"] = []
+        store["/bob"] = {}
+        assert store.check() == []
+
+
 def test_references_in_scopes_count(open_store: Open) -> None:
     with open_store() as store:
         kept, lost = store.depot.put(b"1"), store.depot.put(b"2")
@@ -94,6 +114,23 @@ def test_references_in_scopes_count(open_store: Open) -> None:
         del draft["/people/bob"]
         store.depot.purge(lost)
         assert store.dangling() == [Dangling(lost, "/people/ada/photos/1", "draft")]
+
+
+def test_check_knows_nothing_of_the_blobs_of_others(open_store: Open) -> None:
+    elsewhere = objstore.MemoryDepot()
+    with open_store() as store:
+        store["/ada"] = {"photo": elsewhere.link(elsewhere.put(b"1"))}
+        assert store.check() == []
+
+
+def test_checking_scopes_and_the_past_tells_nothing_of_links(open_store: Open) -> None:
+    with open_store() as store:
+        lost = store.depot.put(b"1")
+        store.depot.put(b"2")
+        store["/ada"] = {"photo": store.depot.link(lost)}
+        store.depot.purge(lost)
+        assert len(store.check()) == 1
+        assert store.at(1).check() == store.scope("mine").check() == []
 
 
 @pytest.mark.parametrize("name", ["events", "containers"])

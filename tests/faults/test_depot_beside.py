@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import objstore
 from objstore import StorageError
 from objstore.backings.filesystem import Depot
 from objstore.backings.filesystem.io import Files, Opened
@@ -108,3 +109,15 @@ def test_what_is_told_is_so_before_or_after(
         found = told(ask, depot_on(files))
         assert found in (before, told(ask, other)), nth
     assert nth > 3
+
+
+def test_a_depot_that_cannot_be_listed_ends_no_check(tmp_path: Path) -> None:
+    with objstore.open(tmp_path) as store:
+        store["/ada"] = {"born": 1815}
+        (tmp_path / ".objstore/depot").write_text("no folder")
+        [failure] = store.check()
+        assert str(failure).startswith(
+            ".: expected blobs that can be listed, found depot is a file"
+        )
+        (tmp_path / "bob.json").write_text("{")
+        assert [one.source for one in store.check()] == [".", "bob.json"]
