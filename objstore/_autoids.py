@@ -23,7 +23,7 @@ from .documents import AUTOID
 from .errors import HistoryGone, KeyNotFoundError
 from .pointer import build, join, split
 from .retention import Retention
-from .values import JSON, MISSING, Missing, is_array, is_object
+from .values import JSON, MISSING, Missing, is_array, is_object, same
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -268,6 +268,36 @@ def numbers_of(meta: Meta) -> Mapping[str, int]:
     """The greatest numbers that a commit tells of, by place."""
     found = meta.get(AUTOID)
     return cast("Mapping[str, int]", found) if is_object(found) else {}
+
+
+def same_but_numbers(wanted: JSON | Missing, found: JSON | Missing, at: str, meta: Meta) -> bool:
+    """Whether what is at a pointer is what was wanted there, but for numbers that its commit, which
+    says this about itself, may have given where none was wanted."""
+    places: list[Sequence[str]] = [split(place) for place in numbers_of(meta)]
+    for token in split(at):
+        places = _below(places, token)
+    return _same_but(wanted, found, places)
+
+
+def _same_but(wanted: Any, found: Any, places: Sequence[Sequence[str]]) -> bool:
+    if (wanted is None or wanted is MISSING) and [] in places:
+        return found is wanted or _number(found) is not None
+    if places and is_object(wanted) and is_object(found):
+        return all(
+            _same_but(wanted.get(key, MISSING), found.get(key, MISSING), _below(places, key))
+            for key in wanted.keys() | found.keys()
+        )
+    if places and is_array(wanted) and is_array(found):
+        inner = _below(places, "*")
+        return len(wanted) == len(found) and all(
+            _same_but(one, other, inner) for one, other in zip(wanted, found, strict=True)
+        )
+    return same(wanted, found)
+
+
+def _below(places: Iterable[Sequence[str]], token: str) -> list[Sequence[str]]:
+    """What is left of places behind a key or an index."""
+    return [place[1:] for place in places if place and place[0] in ("*", token)]
 
 
 def without_numbers(contents: JSON | Missing, unit: Unit) -> list[str]:

@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple, cast
 from . import _outcomes as outcomes
 from . import _shares as shares
 from ._apply import apply
-from ._autoids import said
+from ._autoids import said, same_but_numbers
 from ._decision import Decision
 from ._outcomes import Outcome
 from ._past import contents_at
 from ._refusals import require_storable
 from ._shares import Share, make_share
-from .documents import AUTOID, Commit, Documents
+from .documents import Commit, Documents
 from .errors import (
     HistoryGone,
     KeyNotFoundError,
@@ -107,11 +107,13 @@ class Joint(Host):
         for any other.
         """
         self._require_open()
+        if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a joint transaction's id is text, not {show(id)}")
         meetings = meetings_of(self._documents)
         header = meetings.notes(id).get(_HEADER) if _ID.fullmatch(id) else None
         if header is not None and header["scope"] == self._scope:
             return Tx(self, meetings, id, header)
-        return Tx(self, meetings, id, {"participants": 1}, self._commit_with(id))
+        return Tx(self, meetings, id, {}, self._commit_with(id))
 
     def _commit_with(self, id: str, after: int = 0) -> Commit:
         """The commit that a transaction is, made after the one numbered ``after``."""
@@ -144,8 +146,8 @@ class Tx:
     ) -> None:
         self.id: Final = id
         """What the other participants find it by: ``store.get_tx(id)``."""
-        self.participants: Final = cast(int, header["participants"])
-        """How many there have to be."""
+        self.participants: Final = cast("int | None", header.get("participants"))
+        """How many there have to be; None of one that is over, where nobody knows any more."""
         self.meta: Final = cast("dict[str, Any]", header.get("meta", {}))
         """The commit's."""
         self.timeout: Final = cast("float | None", header.get("timeout"))
@@ -169,11 +171,14 @@ class Tx:
         relative to it. ``match`` says what must be there for any participant's patch to be made: a
         partial value (an object's other keys count for nothing), a list of ``test`` operations, or
         MISSING for nothing at all. An array of objects that all have an ``op`` of RFC 6902 reads as
-        operations. A participant with a ``name`` keeps its seat when it dies and joins again.
+        operations. A participant with a ``name`` keeps its seat when it dies and joins again, with
+        the same path, patch and match.
 
         Raises PathError, PatchError, ValidationError for what is no JSON, and KeyNameError for a
         name with a lone surrogate.
         """
+        if not isinstance(name, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a participant's name is text, or None, not {show(name)}")
         require_storable(name or "", "participant's name")
         return Patcher(self, make_share(path, patch, match), name or os.urandom(16).hex())
 
@@ -206,15 +211,15 @@ class Tx:
         """Raise TransactionError for who was none of the participants, as the commit did not do
         what it asks for. Nobody knows any more who they were."""
         documents, place = self._store._documents, share.pointer
-        if AUTOID in commit.meta:
-            return  # it has numbers that no patch has
         try:
             before = contents_at(documents, place, commit.number - 1)
             after = contents_at(documents, place, commit.number)
         except HistoryGone:
             return
+        except KeyNotFoundError:  # the layout has no such place
+            before = after = MISSING
         try:
-            is_done = same(apply(before, share.patch), after)
+            is_done = same_but_numbers(apply(before, share.patch), after, place, commit.meta)
         except PatchError:
             is_done = before is MISSING  # it may have had its default
         if not is_done:
@@ -230,11 +235,20 @@ class Tx:
             if again:
                 return None
             raise TransactionNotFoundError(f"the joint transaction {self.id} is over")
-        for number in range(self.participants):
-            seat = f"seat-{number}"
-            if self._meetings.put(self.id, seat, note)["who"] == note["who"]:
-                return seat
+        for seat in self._seats():
+            sits = self._meetings.put(self.id, seat, note)
+            if sits["who"] == note["who"]:
+                if same(sits, note):
+                    return seat
+                raise TransactionError(
+                    f"the participant {note['who']!r} has joined already, "
+                    f"at {sits['path'] or 'the root'}, with another path, patch or match"
+                )
         raise TransactionError(f"all {self.participants} participants have joined already")
+
+    def _seats(self) -> list[str]:
+        """The names of all seats, of one that is not over."""
+        return [f"seat-{number}" for number in range(cast(int, self.participants))]
 
     def _outcome(self) -> Outcome | None:
         """Wait for the others; then the outcome, by whoever is the first to make it.
@@ -258,7 +272,7 @@ class Tx:
                 self._meetings.wait(self.id, len(notes), left)
 
     def _is_complete(self, notes: Mapping[str, Note]) -> bool:
-        return all(f"seat-{number}" in notes for number in range(self.participants))
+        return all(seat in notes for seat in self._seats())
 
     def _decide(self) -> Outcome | None:
         """The outcome, made unless it was already; by one participant at a time. None where all
@@ -272,7 +286,7 @@ class Tx:
         return outcomes.from_note(self._meetings.put(self.id, _OUTCOME, outcome))
 
     def _made(self, notes: Mapping[str, Note]) -> Outcome:
-        names = [f"seat-{number}" for number in range(self.participants)]
+        names = self._seats()
         seats = {name: shares.from_note(notes[name]) for name in names if name in notes}
         decision = Decision(self._store, self.id, self.meta, seats)
         # By one who has died since, or was interrupted.
@@ -281,15 +295,15 @@ class Tx:
             return decision.of(done)
         if self._is_complete(notes):
             return decision.make()
-        missing = self.participants - len(seats)
+        missing = len(names) - len(seats)
         reason = f"{missing} of {self.participants} participants have not joined in time"
         return Outcome(error=TransactionTimeoutError(reason))
 
     def _leave(self, seat: str) -> None:
         """Say that this participant knows the outcome; the last one to say so cleans up."""
-        self._meetings.put(self.id, seat.replace("seat", "left"), {})
+        self._meetings.put(self.id, _left(seat), {})
         notes = self._meetings.notes(self.id)
-        everybody = all(f"left-{number}" in notes for number in range(self.participants))
+        everybody = all(_left(one) in notes for one in self._seats())
         # Without a header, others have removed it, and the note has made it anew.
         if everybody or _HEADER not in notes:
             with self._meetings.turn(self.id):  # nobody is amid reading it to decide
@@ -303,7 +317,13 @@ class Tx:
         return Result(True, True, commit.number, data, None)
 
     def __repr__(self) -> str:
-        return f"<Tx {self.id} of {self.participants}>"
+        how_many = ", over" if self.participants is None else f" of {self.participants}"
+        return f"<Tx {self.id}{how_many}>"
+
+
+def _left(seat: str) -> str:
+    """The note of who has left a seat."""
+    return seat.replace("seat", "left")
 
 
 class Patcher:
@@ -321,8 +341,9 @@ class Patcher:
     def commit(self) -> Result:
         """Join, wait for the other participants, and return how it ended for all of them.
 
-        Calling it again returns the same. Raises TransactionError if all seats are taken or
-        within another transaction of the same store; what went wrong for all is the result's
+        Calling it again returns the same. Raises TransactionError if all seats are taken, if one of
+        the same name has joined with another path, patch or match, or within another transaction
+        of the same store; what went wrong for all is the result's
         ``error``: TransactionTimeoutError where some never joined, ConflictError where two patches
         are about the same place, PatchError, ValidationError, BackingError.
         """

@@ -13,6 +13,7 @@ from ._savepoint import Savepoint
 from ._turns import Block, Exit
 from .errors import ConflictError, HistoryGone
 from .transaction import Host, Transaction
+from .values import show
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ class Transacting(Host):
         whatever ``fn`` raises.
         """
         self._require_open()
+        if type(retries) is not int:
+            raise TypeError(f"retries is a whole number, not {show(retries)}")
         if retries < 0:
             raise ValueError(f"retries must be 0 or more, not {retries!r}")
         outer = self.current()

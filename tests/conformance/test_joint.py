@@ -15,7 +15,6 @@ import pytest
 import objstore
 from objstore import MISSING, Result, Store
 from objstore.joint import Tx
-from objstore.meetings import Note
 
 from .joint import add, commit, replace, store, together
 from .library import ADA, BOB, Library, fill
@@ -255,7 +254,9 @@ def test_a_participant_with_a_name_keeps_its_seat(store: Store[Any]) -> None:
         waiting = pool.submit(died.commit)
         while len(tx._meetings.notes(tx.id)) < 2:
             time.sleep(0.001)
-        again = pool.submit(store.get_tx(tx.id).patcher("/doc/a", [], name="first").commit)
+        again = pool.submit(
+            store.get_tx(tx.id).patcher("/doc/a", [add("/z", 1)], name="first").commit
+        )
         time.sleep(0.02)
         assert not waiting.done()
         last = tx.patcher("/doc/b", [add("/z", 2)]).commit()
@@ -498,7 +499,7 @@ def test_another_one_goes_on_where_one_died(
         try:
             results.append(waiting.result(timeout=30))
         except Died:
-            results.append(tx.patcher("/doc/a", [], name="one").commit())
+            results.append(tx.patcher("/doc/a", [add("/z", 1)], name="one").commit())
     assert {result.commit for result in results} == {2}
     assert store.head == 2
     assert len(store["/doc/list"]) == 4
@@ -553,42 +554,3 @@ def test_a_directory_is_not_moved_into_itself(store: Store[Any], target: str) ->
     assert isinstance(result.error, objstore.PatchError)
     assert "expected a place outside of what is moved" in str(result.error)
     assert store["d"].contents == {"sub": {"only": {"k": 1}}}
-
-
-def test_who_took_no_part_in_what_is_over_is_refused(store: Store[Any]) -> None:
-    tx = store.new_tx(2)
-    ours, theirs = ("doc/a", [replace(2, "/x")]), ("doc/b", [replace(3, "/y")])
-    done = together(tx.patcher(*ours), tx.patcher(*theirs))
-    again = store.get_tx(tx.id)
-    for part, result in zip((ours, theirs), done, strict=True):
-        assert again.patcher(*part).commit() == result
-    for part in (
-        ("doc/a", [replace(4, "/x")]),
-        ("doc/list/0", [replace(5, "/n")]),
-        ("doc/list", [replace(5, "/9")]),
-        ("other", [add("", {})]),
-    ):
-        with pytest.raises(objstore.TransactionError, match="is over, and its commit 2 did not"):
-            again.patcher(*part).commit()
-    assert store.head == 2
-
-
-def test_who_sits_down_as_all_have_left_is_refused_if_it_took_no_part(
-    store: Store[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tx = store.new_tx(1)
-    first, late = tx.patcher("doc/a", [add("/z", 1)]), tx.patcher("doc/b", [add("/z", 1)])
-    meetings = type(tx._meetings)
-    put = meetings.put
-
-    def put_late(self: Any, id: str, name: str, note: Note) -> Note:
-        patch.undo()
-        assert first.commit().commit == 2
-        return put(self, id, name, note)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(meetings, "put", put_late)
-        with pytest.raises(objstore.TransactionError, match="is over, and its commit 2 did not"):
-            late.commit()
-    assert store.head == 2
-    assert tx._meetings.notes(tx.id) == {}

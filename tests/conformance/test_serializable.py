@@ -13,6 +13,7 @@ import pytest
 import objstore
 from objstore import Store
 from objstore.transaction import Transaction
+from objstore.values import show
 
 from .library import ADA, BOB
 from .retentions import NEWEST
@@ -308,6 +309,9 @@ def test_run_refuses_what_would_run_later(pair: Pair) -> None:
             store.run(fn)
     with pytest.raises(ValueError, match="retries must be 0 or more, not -1"):
         store.run(lambda transaction: 5, retries=-1)
+    for odd in (1.5, None, "2", True):
+        with pytest.raises(TypeError, match=f"retries is a whole number, not {show(odd)}"):
+            store.run(lambda transaction: 5, retries=odd)  # type: ignore[arg-type]
 
     async def main() -> int:
         return store.run(lambda transaction: 5)
