@@ -33,10 +33,12 @@ from .history.headsfile import HeadsFile
 from .history.ledger import Ledger
 from .history.logcheck import LogCheck, failure, failure_of
 from .history.pins import Pins
+from .history.written import Written
 from .io import Entry, Files
 from .log.logfile import Start, generations
 from .log.logfiles import includes
 from .log.loglock import LogLock
+from .meeting import FileMeetings
 from .reading import Reading
 from .settling import Settling, State
 
@@ -70,6 +72,7 @@ def check(reading: Reading) -> list[Failure]:
         if files.relative(names.logs(files.root)) in odd:
             return found
         found += [one for one in _checked(files) if one.source not in odd]
+        found += map(failure_of, FileMeetings(files).damaged())
         found += _lasting(lambda: list(_undone(reading)))
     except BackingError as error:  # the engine's own files are not this process's to read
         name = files.relative(str(error.filename))
@@ -150,12 +153,10 @@ class _Check:
         head, limit = self._look()
         there = self._files_of_log()
         if there:
-            self._index = index.read(str(there[0].store), head)
-            ahead = index.number(str(there[0].store))
-            if limit is not None and ahead > head and not self._may_have_lost():
-                name = self._files.relative(names.logs(self._files.root))
-                expected = f"a log up to record {ahead}, as the index says"
-                self._found.append(failure(name, expected, f"one up to record {head}"))
+            store = str(there[0].store)
+            self._index = index.read(store, head)
+            if limit is not None:
+                self._check_length(store, index)
             checked = LogCheck(self._past, self._reached)
             try:
                 checked.run(self._ledger.log.opened(there), there[-1].generation, limit)
@@ -164,6 +165,18 @@ class _Check:
             self._found.extend(one for one in checked.found if not self._is_told(one))
             self._check_pins(head)
         return self._found
+
+    def _check_length(self, store: str, index: HeadsFile) -> None:
+        """Whether the log goes as far as is said beside it."""
+        written = Written(self._files).upto(store) if self._ledger.run.is_same() else 0
+        indexed = 0 if self._may_have_lost() else index.number(store)
+        head = self._ledger.log.refresh()  # once more: others may have gone on before they said so
+        if max(written, indexed) > head:
+            name = self._files.relative(names.logs(self._files.root))
+            written_name = self._files.relative(names.written(self._files.root))
+            file = "the index" if indexed > head else written_name
+            expected = f"a log up to record {max(written, indexed)}, as {file} says"
+            self._found.append(failure(name, expected, f"one up to record {head}"))
 
     def _may_have_lost(self) -> bool:
         """Whether the machine has stopped since, and may have taken the newest records with it,

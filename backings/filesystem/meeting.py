@@ -1,7 +1,8 @@
 """Meetings in files, between processes: a folder for each below ``.objstore/tx``, a file for each
 note. Grammar: docs/formats/meetings.md.
 
-Nothing is synced: a machine that stops ends every participant, and what they did is in the log.
+Nothing is synced: a machine that stops ends every participant, and what they did is in the log. A
+note that this has torn counts for nothing; one that is damaged otherwise is a CorruptionError.
 """
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ from __future__ import annotations
 import errno
 import os.path
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 from uuid import uuid4
 
-from objstore.errors import BackingError
+from objstore.errors import BackingError, CorruptionError
 from objstore.meetings import Meetings, Note
 
 from . import git, names
 from .io import Files
+from .log.frames import SECTOR, is_zero
 from .log.jsonline import dump, load_object
+from .log.manifest import check_of
 
 _SOON: Final = 0.0005
 _LATE: Final = 0.01
 _MAX_BYTES: Final = 1 << 30
 _ATTEMPTS: Final = 100
+_END: Final = b"\n"
+"""Of every note that has a checksum; those of versions before have neither."""
 
 
 class FileMeetings(Meetings):
@@ -38,7 +43,7 @@ class FileMeetings(Meetings):
         self._files.make_folders(names.meetings(self._root), [])
         self._place(names.ignore(self._root), git.IGNORE_ALL)
         path = names.meeting_note(self._root, id, name)
-        if self._place(path, dump(note)):
+        if self._place(path, _encode(note)):
             return note
         found = self._read(path)
         # What is there and cannot be read is from before a stop of the machine, like its meeting.
@@ -136,12 +141,53 @@ class FileMeetings(Meetings):
             elif names.is_temporary(entry.name):
                 self._remove(path)
 
+    def damaged(self) -> Iterator[CorruptionError]:
+        """The notes that are not as they were written, whosever they are."""
+        for entry in self._files.entries(names.meetings(self._root)):
+            if names.is_meeting(entry.name):
+                yield from self._damaged_in(names.meeting(self._root, entry.name))
+
+    def _damaged_in(self, folder: str) -> Iterator[CorruptionError]:
+        for entry in self._files.entries(folder):
+            if names.meeting_note_name(entry.name) is not None:
+                try:
+                    self._read(os.path.join(folder, entry.name))
+                except CorruptionError as error:
+                    yield error
+
     def _read(self, path: str) -> Note | None:
+        """A note; None for none, or one that a stop has torn."""
         snapshot = self._files.read(path, _MAX_BYTES)
-        try:
-            return None if snapshot is None else load_object(snapshot.data)
-        except ValueError:
+        if snapshot is None or _is_torn(snapshot.data):
             return None
+        try:
+            return _decode(snapshot.data)
+        except ValueError as error:
+            file = self._files.relative(path)
+            reason = "this note of a joint transaction is not as it was written"
+            raise CorruptionError(reason, file=file) from error
 
     def _listed(self, id: str) -> set[str]:
         return {entry.name for entry in self._files.entries(names.meeting(self._root, id))}
+
+
+def _encode(note: Note) -> bytes:
+    return dump({**note, "crc32c": check_of(note)}) + _END
+
+
+def _decode(data: bytes) -> Note:
+    """The inverse. Raises ValueError for bytes that it has not made."""
+    note = load_object(data)
+    check = note.pop("crc32c", None)
+    if check != check_of(note) and (check is not None or data.endswith(_END)):
+        raise ValueError("the note does not fit its checksum")
+    return note
+
+
+def _is_torn(data: bytes) -> bool:
+    """Whether a stop of the machine has left this of a note: whole sectors are zero, or missing.
+
+    No part of a whole note is zero.
+    """
+    is_cut = len(data) % SECTOR == 0 and not data.endswith((_END, b"}"))
+    return is_cut or any(is_zero(data[at : at + SECTOR]) for at in range(0, len(data), SECTOR))

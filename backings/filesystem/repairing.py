@@ -35,6 +35,7 @@ from .history.logrebuild import Rebuilding, Rest
 from .history.pins import encode as encode_pins
 from .history.pins import parse as parse_pins
 from .history.run import Run
+from .history.written import Written
 from .io import Files
 from .knownlayout import known_layout
 from .log import logappend
@@ -42,6 +43,7 @@ from .log.logfile import LogFile, Start, generations
 from .log.loglock import alone
 from .log.logview import read_manifest
 from .log.manifest import Manifest
+from .meeting import FileMeetings
 from .reading import Reading
 from .tree import MAX_FILE_SIZE
 
@@ -108,6 +110,7 @@ class _Repair:
             self._mend_log()
             self._mend_index()
             self._mend_pins()
+            self._mend_meetings()
             self._remove_old_logs()
         self._apply()
         with alone(self._files, _BUSY):
@@ -158,7 +161,8 @@ class _Repair:
         kept = HeadsFile(self._files).read(str(manifest.store), sys.maxsize)
         name = self._files.relative(names.logs(self._root))
         is_told = any(one.source.startswith(name) for one in self._found)
-        rest = Rest(files, kept.number if is_told else 0)
+        # If the log is told of, so is that it should be longer.
+        rest = Rest(files, max(kept.number, self._written(manifest.store)) if is_told else 0)
         if not files or not (rest.lost or rest.damaged or self._is_damaged(files, rest.end)):
             return
         self._since = self._not_applied(rest, files)
@@ -180,6 +184,11 @@ class _Repair:
         self._say(target, "made of what can be read of the log")
         for file in rest.damaged:
             self._set_aside(names.log(self._root, file.generation))
+
+    def _written(self, store: UUID) -> int:
+        """Up to which commit there were some in this run of the machine, at the least."""
+        is_same = Run(self._files).is_same()
+        return Written(self._files).upto(str(store)) if is_same else 0
 
     def _give_up(self, there: Sequence[int]) -> None:
         """Nothing tells which store it is: no frame can be checked."""
@@ -262,6 +271,15 @@ class _Repair:
         if len(kept) < len(pins):
             logappend.replace(self._files, path, encode_pins(kept))
             self._say(path, "commits that are not there are pinned no more")
+
+    def _mend_meetings(self) -> None:
+        """Have joint transactions with a damaged note be over: who waits there is told so."""
+        meetings = FileMeetings(self._files)
+        for path in {os.path.dirname(one.file) for one in meetings.damaged()}:
+            id = os.path.basename(path)
+            with meetings.turn(id):
+                meetings.remove(id)
+            self._done.append(f"{path}: removed, as a note of this joint transaction is damaged")
 
     def _remove_old_logs(self) -> None:
         counting = [file.generation for file in Ledger(self._files).log.files()]

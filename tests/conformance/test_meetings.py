@@ -19,11 +19,14 @@ from objstore import schemas
 from objstore.backings.filesystem.io import Entry, Files
 from objstore.backings.filesystem.meeting import FileMeetings
 from objstore.backings.meetings import MemoryMeetings
-from objstore.errors import KeyNameError
-from objstore.meetings import Meetings
+from objstore.errors import CorruptionError, KeyNameError
+from objstore.meetings import Meetings, Note
 from tests.realdata import ROOT
 
 Make: TypeAlias = Callable[[], Meetings]
+
+TORN = [(0, 0, b""), (0, 1549, b""), (512, 512, b""), (512, 1024, b"rest"), (1024, 1549, b"")]
+"""What a stop leaves of a note: bytes up to, zeros up to, and whether the rest."""
 
 PAGE = (ROOT / "docs/formats/meetings.md").read_text("utf-8")
 
@@ -163,17 +166,64 @@ def test_files_that_are_no_notes_count_for_nothing(tmp_path: Path) -> None:
     meetings = FileMeetings(Files(str(tmp_path), sync=False))
     meetings.put("a", "meeting", {"n": 1})
     folder = tmp_path / ".objstore/tx/a"
-    (folder / "torn.json").write_bytes(b'{"n": ')
-    (folder / "empty.json").write_bytes(b"")
-    (folder / "list.json").write_bytes(b"[]")
     (folder / ".0000.objstore-tmp").write_bytes(b"{}")
     (folder / "NOTE.json").write_bytes(b"{}")
     assert meetings.notes("a") == {"meeting": {"n": 1}}
-    assert meetings.put("a", "torn", {"n": 2}) == {"n": 2}
+    assert list(meetings.damaged()) == []
     for id in ("../x", "", "A", "a/b", "."):
         with pytest.raises(KeyNameError):
             meetings.notes(id)
     assert (tmp_path / ".objstore/.gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize(("start", "end", "rest"), TORN)
+def test_a_note_that_a_stop_has_torn_counts_for_nothing(
+    tmp_path: Path, start: int, end: int, rest: bytes
+) -> None:
+    meetings = FileMeetings(Files(str(tmp_path), sync=False))
+    meetings.put("a", "torn", {"text": "x" * 1500})
+    path = tmp_path / ".objstore/tx/a/torn.json"
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + bytes(end - start) + (data[end:] if rest else b""))
+    assert meetings.notes("a") == {}
+    assert meetings.put("a", "torn", {"n": 2}) == {"n": 2}
+    assert list(meetings.damaged()) == []
+
+
+def test_any_flipped_bit_of_a_note_is_found(tmp_path: Path) -> None:
+    meetings = FileMeetings(Files(str(tmp_path), sync=False))
+    note: Note = {"who": "me", "patch": [{"op": "add", "path": "/é", "value": [1.5, None, "@"]}]}
+    meetings.put("a", "seat-0", note)
+    path = tmp_path / ".objstore/tx/a/seat-0.json"
+    data = path.read_bytes()
+    for bit in range(8 * len(data)):
+        broken = bytearray(data)
+        broken[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(broken)
+        for ask in (lambda: meetings.notes("a"), lambda: meetings.put("a", "seat-0", {})):
+            with pytest.raises(CorruptionError) as caught:
+                ask()
+            assert caught.value.file == ".objstore/tx/a/seat-0.json"
+        assert [one.file for one in meetings.damaged()] == [".objstore/tx/a/seat-0.json"]
+    path.write_bytes(data)
+    assert meetings.notes("a") == {"seat-0": note}
+
+
+@pytest.mark.parametrize("data", [b"[]", b'{"n": ', b"{}\n", b'{"crc32c":5}'])
+def test_what_nobody_has_written_is_no_note(tmp_path: Path, data: bytes) -> None:
+    meetings = FileMeetings(Files(str(tmp_path), sync=False))
+    meetings.put("a", "meeting", {})
+    (tmp_path / ".objstore/tx/a/seat-0.json").write_bytes(data)
+    with pytest.raises(CorruptionError, match=r"tx/a/seat-0\.json"):
+        meetings.notes("a")
+
+
+def test_a_note_of_the_version_before_has_no_checksum(tmp_path: Path) -> None:
+    meetings = FileMeetings(Files(str(tmp_path), sync=False))
+    meetings.put("a", "meeting", {})
+    (tmp_path / ".objstore/tx/a/seat-0.json").write_bytes(b'{"who":"me","path":"/a","patch":[]}')
+    assert meetings.notes("a")["seat-0"] == {"who": "me", "path": "/a", "patch": []}
+    assert list(meetings.damaged()) == []
 
 
 def test_the_schema_takes_the_worked_examples() -> None:

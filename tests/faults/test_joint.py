@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,34 @@ def _die_at(step: str) -> None:
 
     FileMeetings.put = dying_put  # type: ignore[method-assign]
     FilesystemDocuments.commit = dying_commit  # type: ignore[method-assign]
+
+
+def test_a_damaged_note_is_told_to_all_and_nothing_is_committed(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store["/doc"] = {"0": [], "1": []}
+        tx = store.new_tx(2, timeout=60)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(lambda: _result(store, tx.id, 0))
+            tx._meetings.wait(tx.id, 1, None)
+            path = tmp_path / f"store/.objstore/tx/{tx.id}/seat-0.json"
+            path.write_bytes(path.read_bytes().replace(b'"value":0', b'"value":1'))
+            name = str(path.relative_to(tmp_path / "store"))
+            [found] = store.check()
+            assert (found.source, found.expected) == (name, "what was written there")
+            other = tx.patcher("/doc/1", [add("/-", 1)])
+            for commit in (other.commit, other.commit, lambda: _result(store, tx.id, 1)):
+                with pytest.raises(objstore.CorruptionError) as caught:
+                    commit()
+                assert caught.value.file == name
+            if not waiting.done():  # it looks when there is one note more or less
+                tx._meetings.put(tx.id, "seat-1", {"who": "", "path": "", "patch": []})
+            with pytest.raises(objstore.CorruptionError):
+                waiting.result(timeout=30)
+        assert store.head == 1
+        assert store["/doc"] == {"0": [], "1": []}
+    [said] = objstore.repair(tmp_path / "store")
+    assert said.startswith(f".objstore/tx/{tx.id}: removed, as a note")
+    with opened(tmp_path) as store:
+        assert store.check() == []
+        with pytest.raises(objstore.TransactionNotFoundError):
+            store.get_tx(tx.id)

@@ -351,6 +351,23 @@ def test_the_newest_file_of_the_log_is_missing(busy: Busy, store_of: Path) -> No
         assert at(store, "/u0", busy.head) is HistoryGone
 
 
+def test_the_newest_file_of_the_log_is_missing_in_the_same_run(busy: Busy, store_of: Path) -> None:
+    """What was noted of files that were written tells, where no index does."""
+    for path in logs(store_of)[1:]:
+        path.unlink()
+    boot = engine(store_of, "boot")
+    this_run = boot.read_bytes()
+    boot.write_bytes(b"another run\n")
+    assert not any(one.source == ".objstore/log" for one in check(store_of))
+    boot.write_bytes(this_run)
+    found = next(one for one in check(store_of) if one.source == ".objstore/log")
+    assert found.expected == f"a log up to record {busy.head}, as .objstore/written says"
+    require_mended(store_of, busy)
+    with objstore.open(store_of) as store:
+        assert at(store, "/u0", busy.head) is HistoryGone
+        assert store.head > busy.head
+
+
 def test_the_log_is_missing(busy: Busy, store_of: Path) -> None:
     shutil.rmtree(engine(store_of, "log"))
     [found] = check(store_of)

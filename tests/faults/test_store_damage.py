@@ -19,6 +19,7 @@ from objstore.backings.filesystem.documents import FilesystemDocuments
 from objstore.documents import Change, Documents
 from objstore.errors import BackingError, CorruptionError, FormatError, HistoryGone
 from objstore.layout import ANYTHING
+from objstore.meetings import Note
 from objstore.retention import Retention
 from objstore.values import MISSING
 from tests.faults.crash_states import Quick
@@ -141,6 +142,13 @@ def test_a_file_that_cannot_be_synced_ends_the_handle(tmp_path: Path) -> None:
 
 # Bits that flip
 
+MEETING = "7c9e6679f2d54e4b8a0e1c2d3b4a5f60"
+NOTES: dict[str, Note] = {
+    "meeting": {"participants": 2, "meta": {}, "timeout": 10.0, "scope": None, "head": 1},
+    "seat-0": {"who": "a", "path": "/ada", "patch": [{"op": "add", "path": "/n", "value": 1}]},
+    "left-0": {},
+}
+
 
 def put(store: Documents, unit: str, new: Any, scope: str | None = None) -> None:
     old, stamp = store.load(unit) if scope is None else (store.load(unit).value, None)
@@ -167,6 +175,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store = FilesystemDocuments(Quick(str(folder)), ANYTHING)
         put(store, "/people/eve", {"n": 5})
         put(store, "/people/eve", {"n": 6})
+        for name, note in NOTES.items():
+            store.meetings().put(MEETING, name, note)
     return folder
 
 
@@ -182,6 +192,7 @@ def everything(folder: Path) -> list[Any]:
             said.append(number)
     said += [(one.number, one.time, one.scope, one.external) for one in store.commits()]
     said += [[change[:3] for change in one.changes] for one in store.commits()]
+    said.append(store.meetings().notes(MEETING))
     return said
 
 
