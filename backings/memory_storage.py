@@ -96,9 +96,12 @@ class _Transaction(Ending):
         """Take everything as it is now."""
         with self._contents.lock:
             self._unpin_began()
-            self.boxes: _Boxes = dict(self._contents.boxes)
-            self._began = dict(self.boxes)
-            _pin(self._began)
+            boxes = dict(self._contents.boxes)
+            # First: where this is interrupted, better unpinned never than once too often. Others
+            # would write in place then.
+            _pin(boxes)
+            self._began = boxes
+            self.boxes: _Boxes = dict(boxes)
             self.head = self._contents.head
 
     def end(self, *, commit: bool = False) -> None:

@@ -228,6 +228,27 @@ def test_a_block_within_another_is_over_when_it_was_interrupted(
         check(storage)
 
 
+def test_an_interrupt_of_a_beginning_in_memory_has_no_later_one_write_in_place(
+    tmp_path: Path,
+) -> None:
+    path, number, goes_on = tmp_path / "storage", 0, True
+    with MemoryStorage(path, create=True) as storage:
+        for name in "cde":
+            storage.add_container(name)
+        while goes_on:
+            number += 1
+            with Interruption(number, INTERRUPTS[number % 2]) as amid:
+                storage.begin()
+            goes_on = amid.came_out
+            if storage.in_transaction:
+                storage.rollback()
+            storage.begin()
+            storage.set_container_item("c", "k", str(number))
+            storage.rollback()
+            assert dump(storage)["c"] == {}
+    assert number > 5
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("maker", STORAGES, ids=lambda maker: maker.name)
 def test_many_interrupts(maker: StorageMaker, tmp_path: Path, timer: Timer) -> None:
