@@ -16,6 +16,7 @@ import pytest
 from objstore import BackingError, SourceNotFoundError
 from objstore.depot import Depot, ObjectStateT, Progress
 from tests.conformance.depot.cases import HELLO, LARGE, ONE, Place, refused
+from tests.faults.machine import need_root
 
 
 def tell(told: list[tuple[int, int | None]]) -> Progress:
@@ -128,8 +129,8 @@ def test_get_to_a_file_keeps_its_mode(depot: Depot, tmp_path: Path) -> None:
         assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_get_to_a_file_keeps_its_owner(depot: Depot, tmp_path: Path) -> None:
+    need_root()  # who alone gives files away
     target = tmp_path / "target"
     target.touch()
     os.chown(target, 1234, 2345)
